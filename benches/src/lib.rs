@@ -1,0 +1,1 @@
+//! Criterion groups beside the plain loops and libraries they are judged against.

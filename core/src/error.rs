@@ -1,0 +1,132 @@
+//! What can be wrong with the arguments of a kernel.
+
+use core::fmt;
+
+/// An argument that a kernel cannot work with; nothing has been written when it is returned.
+///
+/// Variants carry the name of the argument, so that the message says which one to mend.
+///
+/// ```
+/// use thalweg::{Error, vector};
+/// let mut y = [1.0_f32; 3];
+/// let error = vector::axpy(2.0, &[1.0, 2.0], &mut y).unwrap_err();
+/// assert_eq!(error, Error::Length { name: "y", expected: 2, found: 3 });
+/// assert_eq!(error.to_string(), "`y` has length 3, expected 2");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A slice of the wrong length.
+    Length {
+        /// The argument.
+        name: &'static str,
+        /// The length that the other arguments ask for (the least one where a scratch may be longer).
+        expected: usize,
+        /// The length that was passed.
+        found: usize,
+    },
+    /// A hyperparameter, count or index outside its range.
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// What it must be, as a clause: `"must be finite and positive"`.
+        rule: &'static str,
+    },
+    /// A value that is NaN or infinite where a finite one is needed.
+    NonFinite {
+        /// The argument or quantity.
+        name: &'static str,
+        /// Index of the first such element (or of the step, particle or direction; see the function).
+        index: usize,
+    },
+    /// A matrix that is not positive definite or not invertible to working precision.
+    Singular {
+        /// The matrix.
+        name: &'static str,
+        /// Row at which the factorisation stopped.
+        index: usize,
+    },
+    /// An iteration that did not reach its tolerance.
+    NoConvergence {
+        /// The iteration.
+        name: &'static str,
+        /// Iterations spent.
+        iterations: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Length { name, expected, found } => {
+                write!(f, "`{name}` has length {found}, expected {expected}")
+            }
+            Self::Parameter { name, rule } => write!(f, "`{name}` {rule}"),
+            Self::NonFinite { name, index } => {
+                write!(f, "`{name}` is not finite at index {index}")
+            }
+            Self::Singular { name, index } => {
+                write!(f, "`{name}` is singular to working precision at row {index}")
+            }
+            Self::NoConvergence { name, iterations } => {
+                write!(f, "`{name}` did not converge in {iterations} iterations")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// Checks the length of an argument.
+///
+/// # Errors
+/// [`Error::Length`] when `found != expected`.
+///
+/// ```
+/// assert!(thalweg::error::check_length("grad", 4, 4).is_ok());
+/// assert!(thalweg::error::check_length("grad", 4, 3).is_err());
+/// ```
+#[inline]
+pub const fn check_length(name: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Error::Length { name, expected, found })
+    }
+}
+
+/// Checks that a scratch buffer holds at least `least` elements.
+///
+/// # Errors
+/// [`Error::Length`] when `found < least`.
+///
+/// ```
+/// assert!(thalweg::error::check_scratch("scratch", 4, 9).is_ok());
+/// assert!(thalweg::error::check_scratch("scratch", 4, 3).is_err());
+/// ```
+#[inline]
+pub const fn check_scratch(name: &'static str, least: usize, found: usize) -> Result<(), Error> {
+    if found >= least {
+        Ok(())
+    } else {
+        Err(Error::Length { name, expected: least, found })
+    }
+}
+
+/// Checks a rule on a parameter.
+///
+/// # Errors
+/// [`Error::Parameter`] when `holds` is false.
+///
+/// ```
+/// let error = thalweg::error::check("k", 7 <= 5, "must be at most the dimension").unwrap_err();
+/// assert_eq!(error.to_string(), "`k` must be at most the dimension");
+/// ```
+#[inline]
+pub const fn check(name: &'static str, holds: bool, rule: &'static str) -> Result<(), Error> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::Parameter { name, rule })
+    }
+}

@@ -1,0 +1,20 @@
+//! Gradient descent and its relatives for places where no framework fits.
+//!
+//! `no_std`, no allocator, no panics, no clock, no hidden randomness: each algorithm is arithmetic on
+//! slices that the caller owns, with explicit SIMD and **the same bits on every target**.
+#![no_std]
+#![deny(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod error;
+pub mod real;
+pub mod simd;
+pub mod storage;
+
+pub use error::Error;
+pub use real::{Arithmetic, Real};
+pub use storage::Storage;

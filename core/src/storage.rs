@@ -1,0 +1,106 @@
+//! Who owns the memory of a state: an array, a borrowed slice, or a vector.
+//!
+//! A state type is generic over [`Storage`], so that the same type is a `static` on a microcontroller
+//! (`State<[f32; 64]>`) and lives on the heap of a server (`State<Vec<f32>>`, feature `alloc`).
+
+/// A buffer of elements that a state owns or borrows.
+///
+/// Implemented for `[T; N]`, `&mut [T]`, `heapless::Vec<T, N>` and, with the feature `alloc`, for
+/// `Vec<T>` and `Box<[T]>`.
+///
+/// ```
+/// use thalweg::Storage;
+/// fn length<B: Storage>(buffer: &B) -> usize { buffer.as_slice().len() }
+/// assert_eq!(length(&[0.0_f32; 4]), 4);
+/// assert_eq!(length(&&mut [0.0_f64; 2][..]), 2);
+/// ```
+pub trait Storage {
+    /// Type of one element.
+    type Elem;
+    /// The elements.
+    fn as_slice(&self) -> &[Self::Elem];
+    /// The elements, to be written.
+    fn as_mut_slice(&mut self) -> &mut [Self::Elem];
+}
+
+/// Storage whose length is part of its type, so that a state can be built in a `const`.
+///
+/// ```
+/// use thalweg::storage::Fixed;
+/// assert_eq!(<[f32; 3] as Fixed>::ZERO, [0.0; 3]);
+/// ```
+pub trait Fixed: Storage {
+    /// All elements zero.
+    const ZERO: Self;
+}
+
+impl<T, const N: usize> Storage for [T; N] {
+    type Elem = T;
+    #[inline]
+    fn as_slice(&self) -> &[T] {
+        self
+    }
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        self
+    }
+}
+
+macro_rules! fixed {
+    ($($t:ty = $zero:expr),*) => {$(
+        impl<const N: usize> Fixed for [$t; N] {
+            const ZERO: Self = [$zero; N];
+        }
+    )*};
+}
+fixed!(f32 = 0.0, f64 = 0.0, u8 = 0, u16 = 0, u32 = 0);
+
+impl<T> Storage for &mut [T] {
+    type Elem = T;
+    #[inline]
+    fn as_slice(&self) -> &[T] {
+        self
+    }
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        self
+    }
+}
+
+impl<T, const N: usize> Storage for heapless::Vec<T, N> {
+    type Elem = T;
+    #[inline]
+    fn as_slice(&self) -> &[T] {
+        self
+    }
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        self
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Storage for alloc::vec::Vec<T> {
+    type Elem = T;
+    #[inline]
+    fn as_slice(&self) -> &[T] {
+        self
+    }
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        self
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Storage for alloc::boxed::Box<[T]> {
+    type Elem = T;
+    #[inline]
+    fn as_slice(&self) -> &[T] {
+        self
+    }
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        self
+    }
+}

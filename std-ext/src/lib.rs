@@ -1,0 +1,1 @@
+//! Threads, dataset files, transports and plots around the `thalweg` kernels.
