@@ -58,7 +58,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Length { name, expected, found } => {
+            Self::Length {
+                name,
+                expected,
+                found,
+            } => {
                 write!(f, "`{name}` has length {found}, expected {expected}")
             }
             Self::Parameter { name, rule } => write!(f, "`{name}` {rule}"),
@@ -66,7 +70,10 @@ impl fmt::Display for Error {
                 write!(f, "`{name}` is not finite at index {index}")
             }
             Self::Singular { name, index } => {
-                write!(f, "`{name}` is singular to working precision at row {index}")
+                write!(
+                    f,
+                    "`{name}` is singular to working precision at row {index}"
+                )
             }
             Self::NoConvergence { name, iterations } => {
                 write!(f, "`{name}` did not converge in {iterations} iterations")
@@ -91,7 +98,11 @@ pub const fn check_length(name: &'static str, expected: usize, found: usize) -> 
     if expected == found {
         Ok(())
     } else {
-        Err(Error::Length { name, expected, found })
+        Err(Error::Length {
+            name,
+            expected,
+            found,
+        })
     }
 }
 
@@ -109,7 +120,11 @@ pub const fn check_scratch(name: &'static str, least: usize, found: usize) -> Re
     if found >= least {
         Ok(())
     } else {
-        Err(Error::Length { name, expected: least, found })
+        Err(Error::Length {
+            name,
+            expected: least,
+            found,
+        })
     }
 }
 

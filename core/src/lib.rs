@@ -14,6 +14,7 @@ pub mod error;
 pub mod real;
 pub mod simd;
 pub mod storage;
+pub mod vector;
 
 pub use error::Error;
 pub use real::{Arithmetic, Real};

@@ -46,14 +46,29 @@ impl<T, const N: usize> Storage for [T; N] {
     }
 }
 
-macro_rules! fixed {
+impl<T: Zeroed, const N: usize> Fixed for [T; N] {
+    const ZERO: Self = [T::ZEROED; N];
+}
+
+/// A number with a zero that is known at compile time.
+///
+/// ```
+/// use thalweg::storage::Zeroed;
+/// assert_eq!(u16::ZEROED, 0);
+/// ```
+pub trait Zeroed: Copy {
+    /// Zero.
+    const ZEROED: Self;
+}
+
+macro_rules! zeroed {
     ($($t:ty = $zero:expr),*) => {$(
-        impl<const N: usize> Fixed for [$t; N] {
-            const ZERO: Self = [$zero; N];
+        impl Zeroed for $t {
+            const ZEROED: Self = $zero;
         }
     )*};
 }
-fixed!(f32 = 0.0, f64 = 0.0, u8 = 0, u16 = 0, u32 = 0);
+zeroed!(f32 = 0.0, f64 = 0.0, u8 = 0, u16 = 0, u32 = 0, u64 = 0);
 
 impl<T> Storage for &mut [T] {
     type Elem = T;

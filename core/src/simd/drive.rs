@@ -1,0 +1,265 @@
+//! The loops that most kernels share: update in place, map, sum.
+//!
+//! A kernel supplies a body that is generic over the lanes; the loop runs it on whole registers and runs
+//! *the same body* on [`Scalar`](super::Scalar) lanes for the elements that are left.
+
+#![allow(
+    unsafe_code,
+    reason = "one length check at the edge in place of one per group"
+)]
+
+use core::array;
+
+use super::{Kernel, LANES, Lanes, Scalar, Simd, dispatch};
+use crate::Real;
+
+/// Longest run of elements that [`sum`] reduces in one go; longer inputs are cut at multiples of it.
+pub const BLOCK: usize = 1 << 16;
+
+/// The body of [`update`]: `W` arrays are read and written, `R` only read.
+pub trait Update<T: Real, const W: usize, const R: usize> {
+    /// The written arrays after the step.
+    fn apply<L: Lanes<Scalar = T>>(&self, written: [L; W], read: [L; R]) -> [L; W];
+}
+
+/// The body of [`map`]: `O` arrays are written from `R` that are read.
+pub trait Map<T: Real, const R: usize, const O: usize> {
+    /// The outputs.
+    fn apply<L: Lanes<Scalar = T>>(&self, read: [L; R]) -> [L; O];
+}
+
+/// The body of [`sum`]: `O` terms per element of `R` arrays.
+pub trait Sum<T: Real, const R: usize, const O: usize> {
+    /// The terms to be added.
+    fn terms<L: Lanes<Scalar = T>>(&self, read: [L; R]) -> [L; O];
+}
+
+/// Applies a body to each element of slices of equal length (to the shortest, where they differ).
+///
+/// One pass: each array is read once and each written array written once.
+#[inline]
+pub fn update<T: Real, B: Update<T, W, R>, const W: usize, const R: usize>(
+    body: &B,
+    written: [&mut [T]; W],
+    read: [&[T]; R],
+) {
+    dispatch(UpdateKernel {
+        body,
+        written,
+        read,
+    });
+}
+
+/// Applies a body to each element of `read` and writes the results to `out` (to the shortest length).
+#[inline]
+pub fn map<T: Real, B: Map<T, R, O>, const R: usize, const O: usize>(
+    body: &B,
+    read: [&[T]; R],
+    out: [&mut [T]; O],
+) {
+    dispatch(UpdateKernel {
+        body: &Overwrite(body),
+        written: out,
+        read,
+    });
+}
+
+/// Adds terms over slices of equal length in the fixed order of the [module](super).
+#[inline]
+pub fn sum<T: Real, B: Sum<T, R, O>, const R: usize, const O: usize>(
+    body: &B,
+    read: [&[T]; R],
+) -> [T; O] {
+    dispatch(SumKernel { body, read })
+}
+
+/// An update that does not look at what it overwrites; the loads are dead and vanish.
+struct Overwrite<'a, B>(&'a B);
+
+impl<T: Real, B: Map<T, R, O>, const R: usize, const O: usize> Update<T, O, R>
+    for Overwrite<'_, B>
+{
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, _: [L; O], read: [L; R]) -> [L; O] {
+        self.0.apply(read)
+    }
+}
+
+struct UpdateKernel<'a, T, B, const W: usize, const R: usize> {
+    body: &'a B,
+    written: [&'a mut [T]; W],
+    read: [&'a [T]; R],
+}
+
+impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
+    for UpdateKernel<'_, T, B, W, R>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        const { assert!(W > 0, "a length comes from a written array") };
+        let n = shortest(
+            self.written
+                .iter()
+                .map(|x| x.len())
+                .chain(self.read.iter().map(|x| x.len())),
+        );
+        let written = self.written.map(<[T]>::as_mut_ptr);
+        let read = self.read.map(<[T]>::as_ptr);
+        let lanes = T::Lanes::<S>::LEN;
+        let mut i = 0;
+        while i + lanes <= n {
+            // SAFETY: i + LEN <= n, the shortest length.
+            unsafe { apply_at::<T, T::Lanes<S>, B, W, R>(simd, self.body, written, read, i) };
+            i += lanes;
+        }
+        while i < n {
+            // SAFETY: i < n, the shortest length; scalar lanes are one element wide.
+            unsafe {
+                apply_at::<T, T::Lanes<Scalar>, B, W, R>(Scalar, self.body, written, read, i);
+            };
+            i += 1;
+        }
+    }
+}
+
+/// Applies the body to the group that starts at element `i`.
+///
+/// # Safety
+/// Every pointer is valid for `i + L::LEN` elements; the written ones do not overlap any other.
+#[inline(always)]
+unsafe fn apply_at<
+    T: Real,
+    L: Lanes<Scalar = T>,
+    B: Update<T, W, R>,
+    const W: usize,
+    const R: usize,
+>(
+    simd: L::Simd,
+    body: &B,
+    written: [*mut T; W],
+    read: [*const T; R],
+    i: usize,
+) {
+    // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
+    let w = written.map(|p| L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() }));
+    // SAFETY: as above.
+    let r = read.map(|p| L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() }));
+    let out = body.apply(w, r);
+    for (p, x) in written.into_iter().zip(out) {
+        // SAFETY: as above.
+        x.store(unsafe { &mut *p.add(i).cast::<L::Array>() });
+    }
+}
+
+struct SumKernel<'a, T, B, const R: usize, const O: usize> {
+    body: &'a B,
+    read: [&'a [T]; R],
+}
+
+impl<T: Real, B: Sum<T, R, O>, const R: usize, const O: usize> Kernel
+    for SumKernel<'_, T, B, R, O>
+{
+    type Output = [T; O];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [T; O] {
+        const { assert!(R > 0, "a length comes from a read array") };
+        let n = shortest(self.read.iter().map(|x| x.len()));
+        let read = self.read.map(<[T]>::as_ptr);
+        let mut total = [-T::ZERO; O];
+        let mut start = 0;
+        while start < n {
+            let end = n.min(start + BLOCK);
+            // SAFETY: end <= n, the shortest length.
+            let part =
+                unsafe { sum_block::<T, T::Lanes<S>, B, R, O>(simd, self.body, read, start, end) };
+            for (t, p) in total.iter_mut().zip(part) {
+                *t += p;
+            }
+            start = end;
+        }
+        total
+    }
+}
+
+/// Sums the terms of the elements from `start` to `end`.
+///
+/// # Safety
+/// Every pointer is valid for `end` elements.
+#[inline(always)]
+unsafe fn sum_block<
+    T: Real,
+    L: Lanes<Scalar = T>,
+    B: Sum<T, R, O>,
+    const R: usize,
+    const O: usize,
+>(
+    simd: L::Simd,
+    body: &B,
+    read: [*const T; R],
+    start: usize,
+    end: usize,
+) -> [T; O] {
+    let neutral = L::splat(simd, -T::ZERO);
+    let mut acc = [neutral.block(); O];
+    let whole = end - (end - start) % LANES;
+    let mut i = start;
+    while i < whole {
+        for r in 0..LANES / L::LEN {
+            let at = i + r * L::LEN;
+            // SAFETY: at + LEN <= i + 32 <= end; an `Array` is LEN elements without padding.
+            let x = read.map(|p| L::load(simd, unsafe { &*p.add(at).cast::<L::Array>() }));
+            for (a, t) in acc.iter_mut().zip(body.terms(x)) {
+                let a = &mut a.as_mut()[r];
+                *a = *a + t;
+            }
+        }
+        i += LANES;
+    }
+    if i < end {
+        // The last, partial row of lanes: pad, compute, and let the padding add -0.0.
+        let padded: [[T; LANES]; R] = read.map(|p| {
+            let mut row = [T::ZERO; LANES];
+            // SAFETY: elements i..end are readable.
+            let tail = unsafe { core::slice::from_raw_parts(p.add(i), end - i) };
+            for (a, b) in row.iter_mut().zip(tail) {
+                *a = *b;
+            }
+            row
+        });
+        let place: [T; LANES] = array::from_fn(T::from_usize);
+        let count = L::splat(simd, T::from_usize(end - i));
+        for r in 0..LANES / L::LEN {
+            let group = |row: &[T; LANES]| {
+                // SAFETY: r * LEN + LEN <= 32.
+                L::load(simd, unsafe {
+                    &*row.as_ptr().add(r * L::LEN).cast::<L::Array>()
+                })
+            };
+            let fed = group(&place).lt(count);
+            let x = array::from_fn(|j| group(&padded[j]));
+            for (a, t) in acc.iter_mut().zip(body.terms(x)) {
+                let a = &mut a.as_mut()[r];
+                *a = *a + L::select(fed, t, neutral);
+            }
+        }
+    }
+    acc.map(|mut block| {
+        let lanes = block.as_mut();
+        let mut half = LANES / L::LEN / 2;
+        while half > 0 {
+            for r in 0..half {
+                lanes[r] = lanes[r] + lanes[r + half];
+            }
+            half /= 2;
+        }
+        lanes[0].halving_sum()
+    })
+}
+
+#[inline(always)]
+fn shortest(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.fold(usize::MAX, usize::min)
+}
