@@ -1,1 +1,3 @@
 //! Threads, dataset files, transports and plots around the `thalweg` kernels.
+
+pub mod data;

@@ -1,0 +1,450 @@
+//! Rows of numbers with a target each.
+
+use std::collections::BTreeMap;
+
+use super::error::{DataError, check};
+use super::input::number;
+
+/// How a reader takes the label column.
+///
+/// ```
+/// use thalweg_std::data::TargetKind;
+/// assert_eq!(TargetKind::default(), TargetKind::Class);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetKind {
+    /// Each distinct label is a class.
+    #[default]
+    Class,
+    /// Each label is a number to be predicted.
+    Real,
+}
+
+/// What is to be predicted for each row.
+///
+/// ```
+/// use thalweg_std::data::Targets;
+/// let targets = Targets::Class { labels: vec![1, 0], names: vec!["-1".into(), "1".into()] };
+/// assert_eq!(targets.len(), Some(2));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// Nothing: the file has no label column.
+    Absent,
+    /// A class.
+    Class {
+        /// Class of each row, in `0..names.len()`.
+        labels: Vec<u32>,
+        /// Label of each class as the file has it: ascending if all are numbers, else in byte order.
+        names: Vec<String>,
+    },
+    /// A number for each row.
+    Real(Vec<f32>),
+}
+
+impl Targets {
+    /// Number of rows with a target; `None` where targets are absent.
+    ///
+    /// ```
+    /// assert_eq!(thalweg_std::data::Targets::Real(vec![0.5]).len(), Some(1));
+    /// ```
+    #[must_use]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "absent is not empty: the count is an option"
+    )]
+    pub fn len(&self) -> Option<usize> {
+        match self {
+            Self::Absent => None,
+            Self::Class { labels, .. } => Some(labels.len()),
+            Self::Real(values) => Some(values.len()),
+        }
+    }
+
+    /// The targets of some rows, or `None` if one is out of range.
+    fn select(&self, rows: &[usize]) -> Option<Self> {
+        Some(match self {
+            Self::Absent => Self::Absent,
+            Self::Class { labels, names } => Self::Class {
+                labels: rows
+                    .iter()
+                    .map(|&i| labels.get(i).copied())
+                    .collect::<Option<_>>()?,
+                names: names.clone(),
+            },
+            Self::Real(values) => Self::Real(
+                rows.iter()
+                    .map(|&i| values.get(i).copied())
+                    .collect::<Option<_>>()?,
+            ),
+        })
+    }
+
+    /// Numbers classes as `other` does.
+    pub(super) fn match_to(&mut self, other: &Self) -> Result<(), DataError> {
+        match (self, other) {
+            (Self::Class { labels, names }, Self::Class { names: wanted, .. }) => {
+                let mut map = Vec::with_capacity(names.len());
+                for (class, name) in names.iter().enumerate() {
+                    let place = wanted.iter().position(|other| other == name);
+                    map.push(place.map(|place| place as u32).ok_or_else(|| {
+                        DataError::UnknownLabel {
+                            row: labels
+                                .iter()
+                                .position(|&l| l as usize == class)
+                                .unwrap_or(0),
+                            label: name.clone(),
+                        }
+                    })?);
+                }
+                for label in labels {
+                    // In range by construction; zero is never taken.
+                    *label = map.get(*label as usize).copied().unwrap_or(0);
+                }
+                names.clone_from(wanted);
+                Ok(())
+            }
+            (Self::Real(_), Self::Real(_)) | (Self::Absent, Self::Absent) => Ok(()),
+            _ => check("targets", false, "must be of the same kind in both sets"),
+        }
+    }
+}
+
+/// Dense rows of `f32`, row-major, with their targets.
+///
+/// ```
+/// use thalweg_std::data::{Dataset, Targets};
+/// let labels = Targets::Class { labels: vec![0, 1], names: vec!["cat".into(), "dog".into()] };
+/// let data = Dataset::new(3, vec![1., 2., 3., 4., 5., 6.], labels)?;
+/// assert_eq!((data.rows(), data.columns(), data.classes()), (2, 3, 2));
+/// assert_eq!(data.row(1), Some(&[4., 5., 6.][..]));
+/// # Ok::<(), thalweg_std::data::DataError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    rows: usize,
+    columns: usize,
+    features: Vec<f32>,
+    targets: Targets,
+}
+
+impl Dataset {
+    /// A dataset from its parts.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] when `columns` is zero, when there is no row, when the lengths disagree or
+    /// when a label is not below the number of names.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Targets};
+    /// assert!(Dataset::new(2, vec![1.0; 3], Targets::Absent).is_err());
+    /// ```
+    pub fn new(columns: usize, features: Vec<f32>, targets: Targets) -> Result<Self, DataError> {
+        check("columns", columns > 0, "must be positive")?;
+        let rows = features.len() / columns;
+        check(
+            "features",
+            rows > 0 && features.len() == rows * columns,
+            "must hold a positive number of whole rows",
+        )?;
+        check(
+            "targets",
+            targets.len().is_none_or(|n| n == rows),
+            "must be as many as the rows",
+        )?;
+        if let Targets::Class { labels, names } = &targets {
+            let in_range = labels.iter().all(|&label| (label as usize) < names.len());
+            check("labels", in_range, "must be below the number of classes")?;
+        }
+        Ok(Self {
+            rows,
+            columns,
+            features,
+            targets,
+        })
+    }
+
+    /// Number of rows, at least 1.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of features of a row, at least 1.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// All features, row-major, `rows * columns`.
+    #[must_use]
+    pub fn features(&self) -> &[f32] {
+        &self.features
+    }
+
+    /// All features, to be changed in place.
+    #[must_use]
+    pub fn features_mut(&mut self) -> &mut [f32] {
+        &mut self.features
+    }
+
+    /// The features of one row.
+    #[must_use]
+    pub fn row(&self, i: usize) -> Option<&[f32]> {
+        self.features.chunks_exact(self.columns).nth(i)
+    }
+
+    /// The targets.
+    #[must_use]
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// Class of each row; empty unless the targets are classes.
+    #[must_use]
+    pub fn labels(&self) -> &[u32] {
+        match &self.targets {
+            Targets::Class { labels, .. } => labels,
+            Targets::Absent | Targets::Real(_) => &[],
+        }
+    }
+
+    /// Number of classes; zero unless the targets are classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.class_names().len()
+    }
+
+    /// Label of each class as the file has it; empty unless the targets are classes.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        match &self.targets {
+            Targets::Class { names, .. } => names,
+            Targets::Absent | Targets::Real(_) => &[],
+        }
+    }
+
+    /// Multiplies every feature, as by `1.0 / 255.0` for pixels.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Targets};
+    /// let mut data = Dataset::new(1, vec![16.0, 8.0], Targets::Absent)?;
+    /// data.scale(1.0 / 16.0);
+    /// assert_eq!(data.features(), [1.0, 0.5]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
+    pub fn scale(&mut self, factor: f32) {
+        for x in &mut self.features {
+            *x *= factor;
+        }
+    }
+
+    /// A copy of some rows, in the order given; a row may be taken more than once.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] when `rows` is empty or holds an index that is not a row.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Targets};
+    /// let data = Dataset::new(1, vec![1.0, 2.0, 3.0], Targets::Absent)?;
+    /// assert_eq!(data.select(&[2, 0])?.features(), [3.0, 1.0]);
+    /// assert!(data.select(&[3]).is_err());
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
+    pub fn select(&self, rows: &[usize]) -> Result<Self, DataError> {
+        const OUT_OF_RANGE: DataError = DataError::Parameter {
+            name: "rows",
+            rule: "must be below the number of rows",
+        };
+        let mut features = Vec::with_capacity(rows.len().saturating_mul(self.columns));
+        for &i in rows {
+            features.extend_from_slice(self.row(i).ok_or(OUT_OF_RANGE)?);
+        }
+        let targets = self.targets.select(rows).ok_or(OUT_OF_RANGE)?;
+        Self::new(self.columns, features, targets)
+    }
+
+    /// Numbers the classes of a test set as the training set does; their columns must agree.
+    ///
+    /// Readers number the labels that they see. A test file in which a class is missing would be numbered
+    /// differently from its training file without this.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] when columns or kinds of target differ; [`DataError::UnknownLabel`] for a
+    /// label that `train` has not. Nothing is changed then.
+    ///
+    /// ```
+    /// use thalweg_std::data::csv;
+    /// let train = csv::read("0,a\n1,b\n2,c\n".as_bytes(), "train", &Default::default())?;
+    /// let mut test = csv::read("5,c\n".as_bytes(), "test", &Default::default())?;
+    /// assert_eq!(test.labels(), [0]);
+    /// test.match_to(&train)?;
+    /// assert_eq!(test.labels(), [2]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
+    pub fn match_to(&mut self, train: &Self) -> Result<(), DataError> {
+        check(
+            "columns",
+            self.columns == train.columns,
+            "must agree with the training set's",
+        )?;
+        self.targets.match_to(&train.targets)
+    }
+}
+
+/// Collects labels as they are read.
+pub(super) enum TargetBuilder {
+    Absent,
+    Class {
+        labels: Vec<u32>,
+        seen: BTreeMap<String, u32>,
+    },
+    Real(Vec<f32>),
+}
+
+impl TargetBuilder {
+    pub(super) fn new(kind: TargetKind) -> Self {
+        match kind {
+            TargetKind::Class => Self::Class {
+                labels: Vec::new(),
+                seen: BTreeMap::new(),
+            },
+            TargetKind::Real => Self::Real(Vec::new()),
+        }
+    }
+
+    /// Takes the label of the next row; on failure says what was expected.
+    ///
+    /// Labels that are numbers are classes by value: `+1`, `1` and `1.0` are one class.
+    pub(super) fn push(&mut self, token: &[u8]) -> Result<(), &'static str> {
+        match self {
+            Self::Absent => {}
+            Self::Real(values) => values.push(number(token).ok_or("a finite number")?),
+            Self::Class { labels, seen } => {
+                let text = std::str::from_utf8(token).map_err(|_| "a label in UTF-8")?;
+                let name = match text.parse::<f64>() {
+                    Ok(value) if !value.is_finite() => return Err("a label, not NaN or infinite"),
+                    // Adding zero turns -0 into 0.
+                    Ok(value) => (value + 0.0).to_string(),
+                    Err(_) if text.is_empty() => return Err("a label"),
+                    Err(_) => text.to_owned(),
+                };
+                let next = seen.len() as u32;
+                labels.push(*seen.entry(name).or_insert(next));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of classes so far.
+    pub(super) fn classes(&self) -> usize {
+        match self {
+            Self::Class { seen, .. } => seen.len(),
+            Self::Absent | Self::Real(_) => 0,
+        }
+    }
+
+    /// Numbers the classes in the order of their labels.
+    pub(super) fn finish(self) -> Targets {
+        match self {
+            Self::Absent => Targets::Absent,
+            Self::Real(values) => Targets::Real(values),
+            Self::Class { mut labels, seen } => {
+                let mut order: Vec<(String, u32)> = seen.into_iter().collect();
+                let value = |name: &str| name.parse::<f64>().unwrap_or(f64::NAN);
+                if order.iter().all(|(name, _)| value(name).is_finite()) {
+                    order.sort_by(|(a, _), (b, _)| value(a).total_cmp(&value(b)));
+                }
+                let mut map = vec![0; order.len()];
+                for (class, (_, first)) in order.iter().enumerate() {
+                    if let Some(slot) = map.get_mut(*first as usize) {
+                        *slot = class as u32;
+                    }
+                }
+                for label in &mut labels {
+                    *label = map.get(*label as usize).copied().unwrap_or(0);
+                }
+                Targets::Class {
+                    labels,
+                    names: order.into_iter().map(|(name, _)| name).collect(),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(tokens: &[&str]) -> (Vec<u32>, Vec<String>) {
+        let mut builder = TargetBuilder::new(TargetKind::Class);
+        for token in tokens {
+            builder.push(token.as_bytes()).unwrap();
+        }
+        match builder.finish() {
+            Targets::Class { labels, names } => (labels, names),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn numeric_labels_are_ordered_by_value_and_merged() {
+        let (labels, names) = classes(&["10", "+1", "-1", "1.0", "9"]);
+        assert_eq!(names, ["-1", "1", "9", "10"]);
+        assert_eq!(labels, [3, 1, 0, 1, 2]);
+    }
+
+    #[test]
+    fn one_word_among_numbers_makes_labels_text() {
+        let (labels, names) = classes(&["10", "9", "x"]);
+        assert_eq!(names, ["10", "9", "x"]);
+        assert_eq!(labels, [0, 1, 2]);
+    }
+
+    #[test]
+    fn negative_zero_is_zero() {
+        assert_eq!(classes(&["-0", "0"]).1, ["0"]);
+    }
+
+    #[test]
+    fn labels_that_are_no_labels_are_refused() {
+        for token in [&b"nan"[..], b"inf", b"-inf", b"", b"\xff"] {
+            assert!(TargetBuilder::new(TargetKind::Class).push(token).is_err());
+        }
+        for token in [&b"nan"[..], b"1e99", b"x", b""] {
+            assert!(TargetBuilder::new(TargetKind::Real).push(token).is_err());
+        }
+    }
+
+    #[test]
+    fn unequal_parts_are_refused() {
+        let named = |labels: &[u32]| Targets::Class {
+            labels: labels.to_vec(),
+            names: vec!["a".into()],
+        };
+        assert!(Dataset::new(0, vec![], Targets::Absent).is_err());
+        assert!(Dataset::new(2, vec![], Targets::Absent).is_err());
+        assert!(Dataset::new(2, vec![0.0; 3], Targets::Absent).is_err());
+        assert!(Dataset::new(1, vec![0.0; 2], Targets::Real(vec![0.0])).is_err());
+        assert!(Dataset::new(1, vec![0.0; 2], named(&[0, 1])).is_err());
+        assert!(Dataset::new(1, vec![0.0; 2], named(&[0, 0])).is_ok());
+    }
+
+    #[test]
+    fn a_label_unknown_to_the_training_set_is_named_and_changes_nothing() {
+        let set = |labels: Vec<u32>, names: &[&str]| {
+            let names = names.iter().map(ToString::to_string).collect();
+            Dataset::new(1, vec![0.0; labels.len()], Targets::Class { labels, names }).unwrap()
+        };
+        let train = set(vec![0, 1], &["1", "2"]);
+        let mut test = set(vec![0, 0, 1], &["2", "7"]);
+        let before = test.clone();
+        let error = test.match_to(&train).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "row 2: label `7` is not one of the training set's classes"
+        );
+        assert_eq!(test, before);
+    }
+}

@@ -1,0 +1,184 @@
+//! What can be wrong with a dataset, and where.
+
+use std::fmt;
+use std::io;
+
+/// A file and a position in it, shown as `a9a:12:7`.
+///
+/// ```
+/// use thalweg_std::data::{Place, Position};
+/// let place = Place { file: "a9a".into(), position: Position::Text { line: 12, column: 7 } };
+/// assert_eq!(place.to_string(), "a9a:12:7");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Path, or the name given to a reader.
+    pub file: String,
+    /// Position in it.
+    pub position: Position,
+}
+
+/// A position in a file; lines, columns and fields count from 1, bytes from 0 after decompression.
+///
+/// ```
+/// use thalweg_std::data::Position;
+/// assert_ne!(Position::Line(1), Position::Byte(1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// The file as a whole.
+    Whole,
+    /// Offset of a byte.
+    Byte(u64),
+    /// A line.
+    Line(u64),
+    /// A byte of a line.
+    Text {
+        /// The line.
+        line: u64,
+        /// Byte of the line at which the token starts.
+        column: u64,
+    },
+    /// A field of a record.
+    Field {
+        /// Line of the record.
+        line: u64,
+        /// Number of the field.
+        field: u64,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        match self.position {
+            Position::Whole => Ok(()),
+            Position::Byte(offset) => write!(f, " at byte {offset}"),
+            Position::Line(line) => write!(f, ":{line}"),
+            Position::Text { line, column } => write!(f, ":{line}:{column}"),
+            Position::Field { line, field } => write!(f, ":{line} field {field}"),
+        }
+    }
+}
+
+/// A dataset that cannot be read, matched or divided as asked.
+///
+/// ```
+/// use thalweg_std::data::{DataError, libsvm};
+/// let error = libsvm::read("1 3:0.5 2:1\n".as_bytes(), "bad", &Default::default()).unwrap_err();
+/// assert!(matches!(error, DataError::Unexpected { .. }));
+/// assert_eq!(
+///     error.to_string(),
+///     "bad:1:9: found index `2`, expected an index above the one before it"
+/// );
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A path that cannot be opened.
+    #[error("{path}: cannot open: {source}")]
+    Open {
+        /// The path.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A read that failed, or a gzip stream that is cut or damaged.
+    #[error("{place}: cannot read: {source}; fetch the file again if it is compressed")]
+    Read {
+        /// How far the reader came.
+        place: Place,
+        /// What the system or the decoder says.
+        source: io::Error,
+    },
+    /// A file without any of what it should hold.
+    #[error("{place}: no {what}")]
+    Empty {
+        /// The file.
+        place: Place,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A token or header field that means nothing here.
+    #[error("{place}: found {what} `{found}`, expected {expected}")]
+    Unexpected {
+        /// Where it starts.
+        place: Place,
+        /// What stands at this place in the format.
+        what: &'static str,
+        /// The text, shortened and escaped.
+        found: String,
+        /// What would be accepted.
+        expected: &'static str,
+    },
+    /// A file that ends before what its header claims.
+    #[error("{place}: the file ends after {found} of {expected} bytes; fetch it again")]
+    Truncated {
+        /// Where the missing part starts.
+        place: Place,
+        /// Bytes claimed.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// Two counts that must agree and do not.
+    #[error("{place}: {found} {what}, expected {expected}")]
+    Count {
+        /// Where the second count is complete.
+        place: Place,
+        /// What is counted.
+        what: &'static str,
+        /// The count that the rest of the data sets.
+        expected: u64,
+        /// The count found.
+        found: u64,
+    },
+    /// More than [`Limits`](super::Limits) admit.
+    #[error(
+        "{place}: {found} {field} exceed the cap of {limit}; raise `Limits::{field}` if the file is trusted"
+    )]
+    Limit {
+        /// Where the cap is passed.
+        place: Place,
+        /// Field of [`Limits`](super::Limits).
+        field: &'static str,
+        /// Count claimed, or reached so far.
+        found: u64,
+        /// The cap.
+        limit: u64,
+    },
+    /// A class of a test set that the training set has not.
+    #[error("row {row}: label `{label}` is not one of the training set's classes")]
+    UnknownLabel {
+        /// Row, from 0.
+        row: usize,
+        /// The label as it stands in the file.
+        label: String,
+    },
+    /// An argument outside its range.
+    #[error("`{name}` {rule}")]
+    Parameter {
+        /// The argument.
+        name: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+/// Checks a rule on an argument.
+pub(super) fn check(name: &'static str, holds: bool, rule: &'static str) -> Result<(), DataError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(DataError::Parameter { name, rule })
+    }
+}
+
+/// At most 32 bytes of a token, escaped, for a message.
+pub(super) fn excerpt(token: &[u8]) -> String {
+    const LONGEST: usize = 32;
+    match token.get(..LONGEST) {
+        Some(head) if token.len() > LONGEST => format!("{}...", head.escape_ascii()),
+        _ => token.escape_ascii().to_string(),
+    }
+}

@@ -1,0 +1,210 @@
+//! Bytes of a file or reader: decompressed where needed, counted, with a cap on the total and on each line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::error::{DataError, Place, Position};
+use super::limits::Limits;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+pub(super) struct Input<'r> {
+    reader: Box<dyn BufRead + 'r>,
+    name: String,
+    limits: Limits,
+    /// Bytes handed out.
+    offset: u64,
+    /// Lines handed out.
+    line: u64,
+}
+
+impl<'r> Input<'r> {
+    pub(super) fn open(path: &Path, limits: &Limits) -> Result<Input<'static>, DataError> {
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Input::new(file, &name, limits),
+            Err(source) => Err(DataError::Open { path: name, source }),
+        }
+    }
+
+    pub(super) fn new(
+        reader: impl Read + 'r,
+        name: &str,
+        limits: &Limits,
+    ) -> Result<Self, DataError> {
+        // A stream of empty gzip members yields no bytes to count: the compressed side has an end too.
+        let mut reader = reader.take(limits.bytes.saturating_add(1 << 20));
+        let mut head = Vec::with_capacity(GZIP_MAGIC.len());
+        let read = reader
+            .by_ref()
+            .take(GZIP_MAGIC.len() as u64)
+            .read_to_end(&mut head);
+        let is_gzip = head == GZIP_MAGIC;
+        let whole = BufReader::new(Cursor::new(head).chain(reader));
+        let reader: Box<dyn BufRead + 'r> = if is_gzip {
+            Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+        } else {
+            Box::new(whole)
+        };
+        let input = Self {
+            reader,
+            name: name.to_owned(),
+            limits: *limits,
+            offset: 0,
+            line: 0,
+        };
+        match read {
+            Ok(_) => Ok(input),
+            Err(source) => Err(DataError::Read {
+                place: input.at(Position::Byte(0)),
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn at(&self, position: Position) -> Place {
+        Place {
+            file: self.name.clone(),
+            position,
+        }
+    }
+
+    /// The file as a whole.
+    pub(super) fn whole(&self) -> Place {
+        self.at(Position::Whole)
+    }
+
+    /// The line handed out last.
+    pub(super) fn line_place(&self) -> Place {
+        self.at(Position::Line(self.line))
+    }
+
+    /// A byte, counted from 0, of the line handed out last.
+    pub(super) fn column_place(&self, byte: usize) -> Place {
+        self.at(Position::Text {
+            line: self.line,
+            column: byte as u64 + 1,
+        })
+    }
+
+    /// A field, counted from 0, of the line handed out last.
+    pub(super) fn field_place(&self, field: usize) -> Place {
+        self.at(Position::Field {
+            line: self.line,
+            field: field as u64 + 1,
+        })
+    }
+
+    /// The next byte to be handed out.
+    pub(super) fn byte_place(&self) -> Place {
+        self.at(Position::Byte(self.offset))
+    }
+
+    /// Refuses a count above its cap.
+    pub(super) fn cap(
+        &self,
+        place: impl FnOnce(&Self) -> Place,
+        field: &'static str,
+        found: usize,
+        limit: usize,
+    ) -> Result<(), DataError> {
+        if found <= limit {
+            return Ok(());
+        }
+        Err(DataError::Limit {
+            place: place(self),
+            field,
+            found: found as u64,
+            limit: limit as u64,
+        })
+    }
+
+    /// What is buffered, at most `most` bytes; empty at the end of the file only.
+    fn peek(&mut self, most: usize) -> Result<&[u8], DataError> {
+        loop {
+            match self.reader.fill_buf() {
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    return Err(DataError::Read {
+                        place: self.byte_place(),
+                        source,
+                    });
+                }
+            }
+        }
+        // Already buffered: this call returns at once, and ends the borrow of the loop above.
+        let bytes = self.reader.fill_buf().unwrap_or_default();
+        Ok(bytes.get(..most).unwrap_or(bytes))
+    }
+
+    fn consume(&mut self, count: usize) -> Result<(), DataError> {
+        self.reader.consume(count);
+        self.offset = self.offset.saturating_add(count as u64);
+        if self.offset <= self.limits.bytes {
+            return Ok(());
+        }
+        Err(DataError::Limit {
+            place: self.whole(),
+            field: "bytes",
+            found: self.offset,
+            limit: self.limits.bytes,
+        })
+    }
+
+    /// Appends up to `count` bytes, as they arrive, and returns how many there were.
+    pub(super) fn read(&mut self, out: &mut Vec<u8>, count: usize) -> Result<usize, DataError> {
+        let mut done = 0;
+        while done < count {
+            let bytes = self.peek(count - done)?;
+            let taken = bytes.len();
+            if taken == 0 {
+                break;
+            }
+            out.extend_from_slice(bytes);
+            self.consume(taken)?;
+            done += taken;
+        }
+        Ok(done)
+    }
+
+    /// Reads the next line without its end (LF or CR LF); `false` at the end of the file.
+    pub(super) fn line(&mut self, out: &mut Vec<u8>) -> Result<bool, DataError> {
+        out.clear();
+        self.line += 1;
+        let longest = self.limits.line_bytes;
+        let mut seen = false;
+        loop {
+            let bytes = self.peek(usize::MAX)?;
+            if bytes.is_empty() {
+                break;
+            }
+            seen = true;
+            let end = bytes.iter().position(|&byte| byte == b'\n');
+            let taken = end.map_or(bytes.len(), |end| end + 1);
+            out.extend(bytes.iter().take(end.unwrap_or(taken)));
+            self.consume(taken)?;
+            self.cap(Self::line_place, "line_bytes", out.len(), longest)?;
+            if end.is_some() {
+                break;
+            }
+        }
+        if out.last() == Some(&b'\r') {
+            out.pop();
+        }
+        if self.line == 1 && out.starts_with(BYTE_ORDER_MARK) {
+            out.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(seen)
+    }
+}
+
+/// A finite number: what all text formats accept as a value.
+pub(super) fn number<T: std::str::FromStr + Into<f64> + Copy>(token: &[u8]) -> Option<T> {
+    let value: T = std::str::from_utf8(token).ok()?.parse().ok()?;
+    value.into().is_finite().then_some(value)
+}
