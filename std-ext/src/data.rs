@@ -6,13 +6,16 @@
 //! | LIBSVM | [`libsvm`] | [`SparseDataset`], and from it a [`Dataset`] |
 //! | CSV | [`csv`] | [`Dataset`] |
 //!
-//! Each reads from a path or from any [`std::io::Read`]; a gzip stream is known by its first two bytes,
+//! [`digits()`] is a set that ships with the crate.
+//!
+//! Each reader reads from a path or from any [`std::io::Read`]; a gzip stream is known by its first two bytes,
 //! whatever the file is called. Files are treated as hostile: nothing is allocated in proportion to a number
 //! that the file merely claims, everything that grows has a cap in [`Limits`], and what cannot be read
 //! is a [`DataError`] that says where, what was found and what to do.
 
 pub mod csv;
 mod dataset;
+mod digits;
 mod error;
 pub mod idx;
 mod input;
@@ -21,6 +24,7 @@ mod limits;
 mod sparse;
 
 pub use dataset::{Dataset, TargetKind, Targets};
+pub use digits::digits;
 pub use error::{DataError, Place, Position};
 pub use limits::Limits;
 pub use sparse::{Csr, SparseDataset};

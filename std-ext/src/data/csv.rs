@@ -229,7 +229,10 @@ struct Record {
 
 impl Record {
     fn new(delimiter: u8) -> Self {
-        let reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        // A carriage return inside a line is data: as a line end it would hide the rest of the line.
+        let terminator = csv_core::Terminator::Any(b'\n');
+        let mut builder = csv_core::ReaderBuilder::new();
+        let reader = builder.delimiter(delimiter).terminator(terminator).build();
         Self {
             reader,
             delimiter,
@@ -404,6 +407,7 @@ mod tests {
                 b"1,a\n,b\n",
                 "t:2 field 1: found value ``, expected a finite number",
             ),
+            (b"1,a\n2\r3,b\n", "t:2 field 1: found value `2\\r3`, expected a finite number"),
             (b"1,\n", "t:1 field 2: found label ``, expected a label"),
             (
                 b"1,\xff\n",

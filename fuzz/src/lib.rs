@@ -1,0 +1,9 @@
+//! One check for each fuzz target: what must hold whatever the bytes are.
+//!
+//! The fuzzer and the stable test `std-ext/tests/fuzz_seeds.rs` call the same functions; a check panics when it
+//! fails. Seeds stand in `seeds/<target>`. Run one with
+//! `cargo +nightly fuzz run idx fuzz/corpus/idx fuzz/seeds/idx -- -max_total_time=60`.
+
+pub mod csv;
+pub mod idx;
+pub mod libsvm;

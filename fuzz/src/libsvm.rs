@@ -1,0 +1,72 @@
+//! LIBSVM text.
+
+use thalweg_std::data::{Limits, SparseDataset, TargetKind, libsvm};
+
+const LIMITS: Limits = Limits {
+    bytes: 1 << 16,
+    line_bytes: 1 << 12,
+    rows: 1 << 10,
+    columns: 1 << 10,
+    values: 1 << 12,
+    classes: 1 << 6,
+};
+
+/// What is accepted has ascending columns in range, and survives being written and read.
+pub fn check(bytes: &[u8]) {
+    for targets in [TargetKind::Class, TargetKind::Real] {
+        let options = libsvm::Options {
+            targets,
+            columns: None,
+            limits: LIMITS,
+        };
+        let Ok(data) = libsvm::read(bytes, "fuzz", &options) else {
+            continue;
+        };
+        sizes_agree(&data);
+
+        let mut written = Vec::new();
+        libsvm::write(&data, &mut written).expect("a vector takes all");
+        // Shorter text may print longer: 1e38 has 39 digits.
+        let wide = Limits {
+            bytes: 1 << 24,
+            line_bytes: 1 << 20,
+            ..LIMITS
+        };
+        let options = libsvm::Options {
+            limits: wide,
+            ..options
+        };
+        let again = libsvm::read(&written[..], "fuzz", &options).expect("own output");
+        assert_eq!(again, data);
+    }
+}
+
+fn sizes_agree(data: &SparseDataset) {
+    let csr = &data.features;
+    assert!(csr.rows() > 0 && csr.rows() <= LIMITS.rows);
+    assert!(csr.columns() > 0 && csr.columns() <= LIMITS.columns);
+    assert_eq!(data.targets.len(), Some(csr.rows()));
+    let mut non_zeros = 0;
+    for i in 0..csr.rows() {
+        let (columns, values) = csr.row(i).expect("a row");
+        assert_eq!(columns.len(), values.len());
+        assert!(columns.is_sorted_by(|a, b| a < b));
+        assert!(columns.iter().all(|&j| (j as usize) < csr.columns()));
+        assert!(values.iter().all(|value| value.is_finite()));
+        non_zeros += columns.len();
+    }
+    assert_eq!(non_zeros, csr.non_zeros());
+    assert!(csr.row(csr.rows()).is_none());
+
+    if let Ok(dense) = data.to_dense(&LIMITS) {
+        assert_eq!((dense.rows(), dense.columns()), (csr.rows(), csr.columns()));
+        let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
+        for i in 0..csr.rows() {
+            // Zeros in between change no partial sum.
+            assert_eq!(
+                sum(dense.row(i).expect("a row")),
+                sum(csr.row(i).expect("a row").1)
+            );
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Feeds the committed fuzz seeds, and each of them with every byte changed, to the checks of the fuzz targets.
+
+use std::fs;
+use std::path::Path;
+
+#[allow(unreachable_pub, clippy::expect_used, reason = "a library there, a test here")]
+#[path = "../../fuzz/src/lib.rs"]
+mod checks;
+
+/// Changes that turn digits into other digits, signs, separators, line ends, high bytes.
+const FLIPS: [u8; 8] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80];
+
+/// Seeds stay small, so that this test stays quick.
+const LONGEST: usize = 600;
+
+fn feed(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/seeds")
+        .join(target);
+    let mut seeds = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        assert!(
+            bytes.len() <= LONGEST,
+            "{}: seeds are small",
+            path.display()
+        );
+        seeds += 1;
+        check(&bytes);
+        for i in 0..bytes.len() {
+            check(&bytes[..i]);
+            for flip in FLIPS {
+                bytes[i] ^= flip;
+                check(&bytes);
+                bytes[i] ^= flip;
+            }
+        }
+    }
+    assert!(seeds >= 3, "{}: {seeds} seeds", folder.display());
+}
+
+#[test]
+fn idx_files_give_a_consistent_array_or_an_error() {
+    feed("idx", checks::idx::check);
+}
+
+#[test]
+fn libsvm_files_give_a_consistent_set_or_an_error() {
+    feed("libsvm", checks::libsvm::check);
+}
+
+#[test]
+fn csv_files_give_a_consistent_set_or_an_error() {
+    feed("csv", checks::csv::check);
+}
