@@ -1,9 +1,15 @@
 //! Feeds the committed fuzz seeds, and each of them with every byte changed, to the checks of the fuzz targets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed check is a failed test"
+)]
+#![allow(unreachable_pub, reason = "`checks` is a library in the fuzz crate")]
+
 use std::fs;
 use std::path::Path;
 
-#[allow(unreachable_pub, clippy::expect_used, reason = "a library there, a test here")]
 #[path = "../../fuzz/src/lib.rs"]
 mod checks;
 

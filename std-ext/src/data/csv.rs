@@ -407,7 +407,10 @@ mod tests {
                 b"1,a\n,b\n",
                 "t:2 field 1: found value ``, expected a finite number",
             ),
-            (b"1,a\n2\r3,b\n", "t:2 field 1: found value `2\\r3`, expected a finite number"),
+            (
+                b"1,a\n2\r3,b\n",
+                "t:2 field 1: found value `2\\r3`, expected a finite number",
+            ),
             (b"1,\n", "t:1 field 2: found label ``, expected a label"),
             (
                 b"1,\xff\n",
