@@ -15,6 +15,7 @@ pub mod real;
 pub mod simd;
 pub mod storage;
 pub mod vector;
+pub mod wire;
 
 pub use error::Error;
 pub use real::{Arithmetic, Real};
