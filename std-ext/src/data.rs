@@ -12,19 +12,31 @@
 //! whatever the file is called. Files are treated as hostile: nothing is allocated in proportion to a number
 //! that the file merely claims, everything that grows has a cap in [`Limits`], and what cannot be read
 //! is a [`DataError`] that says where, what was found and what to do.
+//!
+//! After reading: [`split`] and [`partition`] divide rows among training set, test set and clients,
+//! [`Standardiser`] centres columns, [`Batches`] walks through rows. All are functions of a seed: the same
+//! seed gives the same rows on every platform.
 
+mod batches;
 pub mod csv;
 mod dataset;
 mod digits;
+mod draw;
 mod error;
 pub mod idx;
 mod input;
 pub mod libsvm;
 mod limits;
+pub mod partition;
 mod sparse;
+mod split;
+mod standardise;
 
+pub use batches::Batches;
 pub use dataset::{Dataset, TargetKind, Targets};
 pub use digits::digits;
 pub use error::{DataError, Place, Position};
 pub use limits::Limits;
 pub use sparse::{Csr, SparseDataset};
+pub use split::split;
+pub use standardise::Standardiser;

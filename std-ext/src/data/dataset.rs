@@ -264,6 +264,56 @@ impl Dataset {
         Self::new(self.columns, features, targets)
     }
 
+    /// Copies the features and classes of some rows into a batch's buffers, without allocating.
+    ///
+    /// `features` has length `rows.len() * columns`; `labels` has length `rows.len()`, or is empty where the
+    /// targets are not classes.
+    ///
+    /// # Errors
+    /// [`DataError::Parameter`] for a wrong length or an index that is not a row; nothing is written then.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// let (mut features, mut labels) = ([0.0; 2 * 64], [0; 2]);
+    /// digits.gather_into(&[9, 1796], &mut features, &mut labels)?;
+    /// assert_eq!(labels, [9, 8]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
+    pub fn gather_into(
+        &self,
+        rows: &[usize],
+        features: &mut [f32],
+        labels: &mut [u32],
+    ) -> Result<(), DataError> {
+        let all = self.labels();
+        let wanted = if all.is_empty() { 0 } else { rows.len() };
+        let size = rows.len().checked_mul(self.columns);
+        check(
+            "features",
+            size == Some(features.len()),
+            "must have rows times columns elements",
+        )?;
+        check(
+            "labels",
+            labels.len() == wanted,
+            "must have an element for each row with a class",
+        )?;
+        check(
+            "rows",
+            rows.iter().all(|&i| i < self.rows),
+            "must be below the number of rows",
+        )?;
+        for (&i, out) in rows.iter().zip(features.chunks_exact_mut(self.columns)) {
+            if let Some(row) = self.row(i) {
+                out.copy_from_slice(row);
+            }
+        }
+        for (&i, out) in rows.iter().zip(labels) {
+            *out = all.get(i).copied().unwrap_or_default();
+        }
+        Ok(())
+    }
+
     /// Numbers the classes of a test set as the training set does; their columns must agree.
     ///
     /// Readers number the labels that they see. A test file in which a class is missing would be numbered

@@ -83,12 +83,20 @@ pub enum DataError {
         /// What the system says.
         source: io::Error,
     },
-    /// A read that failed, or a gzip stream that is cut or damaged.
-    #[error("{place}: cannot read: {source}; fetch the file again if it is compressed")]
+    /// A read that failed.
+    #[error("{place}: cannot read: {source}")]
     Read {
         /// How far the reader came.
         place: Place,
-        /// What the system or the decoder says.
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A gzip stream that is cut or damaged.
+    #[error("{place}: damaged gzip stream: {source}; fetch the file again")]
+    Gzip {
+        /// How far the decoder came.
+        place: Place,
+        /// What it says.
         source: io::Error,
     },
     /// A file without any of what it should hold.

@@ -334,6 +334,7 @@ mod tests {
             parse(&FILE[..20]).unwrap_err().to_string(),
             "t at byte 16: the file ends after 4 of 6 bytes; fetch it again"
         );
+        assert!(matches!(parse(&zipped[..30]), Err(DataError::Gzip { .. })));
         assert!(matches!(parse(b""), Err(DataError::Empty { .. })));
     }
 

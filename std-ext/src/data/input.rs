@@ -15,6 +15,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Input<'r> {
     reader: Box<dyn BufRead + 'r>,
     name: String,
+    is_gzip: bool,
     limits: Limits,
     /// Bytes handed out.
     offset: u64,
@@ -50,19 +51,18 @@ impl<'r> Input<'r> {
         } else {
             Box::new(whole)
         };
+        let (name, limits) = (name.to_owned(), *limits);
         let input = Self {
             reader,
-            name: name.to_owned(),
-            limits: *limits,
+            name,
+            is_gzip,
+            limits,
             offset: 0,
             line: 0,
         };
         match read {
             Ok(_) => Ok(input),
-            Err(source) => Err(DataError::Read {
-                place: input.at(Position::Byte(0)),
-                source,
-            }),
+            Err(source) => Err(input.read_error(source)),
         }
     }
 
@@ -123,18 +123,24 @@ impl<'r> Input<'r> {
         })
     }
 
+    fn read_error(&self, source: io::Error) -> DataError {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        let place = self.byte_place();
+        match source.kind() {
+            InvalidData | InvalidInput | UnexpectedEof if self.is_gzip => {
+                DataError::Gzip { place, source }
+            }
+            _ => DataError::Read { place, source },
+        }
+    }
+
     /// What is buffered, at most `most` bytes; empty at the end of the file only.
     fn peek(&mut self, most: usize) -> Result<&[u8], DataError> {
         loop {
             match self.reader.fill_buf() {
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(DataError::Read {
-                        place: self.byte_place(),
-                        source,
-                    });
-                }
+                Err(source) => return Err(self.read_error(source)),
             }
         }
         // Already buffered: this call returns at once, and ends the borrow of the loop above.
