@@ -1,0 +1,601 @@
+//! Adam, AdamW and AMSGrad.
+//!
+//! Each parameter has its own step length: the mean gradient over the root of the mean squared gradient, so that the
+//! step does not depend on the scale of the gradient. AdamW takes weight decay out of the moments; AMSGrad divides by
+//! the largest second moment seen, so that step lengths never grow again.
+//!
+//! ```text
+//! g_t = sign grad + l2 x_t                        sign -1 to maximise
+//! m_t = beta1 m_{t-1} + (1 - beta1) g_t
+//! v_t = beta2 v_{t-1} + (1 - beta2) g_t^2
+//! u_t = max(u_{t-1}, v_t)                         AMSGrad; else u_t = v_t
+//! r_t = sqrt(1 - beta2^t)
+//! x_{t+1} = keep x_t - learning_rate r_t / (1 - beta1^t) * m_t / (sqrt(u_t) + eps r_t)
+//! ```
+//!
+//! The last line is the published `m_hat / (sqrt(v_hat) + eps)` with r_t multiplied through: one division per
+//! element, and the same number up to rounding.
+//!
+//! | symbol | meaning | shape |
+//! |---|---|---|
+//! | x | parameters | n |
+//! | m, v | first and second moment | n each |
+//! | u | largest second moment, AMSGrad only | n or 0 |
+//! | l2, keep | weight decay ([`Decay`]) | scalars |
+//!
+//! Cost per element: 12 flops, among them a root and a division, and seven accesses (28 bytes in `f32`; 36 with
+//! AMSGrad). State: [`state_len`] elements and the `u64` count of steps; powers of beta are taken in `f64`.
+//!
+//! With [`Arithmetic::Fast`] products and sums are fused, and the quotient becomes `m_t / sqrt(u_t + eps^2 r_t^2)` by the
+//! machine's estimate of the reciprocal root and one Newton step (relative error at most 2^-21 in `f32`). The eps
+//! inside the root makes steps longer, by at most a factor sqrt(2), and that only where `sqrt(u_t)` is near
+//! `eps r_t`. It pays where the data is in cache and the divide unit is the limit; at memory size both are equal.
+//!
+//! With `eps = 0` a parameter that has only seen zero gradients becomes NaN, as in PyTorch.
+//!
+//! References: Kingma and Ba, *Adam* (2015), algorithm 1 and the end of section 2; Loshchilov and Hutter, *Decoupled weight
+//! decay regularization* (2019); Reddi, Kale and Kumar, *On the convergence of Adam and beyond* (2018), algorithm 2, with
+//! the bias correction of PyTorch: semantics of `torch.optim.Adam` and `AdamW`.
+
+use super::{Decay, Terms, check_fraction, check_non_negative, flush, narrow};
+use crate::error::check_length;
+use crate::simd::{self, Lanes, Update};
+use crate::storage::Fixed;
+use crate::{Arithmetic, Error, Real, Storage};
+
+/// Hyperparameters; the defaults are PyTorch's for Adam.
+///
+/// ```
+/// use thalweg::optim::adam;
+/// let config = adam::Config { learning_rate: 3e-4, ..adam::Config::adamw() };
+/// assert_eq!((config.beta1, config.weight_decay), (0.9, 1e-2));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Length of a step; finite, at least 0, default 1e-3.
+    pub learning_rate: f64,
+    /// Decay of the first moment; in [0, 1), default 0.9.
+    pub beta1: f64,
+    /// Decay of the second moment; in [0, 1), default 0.999.
+    pub beta2: f64,
+    /// Added to the root of the second moment; finite, at least 0, default 1e-8.
+    pub eps: f64,
+    /// Strength of the weight decay; finite, at least 0, default 0 (1e-2 for [`Config::adamw`]).
+    pub weight_decay: f64,
+    /// What the weight decay means; default [`Decay::L2`] ([`Decay::Decoupled`] for [`Config::adamw`]).
+    pub decay: Decay,
+    /// Divides by the largest second moment so far; needs a state with room for it.
+    pub amsgrad: bool,
+    /// Climbs instead of descending.
+    pub maximize: bool,
+    /// Portable bits, or fused arithmetic and reciprocal roots.
+    pub arithmetic: Arithmetic,
+}
+
+impl Config {
+    /// PyTorch's defaults for Adam.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::optim::adam::Config::adam().eps, 1e-8);
+    /// ```
+    pub const fn adam() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            amsgrad: false,
+            maximize: false,
+            arithmetic: Arithmetic::Portable,
+        }
+    }
+
+    /// PyTorch's defaults for AdamW (optax and burn take a weight decay of 1e-4).
+    ///
+    /// ```
+    /// use thalweg::optim::{adam, Decay};
+    /// assert_eq!(adam::Config::adamw().decay, Decay::Decoupled);
+    /// ```
+    pub const fn adamw() -> Self {
+        Self {
+            weight_decay: 1e-2,
+            decay: Decay::Decoupled,
+            ..Self::adam()
+        }
+    }
+
+    /// Checks every range that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first field that is out of range.
+    ///
+    /// ```
+    /// use thalweg::optim::adam::Config;
+    /// let error = Config { beta2: 1.0, ..Default::default() }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "`beta2` must be in [0, 1)");
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_non_negative("learning_rate", self.learning_rate)?;
+        check_fraction("beta1", self.beta1)?;
+        check_fraction("beta2", self.beta2)?;
+        check_non_negative("eps", self.eps)?;
+        check_non_negative("weight_decay", self.weight_decay)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::adam()
+    }
+}
+
+/// Elements of the moments for `n` parameters.
+///
+/// ```
+/// assert_eq!(thalweg::optim::adam::state_len(10, false), 20);
+/// assert_eq!(thalweg::optim::adam::state_len(10, true), 30);
+/// ```
+pub const fn state_len(n: usize, amsgrad: bool) -> usize {
+    n.saturating_mul(if amsgrad { 3 } else { 2 })
+}
+
+/// Moments and the count of steps; the second type is the room of AMSGrad, none by default.
+///
+/// ```
+/// use thalweg::optim::adam;
+/// const EMPTY: adam::State<[f32; 64]> = adam::State::new();
+/// assert_eq!(EMPTY.steps(), 0);
+/// let (mut m, mut v) = ([0.0_f32; 8], [0.0_f32; 8]);
+/// let borrowed = adam::State::from_storage(&mut m[..], &mut v[..]);
+/// assert_eq!(borrowed.m().len(), 8);
+/// let amsgrad = adam::State::<[f64; 8], [f64; 8]>::zeroed();
+/// assert_eq!(amsgrad.largest().len(), 8);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<B: Storage, U = [<B as Storage>::Elem; 0]> {
+    m: B,
+    v: B,
+    largest: U,
+    steps: u64,
+}
+
+impl<B: Storage> State<B> {
+    /// Adam's or AdamW's state in arrays of its own.
+    pub const fn new() -> Self
+    where
+        B: Fixed,
+    {
+        Self {
+            m: B::ZERO,
+            v: B::ZERO,
+            largest: [],
+            steps: 0,
+        }
+    }
+
+    /// Adam's or AdamW's state in memory that is passed in; its contents are set to zero.
+    pub fn from_storage(m: B, v: B) -> Self
+    where
+        B::Elem: Real,
+    {
+        Self::from_storage_amsgrad(m, v, [])
+    }
+}
+
+impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
+    /// A state in arrays of its own, for any pair of storages.
+    pub const fn zeroed() -> Self
+    where
+        B: Fixed,
+        U: Fixed,
+    {
+        Self {
+            m: B::ZERO,
+            v: B::ZERO,
+            largest: U::ZERO,
+            steps: 0,
+        }
+    }
+
+    /// AMSGrad's state in memory that is passed in; its contents are set to zero.
+    pub fn from_storage_amsgrad(m: B, v: B, largest: U) -> Self
+    where
+        B::Elem: Real,
+    {
+        let mut state = Self {
+            m,
+            v,
+            largest,
+            steps: 0,
+        };
+        state.reset();
+        state
+    }
+
+    /// Forgets the past.
+    pub fn reset(&mut self)
+    where
+        B::Elem: Real,
+    {
+        self.m.as_mut_slice().fill(B::Elem::ZERO);
+        self.v.as_mut_slice().fill(B::Elem::ZERO);
+        self.largest.as_mut_slice().fill(B::Elem::ZERO);
+        self.steps = 0;
+    }
+
+    /// First moment, not corrected for its bias.
+    pub fn m(&self) -> &[B::Elem] {
+        self.m.as_slice()
+    }
+
+    /// Second moment, not corrected for its bias.
+    pub fn v(&self) -> &[B::Elem] {
+        self.v.as_slice()
+    }
+
+    /// Largest second moment of AMSGrad.
+    pub fn largest(&self) -> &[B::Elem] {
+        self.largest.as_slice()
+    }
+
+    /// Steps taken.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+}
+
+impl<B: Fixed, U: Fixed<Elem = B::Elem>> Default for State<B, U> {
+    fn default() -> Self {
+        Self::zeroed()
+    }
+}
+
+/// The scalars of one step.
+#[derive(Clone, Copy)]
+struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
+    terms: Terms<T>,
+    beta1: T,
+    /// `1 - beta1`, and the same for beta2.
+    new1: T,
+    beta2: T,
+    new2: T,
+    rate: T,
+    /// `eps r_t`; its square, at least the smallest normal number, when fast.
+    eps: T,
+}
+
+impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
+    #[inline(always)]
+    fn moments<L: Lanes<Scalar = T>>(&self, x: L, m: L, v: L, g: L) -> (L, L) {
+        let c = |scalar| g.constant(scalar);
+        let g = self.terms.gradient::<ACTIVE, _>(x, g);
+        let (m, v) = if FAST {
+            (
+                m.mul_add(c(self.beta1), c(self.new1) * g),
+                v.mul_add(c(self.beta2), c(self.new2) * (g * g)),
+            )
+        } else {
+            (
+                c(self.beta1) * m + c(self.new1) * g,
+                c(self.beta2) * v + c(self.new2) * (g * g),
+            )
+        };
+        (flush(m), flush(v))
+    }
+
+    #[inline(always)]
+    fn advance<L: Lanes<Scalar = T>>(&self, x: L, m: L, u: L) -> L {
+        let (rate, eps) = (x.constant(self.rate), x.constant(self.eps));
+        let x = self.terms.shrink::<ACTIVE, _>(x);
+        if FAST {
+            // u >= 0 and eps is normal: the argument is positive and normal.
+            (-(rate * m)).mul_add((u + eps).rsqrt_fast(), x)
+        } else {
+            // u >= 0, so the divisor is positive unless eps and u are both 0.
+            x - rate * m / (u.sqrt() + eps)
+        }
+    }
+}
+
+impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 3, 1> for Scalars<T, ACTIVE, FAST> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, m, v]: [L; 3], [g]: [L; 1]) -> [L; 3] {
+        let (m, v) = self.moments(x, m, v, g);
+        [self.advance(x, m, v), m, v]
+    }
+}
+
+impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 4, 1> for Scalars<T, ACTIVE, FAST> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, m, v, u]: [L; 4], [g]: [L; 1]) -> [L; 4] {
+        let (m, v) = self.moments(x, m, v, g);
+        // The new moment comes second, so that its NaN is kept.
+        let u = u.largest(v);
+        [self.advance(x, m, u), m, v, u]
+    }
+}
+
+/// One step of descent on `params` along `grad`.
+///
+/// # Errors
+/// [`Error::Length`] when `grad` or a moment (with AMSGrad also the largest second moment) differs in length from
+/// `params`; [`Error::Parameter`] when the config is not valid. Nothing is changed then.
+///
+/// ```
+/// use thalweg::optim::adam;
+/// let config = adam::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
+/// let mut state = adam::State::<[f64; 2]>::new();
+/// let mut x = [1.0, 1.0];
+/// adam::step(&config, &mut state, &mut x, &[3.0, -4.0])?;
+/// // Bias correction makes the first step learning_rate * sign(g).
+/// assert!((x[0] - 0.5).abs() < 1e-12 && (x[1] - 1.5).abs() < 1e-12);
+/// assert!((state.m()[0] - 0.3).abs() < 1e-15);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
+    config: &Config,
+    state: &mut State<B, U>,
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error> {
+    config.validate()?;
+    let n = params.len();
+    check_length("grad", n, grad.len())?;
+    let (m, v) = (state.m.as_mut_slice(), state.v.as_mut_slice());
+    let largest = state.largest.as_mut_slice();
+    check_length("state.m", n, m.len())?;
+    check_length("state.v", n, v.len())?;
+    if config.amsgrad {
+        check_length("state.largest", n, largest.len())?;
+    }
+    let steps = state.steps.saturating_add(1);
+    let is_fast = config.arithmetic == Arithmetic::Fast;
+    // 1 - beta^t > 0, because beta < 1 and t >= 1.
+    let root = libm::sqrt(1.0 - Real::powi(config.beta2, steps));
+    let correction = 1.0 - Real::powi(config.beta1, steps);
+    let eps: T = narrow("eps", config.eps * root)?;
+    let terms = Terms::new(
+        config.learning_rate,
+        config.weight_decay,
+        config.decay,
+        config.maximize,
+    )?;
+    let scalars = Scalars::<T, false, false> {
+        beta1: T::from_f64(config.beta1),
+        new1: T::from_f64(1.0 - config.beta1),
+        beta2: T::from_f64(config.beta2),
+        new2: T::from_f64(1.0 - config.beta2),
+        rate: narrow("learning_rate", config.learning_rate * root / correction)?,
+        eps: if is_fast {
+            (eps * eps).largest(T::MIN_POSITIVE)
+        } else {
+            eps
+        },
+        terms,
+    };
+    let (active, amsgrad) = (terms.is_active(), config.amsgrad);
+    match (active, is_fast) {
+        (false, false) => run(scalars, amsgrad, params, m, v, largest, grad),
+        (false, true) => {
+            let scalars = scalars.with::<false, true>();
+            run(scalars, amsgrad, params, m, v, largest, grad);
+        }
+        (true, false) => {
+            let scalars = scalars.with::<true, false>();
+            run(scalars, amsgrad, params, m, v, largest, grad);
+        }
+        (true, true) => {
+            let scalars = scalars.with::<true, true>();
+            run(scalars, amsgrad, params, m, v, largest, grad);
+        }
+    }
+    state.steps = steps;
+    Ok(())
+}
+
+impl<T: Copy> Scalars<T, false, false> {
+    /// The same scalars for another kernel.
+    fn with<const ACTIVE: bool, const FAST: bool>(self) -> Scalars<T, ACTIVE, FAST> {
+        let Self {
+            terms,
+            beta1,
+            new1,
+            beta2,
+            new2,
+            rate,
+            eps,
+        } = self;
+        Scalars {
+            terms,
+            beta1,
+            new1,
+            beta2,
+            new2,
+            rate,
+            eps,
+        }
+    }
+}
+
+fn run<T: Real, const ACTIVE: bool, const FAST: bool>(
+    scalars: Scalars<T, ACTIVE, FAST>,
+    amsgrad: bool,
+    params: &mut [T],
+    m: &mut [T],
+    v: &mut [T],
+    largest: &mut [T],
+    grad: &[T],
+) {
+    if amsgrad {
+        simd::update(&scalars, [params, m, v, largest], [grad]);
+    } else {
+        simd::update(&scalars, [params, m, v], [grad]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::tests::{assert_levels_agree, painted};
+    use std::vec::Vec;
+
+    #[test]
+    fn first_step_has_the_length_of_the_learning_rate() {
+        let config = Config {
+            learning_rate: 0.25,
+            ..Config::adam()
+        };
+        for g in [1e-3, -5.0, 1e6] {
+            let mut x = [2.0_f64];
+            step(&config, &mut State::<[f64; 1]>::new(), &mut x, &[g]).unwrap();
+            assert!((x[0] - (2.0 - 0.25 * g.signum())).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn decoupled_decay_shrinks_params_by_rate_times_decay() {
+        let config = Config {
+            learning_rate: 0.5,
+            weight_decay: 0.25,
+            ..Config::adamw()
+        };
+        let mut x = [8.0_f32];
+        step(&config, &mut State::<[f32; 1]>::new(), &mut x, &[0.0]).unwrap();
+        assert_eq!(x, [7.0]);
+        let config = Config {
+            decay: Decay::Independent,
+            ..config
+        };
+        let mut x = [8.0_f32];
+        step(&config, &mut State::<[f32; 1]>::new(), &mut x, &[0.0]).unwrap();
+        assert_eq!(x, [6.0]);
+    }
+
+    #[test]
+    fn amsgrad_remembers_the_largest_moment() {
+        let config = Config {
+            beta2: 0.5,
+            amsgrad: true,
+            ..Config::adam()
+        };
+        let mut state = State::<[f64; 1], [f64; 1]>::zeroed();
+        let mut x = [0.0];
+        step(&config, &mut state, &mut x, &[4.0]).unwrap();
+        step(&config, &mut state, &mut x, &[0.0]).unwrap();
+        assert_eq!((state.v(), state.largest()), (&[4.0][..], &[8.0][..]));
+    }
+
+    #[test]
+    fn fast_is_portable_up_to_its_stated_error() {
+        let mut portable = painted::<f32>(1003, 1);
+        let mut fast = portable.clone();
+        let config = Config::adamw();
+        let (mut p, mut f) = (State::<[f32; 1003]>::new(), State::<[f32; 1003]>::new());
+        for t in 0..30 {
+            let g = painted::<f32>(1003, t);
+            step(&config, &mut p, &mut portable, &g).unwrap();
+            let config = Config {
+                arithmetic: Arithmetic::Fast,
+                ..config
+            };
+            step(&config, &mut f, &mut fast, &g).unwrap();
+        }
+        for (i, (p, f)) in portable.iter().zip(&fast).enumerate() {
+            // 30 steps of at most 1e-3, each within 2^-20, and as many roundings of the parameter.
+            assert!(
+                (p - f).abs() < 3e-8 + 30.0 * 1.2e-7 * p.abs(),
+                "{i}: {p} {f}"
+            );
+        }
+        assert_ne!(portable, painted::<f32>(1003, 1));
+    }
+
+    #[test]
+    fn moments_of_a_silent_parameter_become_zero_not_subnormal() {
+        let config = Config::adam();
+        let mut state = State::<[f32; 1]>::new();
+        let mut x = [1.0];
+        step(&config, &mut state, &mut x, &[1e-12]).unwrap();
+        for _ in 0..2000 {
+            step(&config, &mut state, &mut x, &[0.0]).unwrap();
+            for s in [state.m()[0], state.v()[0]] {
+                assert!(s == 0.0 || s.abs() >= f32::MIN_POSITIVE);
+            }
+        }
+        assert_eq!(state.m(), [0.0]);
+    }
+
+    #[test]
+    fn non_finite_gradients_stay_at_their_index() {
+        let mut state = State::<[f32; 3]>::new();
+        let mut x = [1.0; 3];
+        step(&Config::adam(), &mut state, &mut x, &[f32::NAN, 1.0, 1.0]).unwrap();
+        assert!(x[0].is_nan() && x[1].is_finite() && x[1] == x[2]);
+    }
+
+    #[test]
+    fn every_bad_argument_is_named_and_changes_nothing() {
+        let good = Config::adam();
+        #[rustfmt::skip]
+        let bad = [
+            ("learning_rate", Config { learning_rate: f64::NAN, ..good }),
+            ("learning_rate", Config { learning_rate: -1e-3, ..good }),
+            ("learning_rate", Config { learning_rate: 1e300, ..good }),
+            ("beta1", Config { beta1: 1.0, ..good }),
+            ("beta2", Config { beta2: -0.1, ..good }),
+            ("beta2", Config { beta2: f64::NAN, ..good }),
+            ("eps", Config { eps: -1e-8, ..good }),
+            ("weight_decay", Config { weight_decay: f64::INFINITY, ..good }),
+        ];
+        let mut state = State::<[f32; 2]>::new();
+        step(&good, &mut state, &mut [1.0, 2.0], &[3.0, 4.0]).unwrap();
+        let before = state;
+        let mut x = [1.0_f32, 2.0];
+        for (expected, config) in bad {
+            match step(&config, &mut state, &mut x, &[1.0, 1.0]) {
+                Err(Error::Parameter { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{config:?} gave {other:?}"),
+            }
+        }
+        let amsgrad = Config {
+            amsgrad: true,
+            ..good
+        };
+        assert_eq!(
+            step(&amsgrad, &mut state, &mut x, &[1.0, 1.0]),
+            Err(Error::Length {
+                name: "state.largest",
+                expected: 2,
+                found: 0
+            })
+        );
+        assert!(step(&good, &mut state, &mut x, &[1.0]).is_err());
+        assert!(step(&good, &mut state, &mut [0.0; 3], &[1.0; 3]).is_err());
+        assert_eq!((state, x), (before, [1.0, 2.0]));
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_level() {
+        for amsgrad in [false, true] {
+            for config in [Config::adam(), Config::adamw()] {
+                assert_levels_agree(|n| {
+                    let mut x = painted::<f32>(n, 1);
+                    let mut b = [painted::<f32>(n, 2), painted(n, 3), painted(n, 4)];
+                    let [m, v, u] = &mut b;
+                    let mut state = State::from_storage_amsgrad(&mut m[..], &mut v[..], &mut u[..]);
+                    let config = Config { amsgrad, ..config };
+                    for t in 0..3 {
+                        step(&config, &mut state, &mut x, &painted(n, 10 + t)).unwrap();
+                    }
+                    let bits = [&x[..], state.m(), state.v(), state.largest()];
+                    bits.concat()
+                        .iter()
+                        .map(|v| v.to_bits())
+                        .collect::<Vec<_>>()
+                });
+            }
+        }
+    }
+}
