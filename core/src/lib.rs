@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod error;
+pub mod matrix;
 pub mod optim;
 pub mod random;
 pub mod real;

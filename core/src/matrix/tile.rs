@@ -1,0 +1,130 @@
+//! The innermost product: a tile of `C` held in registers, fed from packed panels.
+//!
+//! ```text
+//! for k ascending:  acc[i][j] <- acc[i][j] + a[k][i] * b[k][j]      i < MR, j < NV * LEN
+//! ```
+//! Panels are contiguous: `a` holds `MR` elements for each `k`, `b` holds `NV` registers for each `k`. The
+//! accumulators start from `C` and not from zero, so that a `k` loop cut into blocks adds in the same order
+//! as an uncut one. A tile is as large as the register file allows: `MR * NV` accumulators, `NV` registers of
+//! `b`, one broadcast of `a` and, without fused multiply-add, one product.
+
+use crate::Real;
+use crate::simd::{Lanes, Level};
+
+/// Rows and registers of a tile at one level, for the match in [`gemm`](super::gemm).
+///
+/// | level | registers | `MR x NV` | live registers, product included |
+/// |---|---|---|---|
+/// | scalar | 16 or 32 | 4 x 2 | 12 |
+/// | SSE2, simd128 | 16 | 4 x 2 | 12 |
+/// | AVX2 | 16 | 6 x 2 | 16 |
+/// | NEON | 32 | 8 x 2 | 20 |
+/// | AVX-512 | 32 | 14 x 2 | 32 |
+pub(super) const fn shape(level: Level) -> (usize, usize) {
+    match level {
+        Level::Avx512 => (14, 2),
+        Level::Avx2 => (6, 2),
+        Level::Neon => (8, 2),
+        _ => (4, 2),
+    }
+}
+
+/// The most rows of a tile at any level.
+pub(super) const MAX_ROWS: usize = 14;
+/// The most columns of a tile at any level: two registers of sixteen `f32`.
+pub(super) const MAX_COLUMNS: usize = 32;
+
+/// What becomes of the old value of `C` before the first product is added.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Old<T> {
+    /// It stays (`beta = 1`, and every block of `k` but the first).
+    Keep,
+    /// It is not read (`beta = 0`).
+    Overwrite,
+    /// It is multiplied by `beta`.
+    Scale(T),
+}
+
+impl<T: Real> Old<T> {
+    /// The form that stands for a factor.
+    pub(super) fn of(beta: T) -> Self {
+        if beta == T::ONE {
+            Self::Keep
+        } else if beta == T::ZERO {
+            Self::Overwrite
+        } else {
+            Self::Scale(beta)
+        }
+    }
+}
+
+/// Adds the product of two packed panels to the tile whose first element is `c[0]`.
+///
+/// Rows of the tile that `c` does not hold in full are left alone.
+#[inline(always)]
+pub(super) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
+    simd: L::Simd,
+    a: &[L::Scalar],
+    b: &[L::Scalar],
+    old: Old<L::Scalar>,
+    c: &mut [L::Scalar],
+    stride: usize,
+) {
+    let zero = L::splat(simd, L::Scalar::ZERO);
+    let mut acc = [[zero; NV]; MR];
+    match old {
+        Old::Overwrite => {}
+        Old::Keep => {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                if let Some(row) = row::<L, NV>(c, i * stride) {
+                    *acc = row.map(|x| L::load(simd, &x));
+                }
+            }
+        }
+        Old::Scale(beta) => {
+            let beta = L::splat(simd, beta);
+            for (i, acc) in acc.iter_mut().enumerate() {
+                if let Some(row) = row::<L, NV>(c, i * stride) {
+                    *acc = row.map(|x| beta * L::load(simd, &x));
+                }
+            }
+        }
+    }
+    let (a, _) = a.as_chunks::<MR>();
+    let (b, _) = L::groups(b).0.as_chunks::<NV>();
+    for (a, b) in a.iter().zip(b) {
+        let b = b.map(|x| L::load(simd, &x));
+        for i in 0..MR {
+            let a = L::splat(simd, a[i]);
+            for j in 0..NV {
+                acc[i][j] = if FAST {
+                    a.mul_add(b[j], acc[i][j])
+                } else {
+                    acc[i][j] + a * b[j]
+                };
+            }
+        }
+    }
+    for (i, acc) in acc.iter().enumerate() {
+        if let Some(row) = row_mut::<L, NV>(c, i * stride) {
+            for (x, acc) in row.iter_mut().zip(acc) {
+                acc.store(x);
+            }
+        }
+    }
+}
+
+/// The registers of a row of the tile that starts at element `at`.
+#[inline(always)]
+fn row<L: Lanes, const NV: usize>(c: &[L::Scalar], at: usize) -> Option<&[L::Array; NV]> {
+    L::groups(c.get(at..)?).0.first_chunk()
+}
+
+/// As [`row`], to be written.
+#[inline(always)]
+fn row_mut<L: Lanes, const NV: usize>(
+    c: &mut [L::Scalar],
+    at: usize,
+) -> Option<&mut [L::Array; NV]> {
+    L::groups_mut(c.get_mut(at..)?).0.first_chunk_mut()
+}
