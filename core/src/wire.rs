@@ -22,13 +22,14 @@
 //!     44      4  CRC-32C of bytes 0..44
 //!     48      p  payload
 //!   48+p      t  tail, empty in minor version 0
-//! 48+p+t      4  CRC-32C of all bytes before it
+//! 48+p+t      4  CRC-32C of bytes 0..44 and 48..48+p+t
 //! ```
 //!
 //! The order has three reasons. Magic and major come first, since they alone keep their place in
 //! every version. The 64-bit fields lie at multiples of eight and the payload at a multiple of
 //! sixteen. The header has a check of its own, so that a stream never waits for a length that a flipped bit
-//! made up; the check of the whole comes last, so that a sender can compute it while the bytes leave.
+//! made up. The check of the whole comes last, so that a sender can compute it while the bytes leave;
+//! it continues the header's check and skips its four bytes.
 //!
 //! # Kinds and payloads
 //!

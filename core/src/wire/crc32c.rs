@@ -12,8 +12,8 @@
 //! into four strands that run side by side, which hides the latency of the look-up, and the strands
 //! are joined by multiplying with a power of `x` known at compile time.
 //!
-//! All 1- and 2-bit errors are found, and all bursts of up to 32 bits, in any frame shorter than
-//! 2^31 bits. CRC finds accidents; it is no defence against forgery.
+//! All errors of up to three bits are found, and all bursts of up to 32 bits, in any frame shorter
+//! than 2^31 bits. CRC finds accidents; it is no defence against forgery.
 //!
 //! Reference: G. Castagnoli, S. Brauer, M. Herrmann (1993), "Optimization of cyclic redundancy-check
 //! codes with 24 and 32 parity bits"; parameters as in RFC 3720, appendix B.4.

@@ -1,7 +1,7 @@
 //! From bytes to a frame: every length is checked before the first loop, every rule before the answer.
 
 use super::bits::Bits;
-use super::crc32c::crc32c;
+use super::crc32c::Crc32c;
 use super::encode;
 use super::payload::{Exponents, Levels, Packed, Payload, Values, load, mantissa_bits};
 use super::{
@@ -110,10 +110,9 @@ pub fn decode<'a>(bytes: &'a [u8], expect: &Expect) -> Result<Frame<'a>, DecodeE
     }
     let header = fixed.header;
     expect.check(&header)?;
-    let (checked, crc) = bytes.split_last_chunk::<4>().ok_or(truncated(len))?;
-    check_crc("frame", checked, *crc)?;
-    let (payload, rest) = rest.split_at_checked(fixed.payload).ok_or(truncated(len))?;
-    let (tail, _) = rest.split_at_checked(fixed.tail).ok_or(truncated(len))?;
+    let (body, crc) = rest.split_last_chunk::<4>().ok_or(truncated(len))?;
+    compare("frame", frame_crc(head, body), *crc)?;
+    let (payload, tail) = body.split_at_checked(fixed.payload).ok_or(truncated(len))?;
     check_tail(tail)?;
     check_content(&header, payload)?;
     Ok(Frame {
@@ -263,8 +262,8 @@ impl Fixed {
         if major != MAJOR {
             return Err(DecodeError::Version { found: major });
         }
-        if let Some((checked, crc)) = bytes.split_last_chunk::<4>() {
-            check_crc("header", checked, *crc)?;
+        if let Some((_, crc)) = bytes.split_last_chunk::<4>() {
+            compare("header", frame_crc(bytes, &[]), *crc)?;
         }
         let flags = u16::from_le_bytes(at.take());
         let tail = usize::from(u16::from_le_bytes(at.take()));
@@ -366,8 +365,21 @@ impl Cursor<'_> {
     }
 }
 
-fn check_crc(part: &'static str, checked: &[u8], crc: [u8; 4]) -> Result<(), DecodeError> {
-    let (computed, found) = (crc32c(checked), u32::from_le_bytes(crc));
+/// Check of a frame: header fields, payload, tail.
+///
+/// The header's own check is left out. A CRC that has read a message and its CRC always stands at the
+/// same value, so it would forget which header it saw, and accept the payload behind another one.
+pub(super) fn frame_crc(head: &[u8; HEADER], body: &[u8]) -> u32 {
+    let mut crc = Crc32c::new();
+    if let Some((fields, _)) = head.split_last_chunk::<4>() {
+        crc.update(fields);
+    }
+    crc.update(body);
+    crc.value()
+}
+
+fn compare(part: &'static str, computed: u32, crc: [u8; 4]) -> Result<(), DecodeError> {
+    let found = u32::from_le_bytes(crc);
     if computed == found {
         Ok(())
     } else {

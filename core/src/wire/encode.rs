@@ -1,8 +1,7 @@
 //! From numbers to bytes: header, payload, check.
 
 use super::bits::pack;
-use super::crc32c::crc32c;
-use super::decode::{Fixed, check_content, check_header, natural_code};
+use super::decode::{Fixed, check_content, check_header, frame_crc, natural_code};
 use super::payload::{Body, Payload, store};
 use super::{
     Dtype, EncodeError, HEADER, Header, MAGIC, MAJOR, MINOR, OVERHEAD, Shape, index_bits,
@@ -145,8 +144,9 @@ pub fn start<'a>(header: &Header, out: &'a mut [u8]) -> Result<&'a mut [u8], Enc
     at.put(header.d.to_le_bytes());
     at.put(header.k.to_le_bytes());
     at.put((announced as u32).to_le_bytes());
-    if let Some((checked, crc)) = fields.split_last_chunk_mut::<4>() {
-        *crc = crc32c(checked).to_le_bytes();
+    let crc = frame_crc(&fields, &[]);
+    if let Some((_, check)) = fields.split_last_chunk_mut::<4>() {
+        *check = crc.to_le_bytes();
     }
     *head = fields;
     Ok(payload)
@@ -169,16 +169,16 @@ pub fn seal(out: &mut [u8]) -> Result<usize, EncodeError> {
         needed: OVERHEAD,
         found: out.len(),
     };
-    let head = out.first_chunk::<HEADER>().ok_or(space)?;
+    let (head, rest) = out.split_first_chunk_mut::<HEADER>().ok_or(space)?;
     let fixed = Fixed::read(head)?;
-    let (needed, found) = (fixed.header.frame_len(), out.len());
+    let (needed, found) = (fixed.header.frame_len(), HEADER + rest.len());
     let space = EncodeError::Space { needed, found };
-    let (checked, crc) = out
-        .get_mut(..needed)
-        .and_then(|frame| frame.split_last_chunk_mut::<4>())
+    let (payload, crc) = rest
+        .get_mut(..needed.saturating_sub(HEADER))
+        .and_then(|rest| rest.split_last_chunk_mut::<4>())
         .ok_or(space)?;
-    check_content(&fixed.header, checked.get(HEADER..).ok_or(space)?)?;
-    *crc = crc32c(checked).to_le_bytes();
+    check_content(&fixed.header, payload)?;
+    *crc = frame_crc(head, payload).to_le_bytes();
     Ok(needed)
 }
 

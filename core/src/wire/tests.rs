@@ -89,8 +89,24 @@ fn mend(bytes: &mut [u8]) {
     let crc = crc32c(&bytes[..44]).to_le_bytes();
     bytes[44..48].copy_from_slice(&crc);
     let end = bytes.len() - 4;
-    let crc = crc32c(&bytes[..end]).to_le_bytes();
+    let crc = crc32c(&[&bytes[..44], &bytes[48..end]].concat()).to_le_bytes();
     bytes[end..].copy_from_slice(&crc);
+}
+
+#[test]
+fn a_payload_does_not_pass_behind_the_header_of_another_round() {
+    for (header, bytes) in all_frames(9) {
+        let mut spliced = bytes.clone();
+        spliced[16] ^= 1;
+        let crc = crc32c(&spliced[..44]).to_le_bytes();
+        spliced[44..48].copy_from_slice(&crc);
+        let fault = decode(&spliced, &Expect::default()).unwrap_err();
+        assert!(
+            matches!(fault, DecodeError::Crc { part: "frame", .. }),
+            "{:?}",
+            header.kind
+        );
+    }
 }
 
 #[test]
