@@ -16,6 +16,7 @@ pub mod optim;
 pub mod random;
 pub mod real;
 pub mod simd;
+pub mod snapshot;
 pub mod storage;
 pub mod vector;
 pub mod wire;
