@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod error;
 pub mod matrix;
+pub mod model;
 pub mod optim;
 pub mod random;
 pub mod real;

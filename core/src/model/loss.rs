@@ -1,0 +1,97 @@
+//! What the outputs of a network are measured with, and the slope of it.
+
+use super::Batch;
+use crate::Real;
+
+/// How outputs are compared with labels.
+///
+/// ```text
+/// CrossEntropy   mean_i  ln(sum_c exp f_ic) - f_i,y(i)          slope (softmax(f) - onehot(y)) / n
+/// Squared        sum_ic (f_ic - y_ic)^2 / (2 n C)               slope (f - y) / (n C)
+/// ```
+///
+/// `n` rows, `C` outputs. Cross-entropy subtracts the largest output of a row before it takes exponentials, so
+/// that no finite outputs overflow. Squared loss takes classes for one-hot targets. (PyTorch's `MSELoss` is twice
+/// this squared loss.)
+///
+/// ```
+/// assert_eq!(thalweg::model::Loss::default(), thalweg::model::Loss::CrossEntropy);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// Softmax cross-entropy against classes.
+    #[default]
+    CrossEntropy,
+    /// Half the mean square of the residuals, against targets or one-hot classes.
+    Squared,
+}
+
+impl Loss {
+    /// The loss of a row is this multiple of the sum that [`measure`](Self::measure) returns.
+    pub(crate) fn weight(self, outputs: usize) -> f64 {
+        match self {
+            Self::CrossEntropy => 1.0,
+            Self::Squared => 0.5 / outputs as f64,
+        }
+    }
+
+    /// Sum over rows `start..` of the loss over [`weight`](Self::weight); overwrites the outputs `z` by
+    /// `scale` times the slope of each row's loss.
+    pub(crate) fn measure<T: Real>(
+        self,
+        batch: &Batch<'_, T>,
+        start: usize,
+        outputs: usize,
+        scale: T,
+        z: &mut [T],
+    ) -> f64 {
+        let rows = (start..).zip(z.chunks_exact_mut(outputs.max(1)));
+        match self {
+            Self::CrossEntropy => rows.fold(0.0, |sum, (i, z)| {
+                let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
+                sum + cross_entropy(z, class, scale).to_f64()
+            }),
+            Self::Squared => {
+                let scale = scale / T::from_usize(outputs);
+                rows.fold(0.0, |sum, (i, z)| {
+                    let class = batch.class(i).map(|c| c as usize);
+                    let target = batch.target(i).unwrap_or_default();
+                    sum + squared(z, class, target, scale).to_f64()
+                })
+            }
+        }
+    }
+}
+
+/// Cross-entropy of one row, whose outputs become `scale (softmax - onehot)`.
+fn cross_entropy<T: Real>(z: &mut [T], class: usize, scale: T) -> T {
+    let most = z.iter().fold(-T::INFINITY, |m, &z| z.largest(m));
+    let own = z.get(class).map_or(T::NAN, |&z| z - most);
+    let mut sum = T::ZERO;
+    for z in z.iter_mut() {
+        *z = (*z - most).exp();
+        sum += *z;
+    }
+    // The largest term is exp(0) = 1, so the sum is at least 1 (or NaN).
+    for (c, z) in z.iter_mut().enumerate() {
+        let hit = if c == class { T::ONE } else { T::ZERO };
+        *z = (*z / sum - hit) * scale;
+    }
+    sum.ln() - own
+}
+
+/// Sum of squared residuals of one row, whose outputs become `scale` times the residuals.
+fn squared<T: Real>(z: &mut [T], class: Option<usize>, target: &[T], scale: T) -> T {
+    let mut sum = T::ZERO;
+    for (c, z) in z.iter_mut().enumerate() {
+        let target = match class {
+            Some(class) if c == class => T::ONE,
+            Some(_) => T::ZERO,
+            None => target.get(c).copied().unwrap_or(T::NAN),
+        };
+        let residual = *z - target;
+        sum += residual * residual;
+        *z = residual * scale;
+    }
+    sum
+}

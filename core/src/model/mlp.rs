@@ -1,0 +1,984 @@
+//! Multilayer perceptron of any depth: affine maps with ReLU or tanh between them.
+//!
+//! Gradients come by back-propagation over blocks of rows. Beside the mean gradient there are the per-sample
+//! gradients and the Jacobian of the outputs, whole or as a product from either side, for tangent kernels and
+//! for diagnostics.
+//!
+//! ```text
+//! a_0 = x,  z_l = W_l a_(l-1) + b_l,  a_l = h(z_l),  f = z_L
+//! F(w) = mean_i loss(f(x_i), y_i) + (l2 / 2) |w|^2
+//!
+//! d_L = slope of the loss,  d_(l-1) = (W_l^T d_l) * h'(z_(l-1)),  dF/dW_l = mean d_l a_(l-1)^T,  dF/db_l = mean d_l
+//! ```
+//!
+//! Parameters lie layer after layer, weights (`outputs x inputs`, row-major) before biases: the order of
+//! PyTorch's `parameters()`. `l2` covers weights and biases, like the weight decay of an optimiser. The
+//! derivative of ReLU at 0 is 0. Both `h'` come from `a_l`, so that `z_l` is not kept.
+//!
+//! Cost for `P` parameters: value 2P flops a row, gradient 6P, Jacobian `C` times a gradient without its sum,
+//! product with a vector 4P. Scratch: [`Model::scratch_len`], independent of the rows beyond
+//! [`BLOCK_ROWS`].
+//!
+//! Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
+
+use super::{
+    BLOCK_ROWS, Batch, Labels, Loss, Objective, SHORT, blocks, copy, dense, start_gradient,
+};
+use crate::error::{check, check_length, check_scratch};
+use crate::simd::{self, Lanes, Update};
+use crate::{Arithmetic, Error, Real, vector};
+
+/// The function between layers.
+///
+/// ```
+/// assert_eq!(thalweg::model::mlp::Activation::default(), thalweg::model::mlp::Activation::Relu);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `max(0, z)`.
+    #[default]
+    Relu,
+}
+
+struct Relu;
+impl<T: Real> Update<T, 1, 0> for Relu {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [z]: [L; 1], _: [L; 0]) -> [L; 1] {
+        // The second argument is kept when it is NaN.
+        [z.constant(T::ZERO).largest(z)]
+    }
+}
+
+struct ReluSlope;
+impl<T: Real> Update<T, 1, 1> for ReluSlope {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [delta]: [L; 1], [a]: [L; 1]) -> [L; 1] {
+        let zero = a.constant(T::ZERO);
+        [L::select(a.le(zero), zero, delta)]
+    }
+}
+
+impl Activation {
+    /// `a <- h(a)`.
+    fn apply<T: Real>(self, a: &mut [T]) {
+        match self {
+            Self::Relu => simd::update(&Relu, [a], []),
+        }
+    }
+
+    /// `delta <- h'(z) * delta`, where `a = h(z)`.
+    fn slope<T: Real>(self, a: &[T], delta: &mut [T]) {
+        match self {
+            Self::Relu => simd::update(&ReluSlope, [delta], [a]),
+        }
+    }
+}
+
+/// A network: the sizes of its layers and how it is trained.
+///
+/// ```
+/// use thalweg::model::{Batch, Objective, mlp};
+/// // f(x) = w2 relu(w1 x + b1) + b2 with one unit: 3 relu(2 * 1 - 1) + 0.5 = 3.5, target 1.5.
+/// const MODEL: mlp::Model<'static, f64> = mlp::Model {
+///     loss: thalweg::model::Loss::Squared,
+///     ..mlp::Model::new(&[1, 1, 1])
+/// };
+/// let mut scratch = [0.0; MODEL.scratch_len(1)];
+/// let mut grad = [0.0; MODEL.dim()];
+/// let batch = Batch::targets(&[1.0], 1, &[1.5], 1)?;
+/// let value = MODEL.value_and_gradient_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut scratch, &mut grad)?;
+/// assert_eq!(value, 2.0); // (3.5 - 1.5)^2 / 2
+/// assert_eq!(grad, [6.0, 6.0, 2.0, 2.0]); // residual 2 times (3 x, 3, a, 1)
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Model<'a, T> {
+    /// Features, units of each hidden layer, outputs: two entries at least, all positive.
+    pub sizes: &'a [usize],
+    /// Between layers; the last layer has none.
+    pub activation: Activation,
+    /// What outputs are measured with.
+    pub loss: Loss,
+    /// Weight of half the squared norm of all parameters, finite and not negative.
+    pub l2: T,
+    /// Arithmetic of the matrix products.
+    pub arithmetic: Arithmetic,
+}
+
+/// The parts of the scratch.
+struct Work<'s, T> {
+    /// Listed rows.
+    gathered: &'s mut [T],
+    /// `a_1 .. a_L`, each rows x size.
+    acts: &'s mut [T],
+    /// Two of rows x the widest layer.
+    spare: [&'s mut [T]; 2],
+}
+
+/// Where a layer's parameters begin, and its shape.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: usize,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl<'a, T: Real> Model<'a, T> {
+    /// ReLU, cross-entropy, no penalty, portable arithmetic.
+    ///
+    /// ```
+    /// use thalweg::model::mlp::Model;
+    /// assert_eq!(Model::<f32>::new(&[784, 100, 10]).dim(), 79510);
+    /// ```
+    pub const fn new(sizes: &'a [usize]) -> Self {
+        Self {
+            sizes,
+            activation: Activation::Relu,
+            loss: Loss::CrossEntropy,
+            l2: T::ZERO,
+            arithmetic: Arithmetic::Portable,
+        }
+    }
+
+    /// Number of parameters: `sum_l outputs_l (inputs_l + 1)`.
+    ///
+    /// ```
+    /// use thalweg::model::mlp::Model;
+    /// assert_eq!(Model::<f32>::new(&[64, 16, 10]).dim(), 64 * 16 + 16 + 16 * 10 + 10);
+    /// ```
+    pub const fn dim(&self) -> usize {
+        let (mut sizes, mut total) = (self.sizes, 0_usize);
+        while let [inputs, rest @ ..] = sizes {
+            if let [outputs, ..] = rest {
+                total = total.saturating_add(outputs.saturating_mul(inputs.saturating_add(1)));
+            }
+            sizes = rest;
+        }
+        total
+    }
+
+    /// Features per row.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::model::mlp::Model::<f32>::new(&[64, 16, 10]).inputs(), 64);
+    /// ```
+    pub const fn inputs(&self) -> usize {
+        match self.sizes {
+            [inputs, ..] => *inputs,
+            [] => 0,
+        }
+    }
+
+    /// Outputs per row.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::model::mlp::Model::<f32>::new(&[64, 16, 10]).outputs(), 10);
+    /// ```
+    pub const fn outputs(&self) -> usize {
+        match self.sizes {
+            [_, .., outputs] => *outputs,
+            _ => 0,
+        }
+    }
+
+    /// Sum and largest of the sizes above the features.
+    const fn widths(&self) -> (usize, usize) {
+        let (mut sizes, mut sum, mut most) = (self.sizes, 0_usize, 0);
+        while let [_, rest @ ..] = sizes {
+            if let [outputs, ..] = rest {
+                sum = sum.saturating_add(*outputs);
+                most = if *outputs > most { *outputs } else { most };
+            }
+            sizes = rest;
+        }
+        (sum, most)
+    }
+
+    /// Elements of scratch for `rows` rows at once.
+    const fn work_len(&self, rows: usize) -> usize {
+        let (sum, most) = self.widths();
+        rows.saturating_mul(
+            self.inputs()
+                .saturating_add(sum)
+                .saturating_add(most.saturating_mul(2)),
+        )
+    }
+
+    /// Elements of scratch on a batch of `rows` rows, for all functions but the Jacobian.
+    ///
+    /// `min(rows, 64) (inputs + sum of the other sizes + 2 largest of them)`.
+    ///
+    /// ```
+    /// use thalweg::model::mlp::Model;
+    /// let model = Model::<f32>::new(&[64, 16, 10]);
+    /// assert_eq!(model.scratch_len(8), 8 * (64 + 26 + 32));
+    /// assert_eq!(model.scratch_len(1000), model.scratch_len(64));
+    /// ```
+    pub const fn scratch_len(&self, rows: usize) -> usize {
+        self.work_len(if rows < BLOCK_ROWS { rows } else { BLOCK_ROWS })
+    }
+
+    /// Elements of scratch of [`jacobian_into`](Self::jacobian_into), for any number of rows.
+    ///
+    /// ```
+    /// use thalweg::model::mlp::Model;
+    /// assert_eq!(Model::<f32>::new(&[64, 16, 10]).jacobian_scratch_len(), 10 * (64 + 26 + 32));
+    /// ```
+    pub const fn jacobian_scratch_len(&self) -> usize {
+        self.work_len(self.outputs())
+    }
+
+    /// Checks the sizes and the penalty.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the field.
+    ///
+    /// ```
+    /// use thalweg::model::mlp::Model;
+    /// assert!(Model::<f32>::new(&[64, 10]).validate().is_ok());
+    /// assert!(Model::<f32>::new(&[64, 0, 10]).validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check(
+            "sizes",
+            self.sizes.len() >= 2 && self.sizes.iter().all(|&size| size > 0),
+            "must be two or more positive numbers",
+        )?;
+        check(
+            "l2",
+            self.l2.is_finite() && self.l2 >= T::ZERO,
+            "must be finite and not negative",
+        )
+    }
+
+    /// Everything that the functions of parameters and features need.
+    fn check_inputs(&self, params: &[T], batch: &Batch<'_, T>) -> Result<(), Error> {
+        self.validate()?;
+        check_length("params", self.dim(), params.len())?;
+        batch.check_features(self.inputs())
+    }
+
+    fn check_labels(&self, batch: &Batch<'_, T>) -> Result<(), Error> {
+        match (self.loss, batch.labels()) {
+            (Loss::Squared, Labels::Targets { .. }) => batch.check_targets(self.outputs()),
+            _ => batch.check_classes(self.outputs()),
+        }
+    }
+
+    fn split<'s>(&self, rows: usize, scratch: &'s mut [T]) -> Option<Work<'s, T>> {
+        let (sum, most) = self.widths();
+        let part = |size: usize| rows.checked_mul(size);
+        let (gathered, rest) = scratch.split_at_mut_checked(part(self.inputs())?)?;
+        let (acts, rest) = rest.split_at_mut_checked(part(sum)?)?;
+        let (first, rest) = rest.split_at_mut_checked(part(most)?)?;
+        let second = rest.get_mut(..part(most)?)?;
+        Some(Work {
+            gathered,
+            acts,
+            spare: [first, second],
+        })
+    }
+
+    fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
+        self.sizes.windows(2).filter_map(|pair| match *pair {
+            [inputs, outputs] => Some((inputs, outputs)),
+            _ => None,
+        })
+    }
+
+    /// Fills `acts` with `a_1 .. a_L` of the rows in `x`; the outputs `a_L` are its end.
+    fn forward<'s>(
+        &self,
+        params: &[T],
+        x: &[T],
+        rows: usize,
+        acts: &'s mut [T],
+    ) -> Option<&'s mut [T]> {
+        let (mut params, mut below, mut rest) = (params, x, &mut *acts);
+        for (inputs, outputs) in self.layers() {
+            let (weights, biases, above) = dense::split(params, inputs, outputs)?;
+            let (a, higher) = rest.split_at_mut_checked(rows.checked_mul(outputs)?)?;
+            dense::forward(below, weights, biases, a);
+            if !higher.is_empty() {
+                self.activation.apply(a);
+            }
+            (params, below, rest) = (above, a, higher);
+        }
+        let top = acts.len().checked_sub(rows.checked_mul(self.outputs())?)?;
+        acts.get_mut(top..)
+    }
+
+    /// Walks down from `d_L`, which stands in place of `a_L`, and hands each layer's offset in the parameters
+    /// and sizes, `d_l` and `a_(l-1)` to `visit`.
+    fn backward(
+        &self,
+        params: &[T],
+        x: &[T],
+        rows: usize,
+        acts: &[T],
+        spare: [&mut [T]; 2],
+        mut visit: impl FnMut(Place, &[T], &[T]) -> Option<()>,
+    ) -> Option<()> {
+        let [mut held, mut free] = spare;
+        let top = rows.checked_mul(self.outputs())?;
+        let (mut acts, slopes) = acts.split_at_checked(acts.len().checked_sub(top)?)?;
+        copy(slopes, held);
+        let mut offset = params.len();
+        for (inputs, outputs) in self.layers().rev() {
+            offset = offset.checked_sub(outputs.checked_mul(inputs.checked_add(1)?)?)?;
+            let place = Place {
+                offset,
+                inputs,
+                outputs,
+            };
+            let delta = held.get(..rows.checked_mul(outputs)?)?;
+            if acts.is_empty() {
+                return visit(place, delta, x);
+            }
+            let size = rows.checked_mul(inputs)?;
+            let (rest, below) = acts.split_at_checked(acts.len().checked_sub(size)?)?;
+            visit(place, delta, below)?;
+            let (weights, ..) = dense::split(params.get(offset..)?, inputs, outputs)?;
+            let under = free.get_mut(..size)?;
+            dense::backward(delta, weights, outputs, under);
+            self.activation.slope(below, under);
+            acts = rest;
+            (held, free) = (free, held);
+        }
+        Some(())
+    }
+
+    /// `out <- out + sum over rows of d_l a_(l-1)^T` in every layer.
+    fn accumulate(
+        &self,
+        params: &[T],
+        x: &[T],
+        rows: usize,
+        acts: &[T],
+        spare: [&mut [T]; 2],
+        out: &mut [T],
+    ) -> Option<()> {
+        self.backward(params, x, rows, acts, spare, |place, delta, below| {
+            let layer = out.get_mut(place.offset..)?;
+            let weights = place.inputs.checked_mul(place.outputs)?;
+            let (weights, rest) = layer.split_at_mut_checked(weights)?;
+            dense::accumulate(delta, below, weights, rest.get_mut(..place.outputs)?);
+            Some(())
+        })
+    }
+
+    /// `l2 / 2 |params|^2`.
+    fn penalty(&self, params: &[T]) -> f64 {
+        if self.l2 == T::ZERO {
+            return 0.0;
+        }
+        (self.l2 * vector::norm2_squared(params)).to_f64() / 2.0
+    }
+
+    /// The value, and the gradient where a slice is given for it.
+    fn evaluate(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+        mut grad: Option<&mut [T]>,
+    ) -> Result<T, Error> {
+        self.check_inputs(params, batch)?;
+        self.check_labels(batch)?;
+        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        if let Some(grad) = &grad {
+            check_length("grad", self.dim(), grad.len())?;
+        }
+        let outputs = self.outputs();
+        let scale = T::ONE / T::from_usize(batch.len());
+        if let Some(grad) = &mut grad {
+            start_gradient(self.l2, params, grad);
+        }
+        let mut sum = 0.0;
+        for (start, rows) in blocks(batch.len()) {
+            let Work {
+                gathered,
+                acts,
+                spare,
+            } = self.split(rows, scratch).ok_or(SHORT)?;
+            let x = batch.block(start, rows, gathered);
+            let z = self.forward(params, x, rows, acts).ok_or(SHORT)?;
+            sum += self.loss.measure(batch, start, outputs, scale, z);
+            if let Some(grad) = &mut grad {
+                self.accumulate(params, x, rows, acts, spare, grad)
+                    .ok_or(SHORT)?;
+            }
+        }
+        let mean = sum * self.loss.weight(outputs) / batch.len() as f64;
+        Ok(T::from_f64(mean + self.penalty(params)))
+    }
+
+    /// Writes the outputs, before any softmax: rows x outputs.
+    ///
+    /// # Errors
+    /// Wrong lengths or settings; an empty batch.
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, Labels, mlp::Model};
+    /// let model = Model::<f32>::new(&[2, 1]);
+    /// let batch = Batch::new(&[1.0, 2.0, 3.0, 4.0], 2, Labels::None)?;
+    /// let (mut scratch, mut out) = ([0.0; 16], [0.0; 2]);
+    /// model.outputs_into(&[10.0, 1.0, 0.5], &batch, &mut scratch, &mut out)?;
+    /// assert_eq!(out, [12.5, 34.5]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn outputs_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_inputs(params, batch)?;
+        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        let size = batch.len().saturating_mul(self.outputs());
+        check_length("out", size, out.len())?;
+        let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
+        for (start, rows) in blocks(batch.len()) {
+            self.block_outputs(params, batch, start, rows, scratch)
+                .zip(out.next())
+                .map(|(z, out)| copy(z, out))
+                .ok_or(SHORT)?;
+        }
+        Ok(())
+    }
+
+    /// Outputs of one block, in the scratch.
+    fn block_outputs<'s>(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        start: usize,
+        rows: usize,
+        scratch: &'s mut [T],
+    ) -> Option<&'s mut [T]> {
+        let Work { gathered, acts, .. } = self.split(rows, scratch)?;
+        self.forward(params, batch.block(start, rows, gathered), rows, acts)
+    }
+
+    /// Share of rows whose largest output (the first among equals) is that of their class.
+    ///
+    /// # Errors
+    /// As [`value`](Objective::value); labels must be classes.
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, mlp::Model};
+    /// let model = Model::<f32>::new(&[1, 2]);
+    /// let batch = Batch::classes(&[1.0, 2.0, -1.0, -2.0], 1, &[0, 0, 1, 0])?;
+    /// let share = model.accuracy(&[1.0, -1.0, 0.0, 0.0], &batch, &mut [0.0; 28])?;
+    /// assert_eq!(share, 0.75);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn accuracy(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<f64, Error> {
+        self.check_inputs(params, batch)?;
+        batch.check_classes(self.outputs())?;
+        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        let mut hits = 0_usize;
+        for (start, rows) in blocks(batch.len()) {
+            let z = self
+                .block_outputs(params, batch, start, rows, scratch)
+                .ok_or(SHORT)?;
+            hits += (start..)
+                .zip(z.chunks_exact(self.outputs().max(1)))
+                .filter(|(i, z)| vector::argmax(z) == batch.class(*i).map(|c| c as usize))
+                .count();
+        }
+        Ok(hits as f64 / batch.len() as f64)
+    }
+
+    /// Writes each row's own gradient, penalty included: rows x parameters. Their mean is the gradient.
+    ///
+    /// # Errors
+    /// As [`gradient_into`](Objective::gradient_into).
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, Loss, mlp::Model};
+    /// let model = Model { loss: Loss::Squared, ..Model::<f64>::new(&[1, 1]) };
+    /// let batch = Batch::targets(&[2.0, 3.0], 1, &[1.0, 1.0], 1)?;
+    /// let mut out = [0.0; 4];
+    /// model.sample_gradients_into(&[1.0, 0.0], &batch, &mut [0.0; 8], &mut out)?;
+    /// // Residuals 1 and 2, each times (x, 1).
+    /// assert_eq!(out, [2.0, 1.0, 6.0, 2.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn sample_gradients_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_inputs(params, batch)?;
+        self.check_labels(batch)?;
+        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        let size = batch.len().saturating_mul(self.dim());
+        check_length("out", size, out.len())?;
+        let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.dim()).max(1));
+        for (start, rows) in blocks(batch.len()) {
+            let Work {
+                gathered,
+                acts,
+                spare,
+            } = self.split(rows, scratch).ok_or(SHORT)?;
+            let x = batch.block(start, rows, gathered);
+            let out = out.next().ok_or(SHORT)?;
+            let z = self.forward(params, x, rows, acts).ok_or(SHORT)?;
+            self.loss.measure(batch, start, self.outputs(), T::ONE, z);
+            self.outer_products(params, x, rows, acts, spare, out)
+                .ok_or(SHORT)?;
+            if self.l2 != T::ZERO {
+                for row in out.chunks_exact_mut(params.len().max(1)) {
+                    vector::axpy(self.l2, params, row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Row `i` of `out` becomes the gradient that row `i` of `d_L` alone gives.
+    fn outer_products(
+        &self,
+        params: &[T],
+        x: &[T],
+        rows: usize,
+        acts: &[T],
+        spare: [&mut [T]; 2],
+        out: &mut [T],
+    ) -> Option<()> {
+        self.backward(params, x, rows, acts, spare, |place, delta, below| {
+            let deltas = delta.chunks_exact(place.outputs.max(1));
+            let belows = below.chunks_exact(place.inputs.max(1));
+            let outs = out.chunks_exact_mut(params.len().max(1));
+            for ((delta, below), out) in deltas.zip(belows).zip(outs) {
+                dense::outer(delta, below, out.get_mut(place.offset..)?);
+            }
+            Some(())
+        })
+    }
+
+    /// Writes the Jacobian of the outputs: rows x outputs x parameters, the slope of output `c` on row `i`.
+    ///
+    /// Labels are not looked at, and the penalty has no part in it.
+    ///
+    /// # Errors
+    /// Wrong lengths or settings; scratch below [`jacobian_scratch_len`](Self::jacobian_scratch_len).
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, Labels, mlp::Model};
+    /// let model = Model::<f64>::new(&[1, 1, 1]);
+    /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
+    /// let mut out = [0.0; 4];
+    /// model.jacobian_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut [0.0; 5], &mut out)?;
+    /// assert_eq!(out, [3.0, 3.0, 1.0, 1.0]); // (w2 x, w2, a, 1)
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn jacobian_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_inputs(params, batch)?;
+        check_scratch("scratch", self.jacobian_scratch_len(), scratch.len())?;
+        let (classes, dim) = (self.outputs(), self.dim());
+        let size = batch.len().saturating_mul(classes).saturating_mul(dim);
+        check_length("out", size, out.len())?;
+        let samples = out.chunks_exact_mut(classes.saturating_mul(dim).max(1));
+        for (i, out) in samples.enumerate() {
+            let Work {
+                gathered: x,
+                acts,
+                spare,
+            } = self.split(classes, scratch).ok_or(SHORT)?;
+            // One copy of the row for each output: then `d_L` is the identity.
+            let row = batch.row(i).ok_or(SHORT)?;
+            for x in x.chunks_exact_mut(row.len().max(1)) {
+                copy(row, x);
+            }
+            let z = self.forward(params, x, classes, acts).ok_or(SHORT)?;
+            z.fill(T::ZERO);
+            for z in z.iter_mut().step_by(classes.saturating_add(1)) {
+                *z = T::ONE;
+            }
+            self.outer_products(params, x, classes, acts, spare, out)
+                .ok_or(SHORT)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the Jacobian times a vector of parameters, `J v`: rows x outputs.
+    ///
+    /// # Errors
+    /// As [`outputs_into`](Self::outputs_into); [`Error::Length`] for `v`.
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, Labels, mlp::Model};
+    /// let model = Model::<f64>::new(&[1, 1, 1]);
+    /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
+    /// let (mut scratch, mut out) = ([0.0; 5], [0.0; 1]);
+    /// model.jacobian_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[1.0, 10.0, 100.0, 1000.0], &mut scratch, &mut out)?;
+    /// assert_eq!(out, [3.0 + 30.0 + 100.0 + 1000.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn jacobian_times_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        v: &[T],
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_inputs(params, batch)?;
+        check_length("v", self.dim(), v.len())?;
+        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        let size = batch.len().saturating_mul(self.outputs());
+        check_length("out", size, out.len())?;
+        let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
+        for (start, rows) in blocks(batch.len()) {
+            let work = self.split(rows, scratch).ok_or(SHORT)?;
+            let out = out.next().ok_or(SHORT)?;
+            self.tangent(params, batch, start, rows, v, work, out)
+                .ok_or(SHORT)?;
+        }
+        Ok(())
+    }
+
+    /// Forward mode on one block.
+    fn tangent(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        start: usize,
+        rows: usize,
+        v: &[T],
+        work: Work<'_, T>,
+        out: &mut [T],
+    ) -> Option<()> {
+        let Work {
+            gathered,
+            mut acts,
+            spare: [mut under, mut over],
+        } = work;
+        let mut below = batch.block(start, rows, gathered);
+        self.forward(params, below, rows, acts)?;
+        let (mut params, mut v) = (params, v);
+        for (l, (inputs, outputs)) in self.layers().enumerate() {
+            let (weights, _, above) = dense::split(params, inputs, outputs)?;
+            let (dw, db, v_above) = dense::split(v, inputs, outputs)?;
+            let size = rows.checked_mul(outputs)?;
+            let (a, rest) = acts.split_at_mut_checked(size)?;
+            dense::forward(below, dw, db, over.get_mut(..size)?);
+            if l > 0 {
+                let under = under.get(..rows.checked_mul(inputs)?)?;
+                dense::forward_add(under, weights, outputs, over.get_mut(..size)?);
+            }
+            if above.is_empty() {
+                copy(over.get(..size)?, out);
+                return Some(());
+            }
+            self.activation.slope(a, over.get_mut(..size)?);
+            (params, v, below, acts) = (above, v_above, a, rest);
+            (under, over) = (over, under);
+        }
+        Some(())
+    }
+
+    /// Writes the transposed Jacobian times numbers per row and output, `sum_ic r_ic J_ic`: one back-propagation.
+    ///
+    /// # Errors
+    /// As [`outputs_into`](Self::outputs_into); [`Error::Length`] for `residuals` (rows x outputs).
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, Labels, mlp::Model};
+    /// let model = Model::<f64>::new(&[1, 1, 1]);
+    /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
+    /// let (mut scratch, mut out) = ([0.0; 5], [0.0; 4]);
+    /// model.jacobian_transpose_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[2.0], &mut scratch, &mut out)?;
+    /// assert_eq!(out, [6.0, 6.0, 2.0, 2.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn jacobian_transpose_times_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        residuals: &[T],
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check_inputs(params, batch)?;
+        let size = batch.len().saturating_mul(self.outputs());
+        check_length("residuals", size, residuals.len())?;
+        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        check_length("out", self.dim(), out.len())?;
+        out.fill(T::ZERO);
+        let mut residuals = residuals.chunks(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
+        for (start, rows) in blocks(batch.len()) {
+            let work = self.split(rows, scratch).ok_or(SHORT)?;
+            let r = residuals.next().ok_or(SHORT)?;
+            let x = batch.block(start, rows, work.gathered);
+            let z = self.forward(params, x, rows, work.acts).ok_or(SHORT)?;
+            copy(r, z);
+            self.accumulate(params, x, rows, work.acts, work.spare, out)
+                .ok_or(SHORT)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Real> Objective<T> for Model<'_, T> {
+    fn dim(&self) -> usize {
+        Model::dim(self)
+    }
+
+    fn scratch_len(&self, rows: usize) -> usize {
+        Model::scratch_len(self, rows)
+    }
+
+    fn value(&self, params: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
+        self.evaluate(params, batch, scratch, None)
+    }
+
+    fn gradient_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+        grad: &mut [T],
+    ) -> Result<(), Error> {
+        self.evaluate(params, batch, scratch, Some(grad)).map(drop)
+    }
+
+    fn value_and_gradient_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        scratch: &mut [T],
+        grad: &mut [T],
+    ) -> Result<T, Error> {
+        self.evaluate(params, batch, scratch, Some(grad))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::{check_gradient, painted};
+    use std::vec;
+    use std::vec::Vec;
+
+    const SIZES: [&[usize]; 4] = [&[5, 3], &[5, 4, 3], &[5, 7, 4, 3], &[1, 2, 1, 2]];
+    const ACTIVATIONS: [Activation; 1] = [Activation::Relu];
+
+    fn each_model(mut check: impl FnMut(Model<'_, f64>)) {
+        for sizes in SIZES {
+            for activation in ACTIVATIONS {
+                for loss in [Loss::CrossEntropy, Loss::Squared] {
+                    for l2 in [0.0, 0.3] {
+                        check(Model {
+                            activation,
+                            loss,
+                            l2,
+                            ..Model::new(sizes)
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn classes(rows: usize, classes: usize) -> Vec<u32> {
+        (0..rows).map(|i| (i * 7 % classes) as u32).collect()
+    }
+
+    #[test]
+    fn gradients_are_slopes_of_values_across_blocks_and_lists() {
+        let rows = BLOCK_ROWS + 3;
+        each_model(|model| {
+            let (d, c) = (model.inputs(), model.outputs());
+            let (x, y) = (painted(rows * d, 5), classes(rows, c));
+            let params = painted(model.dim(), 11);
+            let batch = Batch::classes(&x, d, &y).unwrap();
+            check_gradient(&model, &params, &batch, 1e-6);
+            check_gradient(&model, &params, &batch.select(&[4, 1, 4]).unwrap(), 1e-6);
+            if model.loss == Loss::Squared {
+                let y = painted(rows * c, 6);
+                let batch = Batch::targets(&x, d, &y, c).unwrap();
+                check_gradient(&model, &params, &batch, 1e-6);
+            }
+        });
+    }
+
+    #[test]
+    fn sample_gradients_average_to_the_gradient() {
+        let rows = BLOCK_ROWS + 3;
+        each_model(|model| {
+            let (d, c, p) = (model.inputs(), model.outputs(), model.dim());
+            let (x, y) = (painted(rows * d, 5), classes(rows, c));
+            let params = painted(p, 11);
+            let batch = Batch::classes(&x, d, &y).unwrap();
+            let mut scratch = vec![f64::NAN; model.scratch_len(rows)];
+            let (mut grad, mut each) = (vec![f64::NAN; p], vec![f64::NAN; rows * p]);
+            model
+                .gradient_into(&params, &batch, &mut scratch, &mut grad)
+                .unwrap();
+            model
+                .sample_gradients_into(&params, &batch, &mut scratch, &mut each)
+                .unwrap();
+            for j in 0..p {
+                let mean = each.chunks(p).map(|g| g[j]).sum::<f64>() / rows as f64;
+                assert!((mean - grad[j]).abs() < 1e-14, "{mean} {}", grad[j]);
+            }
+        });
+    }
+
+    #[test]
+    fn the_jacobian_is_the_slope_of_the_outputs_and_agrees_with_its_products() {
+        let rows = BLOCK_ROWS + 3;
+        each_model(|model| {
+            let (d, c, p) = (model.inputs(), model.outputs(), model.dim());
+            let (x, params) = (painted(rows * d, 5), painted(p, 11));
+            let (v, r) = (painted::<f64>(p, 12), painted::<f64>(rows * c, 13));
+            let batch = Batch::new(&x, d, Labels::None).unwrap();
+            let mut scratch = vec![f64::NAN; model.scratch_len(rows)];
+            let mut jacobian = vec![f64::NAN; rows * c * p];
+            model
+                .jacobian_into(
+                    &params,
+                    &batch,
+                    &mut vec![f64::NAN; model.jacobian_scratch_len()],
+                    &mut jacobian,
+                )
+                .unwrap();
+            let mut outputs_at = |h: f64| {
+                let moved: Vec<f64> = params.iter().zip(&v).map(|(x, v)| x + h * v).collect();
+                let mut out = vec![f64::NAN; rows * c];
+                model
+                    .outputs_into(&moved, &batch, &mut scratch, &mut out)
+                    .unwrap();
+                out
+            };
+            let (ahead, back) = (outputs_at(1e-6), outputs_at(-1e-6));
+            let mut product = vec![f64::NAN; rows * c];
+            model
+                .jacobian_times_into(&params, &batch, &v, &mut scratch, &mut product)
+                .unwrap();
+            for (i, row) in jacobian.chunks(p).enumerate() {
+                let slope = (ahead[i] - back[i]) / 2e-6;
+                assert!((product[i] - slope).abs() < 1e-8, "{} {slope}", product[i]);
+                let dot: f64 = row.iter().zip(&v).map(|(a, b)| a * b).sum();
+                assert!((product[i] - dot).abs() < 1e-13, "{} {dot}", product[i]);
+            }
+            let mut pulled = vec![f64::NAN; p];
+            model
+                .jacobian_transpose_times_into(&params, &batch, &r, &mut scratch, &mut pulled)
+                .unwrap();
+            for j in 0..p {
+                let sum: f64 = jacobian.chunks(p).zip(&r).map(|(row, r)| row[j] * r).sum();
+                assert!((pulled[j] - sum).abs() < 1e-12, "{} {sum}", pulled[j]);
+            }
+        });
+    }
+
+    #[test]
+    fn gradients_have_the_same_bits_at_every_level_and_through_a_list() {
+        let rows = BLOCK_ROWS + 9;
+        let model = Model::<f32>::new(&[33, 17, 10]);
+        let (x, y) = (painted(rows * 33, 5), classes(rows, 10));
+        let params = painted(model.dim(), 11);
+        let batch = Batch::classes(&x, 33, &y).unwrap();
+        let list: Vec<u32> = (0..rows as u32).collect();
+        let bits = |batch: &Batch<'_, f32>| {
+            let mut scratch = vec![f32::NAN; model.scratch_len(rows)];
+            let mut grad = vec![f32::NAN; model.dim()];
+            let value = model
+                .value_and_gradient_into(&params, batch, &mut scratch, &mut grad)
+                .unwrap();
+            grad.push(value);
+            grad.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
+        };
+        assert!(simd::force(Some(simd::Level::Scalar)));
+        let expected = bits(&batch);
+        for level in simd::Level::ALL {
+            if simd::force(Some(level)) {
+                assert_eq!(bits(&batch), expected, "{level:?}");
+                assert_eq!(bits(&batch.select(&list).unwrap()), expected, "{level:?}");
+            }
+        }
+        simd::force(None);
+    }
+
+    #[test]
+    fn confident_outputs_do_not_overflow() {
+        let model = Model::<f32>::new(&[1, 2]);
+        let batch = Batch::classes(&[1.0], 1, &[1]).unwrap();
+        let (mut scratch, mut grad) = ([0.0; 7], [0.0; 4]);
+        let value = model
+            .value_and_gradient_into(&[1e30, -1e30, 0.0, 0.0], &batch, &mut scratch, &mut grad)
+            .unwrap();
+        assert_eq!(value, 2e30);
+        assert_eq!(grad, [1.0, -1.0, 1.0, -1.0]);
+    }
+
+    #[test]
+    fn not_a_number_reaches_value_and_gradient() {
+        let model = Model::<f32>::new(&[1, 2, 2]);
+        let batch = Batch::classes(&[f32::NAN], 1, &[1]).unwrap();
+        let (mut scratch, mut grad) = ([0.0; 9], [0.0; 10]);
+        let value = model
+            .value_and_gradient_into(&[1.0; 10], &batch, &mut scratch, &mut grad)
+            .unwrap();
+        assert!(value.is_nan() && grad.iter().all(|g| g.is_nan()));
+    }
+
+    #[test]
+    fn bad_arguments_are_named_and_nothing_is_written() {
+        let model = Model::<f32>::new(&[2, 3, 2]);
+        let x = [0.5; 4];
+        let batch = Batch::classes(&x, 2, &[0, 1]).unwrap();
+        let none = batch.select(&[]).unwrap();
+        let wide = Batch::classes(&x, 1, &[0; 4]).unwrap();
+        let high = Batch::classes(&x, 2, &[0, 2]).unwrap();
+        let bare = Batch::new(&x, 2, Labels::None).unwrap();
+        let need = model.scratch_len(2);
+        let broken = Model {
+            l2: f32::NAN,
+            ..model
+        };
+        let empty = Model {
+            sizes: &[2],
+            ..model
+        };
+        for (model, params, batch, scratch, grad, expected) in [
+            (model, 16, batch, need, 17, "params"),
+            (model, 17, none, need, 17, "batch"),
+            (model, 17, wide, need, 17, "features"),
+            (model, 17, high, need, 17, "labels"),
+            (model, 17, bare, need, 17, "labels"),
+            (model, 17, batch, need - 1, 17, "scratch"),
+            (model, 17, batch, need, 16, "grad"),
+            (broken, 17, batch, need, 17, "l2"),
+            (empty, 0, batch, need, 0, "sizes"),
+        ] {
+            let (mut scratch, mut grad) = (vec![7.0; scratch], vec![7.0; grad]);
+            let error = model
+                .gradient_into(&vec![0.0; params], &batch, &mut scratch, &mut grad)
+                .unwrap_err();
+            let (Error::Length { name, .. } | Error::Parameter { name, .. }) = error else {
+                panic!("{error}")
+            };
+            assert_eq!(name, expected);
+            assert!(scratch.iter().chain(&grad).all(|&x| x == 7.0), "{name}");
+        }
+    }
+}
