@@ -50,8 +50,12 @@ fn vectors(c: &mut Criterion) {
         group.finish();
         let mut group = c.benchmark_group("norm2");
         group.throughput(Throughput::Bytes(4 * n as u64));
-        group.bench_function(BenchmarkId::new("thalweg", n), |b| b.iter(|| vector::norm2(black_box(&x))));
-        group.bench_function(BenchmarkId::new("plain", n), |b| b.iter(|| plain_norm(black_box(&x))));
+        group.bench_function(BenchmarkId::new("thalweg", n), |b| {
+            b.iter(|| vector::norm2(black_box(&x)))
+        });
+        group.bench_function(BenchmarkId::new("plain", n), |b| {
+            b.iter(|| plain_norm(black_box(&x)))
+        });
         group.bench_function(BenchmarkId::new("loads", n), |b| {
             b.iter(|| simd::dispatch(Loads(black_box(&x))));
         });

@@ -8,10 +8,11 @@
 #[inline(always)]
 pub(crate) fn sqrt_f32(x: f32) -> f32 {
     // The operand class of these registers is not open to inline assembly on stable Rust, so the
-    // instruction sits in a function of its own, whose argument and result are s0 by the calling convention.
+    // instruction sits in a function of its own, whose argument and result are s0 by the calling convention;
+    // nor is its mnemonic, so it is spelt in its encoding (the same in Thumb and ARM state).
     #[unsafe(naked)]
     extern "C" fn vsqrt(x: f32) -> f32 {
-        core::arch::naked_asm!("vsqrt.f32 s0, s0", "bx lr")
+        core::arch::naked_asm!(".inst 0xeeb10ac0 @ vsqrt.f32 s0, s0", "bx lr")
     }
     vsqrt(x)
 }

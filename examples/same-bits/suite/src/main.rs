@@ -1,0 +1,71 @@
+//! Runs the suite at every SIMD level of this machine.
+//!
+//! `same_bits` compares with the table and fails when a number differs; `same_bits --print` writes the table.
+
+use std::process::ExitCode;
+use thalweg::simd::{self, Level};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => check(),
+        ["--print"] => print(),
+        _ => {
+            eprintln!("usage: same_bits [--print]");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check() -> ExitCode {
+    let mut all = true;
+    for level in Level::ALL
+        .into_iter()
+        .filter(|level| simd::force(Some(*level)))
+    {
+        let same = same_bits::run(|name, found, expected| {
+            if found != expected {
+                eprintln!("{level:?}: {name}: {found:#018x}, expected {expected:#018x}");
+            }
+        });
+        println!(
+            "{level:?}: {} cases, {}",
+            same_bits::CASES.len(),
+            if same { "same bits" } else { "DIFFERENT" }
+        );
+        all &= same;
+    }
+    if all {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn print() -> ExitCode {
+    println!("//! Hashes of the cases, from `cargo run --bin same_bits -- --print`.\n");
+    println!("/// One number a case, in order.\n#[rustfmt::skip]\npub const EXPECTED: &[u64] = &[");
+    for (name, case) in same_bits::CASES {
+        let mut hash = same_bits::Hash::default();
+        case(&mut hash);
+        println!("    {:#018x}, // {name}", hash.value());
+    }
+    println!("];");
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_level_gives_the_expected_bits() {
+        assert_eq!(super::check(), std::process::ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn a_changed_bit_changes_the_hash() {
+        let (mut a, mut b) = (same_bits::Hash::default(), same_bits::Hash::default());
+        a.reals(&[1.0_f32]);
+        b.reals(&[f32::from_bits(1.0_f32.to_bits() + 1)]);
+        assert_ne!(a.value(), b.value());
+    }
+}
