@@ -51,7 +51,7 @@ fn vectors(c: &mut Criterion) {
         let mut group = c.benchmark_group("norm2");
         group.throughput(Throughput::Bytes(4 * n as u64));
         group.bench_function(BenchmarkId::new("thalweg", n), |b| {
-            b.iter(|| vector::norm2(black_box(&x)))
+            b.iter(|| vector::norm2(black_box(&x)));
         });
         group.bench_function(BenchmarkId::new("plain", n), |b| {
             b.iter(|| plain_norm(black_box(&x)))
