@@ -54,7 +54,7 @@ fn vectors(c: &mut Criterion) {
             b.iter(|| vector::norm2(black_box(&x)));
         });
         group.bench_function(BenchmarkId::new("plain", n), |b| {
-            b.iter(|| plain_norm(black_box(&x)))
+            b.iter(|| plain_norm(black_box(&x)));
         });
         group.bench_function(BenchmarkId::new("loads", n), |b| {
             b.iter(|| simd::dispatch(Loads(black_box(&x))));
