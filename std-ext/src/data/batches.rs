@@ -1,11 +1,12 @@
 //! Rows in batches.
 
-use super::draw::{Purpose, below, shuffle_front, stream};
-use super::error::{DataError, check};
+use thalweg::random::{Purpose, below, shuffle, stream};
+
+use super::error::{DataError, check, check_rows};
 
 /// An endless, seeded sequence of batches of row indices.
 ///
-/// Batch number `step` is a function of `(seed, client, step)` alone: a run that resumes calls
+/// Batch number `step` is a function of `(seed, client, step)` alone, drawn from streams of [`Purpose::BATCH`]: a run that resumes calls
 /// [`seek`](Self::seek) and goes on with the batches of the uninterrupted run. The last batch of an epoch may be
 /// shorter.
 ///
@@ -29,7 +30,7 @@ pub struct Batches {
     with_replacement: bool,
     step: u64,
     /// The epoch's order, or the last batch drawn with replacement.
-    order: Vec<usize>,
+    order: Vec<u32>,
     /// The epoch of `order`.
     epoch: Option<u64>,
 }
@@ -40,6 +41,7 @@ impl Batches {
     /// # Errors
     /// [`DataError::Parameter`] unless `0 < size <= rows`.
     pub fn epochs(rows: usize, size: usize, seed: u64, client: u64) -> Result<Self, DataError> {
+        check_rows(rows)?;
         check(
             "size",
             size > 0 && size <= rows,
@@ -65,6 +67,7 @@ impl Batches {
         client: u64,
     ) -> Result<Self, DataError> {
         check("rows", rows > 0, "must be positive")?;
+        check_rows(rows)?;
         check("size", size > 0, "must be positive")?;
         Ok(Self::new(rows, size, seed, client, true))
     }
@@ -113,14 +116,16 @@ impl Batches {
     }
 
     /// The rows of the next batch; allocates at the first call only.
-    pub fn next_batch(&mut self) -> &[usize] {
+    pub fn next_batch(&mut self) -> &[u32] {
         let step = self.step;
         self.step = step.wrapping_add(1);
         if self.with_replacement {
-            let mut rng = stream(self.seed, step, self.client, Purpose::Resample);
+            let mut rng = stream(self.seed, step, self.client, Purpose::BATCH);
+            // Both constructors check that rows fit.
+            let rows = self.rows as u32;
             self.order.clear();
             self.order
-                .extend((0..self.size).map(|_| below(&mut rng, self.rows)));
+                .extend((0..self.size).map(|_| below(&mut rng, rows)));
             return &self.order;
         }
         // Positive: size is at most rows.
@@ -129,9 +134,9 @@ impl Batches {
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
             self.order.clear();
-            self.order.extend(0..self.rows);
-            let mut rng = stream(self.seed, epoch, self.client, Purpose::Shuffle);
-            shuffle_front(&mut rng, &mut self.order, self.rows);
+            self.order.extend(0..self.rows as u32);
+            let mut rng = stream(self.seed, epoch, self.client, Purpose::BATCH);
+            shuffle(&mut rng, &mut self.order);
         }
         let index = (step % per_epoch) as usize;
         self.order.chunks(self.size).nth(index).unwrap_or_default()
@@ -154,7 +159,7 @@ mod tests {
                 }
                 orders.push(epoch.clone());
                 epoch.sort_unstable();
-                assert_eq!(epoch, (0..rows).collect::<Vec<_>>());
+                assert_eq!(epoch, (0..rows as u32).collect::<Vec<_>>());
             }
             assert!(rows == 1 || orders[0] != orders[1] && orders[1] != orders[2]);
         }
@@ -192,7 +197,7 @@ mod tests {
         let mut counts = [0_u32; 5];
         for _ in 0..50 {
             for &row in batches.next_batch() {
-                counts[row] += 1;
+                counts[row as usize] += 1;
             }
         }
         let chi: f64 = counts

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{DataError, check};
+use super::error::{DataError, check, check_rows};
 use super::input::number;
 
 /// How a reader takes the label column.
@@ -62,19 +62,19 @@ impl Targets {
     }
 
     /// The targets of some rows, or `None` if one is out of range.
-    fn select(&self, rows: &[usize]) -> Option<Self> {
+    fn select(&self, rows: &[u32]) -> Option<Self> {
         Some(match self {
             Self::Absent => Self::Absent,
             Self::Class { labels, names } => Self::Class {
                 labels: rows
                     .iter()
-                    .map(|&i| labels.get(i).copied())
+                    .map(|&i| labels.get(i as usize).copied())
                     .collect::<Option<_>>()?,
                 names: names.clone(),
             },
             Self::Real(values) => Self::Real(
                 rows.iter()
-                    .map(|&i| values.get(i).copied())
+                    .map(|&i| values.get(i as usize).copied())
                     .collect::<Option<_>>()?,
             ),
         })
@@ -142,6 +142,7 @@ impl Dataset {
     pub fn new(columns: usize, features: Vec<f32>, targets: Targets) -> Result<Self, DataError> {
         check("columns", columns > 0, "must be positive")?;
         let rows = features.len() / columns;
+        check_rows(rows)?;
         check(
             "features",
             rows > 0 && features.len() == rows * columns,
@@ -251,14 +252,14 @@ impl Dataset {
     /// assert!(data.select(&[3]).is_err());
     /// # Ok::<(), thalweg_std::data::DataError>(())
     /// ```
-    pub fn select(&self, rows: &[usize]) -> Result<Self, DataError> {
+    pub fn select(&self, rows: &[u32]) -> Result<Self, DataError> {
         const OUT_OF_RANGE: DataError = DataError::Parameter {
             name: "rows",
             rule: "must be below the number of rows",
         };
         let mut features = Vec::with_capacity(rows.len().saturating_mul(self.columns));
         for &i in rows {
-            features.extend_from_slice(self.row(i).ok_or(OUT_OF_RANGE)?);
+            features.extend_from_slice(self.row(i as usize).ok_or(OUT_OF_RANGE)?);
         }
         let targets = self.targets.select(rows).ok_or(OUT_OF_RANGE)?;
         Self::new(self.columns, features, targets)
@@ -281,7 +282,7 @@ impl Dataset {
     /// ```
     pub fn gather_into(
         &self,
-        rows: &[usize],
+        rows: &[u32],
         features: &mut [f32],
         labels: &mut [u32],
     ) -> Result<(), DataError> {
@@ -300,16 +301,16 @@ impl Dataset {
         )?;
         check(
             "rows",
-            rows.iter().all(|&i| i < self.rows),
+            rows.iter().all(|&i| (i as usize) < self.rows),
             "must be below the number of rows",
         )?;
         for (&i, out) in rows.iter().zip(features.chunks_exact_mut(self.columns)) {
-            if let Some(row) = self.row(i) {
+            if let Some(row) = self.row(i as usize) {
                 out.copy_from_slice(row);
             }
         }
         for (&i, out) in rows.iter().zip(labels) {
-            *out = all.get(i).copied().unwrap_or_default();
+            *out = all.get(i as usize).copied().unwrap_or_default();
         }
         Ok(())
     }

@@ -1,78 +1,37 @@
-//! Keyed draws behind splits, partitions and batches: integer arithmetic and `libm`, so the same everywhere.
+//! Draws behind splits, partitions and batches; the same on every platform.
 
-use rand_core::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_core::Rng;
+use thalweg::random::{Purpose, Stream, below_usize, normal, shuffle, uniform};
 
-/// What a stream is drawn for; two purposes never share a stream.
+/// What a stream of [`Purpose::PARTITION`] is for: the round of its key.
 #[derive(Clone, Copy)]
-pub(super) enum Purpose {
-    Split = 1,
+pub(super) enum Kind {
+    Split,
     Iid,
     ByClass,
     ByClient,
     Homogeneous,
     Replace,
-    Shuffle,
-    Resample,
 }
 
-/// The stream of a key; `round` and `client` are zero where there is none.
-pub(super) fn stream(seed: u64, round: u64, client: u64, purpose: Purpose) -> impl Rng {
-    // SplitMix64's finaliser between the words: keys that differ in one bit give unrelated streams.
-    let mix = |hash: u64, word: u64| {
-        let z = (hash ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
-    let key = [purpose as u64, seed, round, client]
-        .into_iter()
-        .fold(0, mix);
-    Xoshiro256PlusPlus::seed_from_u64(key)
-}
-
-/// An integer in `0..n`, unbiased (Lemire 2019, arXiv 1805.10941, algorithm 5); 0 where `n` is 0.
-pub(super) fn below(rng: &mut impl Rng, n: usize) -> usize {
-    let n = n as u64;
-    loop {
-        let wide = u128::from(rng.next_u64()) * u128::from(n);
-        // The low half must not fall among the first 2^64 mod n, which are one too many.
-        let low = wide as u64;
-        if low >= n || low >= n.wrapping_neg().checked_rem(n).unwrap_or(0) {
-            return (wide >> 64) as usize;
-        }
-    }
-}
-
-/// A multiple of 2^-53 in `[0, 1)`.
-pub(super) fn uniform(rng: &mut impl Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+/// The stream of one client (or class) of a partition.
+pub(super) fn stream(seed: u64, kind: Kind, client: u64) -> Stream {
+    thalweg::random::stream(seed, kind as u64, client, Purpose::PARTITION)
 }
 
 /// Puts a uniform choice of `count` elements, in random order, at the front (Fisher-Yates).
-pub(super) fn shuffle_front(rng: &mut impl Rng, elements: &mut [usize], count: usize) {
+pub(super) fn shuffle_front(rng: &mut impl Rng, elements: &mut [u32], count: usize) {
     for i in 0..count.min(elements.len()) {
-        let j = i + below(rng, elements.len() - i);
+        let j = i + below_usize(rng, elements.len() - i);
         elements.swap(i, j);
     }
 }
 
-/// The integers `0..n` in random order.
-pub(super) fn permutation(rng: &mut impl Rng, n: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    shuffle_front(rng, &mut order, n);
+/// The integers `0..n`, at most 2^32 of them, in random order.
+pub(super) fn permutation(rng: &mut impl Rng, n: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    shuffle(rng, &mut order);
     order
-}
-
-/// A standard normal variate (Marsaglia's polar method, one of the pair).
-fn normal(rng: &mut impl Rng) -> f64 {
-    loop {
-        let (u, v) = (2.0 * uniform(rng) - 1.0, 2.0 * uniform(rng) - 1.0);
-        let s = u * u + v * v;
-        if s > 0.0 && s < 1.0 {
-            return u * libm::sqrt(-2.0 * libm::log(s) / s);
-        }
-    }
 }
 
 /// Logarithm of a Gamma(alpha, 1) variate.
@@ -83,15 +42,15 @@ fn ln_gamma(rng: &mut impl Rng, alpha: f64) -> f64 {
     let d = alpha + 1.0 - 1.0 / 3.0;
     let c = 1.0 / libm::sqrt(9.0 * d);
     loop {
-        let x = normal(rng);
+        let x: f64 = normal(rng);
         let t = 1.0 + c * x;
         if t <= 0.0 {
             continue;
         }
         let ln_v = 3.0 * libm::log(t);
         // 1 - u is in (0, 1]: its logarithm is finite.
-        if libm::log(1.0 - uniform(rng)) < 0.5 * x * x + d * (1.0 - t * t * t + ln_v) {
-            return libm::log(d) + ln_v + libm::log(1.0 - uniform(rng)) / alpha;
+        if libm::log(1.0 - uniform::<f64>(rng)) < 0.5 * x * x + d * (1.0 - t * t * t + ln_v) {
+            return libm::log(d) + ln_v + libm::log(1.0 - uniform::<f64>(rng)) / alpha;
         }
     }
 }
@@ -118,8 +77,8 @@ pub(super) fn dirichlet(rng: &mut impl Rng, alpha: f64, n: usize) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    fn rng() -> impl Rng {
-        stream(7, 0, 0, Purpose::Split)
+    fn rng() -> Stream {
+        stream(7, Kind::Split, 0)
     }
 
     /// Mean and variance of a sample.
@@ -135,72 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_differ_in_one_word_give_other_streams() {
-        let first = |seed, round, client, purpose| stream(seed, round, client, purpose).next_u64();
-        let mut seen = vec![
-            first(0, 0, 0, Purpose::Split),
-            first(1, 0, 0, Purpose::Split),
-            first(0, 1, 0, Purpose::Split),
-            first(0, 0, 1, Purpose::Split),
-            first(0, 0, 0, Purpose::Iid),
-        ];
-        assert_eq!(first(1, 0, 0, Purpose::Split), seen[1]);
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), 5);
-    }
-
-    #[test]
-    fn bounded_integers_are_uniform() {
-        let mut rng = rng();
-        let mut counts = [0_u32; 7];
-        for _ in 0..70_000 {
-            counts[below(&mut rng, 7)] += 1;
-        }
-        // Chi-square with 6 degrees of freedom: 22.46 is passed once in a thousand.
-        let chi: f64 = counts
-            .iter()
-            .map(|&c| (f64::from(c) - 1e4).powi(2) / 1e4)
-            .sum();
-        assert!(chi < 22.46, "{counts:?}");
-        assert_eq!((below(&mut rng, 0), below(&mut rng, 1)), (0, 0));
-    }
-
-    #[test]
-    fn a_bound_above_half_the_range_is_not_biased() {
-        // Without rejection the lower third of 0..3*2^62 would come twice as often as the upper two.
-        let (n, mut rng) = (3_u64 << 62, rng());
-        let low = (0..30_000)
-            .filter(|_| (below(&mut rng, n as usize) as u64) < n / 3)
-            .count();
-        // Standard deviation 82.
-        assert!((9_600..10_400).contains(&low), "{low}");
-    }
-
-    #[test]
-    fn each_order_of_three_is_as_frequent() {
+    fn each_choice_of_two_in_order_is_as_frequent() {
         let mut rng = rng();
         let mut counts = std::collections::BTreeMap::new();
-        for _ in 0..60_000 {
-            *counts.entry(permutation(&mut rng, 3)).or_insert(0_u32) += 1;
+        for _ in 0..120_000 {
+            let mut elements = [0, 1, 2, 3];
+            shuffle_front(&mut rng, &mut elements, 2);
+            *counts.entry([elements[0], elements[1]]).or_insert(0_u32) += 1;
         }
         let chi: f64 = counts
             .values()
             .map(|&c| (f64::from(c) - 1e4).powi(2) / 1e4)
             .sum();
-        // Chi-square with 5 degrees of freedom at one in a thousand.
-        assert!(counts.len() == 6 && chi < 20.52, "{counts:?}");
-    }
-
-    #[test]
-    fn normals_have_mean_zero_and_variance_one() {
-        let mut rng = rng();
-        let (mean, variance) = moments(100_000, || normal(&mut rng));
-        // Standard errors 0.0032 and 0.0045.
-        assert!(
-            mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02,
-            "{mean} {variance}"
-        );
+        // Chi-square with 11 degrees of freedom at one in a thousand.
+        assert!(counts.len() == 12 && chi < 31.26, "{counts:?}");
     }
 
     #[test]

@@ -182,6 +182,11 @@ pub(super) fn check(name: &'static str, holds: bool, rule: &'static str) -> Resu
     }
 }
 
+/// Checks that rows can be numbered by `u32`.
+pub(super) fn check_rows(rows: usize) -> Result<(), DataError> {
+    check("rows", rows <= u32::MAX as usize, "must be below 2^32")
+}
+
 /// At most 32 bytes of a token, escaped, for a message.
 pub(super) fn excerpt(token: &[u8]) -> String {
     const LONGEST: usize = 32;

@@ -13,16 +13,21 @@
 
 use std::collections::BTreeMap;
 
-use super::draw::{Purpose, dirichlet, permutation, shuffle_front, stream, uniform};
-use super::error::{DataError, check};
+use thalweg::random::bernoulli;
+
+use super::draw::{Kind, dirichlet, permutation, shuffle_front, stream};
+use super::error::{DataError, check, check_rows};
 
 /// Row indices of each client.
-pub type Shards = Vec<Vec<usize>>;
+///
+/// `u32`, as the batches of `thalweg::model` take them.
+pub type Shards = Vec<Vec<u32>>;
 
 /// Least concentration that is accepted; all mass then lies on one component.
 const LEAST_ALPHA: f64 = 1e-9;
 
 fn check_clients(clients: usize, rows: usize) -> Result<(), DataError> {
+    check_rows(rows)?;
     check(
         "clients",
         clients > 0 && clients <= rows,
@@ -50,11 +55,11 @@ fn check_alpha(alpha: f64) -> Result<(), DataError> {
 /// ```
 pub fn iid(rows: usize, clients: usize, seed: u64) -> Result<Shards, DataError> {
     check_clients(clients, rows)?;
-    let mut order = permutation(&mut stream(seed, 0, 0, Purpose::Iid), rows).into_iter();
+    let mut order = permutation(&mut stream(seed, Kind::Iid, 0), rows).into_iter();
     // The check makes the divisor positive.
     let (size, longer) = (rows / clients, rows % clients);
     let shard = |client| {
-        let mut shard: Vec<usize> = order
+        let mut shard: Vec<u32> = order
             .by_ref()
             .take(size + usize::from(client < longer))
             .collect();
@@ -91,7 +96,7 @@ pub fn dirichlet_by_class(
     check_alpha(alpha)?;
     let mut shards = vec![Vec::new(); clients];
     for (label, mut rows) in rows_by_class(labels) {
-        let mut rng = stream(seed, 0, u64::from(label), Purpose::ByClass);
+        let mut rng = stream(seed, Kind::ByClass, u64::from(label));
         let q = dirichlet(&mut rng, alpha, clients);
         let count = rows.len();
         shuffle_front(&mut rng, &mut rows, count);
@@ -162,13 +167,14 @@ pub fn dirichlet_by_client(
     seed: u64,
 ) -> Result<Shards, DataError> {
     check("labels", !labels.is_empty(), "must not be empty")?;
+    check_rows(labels.len())?;
     check("clients", clients > 0, "must be positive")?;
     check("samples", samples > 0, "must be positive")?;
     check_alpha(alpha)?;
-    let mut classes: Vec<Vec<usize>> = rows_by_class(labels).into_values().collect();
+    let mut classes: Vec<Vec<u32>> = rows_by_class(labels).into_values().collect();
     let mut shards = Vec::new();
     for client in 0..clients {
-        let mut rng = stream(seed, 0, client as u64, Purpose::ByClient);
+        let mut rng = stream(seed, Kind::ByClient, client as u64);
         let q = dirichlet(&mut rng, alpha, classes.len());
         let mut counts: Vec<usize> = q.iter().map(|q| (q * samples as f64) as usize).collect();
         if counts.iter().all(|&count| count == 0) {
@@ -199,9 +205,9 @@ pub fn dirichlet_by_client(
 }
 
 /// Rows of each class that occurs, ascending.
-fn rows_by_class(labels: &[u32]) -> BTreeMap<u32, Vec<usize>> {
-    let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (row, &label) in labels.iter().enumerate() {
+fn rows_by_class(labels: &[u32]) -> BTreeMap<u32, Vec<u32>> {
+    let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (row, &label) in (0..).zip(labels) {
         classes.entry(label).or_default().push(row);
     }
     classes
@@ -217,7 +223,7 @@ fn rows_by_class(labels: &[u32]) -> BTreeMap<u32, Vec<usize>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Homogeneous {
     /// Part 0, from which replacements are taken.
-    pub hold_out: Vec<usize>,
+    pub hold_out: Vec<u32>,
     /// Parts 1 to n after replacement.
     pub shards: Shards,
 }
@@ -245,6 +251,7 @@ pub fn homogeneous(
     p_hat: f64,
     seed: u64,
 ) -> Result<Homogeneous, DataError> {
+    check_rows(rows)?;
     check(
         "clients",
         clients > 0 && clients < rows,
@@ -255,15 +262,15 @@ pub fn homogeneous(
         (0.0..=1.0).contains(&p_hat),
         "must be between 0 and 1",
     )?;
-    let order = permutation(&mut stream(seed, 0, 0, Purpose::Homogeneous), rows);
+    let order = permutation(&mut stream(seed, Kind::Homogeneous, 0), rows);
     // At least 1, since clients < rows.
     let size = rows / (clients + 1);
     let mut parts = order.chunks_exact(size.max(1));
     let hold_out = parts.next().unwrap_or_default().to_vec();
-    let shard = |(client, part): (usize, &[usize])| {
-        let mut rng = stream(seed, 0, client as u64, Purpose::Replace);
+    let shard = |(client, part): (usize, &[u32])| {
+        let mut rng = stream(seed, Kind::Replace, client as u64);
         let choose = |(&own, &common)| {
-            if uniform(&mut rng) < p_hat {
+            if bernoulli(&mut rng, p_hat) {
                 common
             } else {
                 own
@@ -283,15 +290,15 @@ mod tests {
     fn covers_once(shards: &Shards, rows: usize) -> bool {
         let mut all = shards.concat();
         all.sort_unstable();
-        all == (0..rows).collect::<Vec<_>>()
+        all == (0..rows as u32).collect::<Vec<_>>()
     }
 
     /// Mean over clients of the share of a shard's most frequent class.
     fn concentration(shards: &Shards, labels: &[u32]) -> f64 {
-        let share = |shard: &Vec<usize>| {
+        let share = |shard: &Vec<u32>| {
             let mut counts = [0.0_f64; 10];
             for &row in shard {
-                counts[labels[row] as usize] += 1.0;
+                counts[labels[row as usize] as usize] += 1.0;
             }
             counts.into_iter().fold(0.0, f64::max) / shard.len() as f64
         };
@@ -347,7 +354,12 @@ mod tests {
             distinct.sort_unstable();
             distinct.dedup();
             assert_eq!(distinct.len(), shard.len());
-            let count = |class| shard.iter().filter(|&&row| labels[row] == class).count();
+            let count = |class| {
+                shard
+                    .iter()
+                    .filter(|&&row| labels[row as usize] == class)
+                    .count()
+            };
             present += (0..10).filter(|&class| count(class) >= 5).count();
         }
         let mean = present as f64 / 300.0;

@@ -1,8 +1,8 @@
 //! Training set and test set.
 
 use super::dataset::Dataset;
-use super::draw::{Purpose, permutation, stream};
-use super::error::{DataError, check};
+use super::draw::{Kind, permutation, stream};
+use super::error::{DataError, check, check_rows};
 
 /// Divides `0..rows` at random into a training part and a test part of `test` rows, each ascending.
 ///
@@ -14,13 +14,14 @@ use super::error::{DataError, check};
 /// assert_eq!((train.len(), test.len()), (7, 3));
 /// # Ok::<(), thalweg_std::data::DataError>(())
 /// ```
-pub fn split(rows: usize, test: usize, seed: u64) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+pub fn split(rows: usize, test: usize, seed: u64) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+    check_rows(rows)?;
     check(
         "test",
         test > 0 && test < rows,
         "must be positive and below the number of rows",
     )?;
-    let mut train = permutation(&mut stream(seed, 0, 0, Purpose::Split), rows);
+    let mut train = permutation(&mut stream(seed, Kind::Split, 0), rows);
     let mut test = train.split_off(rows - test);
     train.sort_unstable();
     test.sort_unstable();
@@ -55,7 +56,7 @@ mod tests {
             assert_eq!(part.len(), test);
             all.extend(part);
             all.sort_unstable();
-            assert_eq!(all, (0..rows).collect::<Vec<_>>());
+            assert_eq!(all, (0..rows as u32).collect::<Vec<_>>());
         }
     }
 
