@@ -50,6 +50,7 @@ pub trait Real:
     + MulAssign
     + DivAssign
     + crate::storage::Zeroed
+    + crate::simd::math::Math
     + sealed::Sealed
     + 'static
 {

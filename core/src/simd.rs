@@ -47,6 +47,7 @@ mod arm;
 mod backend;
 mod dispatch;
 mod drive;
+pub mod math;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32;
