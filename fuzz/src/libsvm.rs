@@ -11,7 +11,8 @@ const LIMITS: Limits = Limits {
     classes: 1 << 6,
 };
 
-/// What is accepted has ascending columns in range, and survives being written and read.
+/// What is accepted has ascending columns in range, is what a plain split of the text gives, and survives being
+/// written and read.
 pub fn check(bytes: &[u8]) {
     for targets in [TargetKind::Class, TargetKind::Real] {
         let options = libsvm::Options {
@@ -23,6 +24,7 @@ pub fn check(bytes: &[u8]) {
             continue;
         };
         sizes_agree(&data);
+        plain_text_splits_alike(bytes, &data);
 
         let mut written = Vec::new();
         libsvm::write(&data, &mut written).expect("a vector takes all");
@@ -69,4 +71,34 @@ fn sizes_agree(data: &SparseDataset) {
             );
         }
     }
+}
+
+/// Compares with the simplest reader there is.
+fn plain_text_splits_alike(bytes: &[u8], data: &SparseDataset) {
+    if !bytes.is_ascii() || bytes.starts_with(&[0x1f]) {
+        return;
+    }
+    let text = std::str::from_utf8(bytes).expect("ASCII");
+    let mut rows = 0;
+    for line in text.split('\n') {
+        let line = line.split('#').next().unwrap_or(line);
+        let mut words = line.split_ascii_whitespace();
+        if words.next().is_none() {
+            continue;
+        }
+        let pairs: Vec<(u32, f32)> = words
+            .map(|word| word.split_once(':').expect("pair"))
+            .map(|(j, x)| {
+                (
+                    j.parse::<u32>().expect("index") - 1,
+                    x.parse().expect("value"),
+                )
+            })
+            .collect();
+        let (columns, values) = data.features.row(rows).expect("a row");
+        assert!(pairs.iter().map(|pair| pair.0).eq(columns.iter().copied()));
+        assert!(pairs.iter().map(|pair| pair.1).eq(values.iter().copied()));
+        rows += 1;
+    }
+    assert_eq!(rows, data.features.rows());
 }
