@@ -6,9 +6,9 @@ use super::error::{DataError, check, check_rows};
 
 /// An endless, seeded sequence of batches of row indices.
 ///
-/// Batch number `step` is a function of `(seed, client, step)` alone, drawn from streams of [`Purpose::BATCH`]: a run that resumes calls
-/// [`seek`](Self::seek) and goes on with the batches of the uninterrupted run. The last batch of an epoch may be
-/// shorter.
+/// Batch number `step` is a function of `(seed, client, step)` alone, drawn from streams of
+/// [`Purpose::BATCH`]: a run that resumes calls [`seek`](Self::seek) and goes on with the batches of the
+/// uninterrupted run. The last batch of an epoch may be shorter.
 ///
 /// ```
 /// use thalweg_std::data::Batches;
@@ -40,6 +40,12 @@ impl Batches {
     ///
     /// # Errors
     /// [`DataError::Parameter`] unless `0 < size <= rows`.
+    ///
+    /// ```
+    /// use thalweg_std::data::Batches;
+    /// assert!(Batches::epochs(5, 5, 42, 0).is_ok());
+    /// assert!(Batches::epochs(5, 6, 42, 0).is_err());
+    /// ```
     pub fn epochs(rows: usize, size: usize, seed: u64, client: u64) -> Result<Self, DataError> {
         check_rows(rows)?;
         check(
@@ -87,12 +93,25 @@ impl Batches {
     }
 
     /// Batches in an epoch: rows over size, rounded up.
+    ///
+    /// ```
+    /// let batches = thalweg_std::data::Batches::epochs(5, 2, 42, 0)?;
+    /// assert_eq!(batches.per_epoch(), 3);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn per_epoch(&self) -> usize {
         self.rows.div_ceil(self.size)
     }
 
     /// Number of the next batch, from 0.
+    ///
+    /// ```
+    /// let mut batches = thalweg_std::data::Batches::epochs(5, 2, 42, 0)?;
+    /// batches.next_batch();
+    /// assert_eq!(batches.step(), 1);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn step(&self) -> u64 {
         self.step
@@ -116,6 +135,14 @@ impl Batches {
     }
 
     /// The rows of the next batch; allocates at the first call only.
+    ///
+    /// ```
+    /// let mut batches = thalweg_std::data::Batches::epochs(5, 2, 42, 0)?;
+    /// assert_eq!(batches.next_batch().len(), 2);
+    /// assert_eq!(batches.next_batch().len(), 2);
+    /// assert_eq!(batches.next_batch().len(), 1);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     pub fn next_batch(&mut self) -> &[u32] {
         let step = self.step;
         self.step = step.wrapping_add(1);

@@ -166,42 +166,86 @@ impl Dataset {
     }
 
     /// Number of rows, at least 1.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.rows(), 1797);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Number of features of a row, at least 1.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.columns(), 64);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn columns(&self) -> usize {
         self.columns
     }
 
     /// All features, row-major, `rows * columns`.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.features().len(), 1797 * 64);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn features(&self) -> &[f32] {
         &self.features
     }
 
     /// All features, to be changed in place.
+    ///
+    /// ```
+    /// let mut digits = thalweg_std::data::digits()?;
+    /// digits.features_mut()[0] = 7.0;
+    /// assert_eq!(digits.features()[0], 7.0);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn features_mut(&mut self) -> &mut [f32] {
         &mut self.features
     }
 
     /// The features of one row.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.row(0).map(|row| row[2]), Some(5.0));
+    /// assert_eq!(digits.row(1797), None);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn row(&self, i: usize) -> Option<&[f32]> {
         self.features.chunks_exact(self.columns).nth(i)
     }
 
     /// The targets.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.targets().len(), Some(1797));
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn targets(&self) -> &Targets {
         &self.targets
     }
 
     /// Class of each row; empty unless the targets are classes.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.labels()[1796], 8);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn labels(&self) -> &[u32] {
         match &self.targets {
@@ -211,12 +255,24 @@ impl Dataset {
     }
 
     /// Number of classes; zero unless the targets are classes.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.classes(), 10);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn classes(&self) -> usize {
         self.class_names().len()
     }
 
     /// Label of each class as the file has it; empty unless the targets are classes.
+    ///
+    /// ```
+    /// let digits = thalweg_std::data::digits()?;
+    /// assert_eq!(digits.class_names()[9], "9");
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn class_names(&self) -> &[String] {
         match &self.targets {

@@ -9,8 +9,8 @@ const FILE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 /// UCI optical digits: 1,797 images of 8 x 8 pixels in 0..=16, ten classes.
 ///
 /// E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits (test part), UCI Machine Learning
-/// Repository, 1998, doi:10.24432/C50P49, CC BY 4.0; origin and check sums in `data/README.md`. The file is part
-/// of the program: nothing is read from disk.
+/// Repository, 1998, doi:10.24432/C50P49, CC BY 4.0; origin and check sums in `data/README.md`. The file is
+/// part of the program: nothing is read from disk.
 ///
 /// # Errors
 /// None for the file as committed; the type is that of the reader.

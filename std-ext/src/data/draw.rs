@@ -36,8 +36,8 @@ pub(super) fn permutation(rng: &mut impl Rng, n: usize) -> Vec<u32> {
 
 /// Logarithm of a Gamma(alpha, 1) variate.
 ///
-/// Marsaglia and Tsang 2000 for `alpha + 1`, times `u^(1/alpha)`, which takes it down to `alpha`. For small alpha
-/// that power underflows, its logarithm does not.
+/// Marsaglia and Tsang 2000 for `alpha + 1`, times `u^(1/alpha)`, which takes it down to `alpha`. For small
+/// alpha that power underflows, its logarithm does not.
 fn ln_gamma(rng: &mut impl Rng, alpha: f64) -> f64 {
     let d = alpha + 1.0 - 1.0 / 3.0;
     let c = 1.0 / libm::sqrt(9.0 * d);

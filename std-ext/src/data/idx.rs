@@ -37,12 +37,28 @@ pub struct Array {
 
 impl Array {
     /// Size along each axis; the first counts the rows.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Limits, idx};
+    /// let file = [0, 0, 8, 1, 0, 0, 0, 2, 5, 6];
+    /// let array = idx::read(&file[..], "tiny", &Limits::default())?;
+    /// assert_eq!(array.dimensions(), [2]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn dimensions(&self) -> &[u32] {
         &self.dimensions
     }
 
     /// The elements, last axis fastest; as many as the product of the dimensions.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Limits, idx};
+    /// let file = [0, 0, 8, 1, 0, 0, 0, 2, 5, 6];
+    /// let array = idx::read(&file[..], "tiny", &Limits::default())?;
+    /// assert_eq!(array.bytes(), [5, 6]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -70,6 +86,16 @@ pub fn read_path(path: impl AsRef<Path>, limits: &Limits) -> Result<Array, DataE
 ///
 /// # Errors
 /// [`DataError`] with the byte; a header that claims more than arrives is found out after what is there.
+///
+/// ```
+/// use thalweg_std::data::{Limits, idx};
+/// let cut = [0, 0, 8, 1, 0, 0, 0, 3, 5, 6];
+/// let error = idx::read(&cut[..], "cut", &Limits::default()).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "cut at byte 8: the file ends after 2 of 3 bytes; fetch it again"
+/// );
+/// ```
 pub fn read(reader: impl Read, name: &str, limits: &Limits) -> Result<Array, DataError> {
     parse(Input::new(reader, name, limits)?, limits)
 }
@@ -163,8 +189,8 @@ fn parse(mut input: Input<'_>, limits: &Limits) -> Result<Array, DataError> {
 /// Joins images, flattened to rows of raw values, with their labels.
 ///
 /// # Errors
-/// [`DataError::Count`] when there is not one label for each image; [`DataError::Unexpected`] when the labels are
-/// not of rank 1.
+/// [`DataError::Count`] when there is not one label for each image; [`DataError::Unexpected`] when the
+/// labels are not of rank 1.
 ///
 /// ```
 /// use thalweg_std::data::{Limits, idx};

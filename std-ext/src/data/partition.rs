@@ -71,11 +71,11 @@ pub fn iid(rows: usize, clients: usize, seed: u64) -> Result<Shards, DataError> 
 
 /// Each class divided among the clients in proportions drawn from a symmetric Dirichlet distribution.
 ///
-/// Every row is used once. For each class, q ~ Dir(alpha) over the clients; the class's rows are shuffled and
-/// cut at the rounded cumulative sums of q. Small alpha gives each class to few clients, large alpha approaches
-/// [`iid`]. A client left without rows takes the last row of the largest shard (the first of the largest). Shards are
-/// ascending. Yurochkin et al. 2019 (arXiv 1905.12022), section 4; federated benchmarks since use this form of the
-/// non-IID partition of Hsu et al. 2019.
+/// Every row is used once. For each class, q ~ Dir(alpha) over the clients; the class's rows are shuffled
+/// and cut at the rounded cumulative sums of q. Small alpha gives each class to few clients, large alpha
+/// approaches [`iid`]. A client left without rows takes the last row of the largest shard (the first of the
+/// largest). Shards are ascending. Yurochkin et al. 2019 (arXiv 1905.12022); federated
+/// benchmarks since use this form of the non-IID partition of Hsu et al. 2019.
 ///
 /// # Errors
 /// [`DataError::Parameter`] unless `0 < clients <= labels.len()` and `alpha` is finite and at least 1e-9.
@@ -142,15 +142,15 @@ fn fill_empty(shards: &mut Shards) {
 
 /// Clients of about `samples` rows each, with class proportions drawn from a symmetric Dirichlet distribution.
 ///
-/// The recipe of the tangent-kernel experiments (Yue et al., arXiv 2110.03681): for each client q ~ Dir(alpha) over the
-/// classes, and `floor(samples * q_c)` rows of class c, drawn without replacement from the whole class. Sizes are therefore a
-/// little under `samples`; **clients may share rows**, and the union need not cover the data. A class with fewer rows
-/// gives all that it has. A client whose counts are all zero gets one row of its likeliest class. Rows
-/// are grouped by class.
+/// The recipe of the tangent-kernel experiments (Yue et al., arXiv 2110.03681): for each client q ~
+/// Dir(alpha) over the classes, and `floor(samples * q_c)` rows of class c, drawn without replacement from
+/// the whole class. Sizes are therefore a little under `samples`; **clients may share rows**, and the union
+/// need not cover the data. A class with fewer rows gives all that it has. A client whose counts are all
+/// zero gets one row of its likeliest class. Rows are grouped by class.
 ///
 /// # Errors
-/// [`DataError::Parameter`] when `labels` is empty, `clients` or `samples` is zero, or `alpha` is not finite and at
-/// least 1e-9.
+/// [`DataError::Parameter`] when `labels` is empty, `clients` or `samples` is zero, or `alpha` is not
+/// finite and at least 1e-9.
 ///
 /// ```
 /// use thalweg_std::data::{digits, partition};
@@ -230,11 +230,11 @@ pub struct Homogeneous {
 
 /// Shards of a given likeness, from disjoint (`p_hat = 0`) to identical (`p_hat = 1`).
 ///
-/// Shuffled rows are cut in `clients + 1` equal parts of `rows / (clients + 1)`; the remainder is in none. Part 0 is the
-/// hold-out. In every other part each row is replaced, with probability `p_hat`, by the hold-out's row of the same
-/// position. One draw decides each position for every `p_hat`: raising it only adds replacements. At 1 all
-/// clients hold the same rows and the Hessian variance is zero. Szlendak et al. 2022 (arXiv 2110.03300), the
-/// autoencoder experiment.
+/// Shuffled rows are cut in `clients + 1` equal parts of `rows / (clients + 1)`; the remainder is in none.
+/// Part 0 is the hold-out. In every other part each row is replaced, with probability `p_hat`, by the
+/// hold-out's row of the same position. One draw decides each position for every `p_hat`: raising it only
+/// adds replacements. At 1 all clients hold the same rows and the Hessian variance is zero. Szlendak et al.
+/// 2022 (arXiv 2110.03300), the autoencoder experiment.
 ///
 /// # Errors
 /// [`DataError::Parameter`] unless `0 < clients < rows` and `0 <= p_hat <= 1`.
@@ -341,8 +341,8 @@ mod tests {
         assert!((by_client(0.05) - 0.791).abs() < 0.1 && (by_client(1e6) - 0.1053).abs() < 0.001);
     }
 
-    /// papers/08: at alpha = 0.1, 200 rows a client and ten classes, sizes are 195 to 199 and about 3.2 classes have five
-    /// rows or more.
+    /// Yue et al.: at alpha = 0.1, 200 rows a client and ten classes, sizes are 195 to 199 and about 3.2
+    /// classes have five rows or more.
     #[test]
     fn by_client_has_the_sizes_of_the_published_partition() {
         let labels: Vec<u32> = (0..20_000).map(|i| i % 10).collect();

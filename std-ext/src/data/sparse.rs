@@ -25,24 +25,49 @@ pub struct Csr {
 
 impl Csr {
     /// Number of rows.
+    ///
+    /// ```
+    /// let data = thalweg_std::data::libsvm::read("1 3:0.5\n".as_bytes(), "one", &Default::default())?;
+    /// assert_eq!(data.features.rows(), 1);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn rows(&self) -> usize {
         self.starts.len().saturating_sub(1)
     }
 
     /// Number of columns.
+    ///
+    /// ```
+    /// let data = thalweg_std::data::libsvm::read("1 3:0.5\n".as_bytes(), "one", &Default::default())?;
+    /// assert_eq!(data.features.columns(), 3);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn columns(&self) -> usize {
         self.columns
     }
 
     /// Number of stored values.
+    ///
+    /// ```
+    /// let data = thalweg_std::data::libsvm::read("1 3:0.5\n".as_bytes(), "one", &Default::default())?;
+    /// assert_eq!(data.features.non_zeros(), 1);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn non_zeros(&self) -> usize {
         self.values.len()
     }
 
     /// Columns (from 0) and values of one row.
+    ///
+    /// ```
+    /// let data = thalweg_std::data::libsvm::read("1 3:0.5\n".as_bytes(), "one", &Default::default())?;
+    /// assert_eq!(data.features.row(0), Some((&[2][..], &[0.5][..])));
+    /// assert_eq!(data.features.row(1), None);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn row(&self, i: usize) -> Option<(&[u32], &[f32])> {
         let range = *self.starts.get(i)?..*self.starts.get(i + 1)?;
@@ -74,6 +99,14 @@ impl SparseDataset {
     /// # Errors
     /// [`DataError::Parameter`] when rows times columns is over `limits.values`: one large index makes
     /// every row as long.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Limits, libsvm};
+    /// let data = libsvm::read("1 3:0.5\n".as_bytes(), "one", &Default::default())?;
+    /// assert_eq!(data.to_dense(&Limits::default())?.features(), [0.0, 0.0, 0.5]);
+    /// assert!(data.to_dense(&Limits { values: 2, ..Default::default() }).is_err());
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     pub fn to_dense(&self, limits: &Limits) -> Result<Dataset, DataError> {
         let (rows, columns) = (self.features.rows(), self.features.columns);
         let size = rows

@@ -9,8 +9,9 @@ use super::error::{DataError, check};
 /// x_j <- (x_j - mean_j) / sd_j,    sd_j^2 = (1/n) sum_i (x_ij - mean_j)^2
 /// ```
 ///
-/// Sums are in `f64`, row by row, and the deviations are taken about the mean (two passes). A column that is constant in
-/// the training set is left as it is, in the test set too: it says nothing, and its deviation is zero.
+/// Sums are in `f64`, row by row, and the deviations are taken about the mean (two passes). A column that
+/// is constant in the training set is left as it is, in the test set too: it says nothing, and its
+/// deviation is zero.
 ///
 /// ```
 /// use thalweg_std::data::{Dataset, Standardiser, Targets};
@@ -29,6 +30,14 @@ pub struct Standardiser {
 
 impl Standardiser {
     /// Means and deviations of a training set.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Standardiser, Targets};
+    /// let train = Dataset::new(1, vec![1.0, 5.0], Targets::Absent)?;
+    /// let standardiser = Standardiser::fit(&train);
+    /// assert_eq!((standardiser.means(), standardiser.deviations()), (&[3.0][..], &[2.0][..]));
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn fit(train: &Dataset) -> Self {
         let columns = train.columns();
@@ -73,6 +82,15 @@ impl Standardiser {
     ///
     /// # Errors
     /// [`DataError::Parameter`] when the columns are not as many as in the training set.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Standardiser, Targets};
+    /// let mut train = Dataset::new(1, vec![1.0, 5.0], Targets::Absent)?;
+    /// let standardiser = Standardiser::fit(&train);
+    /// standardiser.apply(&mut train)?;
+    /// assert_eq!(train.features(), [-1.0, 1.0]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     pub fn apply(&self, data: &mut Dataset) -> Result<(), DataError> {
         let columns = data.columns();
         check(
@@ -89,12 +107,28 @@ impl Standardiser {
     }
 
     /// Mean of each column; 0 where the column is constant and left alone.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Standardiser, Targets};
+    /// let train = Dataset::new(1, vec![1.0, 5.0], Targets::Absent)?;
+    /// let standardiser = Standardiser::fit(&train);
+    /// assert_eq!(standardiser.means(), [3.0]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn means(&self) -> &[f64] {
         &self.means
     }
 
     /// Standard deviation of each column; 1 where the column is constant and left alone.
+    ///
+    /// ```
+    /// use thalweg_std::data::{Dataset, Standardiser, Targets};
+    /// let train = Dataset::new(1, vec![1.0, 5.0], Targets::Absent)?;
+    /// let standardiser = Standardiser::fit(&train);
+    /// assert_eq!(standardiser.deviations(), [2.0]);
+    /// # Ok::<(), thalweg_std::data::DataError>(())
+    /// ```
     #[must_use]
     pub fn deviations(&self) -> &[f64] {
         &self.deviations
