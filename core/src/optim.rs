@@ -20,6 +20,9 @@
 //! |---|---|---|---|
 //! | [`sgd`] | 0; 1 with momentum | 12; 20 | PyTorch |
 //! | [`adam`], AdamW, AMSGrad | 2; 3 with AMSGrad | 28; 36 | PyTorch |
+//! | [`rmsprop`] | 1, one more centred, one more with momentum | 20; 28; 36 | PyTorch |
+//! | [`adagrad`] | 1 | 20 | PyTorch |
+//! | [`lion`] | 1 | 20 | optax |
 //!
 //! # Scalars are `f64`
 //! Hyperparameters are `f64` for both scalar types; a step combines them in `f64` and rounds each result once.
@@ -37,7 +40,10 @@
 //! A trait over optimisers (their states differ; a caller writes one `match`), registries of parameter groups
 //! (one call per slice does it), and step counters kept as floats (they stop counting at 2^24).
 
+pub mod adagrad;
 pub mod adam;
+pub mod lion;
+pub mod rmsprop;
 pub mod sgd;
 
 use crate::error::check;

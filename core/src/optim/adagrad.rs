@@ -1,0 +1,343 @@
+//! Adagrad: the gradient over the root of the sum of all its squares.
+//!
+//! Rare features keep long steps, frequent ones short; the sum only grows, so steps shrink like `1 / sqrt(t)`.
+//!
+//! ```text
+//! g_t = sign grad + l2 x_t                          sign -1 to maximise
+//! s_t = s_{t-1} + g_t^2                             s_0 = initial_accumulator
+//! x_{t+1} = keep x_t - learning_rate / (1 + (t - 1) lr_decay) * g_t / (sqrt(s_t) + eps)
+//! ```
+//!
+//! | symbol | meaning | shape |
+//! |---|---|---|
+//! | x | parameters | n |
+//! | s | sum of squares | n |
+//! | l2, keep | weight decay ([`Decay`]) | scalars |
+//!
+//! Cost per element: 9 flops, among them a root and a division, and five accesses (20 bytes in `f32`). State:
+//! [`state_len`] elements and the `u64` count of steps. The first step writes `initial_accumulator` into the sum.
+//!
+//! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2`: relative error at most 2^-21 in
+//! `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps. With `eps = 0` a parameter that has only
+//! seen zero gradients becomes NaN in portable arithmetic, as in PyTorch.
+//!
+//! Reference: Duchi, Hazan and Singer, *Adaptive subgradient methods for online learning and stochastic optimization*, JMLR 12
+//! (2011), figure 1, diagonal form; semantics of `torch.optim.Adagrad`.
+
+use super::{Decay, Terms, check_non_negative, flush, narrow};
+use crate::error::check_length;
+use crate::simd::{self, Lanes, Update};
+use crate::storage::Fixed;
+use crate::{Arithmetic, Error, Real, Storage};
+
+/// Hyperparameters; the defaults are PyTorch's.
+///
+/// ```
+/// use thalweg::optim::adagrad;
+/// let config = adagrad::Config { initial_accumulator: 0.1, ..Default::default() };
+/// assert_eq!((config.learning_rate, config.eps), (1e-2, 1e-10));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Length of the first step; finite, at least 0, default 1e-2.
+    pub learning_rate: f64,
+    /// Decay of the learning rate per step; finite, at least 0, default 0.
+    pub lr_decay: f64,
+    /// Where the sum of squares starts; finite, at least 0, default 0.
+    pub initial_accumulator: f64,
+    /// Added to the root; finite, at least 0, default 1e-10.
+    pub eps: f64,
+    /// Strength of the weight decay; finite, at least 0, default 0.
+    pub weight_decay: f64,
+    /// What the weight decay means (with the learning rate before `lr_decay`); default [`Decay::L2`].
+    pub decay: Decay,
+    /// Climbs instead of descending.
+    pub maximize: bool,
+    /// Portable bits, or fused arithmetic and reciprocal roots.
+    pub arithmetic: Arithmetic,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-2,
+            lr_decay: 0.0,
+            initial_accumulator: 0.0,
+            eps: 1e-10,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            maximize: false,
+            arithmetic: Arithmetic::Portable,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every range that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first field that is out of range.
+    ///
+    /// ```
+    /// use thalweg::optim::adagrad::Config;
+    /// let error = Config { lr_decay: -1.0, ..Default::default() }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "`lr_decay` must be finite and not negative");
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_non_negative("learning_rate", self.learning_rate)?;
+        check_non_negative("lr_decay", self.lr_decay)?;
+        check_non_negative("initial_accumulator", self.initial_accumulator)?;
+        check_non_negative("eps", self.eps)?;
+        check_non_negative("weight_decay", self.weight_decay)
+    }
+}
+
+/// Elements of the sum of squares for `n` parameters.
+///
+/// ```
+/// assert_eq!(thalweg::optim::adagrad::state_len(10), 10);
+/// ```
+pub const fn state_len(n: usize) -> usize {
+    n
+}
+
+/// Sum of squares and the count of steps.
+///
+/// ```
+/// use thalweg::optim::adagrad;
+/// const EMPTY: adagrad::State<[f32; 64]> = adagrad::State::new();
+/// assert_eq!((EMPTY.sum().len(), EMPTY.steps()), (64, 0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<B> {
+    sum: B,
+    steps: u64,
+}
+
+impl<B: Storage> State<B> {
+    /// A state in an array of its own.
+    pub const fn new() -> Self
+    where
+        B: Fixed,
+    {
+        Self {
+            sum: B::ZERO,
+            steps: 0,
+        }
+    }
+
+    /// A state in memory that is passed in; its contents are set to zero.
+    pub fn from_storage(sum: B) -> Self
+    where
+        B::Elem: Real,
+    {
+        let mut state = Self { sum, steps: 0 };
+        state.reset();
+        state
+    }
+
+    /// Forgets the past.
+    pub fn reset(&mut self)
+    where
+        B::Elem: Real,
+    {
+        self.sum.as_mut_slice().fill(B::Elem::ZERO);
+        self.steps = 0;
+    }
+
+    /// Sum of squared gradients.
+    pub fn sum(&self) -> &[B::Elem] {
+        self.sum.as_slice()
+    }
+
+    /// Steps taken.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+}
+
+impl<B: Fixed> Default for State<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+struct Scalars<T, const FAST: bool> {
+    terms: Terms<T>,
+    rate: T,
+    /// Its square, at least the smallest normal number, when fast.
+    eps: T,
+}
+
+impl<T: Real, const FAST: bool> Update<T, 2, 1> for Scalars<T, FAST> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2], [g]: [L; 1]) -> [L; 2] {
+        let (rate, eps) = (x.constant(self.rate), x.constant(self.eps));
+        let g = self.terms.gradient::<true, _>(x, g);
+        let s = flush(s + g * g);
+        let x = self.terms.shrink::<true, _>(x);
+        let x = if FAST {
+            // s >= 0 and eps is normal: the argument is positive and normal.
+            (-(rate * g)).mul_add((s + eps).rsqrt_fast(), x)
+        } else {
+            // s >= 0, so the divisor is positive unless eps and s are both 0.
+            x - rate * g / (s.sqrt() + eps)
+        };
+        [x, s]
+    }
+}
+
+/// One step of descent on `params` along `grad`.
+///
+/// # Errors
+/// [`Error::Length`] when `grad` or the sum differs in length from `params`; [`Error::Parameter`] when the config is not
+/// valid. Nothing is changed then.
+///
+/// ```
+/// use thalweg::optim::adagrad;
+/// let config = adagrad::Config { learning_rate: 1.0, eps: 0.0, ..Default::default() };
+/// let mut state = adagrad::State::<[f64; 1]>::new();
+/// let mut x = [0.0];
+/// adagrad::step(&config, &mut state, &mut x, &[3.0])?; // 3 / sqrt(9)
+/// adagrad::step(&config, &mut state, &mut x, &[4.0])?; // 4 / sqrt(25)
+/// assert_eq!((x, state.sum()), ([-1.8], &[25.0][..]));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn step<T: Real, B: Storage<Elem = T>>(
+    config: &Config,
+    state: &mut State<B>,
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error> {
+    config.validate()?;
+    check_length("grad", params.len(), grad.len())?;
+    let sum = state.sum.as_mut_slice();
+    check_length("state.sum", params.len(), sum.len())?;
+    let terms = Terms::new(
+        config.learning_rate,
+        config.weight_decay,
+        config.decay,
+        config.maximize,
+    )?;
+    // At least 1.
+    let divisor = 1.0 + state.steps as f64 * config.lr_decay;
+    let rate = narrow("learning_rate", config.learning_rate / divisor)?;
+    let eps: T = narrow("eps", config.eps)?;
+    let initial = narrow("initial_accumulator", config.initial_accumulator)?;
+    if state.steps == 0 {
+        sum.fill(initial);
+    }
+    if config.arithmetic == Arithmetic::Fast {
+        let eps = (eps * eps).largest(T::MIN_POSITIVE);
+        simd::update(
+            &Scalars::<T, true> { terms, rate, eps },
+            [params, sum],
+            [grad],
+        );
+    } else {
+        simd::update(
+            &Scalars::<T, false> { terms, rate, eps },
+            [params, sum],
+            [grad],
+        );
+    }
+    state.steps = state.steps.saturating_add(1);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::tests::{assert_levels_agree, painted};
+    use std::vec::Vec;
+
+    #[test]
+    fn the_sum_starts_where_the_config_says() {
+        let config = Config {
+            learning_rate: 1.0,
+            initial_accumulator: 16.0,
+            eps: 1.0,
+            ..Default::default()
+        };
+        let mut state = State::<[f32; 1]>::new();
+        let mut x = [0.0];
+        step(&config, &mut state, &mut x, &[3.0]).unwrap();
+        assert_eq!((x, state.sum()), ([-0.5], &[25.0][..]));
+    }
+
+    #[test]
+    fn the_rate_decays_from_the_second_step_on() {
+        let config = Config {
+            learning_rate: 1.0,
+            lr_decay: 1.0,
+            eps: 0.0,
+            ..Default::default()
+        };
+        let mut state = State::<[f64; 1]>::new();
+        let mut x = [0.0];
+        step(&config, &mut state, &mut x, &[3.0]).unwrap();
+        assert_eq!(x, [-1.0]);
+        step(&config, &mut state, &mut x, &[4.0]).unwrap();
+        assert_eq!(x, [-1.4]);
+    }
+
+    #[test]
+    fn fast_is_portable_up_to_its_stated_error() {
+        let fast = Config {
+            arithmetic: Arithmetic::Fast,
+            ..Default::default()
+        };
+        let (mut x, mut y) = (painted::<f32>(100, 1), painted::<f32>(100, 1));
+        let (mut s, mut t) = (State::<[f32; 100]>::new(), State::<[f32; 100]>::new());
+        for phase in 0..20 {
+            let g = painted::<f32>(100, phase);
+            step(&Config::default(), &mut s, &mut x, &g).unwrap();
+            step(&fast, &mut t, &mut y, &g).unwrap();
+        }
+        assert_ne!(x, painted::<f32>(100, 1));
+        for (x, y) in x.iter().zip(&y) {
+            assert!((x - y).abs() < 2e-6 * x.abs().max(1.0), "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn every_bad_argument_is_named_and_changes_nothing() {
+        let good = Config::default();
+        #[rustfmt::skip]
+        let bad = [
+            ("learning_rate", Config { learning_rate: f64::NAN, ..good }),
+            ("lr_decay", Config { lr_decay: f64::INFINITY, ..good }),
+            ("initial_accumulator", Config { initial_accumulator: -1.0, ..good }),
+            ("initial_accumulator", Config { initial_accumulator: 1e300, ..good }),
+            ("eps", Config { eps: -1.0, ..good }),
+            ("weight_decay", Config { weight_decay: f64::NAN, ..good }),
+        ];
+        let mut state = State::<[f32; 2]>::new();
+        let mut x = [1.0_f32, 2.0];
+        for (expected, config) in bad {
+            match step(&config, &mut state, &mut x, &[1.0, 1.0]) {
+                Err(Error::Parameter { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{config:?} gave {other:?}"),
+            }
+        }
+        assert!(step(&good, &mut state, &mut x, &[1.0]).is_err());
+        assert!(step(&good, &mut state, &mut [0.0; 3], &[1.0; 3]).is_err());
+        assert_eq!((state, x), (State::new(), [1.0, 2.0]));
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_level() {
+        assert_levels_agree(|n| {
+            let (mut x, mut s) = (painted::<f32>(n, 1), painted::<f32>(n, 2));
+            let mut state = State::from_storage(&mut s[..]);
+            for t in 0..3 {
+                step(&Config::default(), &mut state, &mut x, &painted(n, 10 + t)).unwrap();
+            }
+            let bits = [&x[..], state.sum()];
+            bits.concat()
+                .iter()
+                .map(|v| v.to_bits())
+                .collect::<Vec<_>>()
+        });
+    }
+}

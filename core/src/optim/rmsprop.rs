@@ -1,0 +1,525 @@
+//! RMSprop: the gradient over the root of its running mean square.
+//!
+//! The centred form divides by a running standard deviation, which is smaller where the gradient is steady.
+//!
+//! ```text
+//! g_t = sign grad + l2 x_t                          sign -1 to maximise
+//! v_t = alpha v_{t-1} + (1 - alpha) g_t^2
+//! c_t = alpha c_{t-1} + (1 - alpha) g_t             centred
+//! s_t = max(0, v_t - c_t^2)                         centred; else s_t = v_t
+//! q_t = g_t / (sqrt(s_t) + eps)                     or g_t / sqrt(s_t + eps) with eps_in_sqrt
+//! b_t = momentum b_{t-1} + q_t                      with momentum; else b_t = q_t
+//! x_{t+1} = keep x_t - learning_rate b_t
+//! ```
+//!
+//! | symbol | meaning | shape |
+//! |---|---|---|
+//! | x | parameters | n |
+//! | v | mean square | n |
+//! | c | mean, centred only | n or 0 |
+//! | b | momentum buffer | n or 0 |
+//! | l2, keep | weight decay ([`Decay`]) | scalars |
+//!
+//! Cost per element: 8 to 14 flops, among them a root and a division, and five accesses (20 bytes in `f32`; 8 more
+//! with each further buffer). State: [`state_len`] elements.
+//!
+//! The maximum with 0 is ours: rounding makes `v - c^2` of a constant gradient negative, and its root NaN.
+//! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2` (`s_t + eps` with `eps_in_sqrt`):
+//! relative error at most 2^-21 in `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps.
+//!
+//! Reference: Tieleman and Hinton, *Lecture 6.5: RMSprop* (2012); centred form: Graves, *Generating sequences with recurrent
+//! neural networks* (2013), equations 38 to 45; semantics of `torch.optim.RMSprop`. optax keeps `decay = 0.9` and
+//! `eps_in_sqrt = True`.
+
+use super::{Decay, Terms, check_fraction, check_non_negative, flush, narrow};
+use crate::error::check_length;
+use crate::simd::{self, Lanes, Update};
+use crate::storage::Fixed;
+use crate::{Arithmetic, Error, Real, Storage};
+
+/// Hyperparameters; the defaults are PyTorch's.
+///
+/// ```
+/// use thalweg::optim::rmsprop;
+/// let optax = rmsprop::Config { alpha: 0.9, eps_in_sqrt: true, ..Default::default() };
+/// assert!(optax.validate().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Length of a step; finite, at least 0, default 1e-2.
+    pub learning_rate: f64,
+    /// Decay of the mean square (and mean); in [0, 1), default 0.99.
+    pub alpha: f64,
+    /// Added to the root; finite, at least 0, default 1e-8.
+    pub eps: f64,
+    /// Adds eps under the root instead.
+    pub eps_in_sqrt: bool,
+    /// Divides by the standard deviation; needs a state with room for the mean.
+    pub centered: bool,
+    /// Share of the momentum buffer that is kept; in [0, 1), default 0; above 0 it needs the buffer.
+    pub momentum: f64,
+    /// Strength of the weight decay; finite, at least 0, default 0.
+    pub weight_decay: f64,
+    /// What the weight decay means; default [`Decay::L2`].
+    pub decay: Decay,
+    /// Climbs instead of descending.
+    pub maximize: bool,
+    /// Portable bits, or fused arithmetic and reciprocal roots.
+    pub arithmetic: Arithmetic,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-2,
+            alpha: 0.99,
+            eps: 1e-8,
+            eps_in_sqrt: false,
+            centered: false,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            maximize: false,
+            arithmetic: Arithmetic::Portable,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every range that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first field that is out of range.
+    ///
+    /// ```
+    /// use thalweg::optim::rmsprop::Config;
+    /// let error = Config { alpha: f64::NAN, ..Default::default() }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "`alpha` must be in [0, 1)");
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_non_negative("learning_rate", self.learning_rate)?;
+        check_fraction("alpha", self.alpha)?;
+        check_non_negative("eps", self.eps)?;
+        check_fraction("momentum", self.momentum)?;
+        check_non_negative("weight_decay", self.weight_decay)
+    }
+}
+
+/// Elements of the buffers for `n` parameters.
+///
+/// ```
+/// assert_eq!(thalweg::optim::rmsprop::state_len(10, false, false), 10);
+/// assert_eq!(thalweg::optim::rmsprop::state_len(10, true, true), 30);
+/// ```
+pub const fn state_len(n: usize, centered: bool, momentum: bool) -> usize {
+    n.saturating_mul(1 + centered as usize + momentum as usize)
+}
+
+/// Mean square, then room for the mean (centred) and for the momentum buffer, none by default.
+///
+/// ```
+/// use thalweg::optim::rmsprop;
+/// const EMPTY: rmsprop::State<[f32; 64]> = rmsprop::State::new();
+/// assert_eq!(EMPTY.mean_square().len(), 64);
+/// let heavy = rmsprop::State::<[f32; 8], [f32; 0], [f32; 8]>::zeroed();
+/// assert_eq!((heavy.mean().len(), heavy.buffer().len()), (0, 8));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<B: Storage, C = [<B as Storage>::Elem; 0], M = [<B as Storage>::Elem; 0]> {
+    mean_square: B,
+    mean: C,
+    buffer: M,
+}
+
+impl<B: Storage> State<B> {
+    /// The plain form's state in an array of its own.
+    pub const fn new() -> Self
+    where
+        B: Fixed,
+    {
+        Self {
+            mean_square: B::ZERO,
+            mean: [],
+            buffer: [],
+        }
+    }
+
+    /// The plain form's state in memory that is passed in; its contents are set to zero.
+    pub fn from_storage(mean_square: B) -> Self
+    where
+        B::Elem: Real,
+    {
+        Self::from_storages(mean_square, [], [])
+    }
+}
+
+impl<B: Storage, C: Storage<Elem = B::Elem>, M: Storage<Elem = B::Elem>> State<B, C, M> {
+    /// A state in arrays of its own, for any choice of storages.
+    pub const fn zeroed() -> Self
+    where
+        B: Fixed,
+        C: Fixed,
+        M: Fixed,
+    {
+        Self {
+            mean_square: B::ZERO,
+            mean: C::ZERO,
+            buffer: M::ZERO,
+        }
+    }
+
+    /// A state in memory that is passed in, with `[]` for what is not needed; contents are set to zero.
+    pub fn from_storages(mean_square: B, mean: C, buffer: M) -> Self
+    where
+        B::Elem: Real,
+    {
+        let mut state = Self {
+            mean_square,
+            mean,
+            buffer,
+        };
+        state.reset();
+        state
+    }
+
+    /// Forgets the past.
+    pub fn reset(&mut self)
+    where
+        B::Elem: Real,
+    {
+        self.mean_square.as_mut_slice().fill(B::Elem::ZERO);
+        self.mean.as_mut_slice().fill(B::Elem::ZERO);
+        self.buffer.as_mut_slice().fill(B::Elem::ZERO);
+    }
+
+    /// Running mean of squared gradients.
+    pub fn mean_square(&self) -> &[B::Elem] {
+        self.mean_square.as_slice()
+    }
+
+    /// Running mean of gradients.
+    pub fn mean(&self) -> &[B::Elem] {
+        self.mean.as_slice()
+    }
+
+    /// Momentum buffer.
+    pub fn buffer(&self) -> &[B::Elem] {
+        self.buffer.as_slice()
+    }
+}
+
+impl<B: Fixed, C: Fixed<Elem = B::Elem>, M: Fixed<Elem = B::Elem>> Default for State<B, C, M> {
+    fn default() -> Self {
+        Self::zeroed()
+    }
+}
+
+/// The scalars of one step.
+#[derive(Clone, Copy)]
+struct Scalars<T, const FAST: bool> {
+    terms: Terms<T>,
+    alpha: T,
+    /// `1 - alpha`.
+    new: T,
+    /// Added under the root and beside it; one of them is 0.
+    inner: T,
+    outer: T,
+    momentum: T,
+    rate: T,
+}
+
+impl<T: Real, const FAST: bool> Scalars<T, FAST> {
+    #[inline(always)]
+    fn average<L: Lanes<Scalar = T>>(&self, old: L, new: L) -> L {
+        let (a, b) = (old.constant(self.alpha), old.constant(self.new));
+        flush(a * old + b * new)
+    }
+
+    /// `g / (sqrt(s) + eps)`.
+    #[inline(always)]
+    fn quotient<L: Lanes<Scalar = T>>(&self, s: L, g: L) -> L {
+        let under = s + s.constant(self.inner);
+        if FAST {
+            // s >= 0 and inner is normal.
+            g * under.rsqrt_fast()
+        } else {
+            // s >= 0: the divisor is positive unless eps and s are both 0.
+            g / (under.sqrt() + s.constant(self.outer))
+        }
+    }
+
+    #[inline(always)]
+    fn variance<L: Lanes<Scalar = T>>(v: L, c: L) -> L {
+        // Zero comes first, so that a NaN, the second argument, is kept.
+        v.constant(T::ZERO).largest(v - c * c)
+    }
+
+    #[inline(always)]
+    fn heavy<L: Lanes<Scalar = T>>(&self, b: L, q: L) -> L {
+        flush(b.constant(self.momentum) * b + q)
+    }
+
+    #[inline(always)]
+    fn advance<L: Lanes<Scalar = T>>(&self, x: L, d: L) -> L {
+        self.terms.shrink::<true, _>(x) - x.constant(self.rate) * d
+    }
+}
+
+/// The four shapes of a step, by the buffers that they carry.
+struct Bare<S>(S);
+struct Centered<S>(S);
+struct Heavy<S>(S);
+struct CenteredHeavy<S>(S);
+
+impl<T: Real, const FAST: bool> Update<T, 2, 1> for Bare<Scalars<T, FAST>> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, v]: [L; 2], [g]: [L; 1]) -> [L; 2] {
+        let g = self.0.terms.gradient::<true, _>(x, g);
+        let v = self.0.average(v, g * g);
+        [self.0.advance(x, self.0.quotient(v, g)), v]
+    }
+}
+
+impl<T: Real, const FAST: bool> Update<T, 3, 1> for Centered<Scalars<T, FAST>> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, v, c]: [L; 3], [g]: [L; 1]) -> [L; 3] {
+        let g = self.0.terms.gradient::<true, _>(x, g);
+        let (v, c) = (self.0.average(v, g * g), self.0.average(c, g));
+        let s = Scalars::<T, FAST>::variance(v, c);
+        [self.0.advance(x, self.0.quotient(s, g)), v, c]
+    }
+}
+
+impl<T: Real, const FAST: bool> Update<T, 3, 1> for Heavy<Scalars<T, FAST>> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, v, b]: [L; 3], [g]: [L; 1]) -> [L; 3] {
+        let g = self.0.terms.gradient::<true, _>(x, g);
+        let v = self.0.average(v, g * g);
+        let b = self.0.heavy(b, self.0.quotient(v, g));
+        [self.0.advance(x, b), v, b]
+    }
+}
+
+impl<T: Real, const FAST: bool> Update<T, 4, 1> for CenteredHeavy<Scalars<T, FAST>> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, v, c, b]: [L; 4], [g]: [L; 1]) -> [L; 4] {
+        let g = self.0.terms.gradient::<true, _>(x, g);
+        let (v, c) = (self.0.average(v, g * g), self.0.average(c, g));
+        let s = Scalars::<T, FAST>::variance(v, c);
+        let b = self.0.heavy(b, self.0.quotient(s, g));
+        [self.0.advance(x, b), v, c, b]
+    }
+}
+
+/// One step of descent on `params` along `grad`.
+///
+/// # Errors
+/// [`Error::Length`] when `grad` or a buffer that the config needs differs in length from `params`;
+/// [`Error::Parameter`] when the config is not valid. Nothing is changed then.
+///
+/// ```
+/// use thalweg::optim::rmsprop;
+/// let config = rmsprop::Config { learning_rate: 0.5, alpha: 0.75, eps: 1.0, ..Default::default() };
+/// let mut state = rmsprop::State::<[f64; 1]>::new();
+/// let mut x = [2.0];
+/// rmsprop::step(&config, &mut state, &mut x, &[6.0])?;
+/// // v = 0.25 * 36 = 9, and 6 / (3 + 1) = 1.5.
+/// assert_eq!((x, state.mean_square()), ([1.25], &[9.0][..]));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn step<T, B, C, M>(
+    config: &Config,
+    state: &mut State<B, C, M>,
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error>
+where
+    T: Real,
+    B: Storage<Elem = T>,
+    C: Storage<Elem = T>,
+    M: Storage<Elem = T>,
+{
+    config.validate()?;
+    let n = params.len();
+    check_length("grad", n, grad.len())?;
+    check_length("state.mean_square", n, state.mean_square().len())?;
+    if config.centered {
+        check_length("state.mean", n, state.mean().len())?;
+    }
+    if config.momentum > 0.0 {
+        check_length("state.buffer", n, state.buffer().len())?;
+    }
+    if config.arithmetic == Arithmetic::Fast {
+        run::<T, B, C, M, true>(config, state, params, grad)
+    } else {
+        run::<T, B, C, M, false>(config, state, params, grad)
+    }
+}
+
+fn run<T, B, C, M, const FAST: bool>(
+    config: &Config,
+    state: &mut State<B, C, M>,
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error>
+where
+    T: Real,
+    B: Storage<Elem = T>,
+    C: Storage<Elem = T>,
+    M: Storage<Elem = T>,
+{
+    let eps: T = narrow("eps", config.eps)?;
+    let inner = match (config.eps_in_sqrt, FAST) {
+        (true, false) => eps,
+        (true, true) => eps.largest(T::MIN_POSITIVE),
+        (false, false) => T::ZERO,
+        (false, true) => (eps * eps).largest(T::MIN_POSITIVE),
+    };
+    let scalars = Scalars::<T, FAST> {
+        terms: Terms::new(
+            config.learning_rate,
+            config.weight_decay,
+            config.decay,
+            config.maximize,
+        )?,
+        alpha: T::from_f64(config.alpha),
+        new: T::from_f64(1.0 - config.alpha),
+        inner,
+        outer: if config.eps_in_sqrt { T::ZERO } else { eps },
+        momentum: T::from_f64(config.momentum),
+        rate: narrow("learning_rate", config.learning_rate)?,
+    };
+    let v = state.mean_square.as_mut_slice();
+    let (c, b) = (state.mean.as_mut_slice(), state.buffer.as_mut_slice());
+    match (config.centered, config.momentum > 0.0) {
+        (false, false) => simd::update(&Bare(scalars), [params, v], [grad]),
+        (true, false) => simd::update(&Centered(scalars), [params, v, c], [grad]),
+        (false, true) => simd::update(&Heavy(scalars), [params, v, b], [grad]),
+        (true, true) => simd::update(&CenteredHeavy(scalars), [params, v, c, b], [grad]),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::tests::{assert_levels_agree, painted};
+    use std::vec::Vec;
+
+    #[test]
+    fn eps_moves_under_the_root_on_request() {
+        let config = Config {
+            learning_rate: 1.0,
+            alpha: 0.75,
+            eps: 16.0,
+            eps_in_sqrt: true,
+            ..Default::default()
+        };
+        let mut x = [0.0_f64];
+        step(&config, &mut State::<[f64; 1]>::new(), &mut x, &[6.0]).unwrap();
+        // sqrt(9 + 16) = 5
+        assert_eq!(x, [-6.0 / 5.0]);
+    }
+
+    #[test]
+    fn a_constant_gradient_does_not_turn_the_centred_form_to_nan() {
+        let config = Config {
+            centered: true,
+            ..Default::default()
+        };
+        let mut state = State::<[f32; 4], [f32; 4]>::zeroed();
+        let mut x = [0.0; 4];
+        for _ in 0..5000 {
+            step(&config, &mut state, &mut x, &[0.1, 0.3, -0.7, 1e-3]).unwrap();
+        }
+        assert!(x.iter().all(|x| x.is_finite()), "{x:?}");
+    }
+
+    #[test]
+    fn fast_is_portable_up_to_its_stated_error() {
+        for eps_in_sqrt in [false, true] {
+            let config = Config {
+                // Small beside every root, so that its place does not matter.
+                eps: 1e-15,
+                eps_in_sqrt,
+                ..Default::default()
+            };
+            let fast = Config {
+                arithmetic: Arithmetic::Fast,
+                ..config
+            };
+            let (mut x, mut y) = (painted::<f32>(100, 1), painted::<f32>(100, 1));
+            let (mut s, mut t) = (State::<[f32; 100]>::new(), State::<[f32; 100]>::new());
+            for phase in 0..20 {
+                let g = painted::<f32>(100, phase);
+                step(&config, &mut s, &mut x, &g).unwrap();
+                step(&fast, &mut t, &mut y, &g).unwrap();
+            }
+            assert_ne!(x, painted::<f32>(100, 1));
+            for (x, y) in x.iter().zip(&y) {
+                assert!((x - y).abs() < 2e-6 * x.abs().max(1.0), "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_bad_argument_is_named_and_changes_nothing() {
+        let good = Config::default();
+        #[rustfmt::skip]
+        let bad = [
+            ("learning_rate", Config { learning_rate: f64::INFINITY, ..good }),
+            ("alpha", Config { alpha: 1.0, ..good }),
+            ("eps", Config { eps: f64::NAN, ..good }),
+            ("eps", Config { eps: 1e300, ..good }),
+            ("momentum", Config { momentum: -0.1, ..good }),
+            ("weight_decay", Config { weight_decay: -1.0, ..good }),
+        ];
+        let mut state = State::<[f32; 2]>::new();
+        let mut x = [1.0_f32, 2.0];
+        for (expected, config) in bad {
+            match step(&config, &mut state, &mut x, &[1.0, 1.0]) {
+                Err(Error::Parameter { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{config:?} gave {other:?}"),
+            }
+        }
+        #[rustfmt::skip]
+        let needy = [
+            ("state.mean", Config { centered: true, ..good }),
+            ("state.buffer", Config { momentum: 0.5, ..good }),
+        ];
+        for (expected, config) in needy {
+            match step(&config, &mut state, &mut x, &[1.0, 1.0]) {
+                Err(Error::Length { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{config:?} gave {other:?}"),
+            }
+        }
+        assert!(step(&good, &mut state, &mut x, &[1.0]).is_err());
+        assert_eq!((state, x), (State::new(), [1.0, 2.0]));
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_level() {
+        for (centered, momentum) in [(false, 0.0), (true, 0.0), (false, 0.9), (true, 0.9)] {
+            assert_levels_agree(|n| {
+                let config = Config {
+                    centered,
+                    momentum,
+                    weight_decay: 0.1,
+                    ..Default::default()
+                };
+                let mut x = painted::<f32>(n, 1);
+                let mut buffers = [painted::<f32>(n, 2), painted(n, 3), painted(n, 4)];
+                let [v, c, b] = &mut buffers;
+                let mut state = State::from_storages(&mut v[..], &mut c[..], &mut b[..]);
+                for t in 0..3 {
+                    step(&config, &mut state, &mut x, &painted(n, 10 + t)).unwrap();
+                }
+                let bits = [&x[..], state.mean_square(), state.mean(), state.buffer()];
+                bits.concat()
+                    .iter()
+                    .map(|v| v.to_bits())
+                    .collect::<Vec<_>>()
+            });
+        }
+    }
+}
