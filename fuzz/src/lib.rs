@@ -5,5 +5,7 @@
 //! `cargo +nightly fuzz run idx fuzz/corpus/idx fuzz/seeds/idx -- -max_total_time=60`.
 
 pub mod csv;
+pub mod frame;
 pub mod idx;
 pub mod libsvm;
+pub mod snapshot;

@@ -60,3 +60,13 @@ fn libsvm_files_give_a_consistent_set_or_an_error() {
 fn csv_files_give_a_consistent_set_or_an_error() {
     feed("csv", checks::csv::check);
 }
+
+#[test]
+fn frames_are_refused_or_have_one_form() {
+    feed("frame", checks::frame::check);
+}
+
+#[test]
+fn saved_states_are_refused_or_have_one_form() {
+    feed("snapshot", checks::snapshot::check);
+}
