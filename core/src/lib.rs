@@ -10,6 +10,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod compress;
 pub mod error;
 pub mod matrix;
 pub mod model;

@@ -1,0 +1,608 @@
+//! RandK: `k` coordinates drawn from a shared seed, without their indices.
+//!
+//! ```text
+//! C(x)_j = (d/k) x_j  for the k drawn coordinates, else 0
+//! E C(x) = x,  E |C(x)|^2 = (d/k) |x|^2:  omega = d/k - 1
+//! ```
+//!
+//! | form | draw | memory | cost |
+//! |---|---|---|---|
+//! | [`RandK`] | first `k` images of a keyed bijection of `0..d` | none | `O(k)` |
+//! | [`Pool`] | `k` swaps of a Fisher-Yates shuffle | `d` words | `O(k)` |
+//! | [`RandSeqK`] | one start, `k` cyclically consecutive | none | `O(k)`, streaming |
+//!
+//! With independent draws the AB constants of `n` clients are `(omega/n, 0)`. With one draw for all
+//! ([`RandK::same_on_all`]) the error of the mean is `omega |mean a_i|^2`; `(omega, 0)` is a valid pair.
+//!
+//! Reference: Gorbunov et al., "MARINA", 2021; Burlachenko, Richtarik, "Unlocking FedNL", 2024 (RandSeqK).
+
+use super::{
+    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, check_k, draw, first,
+    gather, scalar_bits, scatter,
+};
+use crate::error::{check, check_length};
+use crate::random::{self, Purpose};
+use crate::{Error, Real, Storage};
+
+/// RandK without a table.
+///
+/// ```
+/// use thalweg::compress::{Buffers, Compressor, Key, RandK, Unbiased, Weight};
+/// let rand_k = RandK::new(2);
+/// let (mut values, mut out) = ([0.0; 2], [0.0_f32; 8]);
+/// let message = rand_k.compress(Key::default(), &[1.0; 8], Buffers::values(&mut values))?;
+/// rand_k.accumulate(Key::default(), &message, Weight::ONE, &mut out)?;
+/// assert_eq!(out.iter().filter(|o| **o == 4.0).count(), 2);
+/// assert_eq!(Unbiased::<f32>::omega(&rand_k, 8), 3.0);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RandK {
+    /// Coordinates sent, between 1 and `d`.
+    pub k: usize,
+    /// All clients use the same draw.
+    pub same_on_all: bool,
+}
+
+impl RandK {
+    /// Independent draws.
+    ///
+    /// ```
+    /// assert!(!thalweg::compress::RandK::new(5).same_on_all);
+    /// ```
+    #[must_use]
+    pub const fn new(k: usize) -> Self {
+        Self {
+            k,
+            same_on_all: false,
+        }
+    }
+
+    /// One draw for all clients of a round.
+    ///
+    /// ```
+    /// use thalweg::compress::{Key, RandK};
+    /// let (mut a, mut b) = ([0; 3], [0; 3]);
+    /// RandK::same_on_all(3).support_into(Key { client: 0, ..Key::default() }, 50, &mut a)?;
+    /// RandK::same_on_all(3).support_into(Key { client: 9, ..Key::default() }, 50, &mut b)?;
+    /// assert_eq!(a, b);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn same_on_all(k: usize) -> Self {
+        Self {
+            k,
+            same_on_all: true,
+        }
+    }
+
+    /// Writes the drawn coordinates in the order of the message; `out` has length `k`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `1 <= k <= d`, [`Error::Length`].
+    ///
+    /// ```
+    /// use thalweg::compress::{Key, RandK};
+    /// let mut all = [0; 5];
+    /// RandK::new(5).support_into(Key::default(), 5, &mut all)?;
+    /// assert_eq!(all.iter().sum::<u32>(), 0 + 1 + 2 + 3 + 4);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn support_into(&self, key: Key, d: usize, out: &mut [u32]) -> Result<(), Error> {
+        check_k(self.k, d)?;
+        check_length("out", self.k, out.len())?;
+        draw::coordinates(key, self.who(key), d)?.forward_into(0, out);
+        Ok(())
+    }
+
+    fn who(&self, key: Key) -> u64 {
+        who(self.same_on_all, key)
+    }
+}
+
+fn who(same_on_all: bool, key: Key) -> u64 {
+    if same_on_all {
+        draw::SHARED
+    } else {
+        u64::from(key.client)
+    }
+}
+
+/// `d/k - 1`; `k` is between 1 and `d` in a valid compressor.
+fn omega(k: usize, d: usize) -> f64 {
+    d as f64 / k.max(1) as f64 - 1.0
+}
+
+fn ab(k: usize, same_on_all: bool, d: usize, n: usize) -> Ab {
+    let copies = if same_on_all { 1 } else { n.max(1) };
+    Ab {
+        a: omega(k, d) / copies as f64,
+        b: 0.0,
+    }
+}
+
+/// The values of a RandK message and the factor that they are added with.
+fn check_message<'a, T: Real>(
+    k: usize,
+    message: &Message<'a, T>,
+    weight: Weight<T>,
+    out: &[T],
+) -> Result<(&'a [T], T), Error> {
+    let Message::RandK(values) = *message else {
+        return Err(KIND);
+    };
+    check_k(k, out.len())?;
+    check_length("message", k, values.len())?;
+    Ok((values, weight.times(out.len(), k)?))
+}
+
+impl<T: Real> Compressor<T> for RandK {
+    fn validate(&self, d: usize) -> Result<(), Error> {
+        check_k(self.k, d)
+    }
+
+    fn lengths(&self, _: usize) -> Lengths {
+        Lengths {
+            values: self.k,
+            ..Lengths::default()
+        }
+    }
+
+    fn compress<'m>(
+        &self,
+        key: Key,
+        x: &'m [T],
+        buffers: Buffers<'m, T>,
+    ) -> Result<Message<'m, T>, Error> {
+        check_k(self.k, x.len())?;
+        let values = first("values", self.k, buffers.values)?;
+        let pi = draw::coordinates(key, self.who(key), x.len())?;
+        draw::chunks(&pi, 0, values, |indices, values| gather(indices, x, values));
+        Ok(Message::RandK(values))
+    }
+
+    fn accumulate(
+        &self,
+        key: Key,
+        message: &Message<'_, T>,
+        weight: Weight<T>,
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        let (values, factor) = check_message(self.k, message, weight, out)?;
+        let pi = draw::coordinates(key, self.who(key), out.len())?;
+        draw::chunks_of(&pi, 0, values, |indices, values| {
+            scatter(indices, values, factor, out);
+        });
+        Ok(())
+    }
+
+    fn bits(&self, _: usize) -> u64 {
+        scalar_bits::<T>().saturating_mul(self.k as u64)
+    }
+}
+
+impl<T: Real> Unbiased<T> for RandK {
+    fn omega(&self, d: usize) -> f64 {
+        omega(self.k, d)
+    }
+
+    fn ab(&self, d: usize, n: usize) -> Ab {
+        ab(self.k, self.same_on_all, d, n)
+    }
+}
+
+/// RandK by `k` swaps of an index pool: exactly uniform subsets, at `d` words of memory.
+///
+/// The draw for a key does not depend on earlier draws: the swaps of the last draw are undone first, also in `O(k)`
+/// (the touched positions are `0..k` and the drawn values). Supports differ from those of [`RandK`].
+///
+/// ```
+/// use thalweg::compress::{Buffers, Compressor, Key, Message, rand_k::Pool};
+/// let mut pool = Pool::new([0_u32; 6], 2)?;
+/// let key = Key { seed: 1, round: 5, client: 0 };
+/// pool.draw(key)?;
+/// let mut values = [0.0; 2];
+/// let message = pool.compress(key, &[0.0_f32, 1.0, 2.0, 3.0, 4.0, 5.0], Buffers::values(&mut values))?;
+/// let drawn = [pool.support(key)?[0] as f32, pool.support(key)?[1] as f32];
+/// assert_eq!(message, Message::RandK(&drawn));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pool<B> {
+    pool: B,
+    k: usize,
+    drawn: Option<Key>,
+}
+
+impl<B: Storage<Elem = u32>> Pool<B> {
+    /// A pool of `d` coordinates from which `k` are drawn.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `1 <= k <= d`.
+    ///
+    /// ```
+    /// assert!(thalweg::compress::rand_k::Pool::new([0_u32; 3], 4).is_err());
+    /// ```
+    pub fn new(mut pool: B, k: usize) -> Result<Self, Error> {
+        check_k(k, pool.as_slice().len())?;
+        for (i, p) in (0..).zip(pool.as_mut_slice()) {
+            *p = i;
+        }
+        Ok(Self {
+            pool,
+            k,
+            drawn: None,
+        })
+    }
+
+    /// Draws the coordinates of a key, in `O(k)`.
+    ///
+    /// # Errors
+    /// None beyond those of [`Pool::new`].
+    ///
+    /// ```
+    /// use thalweg::compress::{Key, rand_k::Pool};
+    /// let mut pool = Pool::new([0_u32; 9], 3)?;
+    /// pool.draw(Key::default())?;
+    /// let first: Vec<u32> = pool.support(Key::default())?.to_vec();
+    /// pool.draw(Key { round: 1, ..Key::default() })?;
+    /// pool.draw(Key::default())?;
+    /// assert_eq!(pool.support(Key::default())?, first);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn draw(&mut self, key: Key) -> Result<(), Error> {
+        let (pool, k) = (self.pool.as_mut_slice(), self.k);
+        if self.drawn.take().is_some() {
+            for i in 0..k {
+                let value = pool.get(i).copied().unwrap_or(0) as usize;
+                if let Some(p) = pool.get_mut(value).filter(|_| value >= k) {
+                    *p = value as u32;
+                }
+            }
+            for (i, p) in (0..).zip(pool.iter_mut().take(k)) {
+                *p = i;
+            }
+        }
+        let mut stream = random::stream(
+            key.seed,
+            key.round,
+            u64::from(key.client),
+            Purpose::COMPRESSOR,
+        );
+        let d = u32::try_from(pool.len()).unwrap_or(u32::MAX);
+        for i in 0..k {
+            let left = d.saturating_sub(i as u32);
+            let j = i.saturating_add(random::below(&mut stream, left) as usize);
+            // Both lie below d.
+            if j < pool.len() && i < pool.len() {
+                pool.swap(i, j);
+            }
+        }
+        self.drawn = Some(key);
+        Ok(())
+    }
+
+    /// The drawn coordinates, in the order of the message.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a key that is not the drawn one.
+    pub fn support(&self, key: Key) -> Result<&[u32], Error> {
+        let drawn = self.drawn == Some(key);
+        check("key", drawn, "must be the one that the pool was drawn for")?;
+        self.pool.as_slice().get(..self.k).ok_or(Error::Parameter {
+            name: "k",
+            rule: "must be at most the dimension",
+        })
+    }
+}
+
+impl<T: Real, B: Storage<Elem = u32>> Compressor<T> for Pool<B> {
+    fn validate(&self, d: usize) -> Result<(), Error> {
+        check_length("x", self.pool.as_slice().len(), d)
+    }
+
+    fn lengths(&self, _: usize) -> Lengths {
+        Lengths {
+            values: self.k,
+            ..Lengths::default()
+        }
+    }
+
+    fn compress<'m>(
+        &self,
+        key: Key,
+        x: &'m [T],
+        buffers: Buffers<'m, T>,
+    ) -> Result<Message<'m, T>, Error> {
+        Compressor::<T>::validate(self, x.len())?;
+        let indices = self.support(key)?;
+        let values = first("values", self.k, buffers.values)?;
+        gather(indices, x, values);
+        Ok(Message::RandK(values))
+    }
+
+    fn accumulate(
+        &self,
+        key: Key,
+        message: &Message<'_, T>,
+        weight: Weight<T>,
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        check_length("out", self.pool.as_slice().len(), out.len())?;
+        let (values, factor) = check_message(self.k, message, weight, out)?;
+        scatter(self.support(key)?, values, factor, out);
+        Ok(())
+    }
+
+    fn bits(&self, _: usize) -> u64 {
+        scalar_bits::<T>().saturating_mul(self.k as u64)
+    }
+}
+
+impl<T: Real, B: Storage<Elem = u32>> Unbiased<T> for Pool<B> {
+    fn omega(&self, d: usize) -> f64 {
+        omega(self.k, d)
+    }
+}
+
+/// RandK on `k` cyclically consecutive coordinates: one random number, streaming reads.
+///
+/// Each coordinate is drawn with probability `k/d`, so the constants are those of [`RandK`].
+///
+/// ```
+/// use thalweg::compress::{Buffers, Compressor, Key, Message, RandSeqK};
+/// let x = [0.0_f32, 1.0, 2.0, 3.0, 4.0];
+/// let mut values = [0.0; 3];
+/// let Message::RandSeqK(v) = RandSeqK::new(3).compress(Key::default(), &x, Buffers::values(&mut values))?
+///     else { unreachable!() };
+/// assert_eq!((v[1], v[2]), ((v[0] + 1.0) % 5.0, (v[0] + 2.0) % 5.0));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RandSeqK {
+    /// Coordinates sent, between 1 and `d`.
+    pub k: usize,
+    /// All clients use the same draw.
+    pub same_on_all: bool,
+}
+
+impl RandSeqK {
+    /// Independent draws.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::compress::RandSeqK::new(5).k, 5);
+    /// ```
+    #[must_use]
+    pub const fn new(k: usize) -> Self {
+        Self {
+            k,
+            same_on_all: false,
+        }
+    }
+
+    /// First coordinate of the message.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `1 <= k <= d`.
+    ///
+    /// ```
+    /// use thalweg::compress::{Key, RandSeqK};
+    /// assert!(RandSeqK::new(2).start(Key::default(), 7)? < 7);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn start(&self, key: Key, d: usize) -> Result<usize, Error> {
+        check_k(self.k, d)?;
+        let who = who(self.same_on_all, key);
+        let mut stream = random::stream(key.seed, key.round, who, Purpose::COMPRESSOR);
+        let d = u32::try_from(d).unwrap_or(u32::MAX);
+        Ok(random::below(&mut stream, d) as usize)
+    }
+}
+
+impl<T: Real> Compressor<T> for RandSeqK {
+    fn validate(&self, d: usize) -> Result<(), Error> {
+        check_k(self.k, d)
+    }
+
+    fn lengths(&self, _: usize) -> Lengths {
+        Lengths {
+            values: self.k,
+            ..Lengths::default()
+        }
+    }
+
+    fn compress<'m>(
+        &self,
+        key: Key,
+        x: &'m [T],
+        buffers: Buffers<'m, T>,
+    ) -> Result<Message<'m, T>, Error> {
+        let start = self.start(key, x.len())?;
+        let values = first("values", self.k, buffers.values)?;
+        let cycle = x.iter().skip(start).chain(x);
+        for (value, &x) in values.iter_mut().zip(cycle) {
+            *value = x;
+        }
+        Ok(Message::RandSeqK(values))
+    }
+
+    fn accumulate(
+        &self,
+        key: Key,
+        message: &Message<'_, T>,
+        weight: Weight<T>,
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        let Message::RandSeqK(values) = *message else {
+            return Err(KIND);
+        };
+        let start = self.start(key, out.len())?;
+        check_length("message", self.k, values.len())?;
+        let factor = weight.times(out.len(), self.k)?;
+        let Some((head, tail)) = out.split_at_mut_checked(start) else {
+            return Err(KIND);
+        };
+        for (o, &value) in tail.iter_mut().chain(head).zip(values) {
+            *o += factor * value;
+        }
+        Ok(())
+    }
+
+    fn bits(&self, _: usize) -> u64 {
+        scalar_bits::<T>().saturating_mul(self.k as u64)
+    }
+}
+
+impl<T: Real> Unbiased<T> for RandSeqK {
+    fn omega(&self, d: usize) -> f64 {
+        omega(self.k, d)
+    }
+
+    fn ab(&self, d: usize, n: usize) -> Ab {
+        ab(self.k, self.same_on_all, d, n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn key(round: u64) -> Key {
+        Key {
+            seed: 11,
+            round,
+            client: 2,
+        }
+    }
+
+    /// Mean of `C(x)` and of `|C(x)|^2` over keyed draws.
+    fn moments(d: usize, draws: u64, mut apply: impl FnMut(Key, &mut [f64])) -> (Vec<f64>, f64) {
+        let (mut mean, mut square) = (vec![0.0; d], 0.0);
+        for round in 0..draws {
+            let mut c = vec![0.0; d];
+            apply(key(round), &mut c);
+            square += c.iter().map(|c| c * c).sum::<f64>() / draws as f64;
+            mean.iter_mut()
+                .zip(c)
+                .for_each(|(m, c)| *m += c / draws as f64);
+        }
+        (mean, square)
+    }
+
+    fn is_unbiased_with_omega<C: Unbiased<f64>>(mut draw: impl FnMut(Key) -> C) {
+        let x: Vec<f64> = (0..9).map(|i| f64::from(i) / 4.0 - 1.0).collect();
+        let mut omega = f64::NAN;
+        let (mean, square) = moments(9, 30_000, |key, out| {
+            let c = draw(key);
+            omega = c.omega(9);
+            let mut values = [0.0; 9];
+            let message = c.compress(key, &x, Buffers::values(&mut values)).unwrap();
+            c.accumulate(key, &message, Weight::ONE, out).unwrap();
+        });
+        assert_eq!(omega, 9.0 / 4.0 - 1.0);
+        for (m, x) in mean.iter().zip(&x) {
+            assert!((m - x).abs() < 0.1, "{m} for {x}");
+        }
+        let expected = (omega + 1.0) * x.iter().map(|x| x * x).sum::<f64>();
+        assert!(
+            (square / expected - 1.0).abs() < 0.02,
+            "{square} for {expected}"
+        );
+    }
+
+    #[test]
+    fn all_forms_are_unbiased_with_the_stated_omega() {
+        is_unbiased_with_omega(|_| RandK::new(4));
+        is_unbiased_with_omega(|_| RandK::same_on_all(4));
+        is_unbiased_with_omega(|_| RandSeqK::new(4));
+        is_unbiased_with_omega(|key| {
+            let mut pool = Pool::new([0_u32; 9], 4).unwrap();
+            pool.draw(key).unwrap();
+            pool
+        });
+    }
+
+    #[test]
+    fn supports_hold_k_distinct_coordinates_on_both_ends() {
+        let mut pool = Pool::new(vec![0_u32; 1003].leak() as &mut [u32], 40).unwrap();
+        for round in 0..50 {
+            let mut support = [0; 40];
+            RandK::new(40)
+                .support_into(key(round), 1003, &mut support)
+                .unwrap();
+            pool.draw(key(round)).unwrap();
+            let mut fresh = Pool::new([0_u32; 1003], 40).unwrap();
+            fresh.draw(key(round)).unwrap();
+            assert_eq!(pool.support(key(round)), fresh.support(key(round)));
+            for support in [
+                &mut support[..],
+                &mut pool.support(key(round)).unwrap().to_vec(),
+            ] {
+                support.sort_unstable();
+                assert!(support.is_sorted_by(|a, b| a < b));
+                assert!(support[39] < 1003);
+            }
+        }
+    }
+
+    #[test]
+    fn k_equal_to_d_is_the_identity() {
+        let x: Vec<f32> = (0..33).map(|i| i as f32 + 0.1).collect();
+        let mut values = [0.0; 33];
+        let mut out = [0.0; 33];
+        let c = RandK::new(33);
+        let message = c
+            .compress(key(0), &x, Buffers::values(&mut values))
+            .unwrap();
+        c.accumulate(key(0), &message, Weight::ONE, &mut out)
+            .unwrap();
+        assert_eq!(out[..], x);
+    }
+
+    #[test]
+    fn the_error_with_one_draw_for_all_is_omega_times_the_mean() {
+        // Two clients, inputs a and -a: the mean is zero, and so is the mean of the messages.
+        let x = [1.0_f64, 2.0, 3.0, 4.0];
+        let y = x.map(|x| -x);
+        let c = RandK::same_on_all(1);
+        for round in 0..10 {
+            let mut g = [0.0; 4];
+            for (client, x) in [(0, &x), (1, &y)] {
+                let k = Key {
+                    client,
+                    ..key(round)
+                };
+                let mut values = [0.0];
+                let message = c.compress(k, x, Buffers::values(&mut values)).unwrap();
+                c.accumulate(k, &message, Weight::Mean(2), &mut g).unwrap();
+            }
+            assert_eq!(g, [0.0; 4]);
+        }
+        assert_eq!(Unbiased::<f64>::ab(&c, 4, 2), Ab { a: 3.0, b: 0.0 });
+        assert_eq!(
+            Unbiased::<f64>::ab(&RandK::new(1), 4, 2),
+            Ab { a: 1.5, b: 0.0 }
+        );
+    }
+
+    #[test]
+    fn counts_outside_one_to_d_are_refused() {
+        for k in [0, 5] {
+            let mut values = [0.0_f32; 8];
+            for error in [
+                RandK::new(k)
+                    .compress(key(0), &[0.0; 4], Buffers::values(&mut values))
+                    .err(),
+                RandSeqK::new(k).start(key(0), 4).err(),
+                Pool::new([0_u32; 4], k).err(),
+            ] {
+                assert!(
+                    matches!(error, Some(Error::Parameter { name: "k", .. })),
+                    "{k}"
+                );
+            }
+        }
+    }
+}
