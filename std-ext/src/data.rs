@@ -28,6 +28,7 @@ mod input;
 pub mod libsvm;
 mod limits;
 pub mod partition;
+mod pool;
 mod sparse;
 mod split;
 mod standardise;

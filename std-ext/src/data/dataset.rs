@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use thalweg::model::{Batch, Labels};
+
 use super::error::{DataError, check, check_rows};
 use super::input::number;
 
@@ -369,6 +371,29 @@ impl Dataset {
             *out = all.get(i as usize).copied().unwrap_or_default();
         }
         Ok(())
+    }
+
+    /// All rows, as the objectives of [`thalweg::model`] take them; copies nothing.
+    ///
+    /// # Errors
+    /// None for a dataset; the type is that of [`Batch::new`].
+    ///
+    /// ```
+    /// use thalweg_std::data::{Batches, digits};
+    /// let digits = digits()?;
+    /// let mut batches = Batches::epochs(digits.rows(), 32, 42, 0)?;
+    /// let all = digits.batch()?;
+    /// let batch = all.select(batches.next_batch())?;
+    /// assert_eq!((all.len(), batch.len()), (1797, 32));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn batch(&self) -> Result<Batch<'_, f32>, thalweg::Error> {
+        let labels = match &self.targets {
+            Targets::Absent => Labels::None,
+            Targets::Class { labels, .. } => Labels::Classes(labels),
+            Targets::Real(values) => Labels::Targets { values, width: 1 },
+        };
+        Batch::new(&self.features, self.columns, labels)
     }
 
     /// Numbers the classes of a test set as the training set does; their columns must agree.
