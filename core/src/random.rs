@@ -23,6 +23,7 @@
 //! |---|---|---|
 //! | integer below `n` | [`below`], [`below_u64`], [`below_usize`] | 1, more with probability `n / 2^32` (`2^64`) |
 //! | shuffle, `k` distinct of `d` | [`shuffle`], [`sample_into`] | one integer each |
+//! | order of `0..d` without a table | [`Permutation`] | 1, as its key |
 //! | number in `[0, 1)` | [`uniform`] | 1 |
 //! | standard normal | [`normal`], [`normal_pair`] | 2 |
 //! | sign, coin, choice by weight | [`rademacher`], [`bernoulli`], [`categorical`] | 1 |
@@ -36,9 +37,11 @@ use rand_core::{Rng, SeedableRng, TryRng};
 use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 
 mod integer;
+mod permutation;
 mod variate;
 
 pub use integer::{below, below_u64, below_usize, sample_into, sample_scratch_len, shuffle};
+pub use permutation::Permutation;
 pub use variate::{bernoulli, categorical, normal, normal_pair, rademacher, uniform};
 
 /// What the draws of a stream are for; two purposes never share draws.

@@ -70,6 +70,36 @@ def floyd(g, d, k):
     return taken
 
 
+def permutation(key, d, i):
+    """The mixed-radix network of random/permutation.rs, from its module docs."""
+    a = max(math.isqrt(d - 1) + 1, 2)  # ceil(sqrt(d))
+    a += a % 2
+    b = -(-d // a)
+    rounds = 2
+    while b ** (rounds // 2 - 1) < 10**6 and rounds < 42:
+        rounds += 2
+    keys, c = [], splitmix(key)
+    for _ in range(4):
+        w = splitmix(c)
+        keys += [w % 2**32, w >> 32]
+        c = (c + 0x9E3779B97F4A7C15) & M
+
+    def f(v, r, n):
+        v = (v + keys[r % 8] + r // 8 * 0x9E3779B9) % 2**32
+        v = (v ^ v >> 16) * 0x7FEB352D % 2**32
+        v = (v ^ v >> 15) * 0x846CA68B % 2**32
+        return v * n >> 32
+
+    while True:
+        x, y = divmod(i, b)
+        for r in range(0, rounds, 2):
+            x = (x + f(y, r, a)) % a
+            y = (y + f(x, r + 1, b)) % b
+        i = x * b + y
+        if i < d:
+            return i
+
+
 if __name__ == "__main__":
     g = Xoshiro256pp([1, 2, 3, 4])
     print("xoshiro256++ of (1,2,3,4):", [g.next() for _ in range(4)])
@@ -84,3 +114,5 @@ if __name__ == "__main__":
     u, v = (g.next() >> 11) / 2**53, (g.next() >> 11) / 2**53
     r = math.sqrt(-2 * math.log(1 - u))
     print("normal pair", repr(r * math.cos(2 * math.pi * v)), repr(r * math.sin(2 * math.pi * v)))
+    for key, d, start in [(1, 9, 0), (2, 24, 10), (3, 113, 100), (4, 10**6, 0), (5, 2**32, 0), (6, 2**64 - 1, 2**63)]:
+        print("permutation", key, d, start, [permutation(key, d, i) for i in range(start, min(start + 6, d))])
