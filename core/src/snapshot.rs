@@ -503,6 +503,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u64(7)?;
+    /// assert_eq!(w.finish(), Ok(28 + 16));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn u64(&mut self, value: u64) -> Result<(), SnapshotError> {
         self.words(&[value])
     }
@@ -511,6 +520,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u32(7)?;
+    /// assert_eq!(w.finish(), Ok(28 + 12));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn u32(&mut self, value: u32) -> Result<(), SnapshotError> {
         self.words(&[value])
     }
@@ -519,6 +537,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u16(7)?;
+    /// assert_eq!(w.finish(), Ok(28 + 10));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn u16(&mut self, value: u16) -> Result<(), SnapshotError> {
         self.words(&[value])
     }
@@ -527,6 +554,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.real(0.5_f64)?;
+    /// assert_eq!(w.finish(), Ok(28 + 16));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn real<T: Real>(&mut self, value: T) -> Result<(), SnapshotError> {
         self.slice(&[value])
     }
@@ -535,6 +571,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.slice(&[0.5_f32; 3])?;
+    /// assert_eq!(w.finish(), Ok(28 + 20));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn slice<T: Real>(&mut self, values: &[T]) -> Result<(), SnapshotError> {
         self.field(
             Field::reals::<T>(values.len()),
@@ -546,6 +591,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.words(&[1_u16, 2])?;
+    /// assert_eq!(w.finish(), Ok(28 + 12));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn words<W: Word>(&mut self, words: &[W]) -> Result<(), SnapshotError> {
         self.field(
             Field::words::<W>(words.len()),
@@ -557,6 +611,15 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`].
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 64];
+    /// let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.bytes(b"abc")?;
+    /// assert_eq!(w.finish(), Ok(28 + 11));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         self.words(bytes)
     }
@@ -565,6 +628,13 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Space`] when no room for the check is left.
+    ///
+    /// ```
+    /// # use thalweg::snapshot::Writer;
+    /// let mut out = [0; 28];
+    /// assert_eq!(Writer::new(&mut out, *b"DEMO", 1)?.finish(), Ok(28));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn finish(self) -> Result<usize, SnapshotError> {
         let needed = self.at.saturating_add(4);
         let space = SnapshotError::Space {
@@ -716,6 +786,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u64(7)?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::U64])?;
+    /// assert_eq!(r.u64(), Ok(7));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn u64(&mut self) -> Result<u64, SnapshotError> {
         self.word()
     }
@@ -724,6 +805,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u32(7)?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::U32])?;
+    /// assert_eq!(r.u32(), Ok(7));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn u32(&mut self) -> Result<u32, SnapshotError> {
         self.word()
     }
@@ -732,6 +824,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u16(7)?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::U16])?;
+    /// assert_eq!(r.u16(), Ok(7));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn u16(&mut self) -> Result<u16, SnapshotError> {
         self.word()
     }
@@ -740,6 +843,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.real(0.5_f64)?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::real::<f64>()])?;
+    /// assert_eq!(r.real(), Ok(0.5_f64));
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn real<T: Real>(&mut self) -> Result<T, SnapshotError> {
         let mut value = [T::ZERO];
         self.slice_into(&mut value)?;
@@ -751,6 +865,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.slice(&[0.5_f32, 2.0])?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::reals::<f32>(2)])?;
+    /// let mut back = [0.0_f32; 2];
+    /// r.slice_into(&mut back)?;
+    /// assert_eq!(back, [0.5, 2.0]);
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn slice_into<T: Real>(&mut self, out: &mut [T]) -> Result<(), SnapshotError> {
         let body = self.next(Field::reals::<T>(out.len()))?;
         for (to, from) in out.iter_mut().zip(body.chunks_exact(T::BYTES)) {
@@ -763,6 +890,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.words(&[1_u16, 2])?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::words::<u16>(2)])?;
+    /// let mut back = [0_u16; 2];
+    /// r.words_into(&mut back)?;
+    /// assert_eq!(back, [1, 2]);
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn words_into<W: Word>(&mut self, out: &mut [W]) -> Result<(), SnapshotError> {
         let body = self.next(Field::words::<W>(out.len()))?;
         for (to, from) in out.iter_mut().zip(body.chunks_exact(W::ELEMENT.bytes())) {
@@ -775,6 +915,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Only where the read departs from the layout given to [`new`](Self::new).
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.bytes(b"abc")?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::words::<u8>(3)])?;
+    /// assert_eq!(r.bytes(3)?, b"abc");
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], SnapshotError> {
         self.next(Field::words::<u8>(count))
     }
@@ -783,6 +934,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`SnapshotError::Fields`] when fields are left.
+    ///
+    /// ```
+    /// # use thalweg::snapshot::{Field, Reader, Writer};
+    /// # let mut out = [0; 64];
+    /// # let mut w = Writer::new(&mut out, *b"DEMO", 1)?;
+    /// w.u64(7)?;
+    /// let len = w.finish()?;
+    /// let mut r = Reader::new(&out[..len], *b"DEMO", 1, &[Field::U64])?;
+    /// assert!(r.clone().finish().is_err());
+    /// r.u64()?;
+    /// assert!(r.finish().is_ok());
+    /// # Ok::<(), thalweg::snapshot::SnapshotError>(())
+    /// ```
     pub fn finish(self) -> Result<(), SnapshotError> {
         if self.rest.is_empty() {
             Ok(())
