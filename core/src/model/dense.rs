@@ -5,108 +5,124 @@
 //! dW += D^T X,  db += D^T 1,  dX = D W          D: rows x outputs
 //! ```
 //!
-//! Lengths are the caller's to check; what does not fit is left out.
+//! Lengths are the caller's to check; shapes that do not fit give `None`.
 
-use crate::Real;
-use crate::simd::{self, Lanes, Sum, Update};
-
-struct Product;
-impl<T: Real> Sum<T, 2, 1> for Product {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [x, y]: [L; 2]) -> [L; 1] {
-        [x * y]
-    }
-}
-
-struct Add<T>(T);
-impl<T: Real> Update<T, 1, 1> for Add<T> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [y]: [L; 1], [x]: [L; 1]) -> [L; 1] {
-        [y + y.constant(self.0) * x]
-    }
-}
-
-fn dot<T: Real>(x: &[T], y: &[T]) -> T {
-    let [sum] = simd::sum(&Product, [x, y]);
-    sum
-}
+use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::{Arithmetic, Real};
 
 /// Weights (`outputs x inputs`), biases, and the parameters of the layers above.
-pub(crate) type Layer<'p, T> = (&'p [T], &'p [T], &'p [T]);
+pub(super) type Layer<'p, T> = (&'p [T], &'p [T], &'p [T]);
 
 /// The first layer of a parameter vector: weights, then biases.
-pub(crate) fn split<T>(params: &[T], inputs: usize, outputs: usize) -> Option<Layer<'_, T>> {
+pub(super) fn split<T>(params: &[T], inputs: usize, outputs: usize) -> Option<Layer<'_, T>> {
     let (weights, rest) = params.split_at_checked(inputs.checked_mul(outputs)?)?;
     let (biases, rest) = rest.split_at_checked(outputs)?;
     Some((weights, biases, rest))
 }
 
-/// `Z <- X W^T + 1 b^T`.
-pub(crate) fn forward<T: Real>(x: &[T], weights: &[T], biases: &[T], z: &mut [T]) {
-    let inputs = weights.len() / biases.len().max(1);
-    let rows = x.chunks_exact(inputs.max(1));
-    for (x, z) in rows.zip(z.chunks_exact_mut(biases.len().max(1))) {
-        let weights = weights.chunks_exact(inputs.max(1));
-        for ((z, w), &b) in z.iter_mut().zip(weights).zip(biases) {
-            *z = dot(x, w) + b;
+/// Elements with which the products of one layer are packed.
+pub(super) const fn pack_len(rows: usize, inputs: usize, outputs: usize) -> usize {
+    let lengths = [
+        gemm_scratch(rows, outputs, inputs),
+        gemm_scratch(outputs, inputs, rows),
+        gemm_scratch(rows, inputs, outputs),
+    ];
+    let [mut most, second, third] = lengths;
+    if second > most {
+        most = second;
+    }
+    if third > most { third } else { most }
+}
+
+/// How products are computed: the arithmetic, and space for packing (any length, see [`gemm`]).
+pub(super) struct Dense<'s, T> {
+    pub(super) arithmetic: Arithmetic,
+    pub(super) pack: &'s mut [T],
+}
+
+impl<T: Real> Dense<'_, T> {
+    /// `Z <- X W^T + 1 b^T`.
+    pub(super) fn forward(
+        &mut self,
+        rows: usize,
+        x: &[T],
+        weights: &[T],
+        biases: &[T],
+        z: &mut [T],
+    ) -> Option<()> {
+        for z in z.chunks_exact_mut(biases.len().max(1)) {
+            super::copy(biases, z);
         }
+        self.forward_add(rows, x, weights, biases.len(), z)
+    }
+
+    /// `Z <- Z + X W^T`.
+    pub(super) fn forward_add(
+        &mut self,
+        rows: usize,
+        x: &[T],
+        weights: &[T],
+        outputs: usize,
+        z: &mut [T],
+    ) -> Option<()> {
+        let inputs = weights.len().checked_div(outputs)?;
+        let x = MatrixRef::new(x, rows, inputs).ok()?;
+        let w = MatrixRef::new(weights, outputs, inputs).ok()?;
+        let z = MatrixMut::new(z, rows, outputs).ok()?;
+        gemm(self.arithmetic, T::ONE, x, w.t(), T::ONE, z, self.pack).ok()
+    }
+
+    /// `dW <- dW + D^T X`.
+    pub(super) fn weights_add(
+        &mut self,
+        rows: usize,
+        delta: &[T],
+        x: &[T],
+        grad_weights: &mut [T],
+    ) -> Option<()> {
+        let outputs = delta.len().checked_div(rows)?;
+        let inputs = x.len().checked_div(rows)?;
+        let d = MatrixRef::new(delta, rows, outputs).ok()?;
+        let x = MatrixRef::new(x, rows, inputs).ok()?;
+        let dw = MatrixMut::new(grad_weights, outputs, inputs).ok()?;
+        gemm(self.arithmetic, T::ONE, d.t(), x, T::ONE, dw, self.pack).ok()
+    }
+
+    /// `dX <- D W`.
+    pub(super) fn backward(
+        &mut self,
+        rows: usize,
+        delta: &[T],
+        weights: &[T],
+        dx: &mut [T],
+    ) -> Option<()> {
+        let outputs = delta.len().checked_div(rows)?;
+        let inputs = dx.len().checked_div(rows)?;
+        let d = MatrixRef::new(delta, rows, outputs).ok()?;
+        let w = MatrixRef::new(weights, outputs, inputs).ok()?;
+        let dx = MatrixMut::new(dx, rows, inputs).ok()?;
+        gemm(self.arithmetic, T::ONE, d, w, T::ZERO, dx, self.pack).ok()
     }
 }
 
-/// `Z <- Z + X W^T`.
-pub(crate) fn forward_add<T: Real>(x: &[T], weights: &[T], outputs: usize, z: &mut [T]) {
-    let inputs = weights.len() / outputs.max(1);
-    let rows = x.chunks_exact(inputs.max(1));
-    for (x, z) in rows.zip(z.chunks_exact_mut(outputs.max(1))) {
-        for (z, w) in z.iter_mut().zip(weights.chunks_exact(inputs.max(1))) {
-            *z += dot(x, w);
-        }
-    }
-}
-
-/// `dW <- dW + D^T X`, `db <- db + D^T 1`.
-pub(crate) fn accumulate<T: Real>(
-    delta: &[T],
-    x: &[T],
-    grad_weights: &mut [T],
-    grad_biases: &mut [T],
-) {
-    let inputs = (grad_weights.len() / grad_biases.len().max(1)).max(1);
-    let rows = delta.chunks_exact(grad_biases.len().max(1));
-    for (delta, x) in rows.zip(x.chunks_exact(inputs)) {
-        for (&d, w) in delta.iter().zip(grad_weights.chunks_exact_mut(inputs)) {
-            simd::update(&Add(d), [w], [x]);
-        }
+/// `db <- db + D^T 1`, in the order of rows.
+pub(super) fn biases_add<T: Real>(delta: &[T], grad_biases: &mut [T]) {
+    for delta in delta.chunks_exact(grad_biases.len().max(1)) {
         for (b, &d) in grad_biases.iter_mut().zip(delta) {
             *b += d;
         }
     }
 }
 
-/// `dX <- D W`.
-pub(crate) fn backward<T: Real>(delta: &[T], weights: &[T], outputs: usize, dx: &mut [T]) {
-    let inputs = (weights.len() / outputs.max(1)).max(1);
-    let rows = delta.chunks_exact(outputs.max(1));
-    for (delta, dx) in rows.zip(dx.chunks_exact_mut(inputs)) {
-        dx.fill(T::ZERO);
-        for (&d, w) in delta.iter().zip(weights.chunks_exact(inputs)) {
-            simd::update(&Add(d), [&mut *dx], [w]);
-        }
-    }
-}
-
 /// One row's gradient: `dW <- d x^T`, `db <- d`.
-pub(crate) fn outer<T: Real>(delta: &[T], x: &[T], layer: &mut [T]) {
-    let weights = delta.len().saturating_mul(x.len());
-    let Some((weights, biases)) = layer.split_at_mut_checked(weights) else {
-        return;
-    };
+pub(super) fn outer<T: Real>(delta: &[T], x: &[T], layer: &mut [T]) -> Option<()> {
+    let weights = delta.len().checked_mul(x.len())?;
+    let (weights, biases) = layer.split_at_mut_checked(weights)?;
     for (&d, w) in delta.iter().zip(weights.chunks_exact_mut(x.len().max(1))) {
         for (w, &x) in w.iter_mut().zip(x) {
             *w = d * x;
         }
     }
-    for (b, &d) in biases.iter_mut().zip(delta) {
-        *b = d;
-    }
+    super::copy(delta, biases);
+    Some(())
 }

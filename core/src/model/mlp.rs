@@ -16,63 +16,22 @@
 //! derivative of ReLU at 0 is 0. Both `h'` come from `a_l`, so that `z_l` is not kept.
 //!
 //! Cost for `P` parameters: value 2P flops a row, gradient 6P, Jacobian `C` times a gradient without its sum,
-//! product with a vector 4P. Scratch: [`Model::scratch_len`], independent of the rows beyond
-//! [`BLOCK_ROWS`].
+//! product with a vector 4P. Scratch: [`Model::scratch_len`], which does not grow
+//! beyond [`BLOCK_ROWS`] rows.
 //!
 //! Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
 
+mod activation;
+mod jacobian;
+
+pub use activation::Activation;
+
+use super::dense::{self, Dense};
 use super::{
-    BLOCK_ROWS, Batch, Labels, Loss, Objective, SHORT, blocks, copy, dense, start_gradient,
+    BLOCK_ROWS, Batch, Labels, Loss, Objective, SHORT, at_most_block, blocks, copy, start_gradient,
 };
 use crate::error::{check, check_length, check_scratch};
-use crate::simd::{self, Lanes, Update};
 use crate::{Arithmetic, Error, Real, vector};
-
-/// The function between layers.
-///
-/// ```
-/// assert_eq!(thalweg::model::mlp::Activation::default(), thalweg::model::mlp::Activation::Relu);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// `max(0, z)`.
-    #[default]
-    Relu,
-}
-
-struct Relu;
-impl<T: Real> Update<T, 1, 0> for Relu {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [z]: [L; 1], _: [L; 0]) -> [L; 1] {
-        // The second argument is kept when it is NaN.
-        [z.constant(T::ZERO).largest(z)]
-    }
-}
-
-struct ReluSlope;
-impl<T: Real> Update<T, 1, 1> for ReluSlope {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [delta]: [L; 1], [a]: [L; 1]) -> [L; 1] {
-        let zero = a.constant(T::ZERO);
-        [L::select(a.le(zero), zero, delta)]
-    }
-}
-
-impl Activation {
-    /// `a <- h(a)`.
-    fn apply<T: Real>(self, a: &mut [T]) {
-        match self {
-            Self::Relu => simd::update(&Relu, [a], []),
-        }
-    }
-
-    /// `delta <- h'(z) * delta`, where `a = h(z)`.
-    fn slope<T: Real>(self, a: &[T], delta: &mut [T]) {
-        match self {
-            Self::Relu => simd::update(&ReluSlope, [delta], [a]),
-        }
-    }
-}
 
 /// A network: the sizes of its layers and how it is trained.
 ///
@@ -113,6 +72,8 @@ struct Work<'s, T> {
     acts: &'s mut [T],
     /// Two of rows x the widest layer.
     spare: [&'s mut [T]; 2],
+    /// What is left serves for packing.
+    dense: Dense<'s, T>,
 }
 
 /// Where a layer's parameters begin, and its shape.
@@ -194,7 +155,7 @@ impl<'a, T: Real> Model<'a, T> {
         (sum, most)
     }
 
-    /// Elements of scratch for `rows` rows at once.
+    /// Elements of scratch for `rows` rows at once, without packing.
     const fn work_len(&self, rows: usize) -> usize {
         let (sum, most) = self.widths();
         rows.saturating_mul(
@@ -204,28 +165,65 @@ impl<'a, T: Real> Model<'a, T> {
         )
     }
 
-    /// Elements of scratch on a batch of `rows` rows, for all functions but the Jacobian.
+    /// Elements of packing for the products with `rows` rows.
+    const fn pack_len(&self, rows: usize) -> usize {
+        let (mut sizes, mut most) = (self.sizes, 0);
+        while let [inputs, rest @ ..] = sizes {
+            if let [outputs, ..] = rest {
+                let len = dense::pack_len(rows, *inputs, *outputs);
+                most = if len > most { len } else { most };
+            }
+            sizes = rest;
+        }
+        most
+    }
+
+    /// Elements of scratch on a batch of `rows` rows, for all functions but the Jacobian, at full speed.
     ///
-    /// `min(rows, 64) (inputs + sum of the other sizes + 2 largest of them)`.
+    /// [`least_scratch_len`](Self::least_scratch_len) and what the products want for packing, of which
+    /// any part may be missing.
     ///
     /// ```
     /// use thalweg::model::mlp::Model;
     /// let model = Model::<f32>::new(&[64, 16, 10]);
-    /// assert_eq!(model.scratch_len(8), 8 * (64 + 26 + 32));
     /// assert_eq!(model.scratch_len(1000), model.scratch_len(64));
+    /// assert!(model.scratch_len(8) > model.least_scratch_len(8));
     /// ```
     pub const fn scratch_len(&self, rows: usize) -> usize {
-        self.work_len(if rows < BLOCK_ROWS { rows } else { BLOCK_ROWS })
+        let rows = at_most_block(rows);
+        self.work_len(rows).saturating_add(self.pack_len(rows))
+    }
+
+    /// Least elements of scratch on a batch of `rows` rows: for small memories, at a lower speed.
+    ///
+    /// `min(rows, 64) (inputs + sum of the other sizes + 2 largest of them)`. With
+    /// [`Arithmetic::Portable`] the bits do not depend on the length of the scratch.
+    ///
+    /// ```
+    /// use thalweg::model::mlp::Model;
+    /// let model = Model::<f32>::new(&[64, 16, 10]);
+    /// assert_eq!(model.least_scratch_len(8), 8 * (64 + 26 + 32));
+    /// ```
+    pub const fn least_scratch_len(&self, rows: usize) -> usize {
+        self.work_len(at_most_block(rows))
     }
 
     /// Elements of scratch of [`jacobian_into`](Self::jacobian_into), for any number of rows.
     ///
+    /// The least is `outputs (inputs + sum of the other sizes + 2 largest of them)`; the rest is for packing.
+    ///
     /// ```
     /// use thalweg::model::mlp::Model;
-    /// assert_eq!(Model::<f32>::new(&[64, 16, 10]).jacobian_scratch_len(), 10 * (64 + 26 + 32));
+    /// assert!(Model::<f32>::new(&[64, 16, 10]).jacobian_scratch_len() > 10 * (64 + 26 + 32));
     /// ```
     pub const fn jacobian_scratch_len(&self) -> usize {
         self.work_len(self.outputs())
+            .saturating_add(self.pack_len(self.outputs()))
+    }
+
+    /// Checks a scratch for `rows` rows.
+    fn check_scratch(&self, rows: usize, scratch: &[T]) -> Result<(), Error> {
+        check_scratch("scratch", self.least_scratch_len(rows), scratch.len())
     }
 
     /// Checks the sizes and the penalty.
@@ -271,11 +269,15 @@ impl<'a, T: Real> Model<'a, T> {
         let (gathered, rest) = scratch.split_at_mut_checked(part(self.inputs())?)?;
         let (acts, rest) = rest.split_at_mut_checked(part(sum)?)?;
         let (first, rest) = rest.split_at_mut_checked(part(most)?)?;
-        let second = rest.get_mut(..part(most)?)?;
+        let (second, pack) = rest.split_at_mut_checked(part(most)?)?;
         Some(Work {
             gathered,
             acts,
             spare: [first, second],
+            dense: Dense {
+                arithmetic: self.arithmetic,
+                pack,
+            },
         })
     }
 
@@ -293,12 +295,13 @@ impl<'a, T: Real> Model<'a, T> {
         x: &[T],
         rows: usize,
         acts: &'s mut [T],
+        dense: &mut Dense<'_, T>,
     ) -> Option<&'s mut [T]> {
         let (mut params, mut below, mut rest) = (params, x, &mut *acts);
         for (inputs, outputs) in self.layers() {
             let (weights, biases, above) = dense::split(params, inputs, outputs)?;
             let (a, higher) = rest.split_at_mut_checked(rows.checked_mul(outputs)?)?;
-            dense::forward(below, weights, biases, a);
+            dense.forward(rows, below, weights, biases, a)?;
             if !higher.is_empty() {
                 self.activation.apply(a);
             }
@@ -317,7 +320,8 @@ impl<'a, T: Real> Model<'a, T> {
         rows: usize,
         acts: &[T],
         spare: [&mut [T]; 2],
-        mut visit: impl FnMut(Place, &[T], &[T]) -> Option<()>,
+        dense: &mut Dense<'_, T>,
+        mut visit: impl FnMut(&mut Dense<'_, T>, Place, &[T], &[T]) -> Option<()>,
     ) -> Option<()> {
         let [mut held, mut free] = spare;
         let top = rows.checked_mul(self.outputs())?;
@@ -333,14 +337,14 @@ impl<'a, T: Real> Model<'a, T> {
             };
             let delta = held.get(..rows.checked_mul(outputs)?)?;
             if acts.is_empty() {
-                return visit(place, delta, x);
+                return visit(dense, place, delta, x);
             }
             let size = rows.checked_mul(inputs)?;
             let (rest, below) = acts.split_at_checked(acts.len().checked_sub(size)?)?;
-            visit(place, delta, below)?;
+            visit(dense, place, delta, below)?;
             let (weights, ..) = dense::split(params.get(offset..)?, inputs, outputs)?;
             let under = free.get_mut(..size)?;
-            dense::backward(delta, weights, outputs, under);
+            dense.backward(rows, delta, weights, under)?;
             self.activation.slope(below, under);
             acts = rest;
             (held, free) = (free, held);
@@ -356,15 +360,17 @@ impl<'a, T: Real> Model<'a, T> {
         rows: usize,
         acts: &[T],
         spare: [&mut [T]; 2],
+        dense: &mut Dense<'_, T>,
         out: &mut [T],
     ) -> Option<()> {
-        self.backward(params, x, rows, acts, spare, |place, delta, below| {
+        let add = |dense: &mut Dense<'_, T>, place: Place, delta: &[T], below: &[T]| {
             let layer = out.get_mut(place.offset..)?;
             let weights = place.inputs.checked_mul(place.outputs)?;
             let (weights, rest) = layer.split_at_mut_checked(weights)?;
-            dense::accumulate(delta, below, weights, rest.get_mut(..place.outputs)?);
-            Some(())
-        })
+            dense::biases_add(delta, rest.get_mut(..place.outputs)?);
+            dense.weights_add(rows, delta, below, weights)
+        };
+        self.backward(params, x, rows, acts, spare, dense, add)
     }
 
     /// `l2 / 2 |params|^2`.
@@ -385,7 +391,7 @@ impl<'a, T: Real> Model<'a, T> {
     ) -> Result<T, Error> {
         self.check_inputs(params, batch)?;
         self.check_labels(batch)?;
-        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        self.check_scratch(batch.len(), scratch)?;
         if let Some(grad) = &grad {
             check_length("grad", self.dim(), grad.len())?;
         }
@@ -400,12 +406,15 @@ impl<'a, T: Real> Model<'a, T> {
                 gathered,
                 acts,
                 spare,
+                mut dense,
             } = self.split(rows, scratch).ok_or(SHORT)?;
             let x = batch.block(start, rows, gathered);
-            let z = self.forward(params, x, rows, acts).ok_or(SHORT)?;
+            let z = self
+                .forward(params, x, rows, acts, &mut dense)
+                .ok_or(SHORT)?;
             sum += self.loss.measure(batch, start, outputs, scale, z);
             if let Some(grad) = &mut grad {
-                self.accumulate(params, x, rows, acts, spare, grad)
+                self.accumulate(params, x, rows, acts, spare, &mut dense, grad)
                     .ok_or(SHORT)?;
             }
         }
@@ -435,7 +444,7 @@ impl<'a, T: Real> Model<'a, T> {
         out: &mut [T],
     ) -> Result<(), Error> {
         self.check_inputs(params, batch)?;
-        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        self.check_scratch(batch.len(), scratch)?;
         let size = batch.len().saturating_mul(self.outputs());
         check_length("out", size, out.len())?;
         let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
@@ -457,8 +466,14 @@ impl<'a, T: Real> Model<'a, T> {
         rows: usize,
         scratch: &'s mut [T],
     ) -> Option<&'s mut [T]> {
-        let Work { gathered, acts, .. } = self.split(rows, scratch)?;
-        self.forward(params, batch.block(start, rows, gathered), rows, acts)
+        let Work {
+            gathered,
+            acts,
+            mut dense,
+            ..
+        } = self.split(rows, scratch)?;
+        let x = batch.block(start, rows, gathered);
+        self.forward(params, x, rows, acts, &mut dense)
     }
 
     /// Share of rows whose largest output (the first among equals) is that of their class.
@@ -482,7 +497,7 @@ impl<'a, T: Real> Model<'a, T> {
     ) -> Result<f64, Error> {
         self.check_inputs(params, batch)?;
         batch.check_classes(self.outputs())?;
-        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
+        self.check_scratch(batch.len(), scratch)?;
         let mut hits = 0_usize;
         for (start, rows) in blocks(batch.len()) {
             let z = self
@@ -494,245 +509,6 @@ impl<'a, T: Real> Model<'a, T> {
                 .count();
         }
         Ok(hits as f64 / batch.len() as f64)
-    }
-
-    /// Writes each row's own gradient, penalty included: rows x parameters. Their mean is the gradient.
-    ///
-    /// # Errors
-    /// As [`gradient_into`](Objective::gradient_into).
-    ///
-    /// ```
-    /// use thalweg::model::{Batch, Loss, mlp::Model};
-    /// let model = Model { loss: Loss::Squared, ..Model::<f64>::new(&[1, 1]) };
-    /// let batch = Batch::targets(&[2.0, 3.0], 1, &[1.0, 1.0], 1)?;
-    /// let mut out = [0.0; 4];
-    /// model.sample_gradients_into(&[1.0, 0.0], &batch, &mut [0.0; 8], &mut out)?;
-    /// // Residuals 1 and 2, each times (x, 1).
-    /// assert_eq!(out, [2.0, 1.0, 6.0, 2.0]);
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub fn sample_gradients_into(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        scratch: &mut [T],
-        out: &mut [T],
-    ) -> Result<(), Error> {
-        self.check_inputs(params, batch)?;
-        self.check_labels(batch)?;
-        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
-        let size = batch.len().saturating_mul(self.dim());
-        check_length("out", size, out.len())?;
-        let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.dim()).max(1));
-        for (start, rows) in blocks(batch.len()) {
-            let Work {
-                gathered,
-                acts,
-                spare,
-            } = self.split(rows, scratch).ok_or(SHORT)?;
-            let x = batch.block(start, rows, gathered);
-            let out = out.next().ok_or(SHORT)?;
-            let z = self.forward(params, x, rows, acts).ok_or(SHORT)?;
-            self.loss.measure(batch, start, self.outputs(), T::ONE, z);
-            self.outer_products(params, x, rows, acts, spare, out)
-                .ok_or(SHORT)?;
-            if self.l2 != T::ZERO {
-                for row in out.chunks_exact_mut(params.len().max(1)) {
-                    vector::axpy(self.l2, params, row)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Row `i` of `out` becomes the gradient that row `i` of `d_L` alone gives.
-    fn outer_products(
-        &self,
-        params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &[T],
-        spare: [&mut [T]; 2],
-        out: &mut [T],
-    ) -> Option<()> {
-        self.backward(params, x, rows, acts, spare, |place, delta, below| {
-            let deltas = delta.chunks_exact(place.outputs.max(1));
-            let belows = below.chunks_exact(place.inputs.max(1));
-            let outs = out.chunks_exact_mut(params.len().max(1));
-            for ((delta, below), out) in deltas.zip(belows).zip(outs) {
-                dense::outer(delta, below, out.get_mut(place.offset..)?);
-            }
-            Some(())
-        })
-    }
-
-    /// Writes the Jacobian of the outputs: rows x outputs x parameters, the slope of output `c` on row `i`.
-    ///
-    /// Labels are not looked at, and the penalty has no part in it.
-    ///
-    /// # Errors
-    /// Wrong lengths or settings; scratch below [`jacobian_scratch_len`](Self::jacobian_scratch_len).
-    ///
-    /// ```
-    /// use thalweg::model::{Batch, Labels, mlp::Model};
-    /// let model = Model::<f64>::new(&[1, 1, 1]);
-    /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
-    /// let mut out = [0.0; 4];
-    /// model.jacobian_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut [0.0; 5], &mut out)?;
-    /// assert_eq!(out, [3.0, 3.0, 1.0, 1.0]); // (w2 x, w2, a, 1)
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub fn jacobian_into(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        scratch: &mut [T],
-        out: &mut [T],
-    ) -> Result<(), Error> {
-        self.check_inputs(params, batch)?;
-        check_scratch("scratch", self.jacobian_scratch_len(), scratch.len())?;
-        let (classes, dim) = (self.outputs(), self.dim());
-        let size = batch.len().saturating_mul(classes).saturating_mul(dim);
-        check_length("out", size, out.len())?;
-        let samples = out.chunks_exact_mut(classes.saturating_mul(dim).max(1));
-        for (i, out) in samples.enumerate() {
-            let Work {
-                gathered: x,
-                acts,
-                spare,
-            } = self.split(classes, scratch).ok_or(SHORT)?;
-            // One copy of the row for each output: then `d_L` is the identity.
-            let row = batch.row(i).ok_or(SHORT)?;
-            for x in x.chunks_exact_mut(row.len().max(1)) {
-                copy(row, x);
-            }
-            let z = self.forward(params, x, classes, acts).ok_or(SHORT)?;
-            z.fill(T::ZERO);
-            for z in z.iter_mut().step_by(classes.saturating_add(1)) {
-                *z = T::ONE;
-            }
-            self.outer_products(params, x, classes, acts, spare, out)
-                .ok_or(SHORT)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the Jacobian times a vector of parameters, `J v`: rows x outputs.
-    ///
-    /// # Errors
-    /// As [`outputs_into`](Self::outputs_into); [`Error::Length`] for `v`.
-    ///
-    /// ```
-    /// use thalweg::model::{Batch, Labels, mlp::Model};
-    /// let model = Model::<f64>::new(&[1, 1, 1]);
-    /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
-    /// let (mut scratch, mut out) = ([0.0; 5], [0.0; 1]);
-    /// model.jacobian_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[1.0, 10.0, 100.0, 1000.0], &mut scratch, &mut out)?;
-    /// assert_eq!(out, [3.0 + 30.0 + 100.0 + 1000.0]);
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub fn jacobian_times_into(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        v: &[T],
-        scratch: &mut [T],
-        out: &mut [T],
-    ) -> Result<(), Error> {
-        self.check_inputs(params, batch)?;
-        check_length("v", self.dim(), v.len())?;
-        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
-        let size = batch.len().saturating_mul(self.outputs());
-        check_length("out", size, out.len())?;
-        let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
-        for (start, rows) in blocks(batch.len()) {
-            let work = self.split(rows, scratch).ok_or(SHORT)?;
-            let out = out.next().ok_or(SHORT)?;
-            self.tangent(params, batch, start, rows, v, work, out)
-                .ok_or(SHORT)?;
-        }
-        Ok(())
-    }
-
-    /// Forward mode on one block.
-    fn tangent(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        start: usize,
-        rows: usize,
-        v: &[T],
-        work: Work<'_, T>,
-        out: &mut [T],
-    ) -> Option<()> {
-        let Work {
-            gathered,
-            mut acts,
-            spare: [mut under, mut over],
-        } = work;
-        let mut below = batch.block(start, rows, gathered);
-        self.forward(params, below, rows, acts)?;
-        let (mut params, mut v) = (params, v);
-        for (l, (inputs, outputs)) in self.layers().enumerate() {
-            let (weights, _, above) = dense::split(params, inputs, outputs)?;
-            let (dw, db, v_above) = dense::split(v, inputs, outputs)?;
-            let size = rows.checked_mul(outputs)?;
-            let (a, rest) = acts.split_at_mut_checked(size)?;
-            dense::forward(below, dw, db, over.get_mut(..size)?);
-            if l > 0 {
-                let under = under.get(..rows.checked_mul(inputs)?)?;
-                dense::forward_add(under, weights, outputs, over.get_mut(..size)?);
-            }
-            if above.is_empty() {
-                copy(over.get(..size)?, out);
-                return Some(());
-            }
-            self.activation.slope(a, over.get_mut(..size)?);
-            (params, v, below, acts) = (above, v_above, a, rest);
-            (under, over) = (over, under);
-        }
-        Some(())
-    }
-
-    /// Writes the transposed Jacobian times numbers per row and output, `sum_ic r_ic J_ic`: one back-propagation.
-    ///
-    /// # Errors
-    /// As [`outputs_into`](Self::outputs_into); [`Error::Length`] for `residuals` (rows x outputs).
-    ///
-    /// ```
-    /// use thalweg::model::{Batch, Labels, mlp::Model};
-    /// let model = Model::<f64>::new(&[1, 1, 1]);
-    /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
-    /// let (mut scratch, mut out) = ([0.0; 5], [0.0; 4]);
-    /// model.jacobian_transpose_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[2.0], &mut scratch, &mut out)?;
-    /// assert_eq!(out, [6.0, 6.0, 2.0, 2.0]);
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub fn jacobian_transpose_times_into(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        residuals: &[T],
-        scratch: &mut [T],
-        out: &mut [T],
-    ) -> Result<(), Error> {
-        self.check_inputs(params, batch)?;
-        let size = batch.len().saturating_mul(self.outputs());
-        check_length("residuals", size, residuals.len())?;
-        check_scratch("scratch", self.scratch_len(batch.len()), scratch.len())?;
-        check_length("out", self.dim(), out.len())?;
-        out.fill(T::ZERO);
-        let mut residuals = residuals.chunks(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
-        for (start, rows) in blocks(batch.len()) {
-            let work = self.split(rows, scratch).ok_or(SHORT)?;
-            let r = residuals.next().ok_or(SHORT)?;
-            let x = batch.block(start, rows, work.gathered);
-            let z = self.forward(params, x, rows, work.acts).ok_or(SHORT)?;
-            copy(r, z);
-            self.accumulate(params, x, rows, work.acts, work.spare, out)
-                .ok_or(SHORT)?;
-        }
-        Ok(())
     }
 }
 
@@ -771,16 +547,17 @@ impl<T: Real> Objective<T> for Model<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::tests::{check_gradient, painted};
+    use crate::simd;
     use std::vec;
     use std::vec::Vec;
 
     const SIZES: [&[usize]; 4] = [&[5, 3], &[5, 4, 3], &[5, 7, 4, 3], &[1, 2, 1, 2]];
     const ACTIVATIONS: [Activation; 1] = [Activation::Relu];
 
-    fn each_model(mut check: impl FnMut(Model<'_, f64>)) {
+    pub(super) fn each_model(mut check: impl FnMut(Model<'_, f64>)) {
         for sizes in SIZES {
             for activation in ACTIVATIONS {
                 for loss in [Loss::CrossEntropy, Loss::Squared] {
@@ -797,7 +574,7 @@ mod tests {
         }
     }
 
-    fn classes(rows: usize, classes: usize) -> Vec<u32> {
+    pub(super) fn classes(rows: usize, classes: usize) -> Vec<u32> {
         (0..rows).map(|i| (i * 7 % classes) as u32).collect()
     }
 
@@ -820,86 +597,15 @@ mod tests {
     }
 
     #[test]
-    fn sample_gradients_average_to_the_gradient() {
-        let rows = BLOCK_ROWS + 3;
-        each_model(|model| {
-            let (d, c, p) = (model.inputs(), model.outputs(), model.dim());
-            let (x, y) = (painted(rows * d, 5), classes(rows, c));
-            let params = painted(p, 11);
-            let batch = Batch::classes(&x, d, &y).unwrap();
-            let mut scratch = vec![f64::NAN; model.scratch_len(rows)];
-            let (mut grad, mut each) = (vec![f64::NAN; p], vec![f64::NAN; rows * p]);
-            model
-                .gradient_into(&params, &batch, &mut scratch, &mut grad)
-                .unwrap();
-            model
-                .sample_gradients_into(&params, &batch, &mut scratch, &mut each)
-                .unwrap();
-            for j in 0..p {
-                let mean = each.chunks(p).map(|g| g[j]).sum::<f64>() / rows as f64;
-                assert!((mean - grad[j]).abs() < 1e-14, "{mean} {}", grad[j]);
-            }
-        });
-    }
-
-    #[test]
-    fn the_jacobian_is_the_slope_of_the_outputs_and_agrees_with_its_products() {
-        let rows = BLOCK_ROWS + 3;
-        each_model(|model| {
-            let (d, c, p) = (model.inputs(), model.outputs(), model.dim());
-            let (x, params) = (painted(rows * d, 5), painted(p, 11));
-            let (v, r) = (painted::<f64>(p, 12), painted::<f64>(rows * c, 13));
-            let batch = Batch::new(&x, d, Labels::None).unwrap();
-            let mut scratch = vec![f64::NAN; model.scratch_len(rows)];
-            let mut jacobian = vec![f64::NAN; rows * c * p];
-            model
-                .jacobian_into(
-                    &params,
-                    &batch,
-                    &mut vec![f64::NAN; model.jacobian_scratch_len()],
-                    &mut jacobian,
-                )
-                .unwrap();
-            let mut outputs_at = |h: f64| {
-                let moved: Vec<f64> = params.iter().zip(&v).map(|(x, v)| x + h * v).collect();
-                let mut out = vec![f64::NAN; rows * c];
-                model
-                    .outputs_into(&moved, &batch, &mut scratch, &mut out)
-                    .unwrap();
-                out
-            };
-            let (ahead, back) = (outputs_at(1e-6), outputs_at(-1e-6));
-            let mut product = vec![f64::NAN; rows * c];
-            model
-                .jacobian_times_into(&params, &batch, &v, &mut scratch, &mut product)
-                .unwrap();
-            for (i, row) in jacobian.chunks(p).enumerate() {
-                let slope = (ahead[i] - back[i]) / 2e-6;
-                assert!((product[i] - slope).abs() < 1e-8, "{} {slope}", product[i]);
-                let dot: f64 = row.iter().zip(&v).map(|(a, b)| a * b).sum();
-                assert!((product[i] - dot).abs() < 1e-13, "{} {dot}", product[i]);
-            }
-            let mut pulled = vec![f64::NAN; p];
-            model
-                .jacobian_transpose_times_into(&params, &batch, &r, &mut scratch, &mut pulled)
-                .unwrap();
-            for j in 0..p {
-                let sum: f64 = jacobian.chunks(p).zip(&r).map(|(row, r)| row[j] * r).sum();
-                assert!((pulled[j] - sum).abs() < 1e-12, "{} {sum}", pulled[j]);
-            }
-        });
-    }
-
-    #[test]
-    fn gradients_have_the_same_bits_at_every_level_and_through_a_list() {
+    fn gradients_have_the_same_bits_at_every_level_through_a_list_and_unpacked() {
         let rows = BLOCK_ROWS + 9;
         let model = Model::<f32>::new(&[33, 17, 10]);
         let (x, y) = (painted(rows * 33, 5), classes(rows, 10));
         let params = painted(model.dim(), 11);
         let batch = Batch::classes(&x, 33, &y).unwrap();
         let list: Vec<u32> = (0..rows as u32).collect();
-        let bits = |batch: &Batch<'_, f32>| {
-            let mut scratch = vec![f32::NAN; model.scratch_len(rows)];
+        let bits = |batch: &Batch<'_, f32>, scratch: usize| {
+            let mut scratch = vec![f32::NAN; scratch];
             let mut grad = vec![f32::NAN; model.dim()];
             let value = model
                 .value_and_gradient_into(&params, batch, &mut scratch, &mut grad)
@@ -908,11 +614,13 @@ mod tests {
             grad.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
         };
         assert!(simd::force(Some(simd::Level::Scalar)));
-        let expected = bits(&batch);
+        let (all, least) = (model.scratch_len(rows), model.least_scratch_len(rows));
+        let expected = bits(&batch, least);
         for level in simd::Level::ALL {
             if simd::force(Some(level)) {
-                assert_eq!(bits(&batch), expected, "{level:?}");
-                assert_eq!(bits(&batch.select(&list).unwrap()), expected, "{level:?}");
+                assert_eq!(bits(&batch, all), expected, "{level:?}");
+                let listed = batch.select(&list).unwrap();
+                assert_eq!(bits(&listed, least), expected, "{level:?}");
             }
         }
         simd::force(None);
@@ -950,7 +658,7 @@ mod tests {
         let wide = Batch::classes(&x, 1, &[0; 4]).unwrap();
         let high = Batch::classes(&x, 2, &[0, 2]).unwrap();
         let bare = Batch::new(&x, 2, Labels::None).unwrap();
-        let need = model.scratch_len(2);
+        let need = model.least_scratch_len(2);
         let broken = Model {
             l2: f32::NAN,
             ..model

@@ -75,13 +75,23 @@ impl<T: Real> Model<T> {
         self.network().dim()
     }
 
-    /// Elements of scratch on a batch of `rows` rows: `min(rows, 64) (features + 3 classes)`.
+    /// Elements of scratch on a batch of `rows` rows, at full speed.
     ///
     /// ```
-    /// assert_eq!(thalweg::model::softmax::Model::<f32>::new(64, 10).scratch_len(8), 8 * 94);
+    /// let model = thalweg::model::softmax::Model::<f32>::new(64, 10);
+    /// assert_eq!(model.scratch_len(64), model.scratch_len(1797));
     /// ```
     pub const fn scratch_len(&self, rows: usize) -> usize {
         self.network().scratch_len(rows)
+    }
+
+    /// Least elements of scratch on a batch of `rows` rows: `min(rows, 64) (features + 3 classes)`.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::model::softmax::Model::<f32>::new(64, 10).least_scratch_len(8), 8 * 94);
+    /// ```
+    pub const fn least_scratch_len(&self, rows: usize) -> usize {
+        self.network().least_scratch_len(rows)
     }
 
     /// Writes the outputs `W x + b`: rows x classes.

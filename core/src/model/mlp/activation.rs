@@ -1,0 +1,50 @@
+//! The functions between layers, and their slopes.
+
+use crate::Real;
+use crate::simd::{self, Lanes, Update};
+
+/// The function between layers.
+///
+/// ```
+/// assert_eq!(thalweg::model::mlp::Activation::default(), thalweg::model::mlp::Activation::Relu);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `max(0, z)`.
+    #[default]
+    Relu,
+}
+
+struct Relu;
+impl<T: Real> Update<T, 1, 0> for Relu {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [z]: [L; 1], _: [L; 0]) -> [L; 1] {
+        // The second argument is kept when it is NaN.
+        [z.constant(T::ZERO).largest(z)]
+    }
+}
+
+struct ReluSlope;
+impl<T: Real> Update<T, 1, 1> for ReluSlope {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [delta]: [L; 1], [a]: [L; 1]) -> [L; 1] {
+        let zero = a.constant(T::ZERO);
+        [L::select(a.le(zero), zero, delta)]
+    }
+}
+
+impl Activation {
+    /// `a <- h(a)`.
+    pub(super) fn apply<T: Real>(self, a: &mut [T]) {
+        match self {
+            Self::Relu => simd::update(&Relu, [a], []),
+        }
+    }
+
+    /// `delta <- h'(z) * delta`, where `a = h(z)`.
+    pub(super) fn slope<T: Real>(self, a: &[T], delta: &mut [T]) {
+        match self {
+            Self::Relu => simd::update(&ReluSlope, [delta], [a]),
+        }
+    }
+}
