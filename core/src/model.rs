@@ -6,8 +6,11 @@
 //! | model | loss of one row | parameters |
 //! |---|---|---|
 //! | [`quadratic`] | `x^T A x / 2 - b^T x` (no data) | `d` |
+//! | [`linear`] | `(a^T x - y)^2 / 2` | `features` |
+//! | [`logistic`] | `ln(1 + exp(-y a^T x))`, or `(1 - sigmoid(y a^T x))^2` | `features` |
 //! | [`softmax`] | cross-entropy of an affine map | `classes (features + 1)` |
 //! | [`mlp`] | cross-entropy or squared loss of a network | `sum_l outputs_l (inputs_l + 1)` |
+//! | [`autoencoder`] | mean square of `D E x - x` | `2 code pixels` |
 //!
 //! # Batches
 //! A [`Batch`] views row-major features, labels and, optionally, a list of row numbers: a client's shard, or
@@ -26,14 +29,19 @@
 
 use crate::{Error, Real};
 
+pub mod autoencoder;
 mod batch;
 mod dense;
+mod init;
+pub mod linear;
+pub mod logistic;
 mod loss;
 pub mod mlp;
 pub mod quadratic;
 pub mod softmax;
 
 pub use batch::{Batch, Labels};
+pub use init::Init;
 pub use loss::Loss;
 
 /// Most rows that a model handles at once; scratch does not grow beyond it.
@@ -189,6 +197,30 @@ pub(crate) mod tests {
                 (slope - grad[j]).abs() <= 1e-6 * size,
                 "coordinate {j}: {slope} against {}",
                 grad[j]
+            );
+        }
+    }
+
+    /// Value, `sum_j cos(j + 1) g_j` and `sum_j g_j^2` of another library agree to 1e-12.
+    pub(crate) fn check_golden(
+        f: &impl Objective<f64>,
+        params: &[f64],
+        batch: &Batch<'_, f64>,
+        [value, weighted, squared]: [f64; 3],
+    ) {
+        let mut scratch = vec![f64::NAN; f.scratch_len(batch.len())];
+        let mut grad = vec![f64::NAN; f.dim()];
+        let found = f
+            .value_and_gradient_into(params, batch, &mut scratch, &mut grad)
+            .unwrap();
+        let cosines = (1..).map(|j| libm::cos(f64::from(j)));
+        let sum: f64 = cosines.zip(&grad).map(|(c, g)| c * g).sum();
+        let square: f64 = grad.iter().map(|g| g * g).sum();
+        for (found, expected) in [(found, value), (sum, weighted), (square, squared)] {
+            let error = (found - expected).abs();
+            assert!(
+                error <= 1e-12 * expected.abs().max(1.0),
+                "{found} against {expected}"
             );
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Batch;
 use crate::Real;
+use crate::simd::{self, Lanes, Update, math};
 
 /// How outputs are compared with labels.
 ///
@@ -47,10 +48,24 @@ impl Loss {
     ) -> f64 {
         let rows = (start..).zip(z.chunks_exact_mut(outputs.max(1)));
         match self {
-            Self::CrossEntropy => rows.fold(0.0, |sum, (i, z)| {
-                let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
-                sum + cross_entropy(z, class, scale).to_f64()
-            }),
+            Self::CrossEntropy => {
+                // z - max in place, then all exponentials of the block at once.
+                let mut sum = 0.0;
+                for (i, z) in rows {
+                    let most = z.iter().fold(-T::INFINITY, |m, &z| z.largest(m));
+                    for z in z.iter_mut() {
+                        *z -= most;
+                    }
+                    let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
+                    sum -= z.get(class).copied().unwrap_or(T::NAN).to_f64();
+                }
+                simd::update(&Exp, [&mut *z], []);
+                let rows = (start..).zip(z.chunks_exact_mut(outputs.max(1)));
+                rows.fold(sum, |sum, (i, z)| {
+                    let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
+                    sum + normalise(z, class, scale).to_f64()
+                })
+            }
             Self::Squared => {
                 let scale = scale / T::from_usize(outputs);
                 rows.fold(0.0, |sum, (i, z)| {
@@ -63,21 +78,23 @@ impl Loss {
     }
 }
 
-/// Cross-entropy of one row, whose outputs become `scale (softmax - onehot)`.
-fn cross_entropy<T: Real>(z: &mut [T], class: usize, scale: T) -> T {
-    let most = z.iter().fold(-T::INFINITY, |m, &z| z.largest(m));
-    let own = z.get(class).map_or(T::NAN, |&z| z - most);
-    let mut sum = T::ZERO;
-    for z in z.iter_mut() {
-        *z = (*z - most).exp();
-        sum += *z;
+struct Exp;
+impl<T: Real> Update<T, 1, 0> for Exp {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [z]: [L; 1], _: [L; 0]) -> [L; 1] {
+        [math::exp(z)]
     }
+}
+
+/// Logarithm of the sum of one row of exponentials, which become `scale (softmax - onehot)`.
+fn normalise<T: Real>(e: &mut [T], class: usize, scale: T) -> T {
     // The largest term is exp(0) = 1, so the sum is at least 1 (or NaN).
-    for (c, z) in z.iter_mut().enumerate() {
+    let sum = e.iter().fold(T::ZERO, |sum, &e| sum + e);
+    for (c, e) in e.iter_mut().enumerate() {
         let hit = if c == class { T::ONE } else { T::ZERO };
-        *z = (*z / sum - hit) * scale;
+        *e = (*e / sum - hit) * scale;
     }
-    sum.ln() - own
+    math::scalar::ln(sum)
 }
 
 /// Sum of squared residuals of one row, whose outputs become `scale` times the residuals.

@@ -26,9 +26,12 @@ mod jacobian;
 
 pub use activation::Activation;
 
+use rand_core::Rng;
+
 use super::dense::{self, Dense};
 use super::{
-    BLOCK_ROWS, Batch, Labels, Loss, Objective, SHORT, at_most_block, blocks, copy, start_gradient,
+    BLOCK_ROWS, Batch, Init, Labels, Loss, Objective, SHORT, at_most_block, blocks, copy,
+    start_gradient,
 };
 use crate::error::{check, check_length, check_scratch};
 use crate::{Arithmetic, Error, Real, vector};
@@ -247,6 +250,36 @@ impl<'a, T: Real> Model<'a, T> {
             self.l2.is_finite() && self.l2 >= T::ZERO,
             "must be finite and not negative",
         )
+    }
+
+    /// Draws initial parameters, layer after layer, with biases zero.
+    ///
+    /// # Errors
+    /// [`Error::Length`] of `params`; sizes or penalty out of range.
+    ///
+    /// ```
+    /// use thalweg::model::{Init, mlp::Model};
+    /// use thalweg::random::{Purpose, stream};
+    /// let mut params = [9.0_f32; 5];
+    /// let rng = &mut stream(1, 0, 0, Purpose::INIT);
+    /// Model::new(&[4, 1]).init_into(Init::KaimingUniform, rng, &mut params)?;
+    /// assert_eq!(params[4], 0.0);
+    /// assert!(params.iter().all(|w| w.abs() <= 1.5_f32.sqrt()));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn init_into(&self, init: Init, rng: &mut impl Rng, params: &mut [T]) -> Result<(), Error> {
+        self.validate()?;
+        check_length("params", self.dim(), params.len())?;
+        let mut rest = params;
+        for (inputs, outputs) in self.layers() {
+            let cut = inputs.saturating_mul(outputs);
+            let (weights, above) = rest.split_at_mut_checked(cut).ok_or(SHORT)?;
+            let (biases, above) = above.split_at_mut_checked(outputs).ok_or(SHORT)?;
+            init.fill(inputs, outputs, rng, weights);
+            biases.fill(T::ZERO);
+            rest = above;
+        }
+        Ok(())
     }
 
     /// Everything that the functions of parameters and features need.
@@ -549,13 +582,13 @@ impl<T: Real> Objective<T> for Model<'_, T> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::tests::{check_gradient, painted};
+    use crate::model::tests::{check_golden, check_gradient, painted};
     use crate::simd;
     use std::vec;
     use std::vec::Vec;
 
     const SIZES: [&[usize]; 4] = [&[5, 3], &[5, 4, 3], &[5, 7, 4, 3], &[1, 2, 1, 2]];
-    const ACTIVATIONS: [Activation; 1] = [Activation::Relu];
+    const ACTIVATIONS: [Activation; 2] = [Activation::Relu, Activation::Tanh];
 
     pub(super) fn each_model(mut check: impl FnMut(Model<'_, f64>)) {
         for sizes in SIZES {
@@ -597,9 +630,53 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn values_and_gradients_are_those_of_automatic_differentiation() {
+        // torch 2.15, float64: core/tests/golden/model.py; mse_loss / 2 has our factor.
+        let (x, y) = (painted(9 * 6, 21), painted(9 * 3, 22));
+        let (classes, params) = (classes(9, 3), painted::<f64>(6 * 5 + 5 + 24 + 15, 23));
+        for (activation, loss, golden) in [
+            (
+                Activation::Relu,
+                Loss::CrossEntropy,
+                [2.445759771107868, 0.4246339992830702, 1.2213129763542436],
+            ),
+            (
+                Activation::Relu,
+                Loss::Squared,
+                [1.8698103472331251, -0.10869644302214415, 1.9918595101137966],
+            ),
+            (
+                Activation::Tanh,
+                Loss::CrossEntropy,
+                [2.280078617439868, -0.1360428130988901, 0.38702394659483386],
+            ),
+            (
+                Activation::Tanh,
+                Loss::Squared,
+                [1.6711481676634188, -0.10200648185539338, 0.5118016624515138],
+            ),
+        ] {
+            let model = Model {
+                activation,
+                loss,
+                l2: 0.1,
+                ..Model::new(&[6, 5, 4, 3])
+            };
+            let batch = match loss {
+                Loss::CrossEntropy => Batch::classes(&x, 6, &classes),
+                Loss::Squared => Batch::targets(&x, 6, &y, 3),
+            };
+            check_golden(&model, &params, &batch.unwrap(), golden);
+        }
+    }
+
+    #[test]
     fn gradients_have_the_same_bits_at_every_level_through_a_list_and_unpacked() {
         let rows = BLOCK_ROWS + 9;
-        let model = Model::<f32>::new(&[33, 17, 10]);
+        let model = Model::<f32> {
+            activation: Activation::Tanh,
+            ..Model::new(&[33, 17, 10])
+        };
         let (x, y) = (painted(rows * 33, 5), classes(rows, 10));
         let params = painted(model.dim(), 11);
         let batch = Batch::classes(&x, 33, &y).unwrap();

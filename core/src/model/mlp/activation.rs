@@ -1,7 +1,7 @@
 //! The functions between layers, and their slopes.
 
 use crate::Real;
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{self, Lanes, Update, math};
 
 /// The function between layers.
 ///
@@ -13,6 +13,8 @@ pub enum Activation {
     /// `max(0, z)`.
     #[default]
     Relu,
+    /// Hyperbolic tangent.
+    Tanh,
 }
 
 struct Relu;
@@ -33,11 +35,28 @@ impl<T: Real> Update<T, 1, 1> for ReluSlope {
     }
 }
 
+struct Tanh;
+impl<T: Real> Update<T, 1, 0> for Tanh {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [z]: [L; 1], _: [L; 0]) -> [L; 1] {
+        [math::tanh(z)]
+    }
+}
+
+struct TanhSlope;
+impl<T: Real> Update<T, 1, 1> for TanhSlope {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [delta]: [L; 1], [a]: [L; 1]) -> [L; 1] {
+        [(a.constant(T::ONE) - a * a) * delta]
+    }
+}
+
 impl Activation {
     /// `a <- h(a)`.
     pub(super) fn apply<T: Real>(self, a: &mut [T]) {
         match self {
             Self::Relu => simd::update(&Relu, [a], []),
+            Self::Tanh => simd::update(&Tanh, [a], []),
         }
     }
 
@@ -45,6 +64,7 @@ impl Activation {
     pub(super) fn slope<T: Real>(self, a: &[T], delta: &mut [T]) {
         match self {
             Self::Relu => simd::update(&ReluSlope, [delta], [a]),
+            Self::Tanh => simd::update(&TanhSlope, [delta], [a]),
         }
     }
 }
