@@ -192,7 +192,7 @@ impl<'r> Input<'r> {
             seen = true;
             let end = bytes.iter().position(|&byte| byte == b'\n');
             let taken = end.map_or(bytes.len(), |end| end + 1);
-            out.extend(bytes.iter().take(end.unwrap_or(taken)));
+            out.extend_from_slice(bytes.get(..end.unwrap_or(taken)).unwrap_or(bytes));
             self.consume(taken)?;
             self.cap(Self::line_place, "line_bytes", out.len(), longest)?;
             if end.is_some() {
