@@ -32,12 +32,14 @@ mod pool;
 mod sparse;
 mod split;
 mod standardise;
+mod targets;
 
 pub use batches::Batches;
-pub use dataset::{Dataset, TargetKind, Targets};
+pub use dataset::Dataset;
 pub use digits::digits;
 pub use error::{DataError, Place, Position};
 pub use limits::Limits;
 pub use sparse::{Csr, SparseDataset};
 pub use split::split;
 pub use standardise::Standardiser;
+pub use targets::{TargetKind, Targets};

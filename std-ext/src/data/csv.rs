@@ -7,10 +7,11 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::dataset::{Dataset, TargetBuilder, TargetKind, Targets};
+use super::dataset::Dataset;
 use super::error::{DataError, check, excerpt};
 use super::input::{Input, number};
 use super::limits::Limits;
+use super::targets::{TargetBuilder, TargetKind, Targets};
 
 /// Where the label stands.
 ///

@@ -9,10 +9,11 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, TargetBuilder, TargetKind};
+use super::dataset::Dataset;
 use super::error::{DataError, Place, Position, excerpt};
 use super::input::Input;
 use super::limits::Limits;
+use super::targets::{TargetBuilder, TargetKind};
 
 /// Type code of the unsigned byte.
 const UBYTE: u8 = 0x08;

@@ -7,11 +7,11 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::dataset::{TargetBuilder, TargetKind, Targets};
 use super::error::{DataError, excerpt};
 use super::input::{Input, number};
 use super::limits::Limits;
 use super::sparse::{Csr, SparseDataset};
+use super::targets::{TargetBuilder, TargetKind, Targets};
 
 /// How to read a LIBSVM file.
 ///

@@ -1,8 +1,9 @@
 //! Rows that are mostly zero.
 
-use super::dataset::{Dataset, Targets};
+use super::dataset::Dataset;
 use super::error::{DataError, check};
 use super::limits::Limits;
+use super::targets::Targets;
 
 /// Compressed sparse rows: for each row its columns, ascending, and their values.
 ///
