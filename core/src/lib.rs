@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod compress;
 pub mod error;
+pub mod federated;
 pub mod matrix;
 pub mod model;
 pub mod optim;

@@ -1,0 +1,131 @@
+//! Federated protocols: clients and a server that exchange frames.
+//!
+//! A protocol is two state machines over the caller's memory. The server writes a frame to be broadcast, each client
+//! reads it and moves, the caller computes a gradient (or trains locally) at the client's point, the client writes
+//! its reply, the server takes the replies in client order and closes the round. Nothing here knows of sockets or threads;
+//! a round driven in one process and a round across processes have the same bits.
+//!
+//! | module | client sends | server keeps | floats per client | floats of the server |
+//! |---|---|---|---|---|
+//! | [`fed_avg`] | change of the model after local training | model, sum | `2 d` + one message | `2 d` + one message |
+//! | [`marina`] | whole gradient, or a compressed difference of gradients | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
+//! | [`ef21`] | compressed difference to its memory | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
+//!
+//! [`estimator`] holds what MARINA and EF21 share, [`step_size`] the step sizes of their theory, [`ledger`] the
+//! bits that were sent, [`hessian_variance`] the estimate of the constant `L_+-`.
+//!
+//! # Order
+//! Sums of floating-point numbers depend on their order, so a server takes replies in the order of clients and
+//! answers [`ProtocolError::OutOfTurn`] to any other; the transport holds early frames back. A client that stays away is passed
+//! over with `skip`.
+
+pub mod ef21;
+pub mod estimator;
+pub mod fed_avg;
+pub mod hessian_variance;
+pub mod ledger;
+pub mod marina;
+mod message;
+pub mod step_size;
+
+pub use ledger::Ledger;
+pub use message::{frame_len, kind_of};
+
+use core::fmt;
+
+use crate::Error;
+use crate::wire::{DecodeError, EncodeError};
+
+/// What server and clients agree on before the first round.
+///
+/// ```
+/// let run = thalweg::federated::Run { seed: 7, clients: 10 };
+/// assert_eq!(run.clients, 10);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Run {
+    /// Seed of every shared draw; frames of another seed are refused.
+    pub seed: u64,
+    /// Number of clients, numbered from 0.
+    pub clients: u32,
+}
+
+/// Why a protocol cannot go on with what it was given. The state is as before.
+///
+/// ```
+/// use thalweg::federated::ProtocolError;
+/// let error = ProtocolError::OutOfTurn { expected: 2, found: 5 };
+/// assert_eq!(error.to_string(), "reply of client 5, expected client 2");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// An argument is wrong.
+    Argument(Error),
+    /// The bytes are not the frame that is awaited.
+    Decode(DecodeError),
+    /// The reply does not fit its buffer.
+    Encode(EncodeError),
+    /// A reply came before its turn, or twice.
+    OutOfTurn {
+        /// The client whose turn it is; the number of clients when all have been heard.
+        expected: u32,
+        /// The client that sent.
+        found: u32,
+    },
+    /// The round was closed before every client was heard or skipped.
+    Incomplete {
+        /// The first client that is missing.
+        missing: u32,
+    },
+    /// No client replied.
+    Empty,
+    /// A client that joined in the middle of a run has no previous gradient; it waits for a full round.
+    NotSynchronised {
+        /// The client.
+        client: u32,
+    },
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+            Self::Encode(error) => error.fmt(f),
+            Self::OutOfTurn { expected, found } => {
+                write!(f, "reply of client {found}, expected client {expected}")
+            }
+            Self::Incomplete { missing } => {
+                write!(
+                    f,
+                    "the round is open: client {missing} was neither heard nor skipped"
+                )
+            }
+            Self::Empty => write!(f, "no client replied in this round"),
+            Self::NotSynchronised { client } => {
+                write!(f, "client {client} joined late and waits for a full round")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+impl From<Error> for ProtocolError {
+    fn from(error: Error) -> Self {
+        Self::Argument(error)
+    }
+}
+
+impl From<DecodeError> for ProtocolError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<EncodeError> for ProtocolError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}

@@ -1,0 +1,124 @@
+//! EF21: every client sends the compressed distance to what the server believes of it.
+//!
+//! ```text
+//! h_i^0 = grad f_i(x^0),  g^0 = mean h_i^0
+//! x^r = x^{r-1} - gamma g^{r-1}
+//! m_i = C(grad f_i(x^r) - h_i),  h_i <- h_i + m_i,  g^r = g^{r-1} + mean m_i
+//! ```
+//!
+//! Made for contractive, biased compressors such as TopK, with which plain averaging does not converge. The invariant
+//! `g = mean h_i` holds up to rounding; it drifts by about one unit in the last place a round.
+//!
+//! Bits: `B d` once, then one message a round. Memory of a client: `x`, `h_i`, the caller's gradient, one message.
+//!
+//! Reference: Richtarik, Sokolov, Fatkhullin, "EF21: a new, simpler, theoretically better, and practically faster error feedback", 2021,
+//! Algorithm 2; started with whole gradients.
+//!
+//! ```
+//! use thalweg::compress::{Buffers, TopK};
+//! use thalweg::federated::estimator::{Client, Server, accept, broadcast, finish, receive};
+//! use thalweg::federated::{Run, ef21};
+//!
+//! // f(x) = |x - (1, 2)|^2 / 2, one coordinate a round.
+//! let config = ef21::Config { run: Run { seed: 0, clients: 1 }, step_size: 0.5, compressor: TopK { k: 1 } };
+//! let mut server = Server::new([0.0_f32; 2], [0.0; 2], [0.0; 2])?;
+//! let mut client = Client::new(0, [0.0; 2], [0.0; 2])?;
+//! let (mut frame, mut values, mut indices) = ([0; 64], [0.0; 8], [0; 8]);
+//! for _ in 0..60 {
+//!     let len = broadcast(&config, &mut server, &mut frame)?;
+//!     receive(&config, &mut client, &frame[..len])?;
+//!     let x = client.params();
+//!     let mut gradient = [x[0] - 1.0, x[1] - 2.0];
+//!     let buffers = Buffers { values: &mut values, indices: &mut indices };
+//!     let len = ef21::reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
+//!     accept(&config, &mut server, &frame[..len], Buffers { values: &mut values, indices: &mut indices })?;
+//!     finish(&config, &mut server)?;
+//! }
+//! assert!((server.params()[1] - 2.0).abs() < 1e-4);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::compress::{Buffers, Compressor, Weight};
+use crate::simd::{self, Lanes, Update};
+use crate::{Real, Storage};
+
+use super::estimator::{Client, Protocol};
+use super::{ProtocolError, Run, message};
+
+/// Hyperparameters of EF21.
+///
+/// ```
+/// use thalweg::compress::TopK;
+/// use thalweg::federated::{Run, ef21::Config, estimator::Protocol};
+/// let config = Config { run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, compressor: TopK { k: 2 } };
+/// assert!(Protocol::<f32>::is_full(&config, 0) && !Protocol::<f32>::is_full(&config, 1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config<T, C> {
+    /// Seed and number of clients.
+    pub run: Run,
+    /// Step size `gamma`; the theory's is [`step_size::ef21`](super::step_size::ef21).
+    pub step_size: T,
+    /// The operator.
+    pub compressor: C,
+}
+
+impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
+    type Compressor = C;
+
+    fn run(&self) -> Run {
+        self.run
+    }
+
+    fn step_size(&self) -> T {
+        self.step_size
+    }
+
+    fn compressor(&self) -> &C {
+        &self.compressor
+    }
+
+    fn is_full(&self, round: u64) -> bool {
+        round == 0
+    }
+}
+
+/// `gradient <- gradient - h`.
+struct Distance;
+impl<T: Real> Update<T, 1, 1> for Distance {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [gradient]: [L; 1], [h]: [L; 1]) -> [L; 1] {
+        [gradient - h]
+    }
+}
+
+/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; answers its length.
+///
+/// `gradient` becomes scratch (the distance that was compressed); `buffers` and `out` as for
+/// [`marina::reply`](super::marina::reply).
+///
+/// # Errors
+/// As for [`marina::reply`](super::marina::reply). The client is as before.
+pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
+    config: &Config<T, C>,
+    client: &mut Client<B>,
+    gradient: &mut [T],
+    buffers: Buffers<'_, T>,
+    out: &mut [u8],
+) -> Result<usize, ProtocolError> {
+    config.validate(gradient.len())?;
+    if config.is_full(client.round()) {
+        return client.reply_full(config.run, gradient, out);
+    }
+    let d = client.check_gradient(config.run, gradient)?;
+    client.check_synchronised()?;
+    let key = client.key(config.run);
+    simd::update(&Distance, [&mut *gradient], [client.memory.as_slice()]);
+    let message = config.compressor.compress(key, gradient, buffers)?;
+    let len = message::encode(&message, key, d, out)?;
+    // The last step, which nothing follows: a refused message leaves the memory alone.
+    config
+        .compressor
+        .accumulate(key, &message, Weight::ONE, client.memory.as_mut_slice())?;
+    Ok(len)
+}

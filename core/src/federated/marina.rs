@@ -1,0 +1,175 @@
+//! MARINA: compressed differences of gradients, with a whole gradient now and then.
+//!
+//! ```text
+//! g^0 = mean grad f_i(x^0)
+//! x^{r} = x^{r-1} - gamma g^{r-1}
+//! c_r ~ Bernoulli(p), one coin for everybody
+//! c_r = 1:  client i sends grad f_i(x^r);                                g^r = mean of the messages
+//! c_r = 0:  client i sends C_i(grad f_i(x^r) - grad f_i(x^{r-1}));       g^r = g^{r-1} + mean of the messages
+//! ```
+//!
+//! The coin is drawn from the shared seed, so it costs no bit. With PermK the messages of a compressed round cover
+//! every coordinate once and the multiplier `n` meets the mean's `1/n` as 1: `g_j <- g_j + D_owner(j),j` exactly. If the
+//! clients' Hessians agree, `g^r` is the gradient of the mean at every round.
+//!
+//! Mean uplink bits per round and client, `B` bits a number, `zeta` numbers in a compressed message:
+//! `B (p d + (1-p) zeta)`. Memory of a client: `x`, the previous gradient, the caller's gradient, one message.
+//!
+//! References: Gorbunov, Burlachenko, Li, Richtarik, "MARINA: faster non-convex distributed learning with compression", 2021,
+//! Algorithm 1; Szlendak, Tyurin, Richtarik, "Permutation compressors", 2022, Algorithm 1.
+//!
+//! ```
+//! use thalweg::compress::{Buffers, PermK};
+//! use thalweg::federated::estimator::{Client, Server, accept, broadcast, finish, receive};
+//! use thalweg::federated::{Run, marina};
+//!
+//! // f_i(x) = |x - a_i|^2 / 2 with a_0 = (0, 2), a_1 = (2, 0): equal Hessians, the minimum is (1, 1).
+//! let a = [[0.0_f32, 2.0], [2.0, 0.0]];
+//! let config = marina::Config {
+//!     run: Run { seed: 3, clients: 2 }, step_size: 0.5, probability: 0.5, compressor: PermK::new(2),
+//! };
+//! let mut server = Server::new([4.0_f32, 4.0], [0.0; 2], [0.0; 2])?;
+//! let mut clients = [Client::new(0, [0.0; 2], [0.0; 2])?, Client::new(1, [0.0; 2], [0.0; 2])?];
+//! let (mut down, mut up, mut values) = ([0; 64], [0; 64], [0.0; 2]);
+//! for _ in 0..20 {
+//!     let len = broadcast(&config, &mut server, &mut down)?;
+//!     for (client, a) in clients.iter_mut().zip(&a) {
+//!         receive(&config, client, &down[..len])?;
+//!         let x = client.params();
+//!         let mut gradient = [x[0] - a[0], x[1] - a[1]];
+//!         let len = marina::reply(&config, client, &mut gradient, Buffers::values(&mut values), &mut up)?;
+//!         accept(&config, &mut server, &up[..len], Buffers::values(&mut values))?;
+//!     }
+//!     finish(&config, &mut server)?;
+//! }
+//! assert!((server.params()[0] - 1.0).abs() < 1e-5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::compress::{Buffers, Compressor};
+use crate::error::{check, check_scratch};
+use crate::random::{self, Purpose};
+use crate::simd::{self, Lanes, Sum, Update};
+use crate::{Error, Real, Storage};
+
+use super::estimator::{Client, Protocol};
+use super::{ProtocolError, Run, message};
+
+/// Hyperparameters of MARINA.
+///
+/// ```
+/// use thalweg::compress::{Compressor, PermK};
+/// use thalweg::federated::{Run, estimator::Protocol, marina::Config};
+/// let config = Config {
+///     run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, probability: 0.25, compressor: PermK::new(4),
+/// };
+/// assert!(Protocol::<f32>::is_full(&config, 0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config<T, C> {
+    /// Seed and number of clients.
+    pub run: Run,
+    /// Step size `gamma`; the theory's is [`step_size::marina`](super::step_size::marina).
+    pub step_size: T,
+    /// Probability `p` of a full round, in `(0, 1]`; `zeta / d` balances full and compressed traffic.
+    pub probability: f64,
+    /// The operator of compressed rounds.
+    pub compressor: C,
+}
+
+impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
+    type Compressor = C;
+
+    fn run(&self) -> Run {
+        self.run
+    }
+
+    fn step_size(&self) -> T {
+        self.step_size
+    }
+
+    fn compressor(&self) -> &C {
+        &self.compressor
+    }
+
+    fn is_full(&self, round: u64) -> bool {
+        let mut coin = random::stream(self.run.seed, round, 0, Purpose::COIN);
+        round == 0 || random::bernoulli(&mut coin, self.probability)
+    }
+
+    fn validate(&self, d: usize) -> Result<(), Error> {
+        check("clients", self.run.clients > 0, "must be at least 1")?;
+        let step = self.step_size;
+        check(
+            "step_size",
+            step.is_finite() && step > T::ZERO,
+            "must be finite and positive",
+        )?;
+        let p = self.probability;
+        check("probability", p > 0.0 && p <= 1.0, "must be in (0, 1]")?;
+        self.compressor.validate(d)
+    }
+}
+
+/// `(previous, gradient) <- (gradient, gradient - previous)`.
+struct Exchange;
+impl<T: Real> Update<T, 2, 0> for Exchange {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [previous, gradient]: [L; 2], _: [L; 0]) -> [L; 2] {
+        [gradient, gradient - previous]
+    }
+}
+
+/// Zero when the difference is finite, NaN otherwise.
+struct Overflow;
+impl<T: Real> Sum<T, 2, 1> for Overflow {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [previous, gradient]: [L; 2]) -> [L; 1] {
+        [(gradient - previous) * gradient.constant(T::ZERO)]
+    }
+}
+
+/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; answers its length.
+///
+/// `gradient` becomes scratch (the difference that was compressed). `buffers` hold the message, as long as the compressor's
+/// [`lengths`](Compressor::lengths) for `d`; `out` holds the frame ([`frame_len`](super::frame_len) is always enough).
+///
+/// # Errors
+/// [`ProtocolError::Argument`] for a wrong length, a non-finite gradient or difference, short buffers, or a compressor that does
+/// not fit `d`; [`ProtocolError::Encode`] when `out` is short; [`ProtocolError::NotSynchronised`] for a client that joined
+/// late. The client is as before.
+pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
+    config: &Config<T, C>,
+    client: &mut Client<B>,
+    gradient: &mut [T],
+    buffers: Buffers<'_, T>,
+    out: &mut [u8],
+) -> Result<usize, ProtocolError> {
+    config.validate(gradient.len())?;
+    if config.is_full(client.round()) {
+        return client.reply_full(config.run, gradient, out);
+    }
+    let d = client.check_gradient(config.run, gradient)?;
+    client.check_synchronised()?;
+    // All that could fail is checked first: the exchange below cannot be undone.
+    let lengths = config.compressor.lengths(gradient.len());
+    check_scratch("values", lengths.values, buffers.values.len())?;
+    check_scratch("indices", lengths.indices, buffers.indices.len())?;
+    check_scratch(
+        "out",
+        message::longest(config.compressor.bits(gradient.len())),
+        out.len(),
+    )?;
+    let [overflow] = simd::sum(&Overflow, [client.memory.as_slice(), &*gradient]);
+    if overflow.is_nan() {
+        return Err(Error::NonFinite {
+            name: "change of the gradient",
+            index: 0,
+        }
+        .into());
+    }
+    let key = client.key(config.run);
+    simd::update(&Exchange, [client.memory.as_mut_slice(), gradient], []);
+    let message = config.compressor.compress(key, gradient, buffers)?;
+    message::encode(&message, key, d, out)
+}
