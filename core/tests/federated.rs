@@ -1,4 +1,5 @@
 //! The protocols against closed forms and against hostile frames; every message goes through the codec.
+#![allow(clippy::unwrap_used, reason = "a helper of a test may stop it")]
 
 use thalweg::compress::{Buffers, Compressor, Identity, PermK, RandK, TopK};
 use thalweg::federated::estimator::{
@@ -523,7 +524,7 @@ fn a_restored_run_has_the_bits_of_the_uninterrupted_one() {
     };
     let mut whole = Simulation::new(config, workers.clone(), &x0);
     (0..7).for_each(|_| whole.round(|_, _, _| {}));
-    let mut resumed = Simulation::new(config, workers, &vec![0.0; 23]);
+    let mut resumed = Simulation::new(config, workers, &[0.0; 23]);
     let mut bytes = vec![0; whole.server.snapshot_len()];
     let len = whole.server.save(&mut bytes).unwrap();
     resumed.server.restore(&bytes[..len]).unwrap();
