@@ -4,6 +4,12 @@
 //! |---|---|---|---|
 //! | [`gemv`], [`gemv_transposed`] | `y <- alpha A x + beta y`, `y <- alpha A^T x + beta y` | `2 m n` | none |
 //! | [`gemm`] | `C <- alpha A B + beta C`, each factor plain or transposed | `2 m n k` | [`gemm_scratch`], may be empty |
+//! | [`syrk`] | `C <- alpha A A^T + beta C` | `n^2 k` | as [`gemm`] |
+//! | [`squared_distances_into`] | by differences, accurate at any distance | `3 n m d` | none |
+//! | [`gram_distances_into`], [`gram_self_distances_into`] | by inner products, fast | `2 n m d`, `n^2 d` | [`gram_distances_scratch`] |
+//! | [`cholesky`] | `A = L L^T` in place | `n^3 / 3` | none |
+//! | [`cholesky_solve`], [`cholesky_solve_vector`], [`solve_lower`], [`solve_lower_transposed`] | solves with `L` | `2 n^2` a side | none |
+//! | [`log_determinant`], [`trace`], [`add_diagonal`], [`transpose_into`], [`symmetrize`] | what they say | `n` to `n^2` | none |
 //!
 //! # Shapes and storage
 //! [`MatrixRef`] and [`MatrixMut`] are slices with a number of rows, of columns, and a distance between rows
@@ -18,12 +24,25 @@
 //! Each function states the order in which it adds. No order depends on the register width, on blocking, or
 //! on how the rows of a result are divided among threads.
 
+mod cholesky;
+mod distance;
+mod elementary;
 mod gemm;
 mod gemv;
 mod nalgebra;
+mod syrk;
 mod tile;
 mod view;
 
+pub use cholesky::{
+    cholesky, cholesky_solve, cholesky_solve_vector, log_determinant, solve_lower,
+    solve_lower_transposed,
+};
+pub use distance::{
+    gram_distances_into, gram_distances_scratch, gram_self_distances_into, squared_distances_into,
+};
+pub use elementary::{add_diagonal, symmetrize, trace, transpose_into};
 pub use gemm::{gemm, gemm_scratch};
 pub use gemv::{gemv, gemv_transposed};
+pub use syrk::{Upper, syrk};
 pub use view::{Factor, MatrixMut, MatrixRef, Rows, RowsMut};

@@ -48,6 +48,7 @@ mod backend;
 mod dispatch;
 mod drive;
 pub mod math;
+mod prefetch;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32;
@@ -56,6 +57,7 @@ mod x86;
 
 pub use dispatch::{Kernel, Level, dispatch, force, level};
 pub use drive::{BLOCK, Map, Sum, Update, map, sum, update};
+pub(crate) use prefetch::prefetch;
 pub use scalar::{Scalar, Word};
 
 #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]

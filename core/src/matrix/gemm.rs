@@ -37,22 +37,29 @@ const MC: usize = 144;
 const KC: usize = 256;
 /// Most columns of `B` that are packed at a time: a multiple of every tile.
 const NC: usize = 1024;
+/// Elements of `f32` in a cache line: packed `B` starts at one, so that no register of it straddles two.
+const LINE: usize = 16;
 /// Rows of `B` that the unpacked form adds in one pass.
 const ROWS: usize = 4;
 
 /// Elements of scratch with which [`gemm`] packs an `m x k` times `k x n` product.
 ///
-/// At most `1168 * 256`, however large the matrices.
+/// At most `1168 * 256 + 15`, however large the matrices.
 ///
 /// ```
 /// use thalweg::matrix::gemm_scratch;
-/// assert_eq!(gemm_scratch(10_000, 10_000, 10_000), (144 + 1024) * 256);
-/// assert!(gemm_scratch(8, 8, 8) <= (8 + 14 + 8 + 32) * 8);
+/// assert_eq!(gemm_scratch(10_000, 10_000, 10_000), (144 + 1024) * 256 + 15);
+/// assert!(gemm_scratch(8, 8, 8) <= (8 + 13 + 8 + 31) * 8 + 15);
 /// ```
 pub const fn gemm_scratch(m: usize, n: usize, k: usize) -> usize {
+    if m == 0 || n == 0 || k == 0 {
+        return 0;
+    }
     let k = at_most(k, KC);
     at_most(m.saturating_add(MAX_ROWS - 1), MC) * k
         + at_most(n.saturating_add(MAX_COLUMNS - 1), NC) * k
+        + LINE
+        - 1
 }
 
 const fn at_most(n: usize, bound: usize) -> usize {
@@ -248,8 +255,13 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     let (m, n, k, stride) = (c.rows(), c.columns(), a.columns(), c.stride());
     let c = c.into_data();
     let (nr, mc) = (NV * T::Lanes::<S>::LEN, MC / MR * MR);
-    let rows_a = at_most(m.saturating_add(MAX_ROWS - 1), MC);
-    let Some((pack_a, pack_b)) = scratch.split_at_mut_checked(rows_a * at_most(k, KC)) else {
+    let start = at_most(
+        scratch.as_ptr().align_offset(LINE * size_of::<f32>()),
+        LINE - 1,
+    );
+    let scratch = scratch.get_mut(start..).unwrap_or(&mut []);
+    let columns_b = at_most(n.saturating_add(MAX_COLUMNS - 1), NC);
+    let Some((pack_b, pack_a)) = scratch.split_at_mut_checked(columns_b * at_most(k, KC)) else {
         return;
     };
     let mut j0 = 0;
@@ -364,17 +376,21 @@ fn pack<T: Real>(
             }
         }
         Factor::Transposed(m) => {
-            for (at, panel) in panels.zip(out.chunks_exact_mut(width * depth)) {
-                let present = at_most(count - at, width);
-                for (p, to) in panel.chunks_exact_mut(width).enumerate() {
-                    let from = segment(m, k0 + p, i0 + at, present);
-                    if from.len() == width {
-                        to.iter_mut().zip(from).for_each(|(x, y)| *x = *y);
-                    } else {
-                        let (head, tail) = to.split_at_mut_checked(present).unwrap_or_default();
-                        head.iter_mut().zip(from).for_each(|(x, y)| *x = *y);
-                        tail.fill(T::ZERO);
-                    }
+            let (whole, left) = (count / width, count % width);
+            // A row at a time: rows are contiguous, panels need not be.
+            for p in 0..depth {
+                let from = segment(m, k0 + p, i0, count);
+                let mut to = out.chunks_exact_mut(width).skip(p).step_by(depth);
+                let from = from.chunks_exact(width);
+                let rest = from.remainder();
+                for (to, from) in to.by_ref().zip(from).take(whole) {
+                    to.iter_mut().zip(from).for_each(|(x, y)| *x = *y);
+                }
+                if left > 0
+                    && let Some(to) = to.next()
+                {
+                    let rest = rest.iter().copied().chain(core::iter::repeat(T::ZERO));
+                    to.iter_mut().zip(rest).for_each(|(x, y)| *x = y);
                 }
             }
         }

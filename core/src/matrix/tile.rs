@@ -9,7 +9,7 @@
 //! `b`, one broadcast of `a` and, without fused multiply-add, one product.
 
 use crate::Real;
-use crate::simd::{Lanes, Level};
+use crate::simd::{Lanes, Level, prefetch};
 
 /// Rows and registers of a tile at one level, for the match in [`gemm`](super::gemm).
 ///
@@ -89,6 +89,11 @@ pub(super) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>
                 }
             }
         }
+    }
+    // The tile below is next.
+    for i in MR..2 * MR {
+        prefetch(c.get(i * stride));
+        prefetch(c.get(i * stride + NV * L::LEN - 1));
     }
     let (a, _) = a.as_chunks::<MR>();
     let (b, _) = L::groups(b).0.as_chunks::<NV>();
