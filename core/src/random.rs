@@ -27,6 +27,7 @@
 //! | number in `[0, 1)` | [`uniform`] | 1 |
 //! | standard normal | [`normal`], [`normal_pair`] | 2 |
 //! | sign, coin, choice by weight | [`rademacher`], [`bernoulli`], [`categorical`] | 1 |
+//! | slices of words, uniform numbers, signs | [`Lanes32`] | 64 to seed, its own after that |
 //!
 //! Reference: Blackman and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021;
 //! Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
@@ -37,10 +38,12 @@ use rand_core::{Rng, SeedableRng, TryRng};
 use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 
 mod integer;
+mod lanes;
 mod permutation;
 mod variate;
 
 pub use integer::{below, below_u64, below_usize, sample_into, sample_scratch_len, shuffle};
+pub use lanes::Lanes32;
 pub use permutation::Permutation;
 pub use variate::{bernoulli, categorical, normal, normal_pair, rademacher, uniform};
 
