@@ -24,6 +24,9 @@
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
 //!
+//! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
+//! Every state is saved and restored through [`Snapshot`](crate::snapshot::Snapshot).
+//!
 //! # Scalars are `f64`
 //! Hyperparameters are `f64` for both scalar types; a step combines them in `f64` and rounds each result once.
 //! Numbers near 1 do not survive `f32`: `1 - 0.999_f32` is 1.3e-5 away from 0.001.
@@ -42,8 +45,11 @@
 
 pub mod adagrad;
 pub mod adam;
+pub mod average;
+pub mod clip;
 pub mod lion;
 pub mod rmsprop;
+pub mod schedule;
 pub mod sgd;
 
 use crate::error::check;
@@ -73,6 +79,39 @@ pub enum Decay {
     /// `x` shrinks by `weight_decay` alone, whatever the learning rate: the AdamW paper (arXiv:1711.05101).
     Independent,
 }
+
+/// Saves and restores a state: the counters in order, then the buffers.
+macro_rules! snapshot {
+    ([$($p:ident),+] $state:ty, $kind:literal, [$($word:ident),*], [$($buffer:ident),+]) => {
+        impl<T: $crate::Real, $($p: $crate::Storage<Elem = T>),+> $crate::snapshot::Snapshot for $state {
+            fn snapshot_len(&self) -> usize {
+                $crate::snapshot::saved_len(&[
+                    $({ let _ = self.$word; $crate::snapshot::Field::U64 },)*
+                    $($crate::snapshot::Field::reals::<T>(self.$buffer.as_slice().len()),)+
+                ])
+            }
+
+            fn save(&self, out: &mut [u8]) -> Result<usize, $crate::snapshot::SnapshotError> {
+                let mut writer = $crate::snapshot::Writer::new(out, *$kind, 1)?;
+                $(writer.u64(self.$word)?;)*
+                $(writer.slice(self.$buffer.as_slice())?;)+
+                writer.finish()
+            }
+
+            fn restore(&mut self, bytes: &[u8]) -> Result<(), $crate::snapshot::SnapshotError> {
+                let fields = [
+                    $({ let _ = self.$word; $crate::snapshot::Field::U64 },)*
+                    $($crate::snapshot::Field::reals::<T>(self.$buffer.as_slice().len()),)+
+                ];
+                let mut reader = $crate::snapshot::Reader::new(bytes, *$kind, 1, &fields)?;
+                $(self.$word = reader.u64()?;)*
+                $(reader.slice_into(self.$buffer.as_mut_slice())?;)+
+                reader.finish()
+            }
+        }
+    };
+}
+use snapshot;
 
 /// How gradient and parameter enter a step: sign, L2 term, shrinkage.
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +198,7 @@ fn check_fraction(name: &'static str, x: f64) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::simd::{self, Level};
+    use crate::snapshot::Snapshot;
     use core::fmt::Debug;
     use std::vec::Vec;
 
@@ -190,5 +230,106 @@ mod tests {
         assert_eq!(flush(least / 2.0).to_bits(), 0);
         assert_eq!(flush(-least / 2.0).to_bits(), 0);
         assert!(flush(f32::NAN).is_nan());
+    }
+
+    /// Ten steps, save, ten more; restore the save elsewhere, ten more: the same bits.
+    pub(super) fn assert_resumes<S: Snapshot + Clone + PartialEq + Debug>(
+        fresh: S,
+        mut step: impl FnMut(&mut S, &mut [f32], &[f32]),
+    ) {
+        let (mut state, mut x) = (fresh.clone(), [0.5_f32; 5]);
+        let mut advance = |state: &mut S, x: &mut [f32], from: usize| {
+            for t in from..from + 10 {
+                step(state, x, &painted(5, t));
+            }
+        };
+        advance(&mut state, &mut x, 0);
+        assert_ne!(state, fresh);
+        let mut bytes = std::vec![0; state.snapshot_len()];
+        assert_eq!(state.save(&mut bytes), Ok(bytes.len()));
+        let (mut resumed, mut y) = (fresh.clone(), x);
+        resumed.restore(&bytes).unwrap();
+        advance(&mut state, &mut x, 10);
+        advance(&mut resumed, &mut y, 10);
+        assert_eq!((state, x.map(f32::to_bits)), (resumed, y.map(f32::to_bits)));
+        // A damaged save changes nothing.
+        let mut other = fresh.clone();
+        bytes[30] ^= 1;
+        assert!(other.restore(&bytes).is_err());
+        assert_eq!(other, fresh);
+    }
+
+    #[test]
+    fn every_optimiser_resumes_with_the_same_bits() {
+        type B = [f32; 5];
+        let config = sgd::Config {
+            momentum: 0.9,
+            dampening: 0.5,
+            ..sgd::Config::new(0.1)
+        };
+        assert_resumes(sgd::State::<B>::new(), |s, x, g| {
+            sgd::step(&config, s, x, g).unwrap();
+        });
+        assert_resumes(adam::State::<B>::new(), |s, x, g| {
+            adam::step(&adam::Config::adamw(), s, x, g).unwrap();
+        });
+        let config = adam::Config {
+            amsgrad: true,
+            ..Default::default()
+        };
+        assert_resumes(adam::State::<B, B>::zeroed(), |s, x, g| {
+            adam::step(&config, s, x, g).unwrap();
+        });
+        let config = rmsprop::Config {
+            centered: true,
+            momentum: 0.9,
+            ..Default::default()
+        };
+        assert_resumes(rmsprop::State::<B, B, B>::zeroed(), |s, x, g| {
+            rmsprop::step(&config, s, x, g).unwrap();
+        });
+        let config = adagrad::Config {
+            lr_decay: 0.1,
+            initial_accumulator: 0.1,
+            ..Default::default()
+        };
+        assert_resumes(adagrad::State::<B>::new(), |s, x, g| {
+            adagrad::step(&config, s, x, g).unwrap();
+        });
+        assert_resumes(lion::State::<B>::new(), |s, x, g| {
+            lion::step(&lion::Config::new(0.01), s, x, g).unwrap();
+        });
+    }
+
+    #[test]
+    fn states_are_as_large_as_stated() {
+        type B = [f32; 64];
+        let bytes = |elements: usize, counters: usize| elements * 4 + counters * 8;
+        assert_eq!(
+            size_of::<sgd::State<B>>(),
+            bytes(sgd::state_len(64, true), 1)
+        );
+        assert_eq!(
+            size_of::<adam::State<B>>(),
+            bytes(adam::state_len(64, false), 1)
+        );
+        assert_eq!(
+            size_of::<adam::State<B, B>>(),
+            bytes(adam::state_len(64, true), 1)
+        );
+        assert_eq!(
+            size_of::<rmsprop::State<B>>(),
+            bytes(rmsprop::state_len(64, false, false), 0)
+        );
+        assert_eq!(
+            size_of::<rmsprop::State<B, B, B>>(),
+            bytes(rmsprop::state_len(64, true, true), 0)
+        );
+        assert_eq!(
+            size_of::<adagrad::State<B>>(),
+            bytes(adagrad::state_len(64), 1)
+        );
+        assert_eq!(size_of::<lion::State<B>>(), bytes(lion::state_len(64), 0));
+        assert_eq!(size_of::<average::Ema<B>>(), bytes(64, 1));
     }
 }

@@ -162,6 +162,8 @@ impl<B: Fixed> Default for State<B> {
     }
 }
 
+super::snapshot!([B] State<B>, b"ADAG", [steps], [sum]);
+
 struct Scalars<T, const FAST: bool> {
     terms: Terms<T>,
     rate: T,

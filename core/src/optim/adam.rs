@@ -252,6 +252,8 @@ impl<B: Fixed, U: Fixed<Elem = B::Elem>> Default for State<B, U> {
     }
 }
 
+super::snapshot!([B, U] State<B, U>, b"ADAM", [steps], [m, v, largest]);
+
 /// The scalars of one step.
 #[derive(Clone, Copy)]
 struct Scalars<T, const ACTIVE: bool, const FAST: bool> {

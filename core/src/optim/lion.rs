@@ -145,6 +145,8 @@ impl<B: Fixed> Default for State<B> {
     }
 }
 
+super::snapshot!([B] State<B>, b"LION", [], [momentum]);
+
 struct Scalars<T> {
     terms: Terms<T>,
     beta1: T,

@@ -214,6 +214,8 @@ impl<B: Fixed, C: Fixed<Elem = B::Elem>, M: Fixed<Elem = B::Elem>> Default for S
     }
 }
 
+super::snapshot!([B, C, M] State<B, C, M>, b"RMSP", [], [mean_square, mean, buffer]);
+
 /// The scalars of one step.
 #[derive(Clone, Copy)]
 struct Scalars<T, const FAST: bool> {

@@ -119,7 +119,8 @@ pub const fn state_len(n: usize, momentum: bool) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct State<B> {
     buffer: B,
-    started: bool,
+    /// Steps with momentum: 0 until the buffer holds a gradient.
+    steps: u64,
 }
 
 impl<B: Storage> State<B> {
@@ -130,7 +131,7 @@ impl<B: Storage> State<B> {
     {
         Self {
             buffer: B::ZERO,
-            started: false,
+            steps: 0,
         }
     }
 
@@ -139,10 +140,7 @@ impl<B: Storage> State<B> {
     where
         B::Elem: Real,
     {
-        let mut state = Self {
-            buffer,
-            started: false,
-        };
+        let mut state = Self { buffer, steps: 0 };
         state.reset();
         state
     }
@@ -153,7 +151,7 @@ impl<B: Storage> State<B> {
         B::Elem: Real,
     {
         self.buffer.as_mut_slice().fill(B::Elem::ZERO);
-        self.started = false;
+        self.steps = 0;
     }
 
     /// The decaying sum of gradients.
@@ -167,6 +165,8 @@ impl<B: Fixed> Default for State<B> {
         Self::new()
     }
 }
+
+super::snapshot!([B] State<B>, b"SGDM", [steps], [buffer]);
 
 struct Plain<T, const ACTIVE: bool> {
     terms: Terms<T>,
@@ -254,7 +254,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("state.buffer", params.len(), buffer.len())?;
     let momentum = T::from_f64(config.momentum);
     // The buffer starts as the first gradient, undamped.
-    let (old, new) = if state.started {
+    let (old, new) = if state.steps > 0 {
         (momentum, T::from_f64(1.0 - config.dampening))
     } else {
         (T::ZERO, T::ONE)
@@ -280,7 +280,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         (true, false) => run!(true, false),
         (true, true) => run!(true, true),
     }
-    state.started = true;
+    state.steps = state.steps.saturating_add(1);
     Ok(())
 }
 

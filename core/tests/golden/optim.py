@@ -1,6 +1,6 @@
 """Trajectories of torch.optim and optax on the gradients below, for core/tests/optim.rs.
 
-    python core/tests/golden/optim.py > core/tests/golden/optim.txt
+    python -P core/tests/golden/optim.py > core/tests/golden/optim.txt
 
 One line per case: scalar type, algorithm, its options, and the parameters after steps 1, 2, 5 and 20 as the hex
 bits of each number. Gradients are multiples of 2^-15, scaled by powers of two, so that both sides build the same ones.
