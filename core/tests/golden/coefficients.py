@@ -10,6 +10,8 @@ coefficients, as a power of two. Coefficient 0 belongs to the lowest power.
 import struct
 import sys
 
+sys.path.pop(0)  # The files beside this one are not the modules of their names.
+
 from mpmath import mp, mpf, cos, erfc, erf, exp, fabs, ln, log, lu_solve, matrix, pi, sin, sqrt
 
 mp.dps = 110
@@ -82,12 +84,12 @@ def atanh_series(z):
     return (ln((1 + s) / (1 - s)) - 2 * s) / (s * z)
 
 
-def tail(k, a):
-    """(1 + a y) exp(y^2 / 2) Q(y) in t = (y - k) / (y + k), Q the upper tail of the normal distribution."""
+def tail(k):
+    """(1 + y) exp(y^2 / 2) Q(y) in t = (y - k) / (y + k), Q the upper tail of the normal distribution."""
 
     def f(t):
         if 1 - t < mpf(10) ** -20:
-            return a / sqrt(2 * pi)
+            return 1 / sqrt(2 * pi)
         y = k * (1 + t) / (1 - t)
         if y > 300:
             total, term, i = mpf(0), mpf(1), 0
@@ -95,8 +97,8 @@ def tail(k, a):
                 total += term
                 i += 1
                 term *= -(2 * i - 1) / y**2
-            return (1 + a * y) * total / (y * sqrt(2 * pi))
-        return (1 + a * y) * exp(y * y / 2) * erfc(y / sqrt(mpf(2))) / 2
+            return (1 + y) * total / (y * sqrt(2 * pi))
+        return (1 + y) * exp(y * y / 2) * erfc(y / sqrt(mpf(2))) / 2
 
     return f
 
@@ -113,8 +115,9 @@ SERIES = {
     "cos": (shifted(lambda z: (cos(sqrt(z)) - 1 + z / 2) / z**2), lambda z: z**2 + mpf("0.01"), mpf(0), QUARTER_PI**2, 2, 5),
     # erf(x) / x - 1 in z = x^2 for |x| <= 1.
     "erf": (shifted(lambda z: erf(sqrt(z)) / sqrt(z) - 1), lambda z: mpf(1), mpf(0), mpf(1), 7, 12),
-    # See `tail`: all y >= 0.
-    "tail": (tail(mpf("3.5"), mpf("1.25")), lambda t: mpf(1), mpf(-1), mpf(1), 9, 22),
+    # See `tail`: all y >= 0. The centre k differs, since the fewest terms are needed at another one.
+    "tail_f32": (tail(mpf(3)), lambda t: mpf(1), mpf(-1), mpf(1), 11, None),
+    "tail_f64": (tail(mpf(5)), lambda t: mpf(1), mpf(-1), mpf(1), None, 24),
 }
 
 # name: (number, bits of each part but the last for f32, for f64, parts)
@@ -145,6 +148,8 @@ if __name__ == "__main__":
             continue
         f, weight, low, high, d32, d64 = SERIES[name]
         for kind, degree, rounding in (("f32", d32, to_f32), ("f64", d64, to_f64)):
+            if degree is None:
+                continue
             c, error = rounded(f, weight, low, high, degree, rounding)
             print(f"// {name} {kind}: error 2^{float(error):.1f}")
             print("[" + ", ".join(repr(float(x)) for x in c) + "]", flush=True)

@@ -5,7 +5,7 @@ use super::pattern;
 use crate::Real;
 use crate::simd::{BitLanes, Lanes};
 
-/// `e^x - 1`: at most 1.1 ULP.
+/// `e^x - 1`: at most 1.3 ULP for `f32`, 1.3 for `f64`.
 ///
 /// Keeps the sign of zero and subnormal arguments; -1 for large negative arguments, infinity on overflow, NaN at
 /// NaN.
@@ -46,5 +46,5 @@ pub fn expm1<L: Lanes>(x: L) -> L {
 
 #[cfg(test)]
 mod tests {
-    super::super::testing::accuracy!("expm1", expm1_into, f64::exp_m1, |_| true, f32 1.1, f64 1.1);
+    super::super::testing::accuracy!("expm1", super::super::expm1_into, f64::exp_m1, |_| true, f32 1.3, f64 1.3);
 }

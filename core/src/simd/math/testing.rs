@@ -202,8 +202,8 @@ pub(super) fn large_table() -> String {
 
 /// The tests of one function: its slice form, the truth in `f64`, where it is defined, and the two bounds.
 macro_rules! accuracy {
-    ($name:literal, $into:ident, $truth:expr, $defined:expr, f32 $f32:literal, f64 $f64:literal) => {
-        use super::super::{testing, $into};
+    ($name:literal, $into:path, $truth:expr, $defined:expr, f32 $f32:literal, f64 $f64:literal) => {
+        use $crate::simd::math::testing;
 
         #[test]
         fn f32_error_is_within_the_stated_bound_on_a_grid() {
