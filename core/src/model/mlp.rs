@@ -17,21 +17,22 @@
 //!
 //! Cost for `P` parameters: value 2P flops a row, gradient 6P, Jacobian `C` times a gradient without its sum,
 //! product with a vector 4P. Scratch: [`Model::scratch_len`], which does not grow
-//! beyond [`BLOCK_ROWS`] rows.
+//! beyond [`BLOCK_ROWS`](super::BLOCK_ROWS) rows.
 //!
 //! Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
 
 mod activation;
 mod jacobian;
+mod predict;
+mod propagate;
 
 pub use activation::Activation;
 
 use rand_core::Rng;
 
-use super::dense::{self, Dense};
+use self::propagate::Work;
 use super::{
-    BLOCK_ROWS, Batch, Init, Labels, Loss, Objective, SHORT, at_most_block, blocks, copy,
-    start_gradient,
+    Batch, Init, Labels, Loss, Objective, SHORT, at_most_block, blocks, dense, start_gradient,
 };
 use crate::error::{check, check_length, check_scratch};
 use crate::{Arithmetic, Error, Real, vector};
@@ -65,26 +66,6 @@ pub struct Model<'a, T> {
     pub l2: T,
     /// Arithmetic of the matrix products.
     pub arithmetic: Arithmetic,
-}
-
-/// The parts of the scratch.
-struct Work<'s, T> {
-    /// Listed rows.
-    gathered: &'s mut [T],
-    /// `a_1 .. a_L`, each rows x size.
-    acts: &'s mut [T],
-    /// Two of rows x the widest layer.
-    spare: [&'s mut [T]; 2],
-    /// What is left serves for packing.
-    dense: Dense<'s, T>,
-}
-
-/// Where a layer's parameters begin, and its shape.
-#[derive(Clone, Copy)]
-struct Place {
-    offset: usize,
-    inputs: usize,
-    outputs: usize,
 }
 
 impl<'a, T: Real> Model<'a, T> {
@@ -296,114 +277,11 @@ impl<'a, T: Real> Model<'a, T> {
         }
     }
 
-    fn split<'s>(&self, rows: usize, scratch: &'s mut [T]) -> Option<Work<'s, T>> {
-        let (sum, most) = self.widths();
-        let part = |size: usize| rows.checked_mul(size);
-        let (gathered, rest) = scratch.split_at_mut_checked(part(self.inputs())?)?;
-        let (acts, rest) = rest.split_at_mut_checked(part(sum)?)?;
-        let (first, rest) = rest.split_at_mut_checked(part(most)?)?;
-        let (second, pack) = rest.split_at_mut_checked(part(most)?)?;
-        Some(Work {
-            gathered,
-            acts,
-            spare: [first, second],
-            dense: Dense {
-                arithmetic: self.arithmetic,
-                pack,
-            },
-        })
-    }
-
     fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
         self.sizes.windows(2).filter_map(|pair| match *pair {
             [inputs, outputs] => Some((inputs, outputs)),
             _ => None,
         })
-    }
-
-    /// Fills `acts` with `a_1 .. a_L` of the rows in `x`; the outputs `a_L` are its end.
-    fn forward<'s>(
-        &self,
-        params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &'s mut [T],
-        dense: &mut Dense<'_, T>,
-    ) -> Option<&'s mut [T]> {
-        let (mut params, mut below, mut rest) = (params, x, &mut *acts);
-        for (inputs, outputs) in self.layers() {
-            let (weights, biases, above) = dense::split(params, inputs, outputs)?;
-            let (a, higher) = rest.split_at_mut_checked(rows.checked_mul(outputs)?)?;
-            dense.forward(rows, below, weights, biases, a)?;
-            if !higher.is_empty() {
-                self.activation.apply(a);
-            }
-            (params, below, rest) = (above, a, higher);
-        }
-        let top = acts.len().checked_sub(rows.checked_mul(self.outputs())?)?;
-        acts.get_mut(top..)
-    }
-
-    /// Walks down from `d_L`, which stands in place of `a_L`, and hands each layer's offset in the parameters
-    /// and sizes, `d_l` and `a_(l-1)` to `visit`.
-    fn backward(
-        &self,
-        params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &[T],
-        spare: [&mut [T]; 2],
-        dense: &mut Dense<'_, T>,
-        mut visit: impl FnMut(&mut Dense<'_, T>, Place, &[T], &[T]) -> Option<()>,
-    ) -> Option<()> {
-        let [mut held, mut free] = spare;
-        let top = rows.checked_mul(self.outputs())?;
-        let (mut acts, slopes) = acts.split_at_checked(acts.len().checked_sub(top)?)?;
-        copy(slopes, held);
-        let mut offset = params.len();
-        for (inputs, outputs) in self.layers().rev() {
-            offset = offset.checked_sub(outputs.checked_mul(inputs.checked_add(1)?)?)?;
-            let place = Place {
-                offset,
-                inputs,
-                outputs,
-            };
-            let delta = held.get(..rows.checked_mul(outputs)?)?;
-            if acts.is_empty() {
-                return visit(dense, place, delta, x);
-            }
-            let size = rows.checked_mul(inputs)?;
-            let (rest, below) = acts.split_at_checked(acts.len().checked_sub(size)?)?;
-            visit(dense, place, delta, below)?;
-            let (weights, ..) = dense::split(params.get(offset..)?, inputs, outputs)?;
-            let under = free.get_mut(..size)?;
-            dense.backward(rows, delta, weights, under)?;
-            self.activation.slope(below, under);
-            acts = rest;
-            (held, free) = (free, held);
-        }
-        Some(())
-    }
-
-    /// `out <- out + sum over rows of d_l a_(l-1)^T` in every layer.
-    fn accumulate(
-        &self,
-        params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &[T],
-        spare: [&mut [T]; 2],
-        dense: &mut Dense<'_, T>,
-        out: &mut [T],
-    ) -> Option<()> {
-        let add = |dense: &mut Dense<'_, T>, place: Place, delta: &[T], below: &[T]| {
-            let layer = out.get_mut(place.offset..)?;
-            let weights = place.inputs.checked_mul(place.outputs)?;
-            let (weights, rest) = layer.split_at_mut_checked(weights)?;
-            dense::biases_add(delta, rest.get_mut(..place.outputs)?);
-            dense.weights_add(rows, delta, below, weights)
-        };
-        self.backward(params, x, rows, acts, spare, dense, add)
     }
 
     /// `l2 / 2 |params|^2`.
@@ -454,95 +332,6 @@ impl<'a, T: Real> Model<'a, T> {
         let mean = sum * self.loss.weight(outputs) / batch.len() as f64;
         Ok(T::from_f64(mean + self.penalty(params)))
     }
-
-    /// Writes the outputs, before any softmax: rows x outputs.
-    ///
-    /// # Errors
-    /// Wrong lengths or settings; an empty batch.
-    ///
-    /// ```
-    /// use thalweg::model::{Batch, Labels, mlp::Model};
-    /// let model = Model::<f32>::new(&[2, 1]);
-    /// let batch = Batch::new(&[1.0, 2.0, 3.0, 4.0], 2, Labels::None)?;
-    /// let (mut scratch, mut out) = ([0.0; 16], [0.0; 2]);
-    /// model.outputs_into(&[10.0, 1.0, 0.5], &batch, &mut scratch, &mut out)?;
-    /// assert_eq!(out, [12.5, 34.5]);
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub fn outputs_into(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        scratch: &mut [T],
-        out: &mut [T],
-    ) -> Result<(), Error> {
-        self.check_inputs(params, batch)?;
-        self.check_scratch(batch.len(), scratch)?;
-        let size = batch.len().saturating_mul(self.outputs());
-        check_length("out", size, out.len())?;
-        let mut out = out.chunks_mut(BLOCK_ROWS.saturating_mul(self.outputs()).max(1));
-        for (start, rows) in blocks(batch.len()) {
-            self.block_outputs(params, batch, start, rows, scratch)
-                .zip(out.next())
-                .map(|(z, out)| copy(z, out))
-                .ok_or(SHORT)?;
-        }
-        Ok(())
-    }
-
-    /// Outputs of one block, in the scratch.
-    fn block_outputs<'s>(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        start: usize,
-        rows: usize,
-        scratch: &'s mut [T],
-    ) -> Option<&'s mut [T]> {
-        let Work {
-            gathered,
-            acts,
-            mut dense,
-            ..
-        } = self.split(rows, scratch)?;
-        let x = batch.block(start, rows, gathered);
-        self.forward(params, x, rows, acts, &mut dense)
-    }
-
-    /// Share of rows whose largest output (the first among equals) is that of their class.
-    ///
-    /// # Errors
-    /// As [`value`](Objective::value); labels must be classes.
-    ///
-    /// ```
-    /// use thalweg::model::{Batch, mlp::Model};
-    /// let model = Model::<f32>::new(&[1, 2]);
-    /// let batch = Batch::classes(&[1.0, 2.0, -1.0, -2.0], 1, &[0, 0, 1, 0])?;
-    /// let share = model.accuracy(&[1.0, -1.0, 0.0, 0.0], &batch, &mut [0.0; 28])?;
-    /// assert_eq!(share, 0.75);
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub fn accuracy(
-        &self,
-        params: &[T],
-        batch: &Batch<'_, T>,
-        scratch: &mut [T],
-    ) -> Result<f64, Error> {
-        self.check_inputs(params, batch)?;
-        batch.check_classes(self.outputs())?;
-        self.check_scratch(batch.len(), scratch)?;
-        let mut hits = 0_usize;
-        for (start, rows) in blocks(batch.len()) {
-            let z = self
-                .block_outputs(params, batch, start, rows, scratch)
-                .ok_or(SHORT)?;
-            hits += (start..)
-                .zip(z.chunks_exact(self.outputs().max(1)))
-                .filter(|(i, z)| vector::argmax(z) == batch.class(*i).map(|c| c as usize))
-                .count();
-        }
-        Ok(hits as f64 / batch.len() as f64)
-    }
 }
 
 impl<T: Real> Objective<T> for Model<'_, T> {
@@ -582,6 +371,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::BLOCK_ROWS;
     use crate::model::tests::{check_golden, check_gradient, painted};
     use crate::simd;
     use std::vec;

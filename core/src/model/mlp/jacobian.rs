@@ -1,6 +1,7 @@
 //! Gradients row by row, and the Jacobian of the outputs: whole, or as a product from either side.
 
-use super::{Model, Place, Work};
+use super::Model;
+use super::propagate::{Place, Work};
 
 use crate::error::{check_length, check_scratch};
 use crate::model::dense::{self, Dense};
