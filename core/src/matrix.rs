@@ -9,6 +9,7 @@
 //! | [`gram_distances_into`], [`gram_self_distances_into`] | by inner products, fast | `2 n m d`, `n^2 d` | [`gram_distances_scratch`] |
 //! | [`cholesky`] | `A = L L^T` in place | `n^3 / 3` | none |
 //! | [`cholesky_solve`], [`cholesky_solve_vector`], [`solve_lower`], [`solve_lower_transposed`] | solves with `L` | `2 n^2` a side | none |
+//! | [`symmetric_eigen`] | eigenvalues, eigenvectors as rows | `9 n^3` | [`symmetric_eigen_scratch`] |
 //! | [`log_determinant`], [`trace`], [`add_diagonal`], [`transpose_into`], [`symmetrize`] | what they say | `n` to `n^2` | none |
 //!
 //! # Shapes and storage
@@ -26,6 +27,7 @@
 
 mod cholesky;
 mod distance;
+mod eigen;
 mod elementary;
 mod gemm;
 mod gemv;
@@ -41,6 +43,7 @@ pub use cholesky::{
 pub use distance::{
     gram_distances_into, gram_distances_scratch, gram_self_distances_into, squared_distances_into,
 };
+pub use eigen::{symmetric_eigen, symmetric_eigen_scratch};
 pub use elementary::{add_diagonal, symmetrize, trace, transpose_into};
 pub use gemm::{gemm, gemm_scratch};
 pub use gemv::{gemv, gemv_transposed};

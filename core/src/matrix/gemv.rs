@@ -107,3 +107,74 @@ pub fn gemv_transposed<T: Real>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn painted<T: Real>(n: usize, phase: usize) -> Vec<T> {
+        (0..n)
+            .map(|i| T::from_f64(((i * 37 + phase) % 251) as f64 / 16.0 - 7.8))
+            .collect()
+    }
+
+    fn check<T: Real>(m: usize, n: usize, alpha: f64, beta: f64) {
+        let (alpha, beta) = (T::from_f64(alpha), T::from_f64(beta));
+        let data = painted::<T>(m * (n + 2), 3);
+        let a = MatrixRef::with_stride(&data, m, n, n + 2).unwrap();
+        let keep = |y: T| if beta == T::ZERO { T::ZERO } else { beta * y };
+
+        let (x, start) = (painted::<T>(n, 5), painted::<T>(m, 7));
+        let mut y = start.clone();
+        gemv(alpha, a, &x, beta, &mut y).unwrap();
+        for (i, (found, start)) in y.iter().zip(&start).enumerate() {
+            let expected = alpha * vector::dot(a.row(i).unwrap(), &x).unwrap() + keep(*start);
+            assert_eq!(*found, expected, "m={m} n={n} row {i}");
+        }
+
+        let (x, start) = (painted::<T>(m, 5), painted::<T>(n, 7));
+        for level in simd::Level::ALL {
+            if !simd::force(Some(level)) {
+                continue;
+            }
+            let mut y = start.clone();
+            gemv_transposed(alpha, a, &x, beta, &mut y).unwrap();
+            for (j, (found, start)) in y.iter().zip(&start).enumerate() {
+                let mut expected = keep(*start);
+                for (i, x) in x.iter().enumerate() {
+                    expected += (alpha * *x) * a.get(i, j).unwrap();
+                }
+                assert_eq!(
+                    found.to_bits_u64(),
+                    expected.to_bits_u64(),
+                    "{level:?} column {j}"
+                );
+            }
+        }
+        simd::force(None);
+    }
+
+    #[test]
+    fn both_forms_follow_the_stated_order() {
+        for (m, n) in [(0, 3), (3, 0), (1, 1), (4, 33), (7, 65), (38, 17)] {
+            check::<f32>(m, n, 1.0, 0.0);
+            check::<f64>(m, n, -0.3, 1.7);
+            check::<f32>(m, n, 2.5, 1.0);
+        }
+    }
+
+    #[test]
+    fn beta_zero_does_not_read_the_old_result() {
+        let a = [1.0_f64; 6];
+        let a = MatrixRef::new(&a, 2, 3).unwrap();
+        let (mut y, mut z) = ([f64::NAN; 2], vec![f64::NAN; 3]);
+        gemv(1.0, a, &[1.0; 3], 0.0, &mut y).unwrap();
+        gemv_transposed(1.0, a, &[1.0; 2], 0.0, &mut z).unwrap();
+        assert_eq!((y, &z[..]), ([3.0; 2], &[2.0; 3][..]));
+        assert!(gemv(1.0, a, &[1.0; 2], 0.0, &mut y).is_err());
+        assert!(gemv_transposed(1.0, a, &[1.0; 2], 0.0, &mut y).is_err());
+        assert_eq!(y, [3.0; 2]);
+    }
+}
