@@ -173,10 +173,11 @@ pub fn seal(out: &mut [u8]) -> Result<usize, EncodeError> {
     let fixed = Fixed::read(head)?;
     let (needed, found) = (fixed.header.frame_len(), HEADER + rest.len());
     let space = EncodeError::Space { needed, found };
-    let (payload, crc) = rest
-        .get_mut(..needed.saturating_sub(HEADER))
-        .and_then(|rest| rest.split_last_chunk_mut::<4>())
+    // Split by the checked form: the compiler does not see that the last chunk's place is in range.
+    let (payload, rest) = rest
+        .split_at_mut_checked(needed.saturating_sub(OVERHEAD))
         .ok_or(space)?;
+    let crc = rest.first_chunk_mut::<4>().ok_or(space)?;
     check_content(&fixed.header, payload)?;
     *crc = frame_crc(head, payload).to_le_bytes();
     Ok(needed)
