@@ -33,7 +33,16 @@
 //! | [`PermK`], `d >= n` | unbiased | `omega = n - 1`, `A = B = 1` | `B ceil(d/n)` |
 //! | [`PermK`], `n >= d`, `q = floor(n/d)` | unbiased | `omega = n/q - 1`, `A = B = (n-q)/(q(n-1))` | `B` |
 //! | [`RandK`], [`RandSeqK`] | unbiased | `omega = d/k - 1` | `B k` |
+//! | [`Natural`] | unbiased | `omega = 1/8` | `9 d` (`f64`: `12 d`) |
+//! | [`Dithering`] (QSGD, TernGrad), [`NaturalDithering`], `s` levels | unbiased | see [`dithering`] | `B + d (1 + ceil(log2(s + 1)))` |
+//! | [`Lazy`] | unbiased | `omega = 1/p - 1` | `1 + B d`, mean `1 + p B d` |
 //! | [`TopK`] | contractive | `alpha = k/d` | `k (B + ceil(log2 d))` |
+//! | [`Sign`] | contractive | `alpha >= 1/d` | `B + d` |
+//! | [`Contracted`] of `C` | contractive | `alpha = 1/(1 + omega)` | that of `C` |
+//!
+//! Bits are those of a message without its frame. Reference codes count `ceil(log2 s)` bits for a level, though there are
+//! `s + 1`, and no bits for TopK's indices; both are counted here. Composing two unbiased compressors gives
+//! `omega = (omega_1 + 1)(omega_2 + 1) - 1`.
 //!
 //! # The multiplier is folded
 //! A message carries the elements of `x` as they are; the multiplier (`n` for PermK, `d/k` for RandK) meets the weight of
@@ -48,15 +57,27 @@
 //! References: Szlendak, Tyurin, Richtarik, "Permutation compressors for provably faster distributed nonconvex
 //! optimization", 2022; Beznosikov et al., "On biased compression for distributed learning", 2020.
 
+mod contracted;
+pub mod dithering;
 mod draw;
+pub mod error_feedback;
 mod identity;
+mod lazy;
+mod natural;
+mod noise;
 pub mod perm_k;
 pub mod rand_k;
+mod sign;
 pub mod top_k;
 
+pub use contracted::Contracted;
+pub use dithering::{Dithering, NaturalDithering, Norm};
 pub use identity::Identity;
+pub use lazy::Lazy;
+pub use natural::Natural;
 pub use perm_k::PermK;
 pub use rand_k::{RandK, RandSeqK};
+pub use sign::Sign;
 pub use top_k::TopK;
 
 use crate::error::check;
@@ -111,10 +132,39 @@ pub enum Message<'a, T> {
         /// Their elements.
         values: &'a [T],
     },
+    /// All elements, each zero or a power of two with a sign.
+    Natural(&'a [T]),
+    /// One magnitude, with the sign bits of all elements.
+    Sign {
+        /// Magnitude of every element.
+        scale: T,
+        /// Elements of which only the sign bit counts.
+        values: &'a [T],
+    },
+    /// Multiples of `norm / levels`.
+    Dithered {
+        /// Norm that the levels divide.
+        norm: T,
+        /// Number of levels above zero.
+        most: u32,
+        /// Signed levels.
+        levels: &'a [i32],
+    },
+    /// Halvings of the norm.
+    NaturalDithered {
+        /// Norm that the levels divide.
+        norm: T,
+        /// Number of levels above zero.
+        most: u32,
+        /// Signed levels.
+        levels: &'a [i32],
+    },
+    /// Nothing: the client stays silent.
+    Nothing,
 }
 
 impl<T> Message<'_, T> {
-    /// Number of values that are sent.
+    /// Number of elements or levels that are sent.
     ///
     /// ```
     /// # use thalweg::compress::Message;
@@ -127,7 +177,11 @@ impl<T> Message<'_, T> {
             | Self::PermK(values)
             | Self::RandK(values)
             | Self::RandSeqK(values)
+            | Self::Natural(values)
+            | Self::Sign { values, .. }
             | Self::Sparse { values, .. } => values.len(),
+            Self::Dithered { levels, .. } | Self::NaturalDithered { levels, .. } => levels.len(),
+            Self::Nothing => 0,
         }
     }
 
@@ -148,7 +202,7 @@ impl<T> Message<'_, T> {
 /// ```
 /// use thalweg::compress::{Compressor, Lengths, RandK};
 /// let lengths = Compressor::<f32>::lengths(&RandK::new(5), 100);
-/// assert_eq!(lengths, Lengths { values: 5, indices: 0 });
+/// assert_eq!(lengths, Lengths { values: 5, indices: 0, levels: 0 });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lengths {
@@ -156,6 +210,8 @@ pub struct Lengths {
     pub values: usize,
     /// Coordinates.
     pub indices: usize,
+    /// Signed levels.
+    pub levels: usize,
 }
 
 /// Memory that the caller lends for one message; a buffer may be longer than asked for.
@@ -172,6 +228,8 @@ pub struct Buffers<'a, T> {
     pub values: &'a mut [T],
     /// Coordinates.
     pub indices: &'a mut [u32],
+    /// Signed levels.
+    pub levels: &'a mut [i32],
 }
 
 impl<T> Default for Buffers<'_, T> {
@@ -179,12 +237,13 @@ impl<T> Default for Buffers<'_, T> {
         Self {
             values: &mut [],
             indices: &mut [],
+            levels: &mut [],
         }
     }
 }
 
 impl<'a, T> Buffers<'a, T> {
-    /// Numbers alone: all that PermK, RandK and RandSeqK need.
+    /// Numbers alone: all that PermK, RandK, RandSeqK and natural compression need.
     ///
     /// ```
     /// assert_eq!(thalweg::compress::Buffers::values(&mut [0.0_f32; 3]).values.len(), 3);
@@ -240,6 +299,27 @@ impl<T: Real> Weight<T> {
                 Ok(T::from_f64(numerator / (denominator * n as f64)))
             }
             Self::Value(w) => Ok(w * T::from_f64(numerator / denominator)),
+        }
+    }
+
+    /// `weight / divisor`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a mean of no messages or a divisor that is not positive.
+    ///
+    /// ```
+    /// use thalweg::compress::Weight;
+    /// assert_eq!(Weight::<f32>::Mean(4).over(0.5)?, 0.5);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn over(self, divisor: f64) -> Result<T, Error> {
+        check("divisor", divisor > 0.0, "must be positive")?;
+        match self {
+            Self::Mean(n) => {
+                check("weight", n > 0, "must be a mean of at least one message")?;
+                Ok(T::from_f64(1.0 / (divisor * n as f64)))
+            }
+            Self::Value(w) => Ok(w * T::from_f64(1.0 / divisor)),
         }
     }
 }

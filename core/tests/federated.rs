@@ -90,8 +90,8 @@ impl<T: Real, P: Reply<T>> Simulation<T, P> {
             f.gradient_into(client.params(), &Batch::none(), &mut [], &mut gradient)
                 .unwrap();
             let buffers = Buffers {
-                values: &mut values,
                 indices: &mut indices,
+                ..Buffers::values(&mut values)
             };
             let len = self
                 .config
@@ -99,8 +99,8 @@ impl<T: Real, P: Reply<T>> Simulation<T, P> {
                 .unwrap();
             spy(&self.config, &mut self.server, &mut up[..len]);
             let buffers = Buffers {
-                values: &mut values,
                 indices: &mut indices,
+                ..Buffers::values(&mut values)
             };
             accept(&self.config, &mut self.server, &up[..len], buffers).unwrap();
         }
@@ -322,8 +322,8 @@ fn a_refused_frame_leaves_the_round_as_it_was() {
             let (mut values, mut indices) = ([0.0; 13], [0; 13]);
             let mut attempt = |bytes: &[u8], server: &mut Server<Vec<f64>>| {
                 let buffers = Buffers {
-                    values: &mut values,
                     indices: &mut indices,
+                    ..Buffers::values(&mut values)
                 };
                 let refused = accept(config, server, bytes, buffers).is_err();
                 server.save(&mut after).unwrap();

@@ -50,7 +50,7 @@ const ROW: usize = 32;
 /// ```
 /// use thalweg::compress::{Buffers, Compressor, Contractive, Key, Message, TopK};
 /// let (mut values, mut indices) = ([0.0; 2], [0; 2]);
-/// let buffers = Buffers { values: &mut values, indices: &mut indices };
+/// let buffers = Buffers { indices: &mut indices, ..Buffers::values(&mut values) };
 /// let message = TopK { k: 2 }.compress(Key::default(), &[3.0_f32, -1.0, 3.0, -4.0], buffers)?;
 /// assert_eq!(message, Message::Sparse { indices: &[0, 3], values: &[3.0, -4.0] });
 /// assert_eq!(Contractive::<f32>::alpha(&TopK { k: 2 }, 4), 0.5);
@@ -102,6 +102,7 @@ impl<T: Real> Compressor<T> for TopK {
         Lengths {
             values: n,
             indices: n,
+            ..Lengths::default()
         }
     }
 
@@ -373,6 +374,7 @@ mod tests {
         let buffers = Buffers {
             values: &mut values,
             indices: &mut indices,
+            ..Buffers::default()
         };
         let Message::Sparse { indices, values } =
             TopK { k }.compress(Key::default(), x, buffers)?

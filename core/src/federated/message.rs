@@ -21,6 +21,11 @@ pub const fn kind_of<T>(message: &Message<'_, T>) -> Kind {
         Message::RandK(_) => Kind::RandK,
         Message::RandSeqK(_) => Kind::RandSeqK,
         Message::Sparse { .. } => Kind::Sparse,
+        Message::Natural(_) => Kind::Natural,
+        Message::Sign { .. } => Kind::Sign,
+        Message::Dithered { .. } => Kind::Dithered,
+        Message::NaturalDithered { .. } => Kind::NaturalDithered,
+        Message::Nothing => Kind::Drop,
     }
 }
 
@@ -57,18 +62,29 @@ pub(super) fn encode<T: Real>(
     d: u32,
     out: &mut [u8],
 ) -> Result<usize, ProtocolError> {
+    let (mut k, mut dtype) = (dimension(message.len())?, Dtype::of::<T>());
     let body = match *message {
         Message::Dense(x) | Message::PermK(x) | Message::RandK(x) | Message::RandSeqK(x) => {
             Body::Values(x)
         }
         Message::Sparse { indices, values } => Body::Sparse { indices, values },
+        Message::Natural(values) => Body::Natural(values),
+        Message::Sign { scale, values } => Body::Sign { scale, values },
+        Message::Dithered { norm, most, levels }
+        | Message::NaturalDithered { norm, most, levels } => {
+            k = most;
+            Body::Dithered { norm, levels }
+        }
+        Message::Nothing => {
+            dtype = Dtype::None;
+            Body::Empty
+        }
     };
-    let k = dimension(message.len())?;
     let header = Header {
         client: key.client,
         round: key.round,
         seed: key.seed,
-        ..Header::new(kind_of(message), Dtype::of::<T>(), d, k)
+        ..Header::new(kind_of(message), dtype, d, k)
     };
     Ok(wire::encode_into(&header, &body, out)?)
 }
@@ -80,10 +96,12 @@ pub(super) fn open<T: Real>(bytes: &[u8], key: Key, d: u32) -> Result<Frame<'_>,
         client: Some(key.client),
         seed: Some(key.seed),
         d: Some(d),
-        dtype: Some(Dtype::of::<T>()),
         ..Expect::default()
     };
-    Ok(decode(bytes, &expect)?)
+    let frame = decode(bytes, &expect)?;
+    // A frame without values has no type of its own; another type is refused here.
+    frame.payload::<T>()?;
+    Ok(frame)
 }
 
 /// Copies the payload of a frame into buffers, as a message.
@@ -94,6 +112,7 @@ pub(super) fn read<'m, T: Real>(
     let Buffers {
         values: value_buffer,
         indices: index_buffer,
+        levels: level_buffer,
     } = buffers;
     match frame.payload::<T>()? {
         Payload::Values(values) => {
@@ -118,6 +137,35 @@ pub(super) fn read<'m, T: Real>(
                 values: value_buffer,
             })
         }
+        Payload::Natural(exponents) => {
+            let into = first("values", exponents.len(), value_buffer)?;
+            for (to, from) in into.iter_mut().zip(exponents.iter()) {
+                *to = from;
+            }
+            Ok(Message::Natural(into))
+        }
+        Payload::Sign { scale, signs } => {
+            let into = first("values", signs.len(), value_buffer)?;
+            for (to, minus) in into.iter_mut().zip(signs.iter()) {
+                *to = if minus == 0 { T::ONE } else { -T::ONE };
+            }
+            Ok(Message::Sign {
+                scale,
+                values: into,
+            })
+        }
+        Payload::Dithered { norm, levels } => {
+            let into = first("levels", levels.len(), level_buffer)?;
+            for (to, from) in into.iter_mut().zip(levels.iter()) {
+                *to = from;
+            }
+            let (most, levels) = (frame.header.k, &*into);
+            Ok(match frame.header.kind {
+                Kind::NaturalDithered => Message::NaturalDithered { norm, most, levels },
+                _ => Message::Dithered { norm, most, levels },
+            })
+        }
+        Payload::Empty if frame.header.kind == Kind::Drop => Ok(Message::Nothing),
         _ => Err(Error::Parameter {
             name: "frame",
             rule: "must carry a message of a compressor",

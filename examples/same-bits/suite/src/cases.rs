@@ -210,15 +210,15 @@ macro_rules! rounds {
                     &mut gradient,
                 )?;
                 let buffers = Buffers {
-                    values: &mut values,
                     indices: &mut indices,
+                    ..Buffers::values(&mut values)
                 };
                 let len = $reply(&config, client, &mut gradient, buffers, &mut frame)?;
                 let reply = frame.get(..len).unwrap_or_default();
                 reply.iter().for_each(|&byte| $hash.word(byte.into()));
                 let buffers = Buffers {
-                    values: &mut values,
                     indices: &mut indices,
+                    ..Buffers::values(&mut values)
                 };
                 accept(&config, &mut server, reply, buffers)?;
             }

@@ -1,0 +1,600 @@
+//! Random dithering: each entry goes to one of the levels around it, as a share of the norm.
+//!
+//! With `t = |x_j| / |x|` and `s` levels above zero:
+//!
+//! ```text
+//! Dithering         levels 0, 1/s, 2/s, ..., 1          QSGD with the 2-norm; TernGrad: s = 1, maximum norm
+//! NaturalDithering  levels 0, 2^(1-s), ..., 1/2, 1
+//! t goes to the level above with the probability that makes the mean t, else to the level below
+//! C(x)_j = |x| sign(x_j) level_j
+//! ```
+//!
+//! | | `omega` |
+//! |---|---|
+//! | `Dithering`, 2-norm | `min(d / s^2, sqrt(d) / s)` |
+//! | `Dithering`, maximum norm, `s = 1` | `(sqrt(d) - 1) / 2`, tight |
+//! | `Dithering`, maximum norm | `min(d / (4 s^2), sqrt(d) / s)` |
+//! | `NaturalDithering` | `1/8 + c min(1, c)`, `c = sqrt(d) / 2^(s-1)` |
+//!
+//! The message is the norm and `d` signed integers in `-s..=s`, each `1 + ceil(log2(s + 1))` bits: there are `s + 1`
+//! magnitudes. The norm of an `f32` vector is summed in `f64` and rounded once; levels refer to the rounded norm,
+//! which the receiver has. The zero vector has norm 0 and levels 0. Levels are drawn with 23 random bits (`f64`: 52),
+//! so that probabilities are exact to that precision.
+//!
+//! Cost: two passes over `x`, one for the norm; `d` levels written.
+//!
+//! References: Alistarh et al., "QSGD", 2017, section 3.1 and lemma 3.1; Wen et al., "TernGrad", 2017; Horvath et al.,
+//! "Natural compression for distributed deep learning", 2022, section 4.
+
+use super::natural::rounded;
+use super::noise::{CHUNK, Noise};
+use super::{
+    Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first, index_bits,
+    scalar_bits,
+};
+use crate::error::{check, check_length};
+use crate::simd::{self, Lanes, Map};
+use crate::{Error, Real, vector};
+
+/// Most levels of [`Dithering`]: they are exact integers of every `Real`.
+pub const MOST_LEVELS: u32 = 1 << 20;
+/// Most levels of [`NaturalDithering`]: the least is `2^-63`, a normal number.
+pub const MOST_NATURAL_LEVELS: u32 = 64;
+
+/// The norm that levels divide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Norm {
+    /// Euclidean norm.
+    #[default]
+    Two,
+    /// Largest magnitude.
+    Max,
+}
+
+/// Dithering with equidistant levels.
+///
+/// ```
+/// use thalweg::compress::{Compressor, Dithering, Unbiased};
+/// let qsgd = Dithering::qsgd(15);
+/// assert_eq!(Unbiased::<f32>::omega(&qsgd, 900), 2.0); // min(900/225, 30/15)
+/// assert_eq!(Compressor::<f32>::bits(&qsgd, 900), 32 + 900 * (1 + 4));
+/// assert_eq!(Unbiased::<f32>::omega(&Dithering::tern_grad(), 9), 1.0); // (3 - 1)/2
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dithering {
+    /// Levels above zero, `s`: between 1 and [`MOST_LEVELS`].
+    pub levels: u32,
+    /// The norm that they divide.
+    pub norm: Norm,
+}
+
+impl Dithering {
+    /// QSGD: `s` levels of the Euclidean norm.
+    ///
+    /// ```
+    /// use thalweg::compress::{Buffers, Compressor, Dithering, Key, Message};
+    /// // 3/5 and 4/5 of the norm lie on levels: nothing is random.
+    /// let mut levels = [0; 2];
+    /// let buffers = Buffers { levels: &mut levels, ..Buffers::default() };
+    /// let message = Dithering::qsgd(5).compress(Key::default(), &[3.0_f32, -4.0], buffers)?;
+    /// assert_eq!(message, Message::Dithered { norm: 5.0, most: 5, levels: &[3, -4] });
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn qsgd(levels: u32) -> Self {
+        Self {
+            levels,
+            norm: Norm::Two,
+        }
+    }
+
+    /// TernGrad: one level of the maximum norm.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::compress::Dithering::tern_grad().levels, 1);
+    /// ```
+    #[must_use]
+    pub const fn tern_grad() -> Self {
+        Self {
+            levels: 1,
+            norm: Norm::Max,
+        }
+    }
+}
+
+/// Dithering whose levels are powers of two.
+///
+/// ```
+/// use thalweg::compress::{Compressor, NaturalDithering, Norm, Unbiased};
+/// let c = NaturalDithering { levels: 8, norm: Norm::Two };
+/// assert_eq!(Unbiased::<f32>::omega(&c, 4096), 0.125 + 0.25); // c = 64/128
+/// assert_eq!(Compressor::<f32>::bits(&c, 100), 32 + 100 * (1 + 4));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NaturalDithering {
+    /// Levels above zero, `s`: between 1 and [`MOST_NATURAL_LEVELS`].
+    pub levels: u32,
+    /// The norm that they divide.
+    pub norm: Norm,
+}
+
+/// `2^MANTISSA_BITS`: added to a smaller integer it puts that integer in the low bits.
+fn magic<T: Real>() -> T {
+    T::from_f64((1_u64 << T::MANTISSA_BITS) as f64)
+}
+
+/// Signed level plus [`magic`], as a number with the sign of `x`.
+struct Linear<T> {
+    norm: T,
+    levels: T,
+}
+impl<T: Real> Map<T, 2, 1> for Linear<T> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, noise]: [L; 2]) -> [L; 1] {
+        let (zero, one, magic) = (x.constant(T::ZERO), x.constant(T::ONE), x.constant(magic()));
+        // The norm is positive here; it may have been rounded below the largest element.
+        let t = (x.abs() / x.constant(self.norm)).least(one) * x.constant(self.levels);
+        let nearest = (t + magic) - magic;
+        let floor = nearest - L::select(t.lt(nearest), one, zero);
+        let up = (noise - one).lt(t - floor);
+        let level = floor + L::select(up, one, zero);
+        [(level + magic).copy_sign(x)]
+    }
+}
+
+/// The level itself, zero or a power of two, with the sign of `x`.
+struct Powers<T> {
+    norm: T,
+    least: T,
+}
+impl<T: Real> Map<T, 2, 1> for Powers<T> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, noise]: [L; 2]) -> [L; 1] {
+        let (zero, one) = (x.constant(T::ZERO), x.constant(T::ONE));
+        let least = x.constant(self.least);
+        let t = (x.abs() / x.constant(self.norm)).least(one);
+        let up = ((noise - one) * least).lt(t);
+        let low = L::select(up, least, zero);
+        let level = L::select(t.lt(least), low, rounded(t, noise));
+        [level.copy_sign(x)]
+    }
+}
+
+/// The norm as the receiver will know it.
+fn norm<T: Real>(kind: Norm, x: &[T]) -> Result<T, Error> {
+    let norm = match kind {
+        Norm::Max => vector::norm_inf(x),
+        // Squares of `f32` numbers neither overflow nor vanish in `f64`.
+        Norm::Two if T::BYTES == 4 => {
+            let mut wide = [0.0_f64; CHUNK];
+            let mut sum = 0.0;
+            for x in x.chunks(CHUNK) {
+                for (w, x) in wide.iter_mut().zip(x) {
+                    *w = x.to_f64();
+                }
+                sum += vector::norm2_squared(wide.get(..x.len()).unwrap_or(&[]));
+            }
+            T::from_f64(Real::sqrt(sum))
+        }
+        Norm::Two => vector::norm2(x),
+    };
+    if norm.is_finite() {
+        return Ok(norm);
+    }
+    Err(match vector::first_non_finite(x) {
+        Some(index) => Error::NonFinite { name: "x", index },
+        None => Error::NonFinite {
+            name: "norm",
+            index: 0,
+        },
+    })
+}
+
+/// Runs a kernel over `x` and turns the bits of its results into levels.
+fn levels_into<T: Real>(
+    key: Key,
+    kernel: &impl Map<T, 2, 1>,
+    level: impl Fn(u64) -> i32,
+    x: &[T],
+    levels: &mut [i32],
+) {
+    let (mut noise, mut numbers, mut coded) = (Noise::new(key), [T::ONE; CHUNK], [T::ZERO; CHUNK]);
+    let sign = 8 * T::BYTES as u32 - 1;
+    for (x, levels) in x.chunks(CHUNK).zip(levels.chunks_mut(CHUNK)) {
+        noise.fill(&mut numbers);
+        simd::map(kernel, [x, &numbers], [&mut coded]);
+        for (l, c) in levels.iter_mut().zip(&coded) {
+            let bits = c.to_bits_u64();
+            let minus = -((bits >> sign) as i32);
+            // Two's complement: (m ^ -1) + 1 is -m.
+            *l = (level(bits) ^ minus).wrapping_sub(minus);
+        }
+    }
+}
+
+/// `out += value(level)` after all levels have been checked.
+fn add_levels<T: Real>(
+    most: u32,
+    levels: &[i32],
+    value: impl Fn(i32) -> T,
+    out: &mut [T],
+) -> Result<(), Error> {
+    check_length("message", out.len(), levels.len())?;
+    let largest = levels.iter().fold(0, |m, l| l.unsigned_abs().max(m));
+    check(
+        "message",
+        largest <= most,
+        "must have levels of at most the compressor's number",
+    )?;
+    for (o, &level) in out.iter_mut().zip(levels) {
+        *o += value(level);
+    }
+    Ok(())
+}
+
+fn check_most(levels: u32, most: u32) -> Result<(), Error> {
+    check(
+        "message",
+        levels == most,
+        "must have the compressor's number of levels",
+    )
+}
+
+fn check_levels(levels: u32, most: u32) -> Result<(), Error> {
+    check("levels", levels > 0, "must be at least 1")?;
+    check(
+        "levels",
+        levels <= most,
+        "must be at most the stated number",
+    )
+}
+
+const fn message_bits<T: Real>(levels: u32, d: usize) -> u64 {
+    let each = 1 + index_bits(levels as usize + 1) as u64;
+    each.saturating_mul(d as u64)
+        .saturating_add(scalar_bits::<T>())
+}
+
+impl<T: Real> Compressor<T> for Dithering {
+    fn validate(&self, _: usize) -> Result<(), Error> {
+        check_levels(self.levels, MOST_LEVELS)
+    }
+
+    fn lengths(&self, d: usize) -> Lengths {
+        Lengths {
+            levels: d,
+            ..Lengths::default()
+        }
+    }
+
+    fn compress<'m>(
+        &self,
+        key: Key,
+        x: &'m [T],
+        buffers: Buffers<'m, T>,
+    ) -> Result<Message<'m, T>, Error> {
+        Compressor::<T>::validate(self, x.len())?;
+        let levels = first("levels", x.len(), buffers.levels)?;
+        let norm = norm(self.norm, x)?;
+        if norm > T::ZERO {
+            let kernel = Linear {
+                norm,
+                levels: T::from_f64(f64::from(self.levels)),
+            };
+            // Levels have at most 21 bits; the magic number has none there.
+            let level = |bits| (bits & 0x3F_FFFF) as i32;
+            levels_into(key, &kernel, level, x, levels);
+        } else {
+            levels.fill(0);
+        }
+        Ok(Message::Dithered {
+            norm,
+            most: self.levels,
+            levels,
+        })
+    }
+
+    fn accumulate(
+        &self,
+        _: Key,
+        message: &Message<'_, T>,
+        weight: Weight<T>,
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        let Message::Dithered { norm, most, levels } = *message else {
+            return Err(KIND);
+        };
+        Compressor::<T>::validate(self, out.len())?;
+        check_most(self.levels, most)?;
+        // In f64: a share of a small norm would vanish in f32. The divisor is at least 1.
+        let unit = (weight.times(1, 1)? * norm).to_f64() / f64::from(self.levels);
+        let value = |level| T::from_f64(unit * f64::from(level));
+        add_levels(self.levels, levels, value, out)
+    }
+
+    fn bits(&self, d: usize) -> u64 {
+        message_bits::<T>(self.levels, d)
+    }
+}
+
+impl<T: Real> Unbiased<T> for Dithering {
+    fn omega(&self, d: usize) -> f64 {
+        // At least one level in a valid compressor.
+        let (d, s) = (d as f64, f64::from(self.levels.max(1)));
+        let root = libm::sqrt(d);
+        match self.norm {
+            Norm::Two => (d / (s * s)).min(root / s),
+            Norm::Max if self.levels == 1 => (root - 1.0) / 2.0,
+            Norm::Max => (d / (4.0 * s * s)).min(root / s),
+        }
+    }
+}
+
+impl<T: Real> Compressor<T> for NaturalDithering {
+    fn validate(&self, _: usize) -> Result<(), Error> {
+        check_levels(self.levels, MOST_NATURAL_LEVELS)
+    }
+
+    fn lengths(&self, d: usize) -> Lengths {
+        Lengths {
+            levels: d,
+            ..Lengths::default()
+        }
+    }
+
+    fn compress<'m>(
+        &self,
+        key: Key,
+        x: &'m [T],
+        buffers: Buffers<'m, T>,
+    ) -> Result<Message<'m, T>, Error> {
+        Compressor::<T>::validate(self, x.len())?;
+        let levels = first("levels", x.len(), buffers.levels)?;
+        let norm = norm(self.norm, x)?;
+        if norm > T::ZERO {
+            let least = power::<T>(1, self.levels);
+            let magnitude = T::INFINITY.to_bits_u64();
+            let exponent = |bits: u64| ((bits & magnitude) >> T::MANTISSA_BITS) as i32;
+            // The exponent of 1 is that of level `s`.
+            let zero = exponent(T::ONE.to_bits_u64()).wrapping_sub(self.levels as i32);
+            let level = |bits| exponent(bits).wrapping_sub(zero).max(0);
+            levels_into(key, &Powers { norm, least }, level, x, levels);
+        } else {
+            levels.fill(0);
+        }
+        Ok(Message::NaturalDithered {
+            norm,
+            most: self.levels,
+            levels,
+        })
+    }
+
+    fn accumulate(
+        &self,
+        _: Key,
+        message: &Message<'_, T>,
+        weight: Weight<T>,
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        let Message::NaturalDithered { norm, most, levels } = *message else {
+            return Err(KIND);
+        };
+        Compressor::<T>::validate(self, out.len())?;
+        check_most(self.levels, most)?;
+        let unit = weight.times(1, 1)? * norm;
+        let value = |level: i32| {
+            let size = unit * power::<T>(level.unsigned_abs(), self.levels);
+            match level {
+                0 => T::ZERO,
+                1.. => size,
+                _ => -size,
+            }
+        };
+        add_levels(self.levels, levels, value, out)
+    }
+
+    fn bits(&self, d: usize) -> u64 {
+        message_bits::<T>(self.levels, d)
+    }
+}
+
+impl<T: Real> Unbiased<T> for NaturalDithering {
+    fn omega(&self, d: usize) -> f64 {
+        // 2^(s-1) for at most 64 levels in a valid compressor.
+        let least = (1_u64 << self.levels.saturating_sub(1).min(63)) as f64;
+        let c = libm::sqrt(d as f64) / least;
+        0.125 + c * c.min(1.0)
+    }
+}
+
+/// `2^(level - levels)`.
+fn power<T: Real>(level: u32, levels: u32) -> T {
+    let one = T::ONE.to_bits_u64() >> T::MANTISSA_BITS;
+    let exponent = one
+        .wrapping_add(u64::from(level))
+        .wrapping_sub(u64::from(levels));
+    T::from_bits_u64(exponent << T::MANTISSA_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn key(round: u64) -> Key {
+        Key {
+            seed: 2,
+            round,
+            client: 1,
+        }
+    }
+
+    fn applied<T: Real>(c: &impl Compressor<T>, round: u64, x: &[T]) -> Vec<T> {
+        let mut levels = vec![0; x.len()];
+        let buffers = Buffers {
+            levels: &mut levels,
+            ..Buffers::default()
+        };
+        let message = c.compress(key(round), x, buffers).unwrap();
+        let mut out = vec![T::ZERO; x.len()];
+        c.accumulate(key(round), &message, Weight::ONE, &mut out)
+            .unwrap();
+        out
+    }
+
+    fn is_unbiased<T: Real>(c: &impl Unbiased<T>) {
+        let x: Vec<T> = (0..9)
+            .map(|i| T::from_f64(f64::from(i) / 4.0 - 1.0))
+            .collect();
+        let draws = 30_000;
+        let (mut mean, mut square) = ([0.0; 9], 0.0);
+        for round in 0..draws {
+            for (m, v) in mean.iter_mut().zip(applied(c, round, &x)) {
+                *m += v.to_f64() / draws as f64;
+                square += v.to_f64().powi(2) / draws as f64;
+            }
+        }
+        let norm: f64 = x.iter().map(|x| x.to_f64().powi(2)).sum();
+        for (m, x) in mean.iter().zip(&x) {
+            // Standard errors are below 2.3 / sqrt(30 000) = 0.013.
+            assert!((m - x.to_f64()).abs() < 0.05, "{m} for {x}");
+        }
+        assert!(
+            square <= (1.0 + c.omega(9)) * norm * 1.01,
+            "{square} {norm}"
+        );
+        assert!(square >= norm * 0.99);
+    }
+
+    #[test]
+    fn all_forms_are_unbiased_within_the_stated_omega() {
+        for norm in [Norm::Two, Norm::Max] {
+            for levels in [1, 2, 5, 15, 255] {
+                is_unbiased::<f32>(&Dithering { levels, norm });
+            }
+            for levels in [1, 2, 5, 8] {
+                is_unbiased::<f32>(&NaturalDithering { levels, norm });
+            }
+        }
+        is_unbiased::<f64>(&Dithering::qsgd(3));
+        is_unbiased::<f64>(&NaturalDithering {
+            levels: 4,
+            norm: Norm::Two,
+        });
+    }
+
+    #[test]
+    fn the_terngrad_constant_is_reached() {
+        // |C|^2 has mean |x|_max |x|_1, and (1 + sqrt d)/2 |x|^2 is attained by (1 + sqrt d, 1, 1, ... 1):
+        // d = 4, x = (3, 1, 1, 1): 3 * 6 = 18 = 1.5 * 12.
+        let x = [3.0_f64, 1.0, 1.0, 1.0];
+        let c = Dithering::tern_grad();
+        let draws = 50_000;
+        let square: f64 = (0..draws)
+            .map(|round| applied(&c, round, &x).iter().map(|v| v * v).sum::<f64>())
+            .sum();
+        assert!(
+            (square / draws as f64 / 18.0 - 1.0).abs() < 0.01,
+            "{square}"
+        );
+        assert_eq!(Unbiased::<f64>::omega(&c, 4), 0.5);
+    }
+
+    #[test]
+    fn values_on_levels_are_sent_exactly() {
+        let x = [3.0_f32, -4.0, 0.0];
+        assert_eq!(applied(&Dithering::qsgd(5), 0, &x), x);
+        let x = [1.0_f32, -0.25, 0.5, 0.0, -0.0];
+        let c = NaturalDithering {
+            levels: 3,
+            norm: Norm::Max,
+        };
+        for round in 0..50 {
+            assert_eq!(applied(&c, round, &x), x);
+        }
+    }
+
+    #[test]
+    fn the_zero_vector_stays_zero_and_non_finite_ones_are_named() {
+        let c = Dithering::qsgd(4);
+        assert_eq!(applied(&c, 0, &[0.0_f32; 5]), [0.0; 5]);
+        assert!(applied::<f32>(&c, 0, &[]).is_empty());
+        for norm in [Norm::Two, Norm::Max] {
+            let c = Dithering { levels: 4, norm };
+            let mut levels = [0; 2];
+            let buffers = Buffers {
+                levels: &mut levels,
+                ..Buffers::default()
+            };
+            let error = c.compress(key(0), &[1.0_f32, f32::INFINITY], buffers);
+            assert_eq!(
+                error,
+                Err(Error::NonFinite {
+                    name: "x",
+                    index: 1
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn norms_survive_extreme_magnitudes() {
+        for scale in [1e-40_f32, 1e-30, 1e37] {
+            let x = [3.0 * scale, -4.0 * scale];
+            let y = applied(&Dithering::qsgd(1 << 20), 0, &x);
+            for (x, y) in x.iter().zip(y) {
+                assert!((x / y - 1.0).abs() < 1e-5, "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_levels_leave_the_sum_alone() {
+        let mut out = [1.0_f32; 2];
+        for levels in [&[5, 0][..], &[0, i32::MIN], &[1]] {
+            let message = Message::Dithered {
+                norm: 1.0,
+                most: 4,
+                levels,
+            };
+            let c = Dithering::qsgd(4);
+            assert!(
+                c.accumulate(key(0), &message, Weight::ONE, &mut out)
+                    .is_err()
+            );
+        }
+        assert_eq!(out, [1.0; 2]);
+        let zero = Dithering::qsgd(0);
+        let most = Dithering::qsgd(MOST_LEVELS + 1);
+        assert!(Compressor::<f32>::validate(&zero, 3).is_err());
+        assert!(Compressor::<f32>::validate(&most, 3).is_err());
+    }
+
+    #[test]
+    fn every_level_of_simd_gives_the_same_levels() {
+        for n in [1, 31, 32, 33, CHUNK, CHUNK + 1, 1003] {
+            let x: Vec<f32> = (0..n)
+                .map(|i| ((i * 37) % 251) as f32 / 16.0 - 7.8)
+                .collect();
+            let natural = NaturalDithering {
+                levels: 6,
+                norm: Norm::Two,
+            };
+            let all = || {
+                (
+                    applied(&Dithering::qsgd(300), 3, &x),
+                    applied(&natural, 3, &x),
+                )
+            };
+            let expected = all();
+            for level in simd::Level::ALL
+                .into_iter()
+                .filter(|l| simd::force(Some(*l)))
+            {
+                assert_eq!(all(), expected, "{level:?} n={n}");
+            }
+            simd::force(None);
+        }
+    }
+}
