@@ -48,7 +48,7 @@ impl Sign {
     ///
     /// ```
     /// use thalweg::compress::Sign;
-    /// assert_eq!(Sign.alpha_of(&[2.0_f32, -2.0]), 1.0);
+    /// assert_eq!(Sign.alpha_of(&[2.0_f32, -2.0, -2.0, 2.0]), 1.0);
     /// assert_eq!(Sign.alpha_of(&[0.0_f32, 3.0, 0.0, 0.0]), 0.25);
     /// ```
     #[must_use]

@@ -29,9 +29,9 @@
 //!     receive(&config, &mut client, &frame[..len])?;
 //!     let x = client.params();
 //!     let mut gradient = [x[0] - 1.0, x[1] - 2.0];
-//!     let buffers = Buffers { values: &mut values, indices: &mut indices };
+//!     let buffers = Buffers { indices: &mut indices, ..Buffers::values(&mut values) };
 //!     let len = ef21::reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
-//!     accept(&config, &mut server, &frame[..len], Buffers { values: &mut values, indices: &mut indices })?;
+//!     accept(&config, &mut server, &frame[..len], Buffers { indices: &mut indices, ..Buffers::values(&mut values) })?;
 //!     finish(&config, &mut server)?;
 //! }
 //! assert!((server.params()[1] - 2.0).abs() < 1e-4);
