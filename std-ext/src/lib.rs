@@ -1,3 +1,4 @@
 //! Threads, dataset files, transports and plots around the `thalweg` kernels.
 
 pub mod data;
+pub mod plot;

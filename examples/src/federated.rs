@@ -1,0 +1,378 @@
+//! The main job: a network trained over clients by FedAvg, MARINA and EF21 at one budget of uplink bits.
+
+pub mod check;
+pub mod exchange;
+pub mod method;
+mod picture;
+pub mod problem;
+pub mod session;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde::Serialize;
+
+use crate::cli::{self, Common, Failure, bad, input};
+use crate::progress;
+use crate::source::Source;
+use crate::table::{Table, si};
+
+use method::{CompressorName, Method, ProtocolName, Rule};
+use problem::{Problem, Spread};
+use session::{Budget, Outcome, Point};
+
+/// Train a small network over clients with shards of their own, and compare protocols at an equal
+/// budget of uplink bits per client.
+///
+/// Every message is a frame of the wire codec and travels between threads through a channel. Bits are those of
+/// payloads, TopK's indices included. Each protocol tries the same step sizes on a part of the budget and keeps the
+/// one with the least training loss; the time of those trials is not in the table.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "federated", version)]
+pub struct Options {
+    /// Options of every program.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where the data comes from.
+    #[command(flatten)]
+    pub source: Source,
+    /// Run these protocols only (comma-separated)
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub protocol: Vec<ProtocolName>,
+    /// Compressor of the one protocol named by --protocol
+    #[arg(long, value_enum)]
+    pub compressor: Option<CompressorName>,
+    /// Coordinates in a message of rand_k, rand_seq_k and top_k [default: d / clients]
+    #[arg(long)]
+    pub k: Option<usize>,
+    /// Number of clients
+    #[arg(long, default_value_t = 10)]
+    pub clients: usize,
+    /// Concentration of the Dirichlet distribution of each class over clients; small is uneven
+    #[arg(long, default_value_t = 0.5)]
+    pub alpha: f64,
+    /// Hidden units of the network
+    #[arg(long, default_value_t = 32)]
+    pub hidden: usize,
+    /// Uplink bits per client [default: 200 gradients of 32 d bits]
+    #[arg(long)]
+    pub bits: Option<u64>,
+    /// End every run after this many rounds, even if bits are left
+    #[arg(long)]
+    pub rounds: Option<u64>,
+    /// Step sizes to try (comma-separated); a single one is used as it is
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "0.125,0.25,0.5,1,2",
+        allow_negative_numbers = true
+    )]
+    pub steps: Vec<f64>,
+}
+
+/// Share of the budget that each trial of a step size gets.
+const TRIAL: u64 = 4;
+
+/// Gradients of the default budget.
+const GRADIENTS: u64 = 200;
+
+/// One line of the table, with its curve.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Protocol and compressor.
+    pub method: String,
+    /// Step size in use.
+    pub step_size: f64,
+    /// Training loss of each step size on a part of the budget; none if it diverged.
+    pub trials: Vec<(f64, Option<f64>)>,
+    /// Rounds closed.
+    pub rounds: u64,
+    /// Uplink bits per client: the largest message of each round, added.
+    pub uplink_bits: u64,
+    /// Mean over clients of the uplink bits.
+    pub uplink_bits_mean: f64,
+    /// Bits of the broadcasts, each counted once.
+    pub downlink_bits: u64,
+    /// Headers and checks of all frames.
+    pub overhead_bytes: u64,
+    /// Mean cross-entropy over the clients' rows at the end.
+    pub train_loss: f64,
+    /// Norm of its gradient at the end.
+    pub gradient_norm: f64,
+    /// Accuracy on the test set at the end.
+    pub test_accuracy: f64,
+    /// Time of the rounds.
+    pub seconds: f64,
+    /// The run ended early because numbers were not finite.
+    pub diverged: bool,
+    /// The curve.
+    pub points: Vec<Point>,
+}
+
+/// All figures of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Name of the data.
+    pub data: String,
+    /// Rows to learn from.
+    pub train_rows: usize,
+    /// Rows to be judged by.
+    pub test_rows: usize,
+    /// Parameters of the network.
+    pub dimension: usize,
+    /// Number of clients.
+    pub clients: usize,
+    /// Rows of each client.
+    pub shard_rows: Vec<usize>,
+    /// Concentration.
+    pub alpha: f64,
+    /// Seed.
+    pub seed: u64,
+    /// Uplink bits that no client exceeds.
+    pub budget_bits: u64,
+    /// One per method.
+    pub rows: Vec<Row>,
+}
+
+/// Runs what the options ask for.
+///
+/// # Errors
+/// Bad options or data; under `--check`, a claim that does not hold.
+pub fn main(options: &Options) -> Result<(), Failure> {
+    if options.common.check {
+        return check::run(options);
+    }
+    let path = options.common.plot.clone();
+    let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
+    let report = compare(options)?;
+    let kib = |rows: &[usize]| {
+        let least = rows.iter().min().copied().unwrap_or(0);
+        let most = rows.iter().max().copied().unwrap_or(0);
+        format!("{least} to {most}")
+    };
+    println!(
+        "{}: {} training rows over {} clients ({} each, Dirichlet alpha {}), {} test rows; network of {} parameters",
+        report.data,
+        report.train_rows,
+        report.clients,
+        kib(&report.shard_rows),
+        report.alpha,
+        report.test_rows,
+        report.dimension
+    );
+    println!(
+        "budget: {}bit uplink per client\n",
+        si(report.budget_bits as f64)
+    );
+    print!("{}", table(&report));
+    cli::write(&path, &picture::draw(&report).to_svg())?;
+    println!("\n{}\npicture: {}", verdict(&report), path.display());
+    if let Some(path) = &options.common.json {
+        cli::write_json(path, &report)?;
+    }
+    Ok(())
+}
+
+/// Runs every method at one budget.
+///
+/// # Errors
+/// Bad options or data.
+pub fn compare(options: &Options) -> Result<Report, Failure> {
+    let threads = options.common.threads()?;
+    let seed = options.common.seed;
+    check_steps(&options.steps)?;
+    if options.rounds == Some(0) {
+        return Err(bad("rounds", 0, "must be at least 1"));
+    }
+    let rule = Rule {
+        clients: options.clients,
+        k: options.k,
+    };
+    let methods = method::select(&options.protocol, options.compressor)?;
+    let data = options.source.load(seed)?;
+    let spread = Spread::Dirichlet(options.alpha);
+    let problem = Problem::new(data, options.clients, spread, options.hidden, seed)?;
+    let d = problem.model().dim();
+    rule.check(d)?;
+    let gradient = 32 * d as u64;
+    let bits = options.bits.unwrap_or(GRADIENTS * gradient);
+    if bits < gradient {
+        let rule = format!("must be at least {gradient}, one gradient of {d} numbers");
+        return Err(bad("bits", bits, &rule));
+    }
+    let rounds = options.rounds.unwrap_or(u64::MAX);
+    let budget = Budget { bits, rounds };
+    let mut rows = Vec::new();
+    for method in methods {
+        let bench = Bench {
+            problem: &problem,
+            rule,
+            threads,
+            seed,
+        };
+        rows.push(bench.row(method, budget, &options.steps)?);
+    }
+    Ok(Report {
+        data: problem.data.name.clone(),
+        train_rows: problem.data.train.rows(),
+        test_rows: problem.data.test.rows(),
+        dimension: d,
+        clients: problem.clients(),
+        shard_rows: problem.shards.iter().map(Vec::len).collect(),
+        alpha: options.alpha,
+        seed,
+        budget_bits: bits,
+        rows,
+    })
+}
+
+fn check_steps(steps: &[f64]) -> Result<(), Failure> {
+    match steps.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
+        Some(step) => Err(bad("steps", step, "must be finite and positive")),
+        None => Ok(()),
+    }
+}
+
+/// What every run of a comparison shares.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    /// The problem.
+    pub problem: &'a Problem,
+    /// Sizes of messages.
+    pub rule: Rule,
+    /// Worker threads.
+    pub threads: usize,
+    /// Seed of draws.
+    pub seed: u64,
+}
+
+impl Bench<'_> {
+    /// Chooses a step size on a part of the budget, then runs the whole.
+    ///
+    /// # Errors
+    /// What the protocol says; every step size diverges.
+    pub fn row(&self, method: Method, budget: Budget, steps: &[f64]) -> Result<Row, Failure> {
+        let part = Budget {
+            bits: (budget.bits / TRIAL).max(32 * self.problem.model().dim() as u64),
+            rounds: budget.rounds.div_ceil(TRIAL),
+        };
+        let mut trials = Vec::new();
+        if let [_, _, ..] = steps {
+            for &step in steps {
+                let label = format!("{method}, step {step}");
+                let outcome = self.run(method, part, step, &label)?;
+                let loss = outcome.last().map(|p| p.measure.train_loss);
+                let loss = loss.filter(|l| !outcome.diverged && l.is_finite());
+                trials.push((step, loss));
+            }
+        }
+        let best = trials
+            .iter()
+            .filter_map(|&(step, loss)| Some((step, loss?)))
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        let step = match (best, steps) {
+            (Some((step, _)), _) | (None, &[step]) => step,
+            _ => {
+                return Err(Failure::Input(format!(
+                    "--steps: {method} diverges with every step size; try smaller ones"
+                )));
+            }
+        };
+        let label = format!("{method}, step {step}, whole budget");
+        let outcome = self.run(method, budget, step, &label)?;
+        Ok(self.describe(method, step, trials, outcome))
+    }
+
+    /// One run with a progress bar.
+    ///
+    /// # Errors
+    /// What the protocol says.
+    pub fn run(
+        &self,
+        method: Method,
+        budget: Budget,
+        step: f64,
+        label: &str,
+    ) -> Result<Outcome, Failure> {
+        let bar = progress::bar(budget.bits);
+        bar.set_message(label.to_owned());
+        let outcome = method::run(self, method, budget, step, &|bits| bar.set_position(bits));
+        bar.finish_and_clear();
+        outcome.map_err(input)
+    }
+
+    fn describe(
+        &self,
+        method: Method,
+        step_size: f64,
+        trials: Vec<(f64, Option<f64>)>,
+        outcome: Outcome,
+    ) -> Row {
+        let last = outcome.last().map(|p| p.measure);
+        let figure = |f: fn(problem::Measure) -> f64| last.map_or(f64::NAN, f);
+        Row {
+            method: method.to_string(),
+            step_size,
+            trials,
+            rounds: outcome.ledger.rounds,
+            uplink_bits: outcome.ledger.uplink_max,
+            uplink_bits_mean: outcome.ledger.uplink_mean(self.problem.clients() as u32),
+            downlink_bits: outcome.ledger.downlink,
+            overhead_bytes: outcome.ledger.overhead_bytes,
+            train_loss: figure(|m| m.train_loss),
+            gradient_norm: figure(|m| m.gradient_norm),
+            test_accuracy: figure(|m| m.test_accuracy),
+            seconds: outcome.seconds,
+            diverged: outcome.diverged,
+            points: outcome.points,
+        }
+    }
+}
+
+fn table(report: &Report) -> Table {
+    let mut table = Table::new(
+        1,
+        &[
+            "method",
+            "step",
+            "rounds",
+            "uplink bits/client",
+            "train loss",
+            "|gradient|",
+            "test accuracy",
+            "seconds",
+        ],
+    );
+    for row in &report.rows {
+        let mark = if row.diverged { " (diverged)" } else { "" };
+        table.push(vec![
+            format!("{}{mark}", row.method),
+            row.step_size.to_string(),
+            row.rounds.to_string(),
+            si(row.uplink_bits as f64),
+            format!("{:.3e}", row.train_loss),
+            format!("{:.3e}", row.gradient_norm),
+            format!("{:.2} %", 100.0 * row.test_accuracy),
+            format!("{:.2}", row.seconds),
+        ]);
+    }
+    table
+}
+
+/// Who is first, by loss and by accuracy.
+fn verdict(report: &Report) -> String {
+    let runs = || report.rows.iter().filter(|row| !row.diverged);
+    let loss = runs().min_by(|a, b| a.train_loss.total_cmp(&b.train_loss));
+    let accuracy = runs()
+        .map(|row| row.test_accuracy)
+        .fold(0.0, |a: f64, b| a.max(b));
+    let first: Vec<&str> = runs()
+        .filter(|row| row.test_accuracy == accuracy)
+        .map(|row| row.method.as_str())
+        .collect();
+    let loss = loss.map_or("none", |row| row.method.as_str());
+    format!(
+        "least training loss: {loss}; best test accuracy: {}",
+        first.join(", ")
+    )
+}

@@ -1,0 +1,124 @@
+//! `--check`: the claims that must hold, on a small version.
+
+use crate::cli::{Claims, Failure, bad, input};
+
+use super::method::{CompressorName, Method, ProtocolName, Rule};
+use super::problem::{Problem, Spread};
+use super::session::Budget;
+use super::{Bench, Options};
+
+/// Floors of test accuracy after 60 gradients of budget on ten Dirichlet(0.5) shards.
+const FLOOR: f64 = 0.90;
+
+/// Checks the claims.
+///
+/// # Errors
+/// Bad options, or [`Failure::Claim`].
+pub fn run(options: &Options) -> Result<(), Failure> {
+    if options.source.data.is_some() {
+        return Err(bad("check", "", "runs on the digits of the repository"));
+    }
+    let seed = options.common.seed;
+    let threads = options.common.threads()?;
+    let mut claims = Claims::default();
+    identical(seed, threads, &mut claims)?;
+    uneven(seed, threads, &mut claims)?;
+    claims.verdict()
+}
+
+const fn method(protocol: ProtocolName, compressor: CompressorName) -> Method {
+    Method {
+        protocol,
+        compressor,
+    }
+}
+const GD: Method = method(ProtocolName::Gd, CompressorName::Identity);
+const FED_AVG: Method = method(ProtocolName::Fedavg, CompressorName::Identity);
+const PERM_K: Method = method(ProtocolName::Marina, CompressorName::PermK);
+const RAND_K: Method = method(ProtocolName::Marina, CompressorName::RandK);
+const EF21: Method = method(ProtocolName::Ef21, CompressorName::TopK);
+
+/// Every client holds the same rows: the Hessian variance is zero.
+fn identical(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure> {
+    let clients = 20;
+    let problem = digits(clients, Spread::Identical, seed)?;
+    let bench = Bench {
+        problem: &problem,
+        rule: Rule { clients, k: None },
+        threads,
+        seed,
+    };
+    // MARINA with PermK is gradient descent here, round by round, up to rounding.
+    let rounds = Budget {
+        bits: u64::MAX,
+        rounds: 100,
+    };
+    let descent = bench.run(GD, rounds, 0.5, "gradient descent")?;
+    let perm_k = bench.run(PERM_K, rounds, 0.5, "MARINA + PermK")?;
+    let start = problem.start().map_err(input)?;
+    let apart = |a: &[f32], b: &[f32]| {
+        let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    claims.at_most(
+        "identical clients: distance of PermK from gradient descent, over the way from the start",
+        apart(&perm_k.params, &descent.params) / apart(&descent.params, &start),
+        1e-3,
+    );
+    let budget = Budget {
+        bits: 40 * 32 * start.len() as u64,
+        rounds: u64::MAX,
+    };
+    let steps = [0.25, 0.5, 1.0, 2.0];
+    let loss = |method| Ok::<_, Failure>(bench.row(method, budget, &steps)?.train_loss);
+    let (perm_k, rand_k) = (loss(PERM_K)?, loss(RAND_K)?);
+    claims.at_most(
+        "identical clients: loss of PermK over RandK",
+        perm_k / rand_k,
+        1.0,
+    );
+    claims.at_most(
+        "identical clients: loss of PermK over gradient descent",
+        perm_k / loss(GD)?,
+        1.0,
+    );
+    Ok(())
+}
+
+/// The shards of the main job.
+fn uneven(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure> {
+    let clients = 10;
+    let problem = digits(clients, Spread::Dirichlet(0.5), seed)?;
+    let bench = Bench {
+        problem: &problem,
+        rule: Rule { clients, k: None },
+        threads,
+        seed,
+    };
+    let budget = Budget {
+        bits: 60 * 32 * problem.model().dim() as u64,
+        rounds: u64::MAX,
+    };
+    for method in [FED_AVG, PERM_K, RAND_K, EF21] {
+        let row = bench.row(method, budget, &[0.125, 0.25, 0.5])?;
+        claims.at_least(
+            &format!("Dirichlet shards: test accuracy of {method}"),
+            row.test_accuracy,
+            FLOOR,
+        );
+        claims.at_most(
+            &format!("Dirichlet shards: share of the budget used by {method}"),
+            row.uplink_bits as f64 / budget.bits as f64,
+            1.0,
+        );
+    }
+    Ok(())
+}
+
+fn digits(clients: usize, spread: Spread, seed: u64) -> Result<Problem, Failure> {
+    let source = crate::source::Source {
+        data: None,
+        format: None,
+    };
+    Problem::new(source.load(seed)?, clients, spread, 32, seed)
+}

@@ -1,0 +1,250 @@
+//! Which protocol runs with which compressor.
+
+use std::fmt;
+
+use thalweg::compress::{Compressor, Identity, PermK, RandK, RandSeqK, TopK, k_from_ratio};
+use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
+
+use crate::cli::{Failure, bad};
+
+use super::Bench;
+use super::exchange::{Averaging, Gradients};
+use super::session::{self, Budget, Outcome};
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProtocolName {
+    /// Gradient descent: every client sends its whole gradient (MARINA with p = 1)
+    Gd,
+    /// Clients train for one epoch of mini-batches of 16 and send the change of the model
+    Fedavg,
+    /// Compressed differences of gradients, a whole gradient now and then
+    Marina,
+    /// Compressed distances to a memory that the server shares
+    Ef21,
+}
+
+/// A compressor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompressorName {
+    /// All numbers
+    Identity,
+    /// Disjoint blocks of one random permutation
+    PermK,
+    /// k random coordinates, independently drawn
+    RandK,
+    /// k cyclically consecutive coordinates
+    RandSeqK,
+    /// The k coordinates of largest magnitude, with their indices
+    TopK,
+}
+
+/// One row of the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// The protocol.
+    pub protocol: ProtocolName,
+    /// Its compressor.
+    pub compressor: CompressorName,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            ProtocolName::Gd => return f.write_str("gradient descent"),
+            ProtocolName::Fedavg => "FedAvg",
+            ProtocolName::Marina => "MARINA",
+            ProtocolName::Ef21 => "EF21",
+        };
+        let compressor = match self.compressor {
+            CompressorName::Identity => return f.write_str(protocol),
+            CompressorName::PermK => "PermK",
+            CompressorName::RandK => "RandK",
+            CompressorName::RandSeqK => "RandSeqK",
+            CompressorName::TopK => "TopK",
+        };
+        write!(f, "{protocol} + {compressor}")
+    }
+}
+
+/// The rows of the default table.
+pub const DEFAULT: [Method; 5] = [
+    Method {
+        protocol: ProtocolName::Gd,
+        compressor: CompressorName::Identity,
+    },
+    Method {
+        protocol: ProtocolName::Fedavg,
+        compressor: CompressorName::Identity,
+    },
+    Method {
+        protocol: ProtocolName::Marina,
+        compressor: CompressorName::PermK,
+    },
+    Method {
+        protocol: ProtocolName::Marina,
+        compressor: CompressorName::RandK,
+    },
+    Method {
+        protocol: ProtocolName::Ef21,
+        compressor: CompressorName::TopK,
+    },
+];
+
+/// The rows that the options ask for.
+///
+/// # Errors
+/// A compressor without exactly one protocol, or one that the protocol does not converge with.
+pub fn select(
+    protocols: &[ProtocolName],
+    compressor: Option<CompressorName>,
+) -> Result<Vec<Method>, Failure> {
+    let chosen = |m: &Method| protocols.is_empty() || protocols.contains(&m.protocol);
+    let Some(compressor) = compressor else {
+        return Ok(DEFAULT.into_iter().filter(chosen).collect());
+    };
+    let name = clap::ValueEnum::to_possible_value(&compressor);
+    let name = name.map_or(String::new(), |n| n.get_name().to_owned());
+    let &[protocol] = protocols else {
+        return Err(bad(
+            "compressor",
+            name,
+            "needs exactly one protocol in --protocol",
+        ));
+    };
+    let rule = match (protocol, compressor) {
+        (_, CompressorName::Identity)
+        | (ProtocolName::Ef21, CompressorName::TopK)
+        | (
+            ProtocolName::Marina | ProtocolName::Fedavg,
+            CompressorName::PermK | CompressorName::RandK | CompressorName::RandSeqK,
+        ) => None,
+        (ProtocolName::Gd, _) => Some("is not for gradient descent, which sends whole gradients"),
+        (ProtocolName::Ef21, _) => Some("is not contractive; EF21 takes top-k or identity"),
+        (_, CompressorName::TopK) => Some("is biased; MARINA and FedAvg take unbiased compressors"),
+    };
+    match rule {
+        Some(rule) => Err(bad("compressor", name, rule)),
+        None => Ok(vec![Method {
+            protocol,
+            compressor,
+        }]),
+    }
+}
+
+/// Sizes of messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Number of clients.
+    pub clients: usize,
+    /// Coordinates in a message; `d / clients` if absent.
+    pub k: Option<usize>,
+}
+
+impl Rule {
+    /// Coordinates in a message of a vector of length `d`.
+    pub fn k(&self, d: usize) -> usize {
+        self.k
+            .unwrap_or_else(|| k_from_ratio(d, 1.0 / self.clients as f64))
+    }
+
+    /// Checks `k` against a dimension.
+    ///
+    /// # Errors
+    /// `k` outside 1 to `d`.
+    pub fn check(&self, d: usize) -> Result<(), Failure> {
+        let k = self.k(d);
+        if !(1..=d).contains(&k) {
+            let rule = format!("must be between 1 and the {d} parameters of the network");
+            return Err(bad("k", k, &rule));
+        }
+        Ok(())
+    }
+}
+
+/// Runs a method once.
+///
+/// MARINA's probability of a full round is the share of coordinates in a compressed message, so that both kinds of round
+/// cost the same on average.
+///
+/// # Errors
+/// What the protocol says.
+pub fn run(
+    bench: &Bench<'_>,
+    method: Method,
+    budget: Budget,
+    step: f64,
+    watch: &dyn Fn(u64),
+) -> Result<Outcome, ProtocolError> {
+    let d = bench.problem.model().dim();
+    let (k, n) = (bench.rule.k(d), bench.problem.clients());
+    let job = Job {
+        bench,
+        protocol: method.protocol,
+        budget,
+        step,
+        watch,
+    };
+    match method.compressor {
+        CompressorName::Identity => job.run(Identity, 1.0),
+        CompressorName::PermK => job.run(PermK::new(n), 1.0 / n.min(d) as f64),
+        CompressorName::RandK => job.run(RandK::new(k), k as f64 / d as f64),
+        CompressorName::RandSeqK => job.run(RandSeqK::new(k), k as f64 / d as f64),
+        CompressorName::TopK => job.run(TopK { k }, k as f64 / d as f64),
+    }
+}
+
+struct Job<'a> {
+    bench: &'a Bench<'a>,
+    protocol: ProtocolName,
+    budget: Budget,
+    step: f64,
+    watch: &'a dyn Fn(u64),
+}
+
+impl Job<'_> {
+    fn run<C: Compressor<f32> + Sync>(
+        &self,
+        compressor: C,
+        probability: f64,
+    ) -> Result<Outcome, ProtocolError> {
+        let run = Run {
+            seed: self.bench.seed,
+            clients: self.bench.problem.clients() as u32,
+        };
+        let step_size = self.step as f32;
+        match self.protocol {
+            ProtocolName::Gd | ProtocolName::Marina => self.start(&Gradients(marina::Config {
+                run,
+                step_size,
+                probability,
+                compressor,
+            })),
+            ProtocolName::Ef21 => self.start(&Gradients(ef21::Config {
+                run,
+                step_size,
+                compressor,
+            })),
+            ProtocolName::Fedavg => self.start(&Averaging {
+                config: fed_avg::Config {
+                    run,
+                    server_learning_rate: 1.0,
+                    compressor,
+                },
+                learning_rate: self.step,
+            }),
+        }
+    }
+
+    fn start<E: super::exchange::Exchange>(&self, exchange: &E) -> Result<Outcome, ProtocolError> {
+        let bench = self.bench;
+        session::run(
+            exchange,
+            bench.problem,
+            self.budget,
+            bench.threads,
+            bench.seed,
+            self.watch,
+        )
+    }
+}

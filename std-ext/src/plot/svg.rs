@@ -1,0 +1,316 @@
+//! Layout and drawing.
+
+use std::fmt::Write as _;
+
+use super::{Axis, Figure, Mark, Panel, Series};
+
+/// Okabe and Ito's colours without yellow, which is too pale for a line: distinct for colour-blind eyes.
+const COLOURS: [&str; 7] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00",
+];
+const DASHES: [&str; 4] = ["", "8 3", "2 3", "9 3 2 3"];
+
+const PLOT_WIDTH: f64 = 400.0;
+const PLOT_HEIGHT: f64 = 300.0;
+/// Left of a plot: label and numbers of the vertical axis.
+const LEFT: f64 = 78.0;
+const RIGHT: f64 = 22.0;
+const TOP: f64 = 44.0;
+/// Below a plot: numbers and label of the horizontal axis.
+const BELOW: f64 = 56.0;
+const ENTRY_HEIGHT: f64 = 22.0;
+/// Length of a legend's sample and the gaps around it.
+const SAMPLE: f64 = 44.0;
+/// Width of a character at 13 pixels, on the wide side.
+const CHARACTER: f64 = 7.8;
+/// Least distance between two markers of a line.
+const MARKER_GAP: f64 = 42.0;
+
+/// Replaces the characters that XML reserves, and those that it forbids.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The document under construction; writing to a string cannot fail.
+struct Canvas(String);
+
+impl Canvas {
+    fn line(&mut self, [x1, y1, x2, y2]: [f64; 4], style: &str) {
+        let _ = writeln!(
+            self.0,
+            r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" {style}/>"#
+        );
+    }
+
+    fn text(&mut self, (x, y): (f64, f64), style: &str, text: &str) {
+        let text = escape(text);
+        let _ = writeln!(
+            self.0,
+            r#"<text x="{x:.1}" y="{y:.1}" {style}>{text}</text>"#
+        );
+    }
+
+    fn path(&mut self, points: &[(f64, f64)], look: Look) {
+        let mut d = String::new();
+        for (i, (x, y)) in points.iter().enumerate() {
+            let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+        }
+        let (colour, dash) = (look.colour(), look.dash());
+        let _ = writeln!(
+            self.0,
+            r#"<path d="{d}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"{dash}/>"#
+        );
+    }
+
+    fn marker(&mut self, (x, y): (f64, f64), look: Look) {
+        let colour = look.colour();
+        let _ = match look.0 % 4 {
+            0 => writeln!(
+                self.0,
+                r#"<circle cx="{x:.1}" cy="{y:.1}" r="3.4" fill="{colour}"/>"#
+            ),
+            1 => writeln!(
+                self.0,
+                r#"<rect x="{:.1}" y="{:.1}" width="6.4" height="6.4" fill="{colour}"/>"#,
+                x - 3.2,
+                y - 3.2
+            ),
+            2 => writeln!(
+                self.0,
+                r#"<path d="M{:.1} {:.1}l4 7h-8z" fill="{colour}"/>"#,
+                x,
+                y - 4.4
+            ),
+            _ => writeln!(
+                self.0,
+                r#"<path d="M{:.1} {:.1}l4.2 4.2l-4.2 4.2l-4.2 -4.2z" fill="{colour}"/>"#,
+                x,
+                y - 4.2
+            ),
+        };
+    }
+}
+
+/// Colour, dash and marker by number.
+#[derive(Clone, Copy)]
+struct Look(usize);
+
+impl Look {
+    fn colour(self) -> &'static str {
+        COLOURS
+            .get(self.0 % COLOURS.len())
+            .copied()
+            .unwrap_or("#000000")
+    }
+
+    fn dash(self) -> String {
+        match DASHES.get(self.0 % DASHES.len()) {
+            Some(dash) if !dash.is_empty() => format!(r#" stroke-dasharray="{dash}""#),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Names in order of appearance, each with the mark of its first series.
+fn legend(figure: &Figure) -> Vec<(&str, Mark)> {
+    let mut entries: Vec<(&str, Mark)> = Vec::new();
+    for series in figure.panels.iter().flat_map(|panel| &panel.series) {
+        if !entries.iter().any(|(name, _)| *name == series.name) {
+            entries.push((&series.name, series.mark));
+        }
+    }
+    entries
+}
+
+fn text_width(text: &str) -> f64 {
+    text.chars().count() as f64 * CHARACTER
+}
+
+pub(super) fn draw(figure: &Figure) -> String {
+    let entries = legend(figure);
+    let cell = LEFT + PLOT_WIDTH + RIGHT;
+    let width = (cell * figure.panels.len() as f64)
+        .max(text_width(&figure.title) * 1.2 + 40.0)
+        .max(360.0);
+    let widest = entries
+        .iter()
+        .map(|(name, _)| text_width(name))
+        .fold(0.0, f64::max);
+    let entry_width = SAMPLE + widest + 18.0;
+    let columns = (((width - 40.0) / entry_width) as usize).clamp(1, entries.len().max(1));
+    let lines = entries.len().div_ceil(columns);
+    let legend_top = TOP + PLOT_HEIGHT + BELOW;
+    let height = legend_top + lines as f64 * ENTRY_HEIGHT + 14.0;
+
+    let mut canvas = Canvas(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
+    ));
+    let middle = r#"text-anchor="middle" font-size="15" font-weight="bold""#;
+    canvas.text((width / 2.0, 24.0), middle, &figure.title);
+    let look = |name: &str| Look(entries.iter().position(|(n, _)| *n == name).unwrap_or(0));
+    for (i, panel) in figure.panels.iter().enumerate() {
+        draw_panel(&mut canvas, panel, cell * i as f64 + LEFT, look);
+    }
+    let left = (width - columns as f64 * entry_width) / 2.0;
+    for (i, (name, mark)) in entries.iter().enumerate() {
+        let x = left + (i % columns) as f64 * entry_width;
+        let y = legend_top + (i / columns) as f64 * ENTRY_HEIGHT + 10.0;
+        if *mark == Mark::Line {
+            canvas.path(&[(x, y), (x + 34.0, y)], Look(i));
+        }
+        canvas.marker((x + 17.0, y), Look(i));
+        canvas.text((x + SAMPLE, y + 4.5), "", name);
+    }
+    canvas.0.push_str("</svg>\n");
+    canvas.0
+}
+
+fn draw_panel(canvas: &mut Canvas, panel: &Panel, left: f64, look: impl Fn(&str) -> Look) {
+    let shown = |p: &&(f64, f64)| panel.x.holds(p.0) && panel.y.holds(p.1);
+    let points = || panel.series.iter().flat_map(|s| &s.points).filter(shown);
+    let (xs, ys) = (
+        panel.x.range(points().map(|p| p.0)),
+        panel.y.range(points().map(|p| p.1)),
+    );
+    let bottom = TOP + PLOT_HEIGHT;
+    let across = |x: f64| left + PLOT_WIDTH * panel.x.place(xs, x);
+    let up = |y: f64| bottom - PLOT_HEIGHT * panel.y.place(ys, y);
+    let grid = |numbered: bool| {
+        if numbered {
+            r##"stroke="#d0d0d0""##
+        } else {
+            r##"stroke="#eeeeee""##
+        }
+    };
+    for tick in panel.x.ticks(xs.0, xs.1) {
+        let x = across(tick.value);
+        canvas.line([x, TOP, x, bottom], grid(!tick.label.is_empty()));
+        canvas.text((x, bottom + 18.0), r#"text-anchor="middle""#, &tick.label);
+    }
+    for tick in panel.y.ticks(ys.0, ys.1) {
+        let y = up(tick.value);
+        canvas.line(
+            [left, y, left + PLOT_WIDTH, y],
+            grid(!tick.label.is_empty()),
+        );
+        canvas.text((left - 7.0, y + 4.5), r#"text-anchor="end""#, &tick.label);
+    }
+    for series in &panel.series {
+        draw_series(
+            canvas,
+            series,
+            [&panel.x, &panel.y],
+            (&across, &up),
+            look(&series.name),
+        );
+    }
+    let _ = writeln!(
+        canvas.0,
+        r##"<rect x="{left:.1}" y="{TOP:.1}" width="{PLOT_WIDTH:.1}" height="{PLOT_HEIGHT:.1}" fill="none" stroke="#404040"/>"##
+    );
+    let centre = r#"text-anchor="middle" font-size="14""#;
+    canvas.text(
+        (left + PLOT_WIDTH / 2.0, bottom + 40.0),
+        centre,
+        &panel.x.label,
+    );
+    let (x, y) = (left - 60.0, TOP + PLOT_HEIGHT / 2.0);
+    let turned = format!(r#"{centre} transform="rotate(-90 {x:.1} {y:.1})""#);
+    canvas.text((x, y), &turned, &panel.y.label);
+}
+
+fn draw_series(
+    canvas: &mut Canvas,
+    series: &Series,
+    [x, y]: [&Axis; 2],
+    (across, up): (&dyn Fn(f64) -> f64, &dyn Fn(f64) -> f64),
+    look: Look,
+) {
+    let runs = series
+        .points
+        .split(|p| !(x.holds(p.0) && y.holds(p.1)))
+        .filter(|run| !run.is_empty());
+    let mut last = None;
+    for run in runs {
+        let run: Vec<(f64, f64)> = run.iter().map(|p| (across(p.0), up(p.1))).collect();
+        if series.mark == Mark::Line {
+            canvas.path(&run, look);
+        }
+        for &(px, py) in &run {
+            let far = |(lx, ly): (f64, f64)| (px - lx).hypot(py - ly) >= MARKER_GAP;
+            if series.mark == Mark::Points || last.is_none_or(far) {
+                canvas.marker((px, py), look);
+                last = Some((px, py));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_and_forbidden_characters_are_replaced() {
+        assert_eq!(escape("a<b>&\"c\"\u{1}é"), "a&lt;b&gt;&amp;&quot;c&quot; é");
+    }
+
+    fn figure(names: &[&str]) -> Figure {
+        let series =
+            |name: &&str| Series::line(name, vec![(1.0, 1.0), (2.0, f64::NAN), (3.0, 5.0)]);
+        let panel = Panel {
+            x: Axis::linear("x"),
+            y: Axis::log("y"),
+            series: names.iter().map(series).collect(),
+        };
+        Figure {
+            title: "t".into(),
+            panels: vec![panel.clone(), panel],
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_entry_and_a_gap_cuts_the_line() {
+        let svg = draw(&figure(&["one", "two"]));
+        assert_eq!(svg.matches(">one</text>").count(), 1);
+        // Two pieces in two panels, and the sample.
+        let blue = format!("stroke=\"{}\"", COLOURS[0]);
+        assert_eq!(svg.matches(blue.as_str()).count(), 5);
+        assert!(!svg.contains("NaN"));
+    }
+
+    #[test]
+    fn the_legend_lies_below_the_plots_and_inside_the_page() {
+        let names: Vec<String> = (0..9)
+            .map(|i| format!("series with a long name {i}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let svg = draw(&figure(&names));
+        let number = |line: &str, key: &str| -> f64 {
+            let rest = line.split_once(&format!(" {key}=\"")).unwrap().1;
+            rest.split_once('"').unwrap().0.parse().unwrap()
+        };
+        let head = svg.lines().next().unwrap();
+        let (width, height) = (number(head, "width"), number(head, "height"));
+        let mut places = Vec::new();
+        for line in svg.lines().filter(|l| l.contains("long name")) {
+            let (x, y) = (number(line, "x"), number(line, "y"));
+            assert!(y > TOP + PLOT_HEIGHT + BELOW && y < height);
+            assert!(x + text_width("series with a long name 0") <= width);
+            places.push((x, y));
+        }
+        places.dedup();
+        assert_eq!(places.len(), 9);
+    }
+}
