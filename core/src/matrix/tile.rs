@@ -34,6 +34,9 @@ pub(super) const MAX_ROWS: usize = 14;
 /// The most columns of a tile at any level: two registers of sixteen `f32`.
 pub(super) const MAX_COLUMNS: usize = 32;
 
+/// Terms before the end of a tile at which the next one is asked for: longer than the latency of an L3 cache.
+const AHEAD: usize = 32;
+
 /// What becomes of the old value of `C` before the first product is added.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Old<T> {
@@ -90,26 +93,19 @@ pub(super) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>
             }
         }
     }
-    // The tile below is next.
+    let (a, _) = a.as_chunks::<MR>();
+    let (b, _) = L::groups(b).0.as_chunks::<NV>();
+    let early = a.len().min(b.len()).saturating_sub(AHEAD);
+    let (a, late_a) = a.split_at_checked(early).unwrap_or((a, &[]));
+    let (b, late_b) = b.split_at_checked(early).unwrap_or((b, &[]));
+    add::<L, FAST, MR, NV>(simd, a, b, &mut acc);
+    // The tile below is next. Asked for any sooner, its lines are displaced by the panels: rows a power of two
+    // apart share a few sets of the cache.
     for i in MR..2 * MR {
         prefetch(c.get(i * stride));
         prefetch(c.get(i * stride + NV * L::LEN - 1));
     }
-    let (a, _) = a.as_chunks::<MR>();
-    let (b, _) = L::groups(b).0.as_chunks::<NV>();
-    for (a, b) in a.iter().zip(b) {
-        let b = b.map(|x| L::load(simd, &x));
-        for i in 0..MR {
-            let a = L::splat(simd, a[i]);
-            for j in 0..NV {
-                acc[i][j] = if FAST {
-                    a.mul_add(b[j], acc[i][j])
-                } else {
-                    acc[i][j] + a * b[j]
-                };
-            }
-        }
-    }
+    add::<L, FAST, MR, NV>(simd, late_a, late_b, &mut acc);
     for (i, acc) in acc.iter().enumerate() {
         if let Some(row) = row_mut::<L, NV>(c, i * stride) {
             for (x, acc) in row.iter_mut().zip(acc) {
@@ -117,6 +113,31 @@ pub(super) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>
             }
         }
     }
+}
+
+/// Adds the products of the elements of two panels, in order.
+#[inline(always)]
+fn add<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
+    simd: L::Simd,
+    a: &[[L::Scalar; MR]],
+    b: &[[L::Array; NV]],
+    acc: &mut [[L; NV]; MR],
+) {
+    let mut sum = *acc;
+    for (a, b) in a.iter().zip(b) {
+        let b = b.map(|x| L::load(simd, &x));
+        for i in 0..MR {
+            let a = L::splat(simd, a[i]);
+            for j in 0..NV {
+                sum[i][j] = if FAST {
+                    a.mul_add(b[j], sum[i][j])
+                } else {
+                    sum[i][j] + a * b[j]
+                };
+            }
+        }
+    }
+    *acc = sum;
 }
 
 /// The registers of a row of the tile that starts at element `at`.
