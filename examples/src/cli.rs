@@ -87,6 +87,19 @@ pub fn finish(result: Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// Checks, before the work, that a file could be written in the folder of `path`.
+///
+/// # Errors
+/// A folder that does not exist.
+pub fn check_folder(path: &Path) -> Result<(), Failure> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Failure::Input(
+            format!("{}: the folder does not exist", path.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a text file, naming the path when that fails.
 ///
 /// # Errors

@@ -42,14 +42,14 @@ pub struct Options {
     /// Compressor of the one protocol named by --protocol
     #[arg(long, value_enum)]
     pub compressor: Option<CompressorName>,
-    /// Coordinates in a message of rand_k, rand_seq_k and top_k [default: d / clients]
+    /// Coordinates in a message of rand-k, rand-seq-k and top-k [default: d / clients]
     #[arg(long)]
     pub k: Option<usize>,
     /// Number of clients
     #[arg(long, default_value_t = 10)]
     pub clients: usize,
     /// Concentration of the Dirichlet distribution of each class over clients; small is uneven
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     pub alpha: f64,
     /// Hidden units of the network
     #[arg(long, default_value_t = 32)]
@@ -144,8 +144,14 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
+    cli::check_folder(&path)?;
+    options
+        .common
+        .json
+        .as_deref()
+        .map_or(Ok(()), cli::check_folder)?;
     let report = compare(options)?;
-    let kib = |rows: &[usize]| {
+    let span = |rows: &[usize]| {
         let least = rows.iter().min().copied().unwrap_or(0);
         let most = rows.iter().max().copied().unwrap_or(0);
         format!("{least} to {most}")
@@ -155,7 +161,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         report.data,
         report.train_rows,
         report.clients,
-        kib(&report.shard_rows),
+        span(&report.shard_rows),
         report.alpha,
         report.test_rows,
         report.dimension
@@ -227,8 +233,10 @@ pub fn compare(options: &Options) -> Result<Report, Failure> {
 }
 
 fn check_steps(steps: &[f64]) -> Result<(), Failure> {
-    match steps.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
-        Some(step) => Err(bad("steps", step, "must be finite and positive")),
+    // The networks are in f32.
+    let fits = |step: f64| (step as f32).is_finite() && step as f32 > 0.0;
+    match steps.iter().find(|&&step| !fits(step)) {
+        Some(step) => Err(bad("steps", step, "must be positive and finite as f32")),
         None => Ok(()),
     }
 }
@@ -370,7 +378,9 @@ fn verdict(report: &Report) -> String {
         .filter(|row| row.test_accuracy == accuracy)
         .map(|row| row.method.as_str())
         .collect();
-    let loss = loss.map_or("none", |row| row.method.as_str());
+    let Some(loss) = loss.map(|row| row.method.as_str()) else {
+        return "every run diverged; try smaller --steps".into();
+    };
     format!(
         "least training loss: {loss}; best test accuracy: {}",
         first.join(", ")

@@ -1,4 +1,8 @@
 //! `--check`: the claims that must hold, on a small version.
+//!
+//! Identical clients: MARINA with PermK is gradient descent round by round (Szlendak, Tyurin, Richtarik 2022: the Hessian
+//! variance is 0), and at equal bits it ends below RandK and below gradient descent, each at its best step. The paper
+//! claims no such order for clients that differ, so there accuracy alone is held against an independent reference.
 
 use crate::cli::{Claims, Failure, bad, input};
 
@@ -7,16 +11,25 @@ use super::problem::{Problem, Spread};
 use super::session::Budget;
 use super::{Bench, Options};
 
-/// Floors of test accuracy after 60 gradients of budget on ten Dirichlet(0.5) shards.
-const FLOOR: f64 = 0.90;
+/// Floors of test accuracy on ten Dirichlet(0.5) shards with a budget of 60 gradients.
+///
+/// The least accuracy of ten seeds in `examples/tests/reference/federated.py`, which shares no code with this
+/// crate, less 0.02: twice the standard error of a share of 0.96 on 359 rows.
+const FLOORS: [(Method, f64); 4] = [
+    (FED_AVG, 0.953 - 0.02),
+    (PERM_K, 0.936 - 0.02),
+    (RAND_K, 0.944 - 0.02),
+    (EF21, 0.953 - 0.02),
+];
 
 /// Checks the claims.
 ///
 /// # Errors
 /// Bad options, or [`Failure::Claim`].
 pub fn run(options: &Options) -> Result<(), Failure> {
-    if options.source.data.is_some() {
-        return Err(bad("check", "", "runs on the digits of the repository"));
+    if let Some(path) = &options.source.data {
+        let rule = "--check runs on the digits of the repository";
+        return Err(bad("data", path.display(), rule));
     }
     let seed = options.common.seed;
     let threads = options.common.threads()?;
@@ -99,12 +112,12 @@ fn uneven(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure>
         bits: 60 * 32 * problem.model().dim() as u64,
         rounds: u64::MAX,
     };
-    for method in [FED_AVG, PERM_K, RAND_K, EF21] {
+    for (method, floor) in FLOORS {
         let row = bench.row(method, budget, &[0.125, 0.25, 0.5])?;
         claims.at_least(
             &format!("Dirichlet shards: test accuracy of {method}"),
             row.test_accuracy,
-            FLOOR,
+            floor,
         );
         claims.at_most(
             &format!("Dirichlet shards: share of the budget used by {method}"),

@@ -22,6 +22,8 @@ pub struct Local<'a> {
     pub values: Vec<f32>,
     /// Indices of a message.
     pub indices: Vec<u32>,
+    /// Levels of a message.
+    pub levels: Vec<i32>,
     /// Mini-batches of positions in the shard.
     pub batches: Batches,
     /// Rows of a mini-batch.
@@ -171,7 +173,7 @@ impl<P: Reply + Sync> Exchange for Gradients<P> {
         let buffers = Buffers {
             values: &mut local.values,
             indices: &mut local.indices,
-            ..Buffers::default()
+            levels: &mut local.levels,
         };
         self.0.reply(client, &mut local.gradient, buffers, out)
     }
@@ -260,7 +262,7 @@ impl<C: Compressor<f32> + Sync> Exchange for Averaging<C> {
         let buffers = Buffers {
             values: &mut local.values,
             indices: &mut local.indices,
-            ..Buffers::default()
+            levels: &mut local.levels,
         };
         fed_avg::reply(&self.config, client, buffers, out)
     }

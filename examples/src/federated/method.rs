@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use thalweg::compress::{Compressor, Identity, PermK, RandK, RandSeqK, TopK, k_from_ratio};
+use thalweg::compress::{
+    Compressor, Dithering, Identity, Natural, PermK, RandK, RandSeqK, Sign, TopK, k_from_ratio,
+};
 use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
 
 use crate::cli::{Failure, bad};
@@ -37,6 +39,12 @@ pub enum CompressorName {
     RandSeqK,
     /// The k coordinates of largest magnitude, with their indices
     TopK,
+    /// Each number rounded at random to a power of two: 9 bits
+    Natural,
+    /// Multiples of 1/15 of the norm, rounded at random: 5 bits a number
+    Qsgd,
+    /// Signs and the mean magnitude: 1 bit a number
+    Sign,
 }
 
 /// One row of the comparison.
@@ -62,6 +70,9 @@ impl fmt::Display for Method {
             CompressorName::RandK => "RandK",
             CompressorName::RandSeqK => "RandSeqK",
             CompressorName::TopK => "TopK",
+            CompressorName::Natural => "natural",
+            CompressorName::Qsgd => "QSGD",
+            CompressorName::Sign => "sign",
         };
         write!(f, "{protocol} + {compressor}")
     }
@@ -114,14 +125,13 @@ pub fn select(
     };
     let rule = match (protocol, compressor) {
         (_, CompressorName::Identity)
-        | (ProtocolName::Ef21, CompressorName::TopK)
-        | (
-            ProtocolName::Marina | ProtocolName::Fedavg,
-            CompressorName::PermK | CompressorName::RandK | CompressorName::RandSeqK,
-        ) => None,
+        | (ProtocolName::Ef21, CompressorName::TopK | CompressorName::Sign) => None,
         (ProtocolName::Gd, _) => Some("is not for gradient descent, which sends whole gradients"),
         (ProtocolName::Ef21, _) => Some("is not contractive; EF21 takes top-k or identity"),
-        (_, CompressorName::TopK) => Some("is biased; MARINA and FedAvg take unbiased compressors"),
+        (_, CompressorName::TopK | CompressorName::Sign) => {
+            Some("is biased; MARINA and FedAvg take unbiased compressors")
+        }
+        _ => None,
     };
     match rule {
         Some(rule) => Err(bad("compressor", name, rule)),
@@ -164,8 +174,8 @@ impl Rule {
 
 /// Runs a method once.
 ///
-/// MARINA's probability of a full round is the share of coordinates in a compressed message, so that both kinds of round
-/// cost the same on average.
+/// MARINA's probability of a full round is the share of the bits that a compressed message sends, so that both kinds of
+/// round cost the same on average.
 ///
 /// # Errors
 /// What the protocol says.
@@ -191,7 +201,15 @@ pub fn run(
         CompressorName::RandK => job.run(RandK::new(k), k as f64 / d as f64),
         CompressorName::RandSeqK => job.run(RandSeqK::new(k), k as f64 / d as f64),
         CompressorName::TopK => job.run(TopK { k }, k as f64 / d as f64),
+        CompressorName::Natural => job.run(Natural, share(&Natural, d)),
+        CompressorName::Qsgd => job.run(Dithering::qsgd(15), share(&Dithering::qsgd(15), d)),
+        CompressorName::Sign => job.run(Sign, share(&Sign, d)),
     }
+}
+
+/// Bits of a message over those of all numbers.
+fn share(compressor: &impl Compressor<f32>, d: usize) -> f64 {
+    compressor.bits(d) as f64 / (32 * d) as f64
 }
 
 struct Job<'a> {

@@ -23,6 +23,9 @@ pub enum Spread {
     Identical,
 }
 
+/// Most parameters; every client holds several vectors of this length.
+const MOST_PARAMETERS: usize = 1 << 24;
+
 /// Data, shards and network.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -69,6 +72,12 @@ impl Problem {
         if !(1..=4096).contains(&hidden) {
             return Err(bad("hidden", hidden, "must be between 1 and 4096"));
         }
+        let sizes = [data.train.columns(), hidden, data.train.classes()];
+        let d = mlp::Model::<f32>::new(&sizes).dim();
+        if d > MOST_PARAMETERS {
+            let rule = format!("makes a network of {d} parameters, more than {MOST_PARAMETERS}");
+            return Err(bad("hidden", hidden, &rule));
+        }
         let shards = match spread {
             Spread::Dirichlet(alpha) => {
                 if !(alpha.is_finite() && alpha >= 1e-9) {
@@ -82,7 +91,7 @@ impl Problem {
         }
         .map_err(input)?;
         Ok(Self {
-            sizes: [data.train.columns(), hidden, data.train.classes()],
+            sizes,
             rows: shards.concat(),
             data,
             shards,

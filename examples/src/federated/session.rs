@@ -122,6 +122,7 @@ fn work<E: Exchange>(
             gradient: vec![0.0; d],
             values: vec![0.0; d],
             indices: vec![0; d],
+            levels: vec![0; d],
             batches,
             rows: Vec::new(),
         };
@@ -161,6 +162,7 @@ fn serve<E: Exchange>(
         frame: vec![0; frame_len::<f32>(d as u32)],
         values: vec![0.0; d],
         indices: vec![0; d],
+        levels: vec![0; d],
         early: vec![None; problem.clients()],
     };
     let (mut seconds, mut next, mut diverged) = (Duration::ZERO, 0.0, false);
@@ -208,6 +210,7 @@ struct Room {
     frame: Vec<u8>,
     values: Vec<f32>,
     indices: Vec<u32>,
+    levels: Vec<i32>,
     early: Vec<Option<Vec<u8>>>,
 }
 
@@ -241,7 +244,7 @@ impl Room {
             let buffers = Buffers {
                 values: &mut self.values,
                 indices: &mut self.indices,
-                ..Buffers::default()
+                levels: &mut self.levels,
             };
             exchange.accept(server, shard.len() as u32, &frame, buffers)?;
             turn += 1;
