@@ -6,6 +6,7 @@
 //! use thalweg::Real;
 //! use thalweg::simd::{self, Lanes, Update};
 //!
+//! #[derive(Clone, Copy)]
 //! struct Decay<T>(T);
 //! impl<T: Real> Update<T, 1, 1> for Decay<T> {
 //!     fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [g]: [L; 1]) -> [L; 1] {

@@ -17,6 +17,7 @@ use crate::error::check_length;
 use crate::simd::{self, Kernel, Lanes, Map, Mask, Simd, Sum, Update};
 use crate::{Error, Real};
 
+#[derive(Clone, Copy)]
 struct Product;
 impl<T: Real> Sum<T, 2, 1> for Product {
     #[inline(always)]
@@ -25,6 +26,7 @@ impl<T: Real> Sum<T, 2, 1> for Product {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Itself;
 impl<T: Real> Sum<T, 1, 1> for Itself {
     #[inline(always)]
@@ -33,6 +35,7 @@ impl<T: Real> Sum<T, 1, 1> for Itself {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Magnitude;
 impl<T: Real> Sum<T, 1, 1> for Magnitude {
     #[inline(always)]
@@ -42,6 +45,7 @@ impl<T: Real> Sum<T, 1, 1> for Magnitude {
 }
 
 /// The square of `x / scale`.
+#[derive(Clone, Copy)]
 struct ScaledSquare<T>(T);
 impl<T: Real> Sum<T, 1, 1> for ScaledSquare<T> {
     #[inline(always)]
@@ -51,6 +55,7 @@ impl<T: Real> Sum<T, 1, 1> for ScaledSquare<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Square;
 impl<T: Real> Sum<T, 1, 1> for Square {
     #[inline(always)]
@@ -59,6 +64,7 @@ impl<T: Real> Sum<T, 1, 1> for Square {
     }
 }
 
+#[derive(Clone, Copy)]
 struct SquaredDifference;
 impl<T: Real> Sum<T, 2, 1> for SquaredDifference {
     #[inline(always)]
@@ -68,6 +74,7 @@ impl<T: Real> Sum<T, 2, 1> for SquaredDifference {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Axpy<T>(T);
 impl<T: Real> Update<T, 1, 1> for Axpy<T> {
     #[inline(always)]
@@ -76,6 +83,7 @@ impl<T: Real> Update<T, 1, 1> for Axpy<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Axpby<T>(T, T);
 impl<T: Real> Map<T, 2, 1> for Axpby<T> {
     #[inline(always)]
@@ -84,6 +92,7 @@ impl<T: Real> Map<T, 2, 1> for Axpby<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Scale<T>(T);
 impl<T: Real> Update<T, 1, 0> for Scale<T> {
     #[inline(always)]
@@ -92,6 +101,7 @@ impl<T: Real> Update<T, 1, 0> for Scale<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Clamp<T>(T, T);
 impl<T: Real> Update<T, 1, 0> for Clamp<T> {
     #[inline(always)]
@@ -101,6 +111,7 @@ impl<T: Real> Update<T, 1, 0> for Clamp<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Subtract;
 impl<T: Real> Map<T, 2, 1> for Subtract {
     #[inline(always)]
@@ -344,6 +355,7 @@ pub fn clamp<T: Real>(low: T, high: T, x: &mut [T]) -> Result<(), Error> {
 /// assert_eq!(thalweg::vector::first_non_finite(&[1.0_f32, 2.0]), None);
 /// ```
 pub fn first_non_finite<T: Real>(x: &[T]) -> Option<usize> {
+    #[derive(Clone, Copy)]
     struct NonFinite;
     impl<T: Real> Sum<T, 1, 1> for NonFinite {
         #[inline(always)]

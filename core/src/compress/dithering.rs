@@ -124,6 +124,7 @@ fn magic<T: Real>() -> T {
 }
 
 /// Signed level plus [`magic`], as a number with the sign of `x`.
+#[derive(Clone, Copy)]
 struct Linear<T> {
     norm: T,
     levels: T,
@@ -143,6 +144,7 @@ impl<T: Real> Map<T, 2, 1> for Linear<T> {
 }
 
 /// The level itself, zero or a power of two, with the sign of `x`.
+#[derive(Clone, Copy)]
 struct Powers<T> {
     norm: T,
     least: T,

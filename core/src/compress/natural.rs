@@ -60,6 +60,7 @@ fn top<T: Real>() -> T {
     T::from_bits_u64(T::MAX.to_bits_u64() >> T::MANTISSA_BITS << T::MANTISSA_BITS)
 }
 
+#[derive(Clone, Copy)]
 struct Round;
 impl<T: Real> Map<T, 2, 1> for Round {
     #[inline(always)]

@@ -34,6 +34,7 @@ use crate::{Error, Real, vector};
 pub struct Sign;
 
 /// `y + factor sign(x)`.
+#[derive(Clone, Copy)]
 struct AddSign<T>(T);
 impl<T: Real> Update<T, 1, 1> for AddSign<T> {
     #[inline(always)]

@@ -84,6 +84,7 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
 }
 
 /// `gradient <- gradient - h`.
+#[derive(Clone, Copy)]
 struct Distance;
 impl<T: Real> Update<T, 1, 1> for Distance {
     #[inline(always)]

@@ -49,6 +49,7 @@ pub trait Protocol<T: Real> {
 }
 
 /// `x <- x - gamma g`.
+#[derive(Clone, Copy)]
 struct Step<T>(T);
 impl<T: Real> Update<T, 1, 1> for Step<T> {
     #[inline(always)]

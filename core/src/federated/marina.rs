@@ -112,6 +112,7 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
 }
 
 /// `(previous, gradient) <- (gradient, gradient - previous)`.
+#[derive(Clone, Copy)]
 struct Exchange;
 impl<T: Real> Update<T, 2, 0> for Exchange {
     #[inline(always)]
@@ -121,6 +122,7 @@ impl<T: Real> Update<T, 2, 0> for Exchange {
 }
 
 /// Zero when the difference is finite, NaN otherwise.
+#[derive(Clone, Copy)]
 struct Overflow;
 impl<T: Real> Sum<T, 2, 1> for Overflow {
     #[inline(always)]

@@ -16,6 +16,7 @@ use crate::simd::{self, Lanes, Update};
 use crate::{Arithmetic, Error, Real, vector};
 
 /// `max(0, (a + b_j) + g_j)`; NaN stays.
+#[derive(Clone, Copy)]
 struct FromGram<T>(T);
 impl<T: Real> Update<T, 1, 1> for FromGram<T> {
     #[inline(always)]

@@ -27,6 +27,7 @@ use crate::{Error, Real, vector};
 const STEPS: usize = 60;
 
 /// Two rows turned by an angle: `(c x - s y, s x + c y)`.
+#[derive(Clone, Copy)]
 struct Rotate<T>(T, T);
 impl<T: Real> Update<T, 2, 0> for Rotate<T> {
     #[inline(always)]

@@ -17,6 +17,7 @@ use crate::{Error, Real, vector};
 const ROWS: usize = 4;
 
 /// `y + a_0 x_0 + a_1 x_1 + ...`, from left to right.
+#[derive(Clone, Copy)]
 pub(super) struct AddRows<T, const R: usize>(pub(super) [T; R]);
 impl<T: Real, const R: usize> Update<T, 1, R> for AddRows<T, R> {
     #[inline(always)]

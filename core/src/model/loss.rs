@@ -78,6 +78,7 @@ impl Loss {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Exp;
 impl<T: Real> Update<T, 1, 0> for Exp {
     #[inline(always)]

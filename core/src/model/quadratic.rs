@@ -234,6 +234,7 @@ pub struct Quadratic<T> {
 }
 
 /// `nu (T x)_j + c x_j` from an element and its neighbours.
+#[derive(Clone, Copy)]
 struct Gradient<T> {
     quarter: T,
     shift: T,
@@ -248,6 +249,7 @@ impl<T: Real> Map<T, 3, 1> for Gradient<T> {
 }
 
 /// Squares, and squares of differences.
+#[derive(Clone, Copy)]
 struct Energy;
 impl<T: Real> Sum<T, 2, 2> for Energy {
     #[inline(always)]

@@ -164,6 +164,7 @@ impl<B: Fixed> Default for State<B> {
 
 super::snapshot!([B] State<B>, b"ADAG", [steps], [sum]);
 
+#[derive(Clone, Copy)]
 struct Scalars<T, const FAST: bool> {
     terms: Terms<T>,
     rate: T,

@@ -354,9 +354,8 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
     }
     let steps = state.steps.saturating_add(1);
     let is_fast = config.arithmetic == Arithmetic::Fast;
-    // 1 - beta^t > 0, because beta < 1 and t >= 1.
-    let root = libm::sqrt(1.0 - Real::powi(config.beta2, steps));
-    let correction = 1.0 - Real::powi(config.beta1, steps);
+    let root = libm::sqrt(bias_correction(config.beta2, steps));
+    let correction = bias_correction(config.beta1, steps);
     let eps: T = narrow("eps", config.eps * root)?;
     let terms = Terms::new(
         config.learning_rate,
@@ -395,6 +394,16 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
     }
     state.steps = steps;
     Ok(())
+}
+
+/// `1 - beta^t`: positive, because `beta < 1` and `t >= 1`.
+fn bias_correction(beta: f64, steps: u64) -> f64 {
+    // beta^t <= exp(-t (1 - beta)) < 2^-57 leaves 1 as it is; most steps of a long run end here.
+    if steps as f64 * (1.0 - beta) > 40.0 {
+        1.0
+    } else {
+        1.0 - Real::powi(beta, steps)
+    }
 }
 
 impl<T: Copy> Scalars<T, false, false> {

@@ -24,6 +24,7 @@ use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
 
 /// `a <- old a + new x`, flushed.
+#[derive(Clone, Copy)]
 struct Blend<T> {
     old: T,
     new: T,
@@ -37,6 +38,7 @@ impl<T: Real> Update<T, 1, 1> for Blend<T> {
 }
 
 /// `a <- a + rate (x - a)`.
+#[derive(Clone, Copy)]
 struct Toward<T>(T);
 
 impl<T: Real> Update<T, 1, 1> for Toward<T> {
@@ -47,6 +49,7 @@ impl<T: Real> Update<T, 1, 1> for Toward<T> {
 }
 
 /// `s <- s + rate (x - s)`, `x <- s`.
+#[derive(Clone, Copy)]
 struct Synchronise<T>(T);
 
 impl<T: Real> Update<T, 2, 0> for Synchronise<T> {
@@ -57,6 +60,7 @@ impl<T: Real> Update<T, 2, 0> for Synchronise<T> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Quotient<T>(T);
 
 impl<T: Real> Map<T, 1, 1> for Quotient<T> {

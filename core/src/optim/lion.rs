@@ -147,6 +147,7 @@ impl<B: Fixed> Default for State<B> {
 
 super::snapshot!([B] State<B>, b"LION", [], [momentum]);
 
+#[derive(Clone, Copy)]
 struct Scalars<T> {
     terms: Terms<T>,
     beta1: T,

@@ -268,9 +268,13 @@ impl<T: Real, const FAST: bool> Scalars<T, FAST> {
 }
 
 /// The four shapes of a step, by the buffers that they carry.
+#[derive(Clone, Copy)]
 struct Bare<S>(S);
+#[derive(Clone, Copy)]
 struct Centered<S>(S);
+#[derive(Clone, Copy)]
 struct Heavy<S>(S);
+#[derive(Clone, Copy)]
 struct CenteredHeavy<S>(S);
 
 impl<T: Real, const FAST: bool> Update<T, 2, 1> for Bare<Scalars<T, FAST>> {

@@ -168,6 +168,7 @@ impl<B: Fixed> Default for State<B> {
 
 super::snapshot!([B] State<B>, b"SGDM", [steps], [buffer]);
 
+#[derive(Clone, Copy)]
 struct Plain<T, const ACTIVE: bool> {
     terms: Terms<T>,
     rate: T,
@@ -181,6 +182,7 @@ impl<T: Real, const ACTIVE: bool> Update<T, 1, 1> for Plain<T, ACTIVE> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Momentum<T, const ACTIVE: bool, const NESTEROV: bool> {
     terms: Terms<T>,
     rate: T,

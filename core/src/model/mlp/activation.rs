@@ -17,6 +17,7 @@ pub enum Activation {
     Tanh,
 }
 
+#[derive(Clone, Copy)]
 struct Relu;
 impl<T: Real> Update<T, 1, 0> for Relu {
     #[inline(always)]
@@ -26,6 +27,7 @@ impl<T: Real> Update<T, 1, 0> for Relu {
     }
 }
 
+#[derive(Clone, Copy)]
 struct ReluSlope;
 impl<T: Real> Update<T, 1, 1> for ReluSlope {
     #[inline(always)]
@@ -35,6 +37,7 @@ impl<T: Real> Update<T, 1, 1> for ReluSlope {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Tanh;
 impl<T: Real> Update<T, 1, 0> for Tanh {
     #[inline(always)]
@@ -43,6 +46,7 @@ impl<T: Real> Update<T, 1, 0> for Tanh {
     }
 }
 
+#[derive(Clone, Copy)]
 struct TanhSlope;
 impl<T: Real> Update<T, 1, 1> for TanhSlope {
     #[inline(always)]

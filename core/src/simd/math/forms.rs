@@ -19,6 +19,7 @@ macro_rules! forms {
         $($pair:ident, $pair_into:ident, $Pair:ident, $pair_at:literal, $first:literal, $second:literal;)*
     ) => {
         $(
+            #[derive(Clone, Copy)]
             struct $Body;
             impl<T: Real> Map<T, 1, 1> for $Body {
                 #[inline(always)]
@@ -45,6 +46,7 @@ macro_rules! forms {
             }
         )*
         $(
+            #[derive(Clone, Copy)]
             struct $Pair;
             impl<T: Real> Map<T, 1, 2> for $Pair {
                 #[inline(always)]

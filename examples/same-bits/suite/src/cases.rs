@@ -78,6 +78,7 @@ fn vectors<T: Real>(hash: &mut Hash) {
 }
 
 /// Every function of lane math, five outputs at a time.
+#[derive(Clone, Copy)]
 struct Functions;
 impl<T: Real> Map<T, 1, 5> for Functions {
     fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1]) -> [L; 5] {
