@@ -120,19 +120,23 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
             for u in 0..UNROLL {
                 // SAFETY: i + UNROLL * LEN <= rows <= n, the shortest length.
                 unsafe {
-                    apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i + u * lanes)
+                    apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i + u * lanes);
                 };
             }
             i += UNROLL * lanes;
         }
         while i < whole {
             // SAFETY: i + LEN <= whole <= n.
-            unsafe { apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i) };
+            unsafe {
+                apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i);
+            }
             i += lanes;
         }
         while i < n {
             // SAFETY: i < n; scalar lanes are one element wide.
-            unsafe { apply_at::<T, T::Lanes<Scalar>, B, W, R>(Scalar, &body, written, read, i) };
+            unsafe {
+                apply_at::<T, T::Lanes<Scalar>, B, W, R>(Scalar, &body, written, read, i);
+            }
             i += 1;
         }
     }

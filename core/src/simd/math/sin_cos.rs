@@ -155,6 +155,8 @@ pub fn sin_cos<L: Lanes>(x: L) -> (L, L) {
         .into_iter()
         .fold(x, |r, part| r - n * x.constant(part));
     let (sin, cos) = rotate(r, rounded);
+    // The reduction loses the sign of zero.
+    let sin = L::select(x.eq(x.constant(L::Scalar::ZERO)), x, sin);
     let within = x.abs().le(x.constant(L::Scalar::RADIANS_MOST));
     let nan = x.constant(L::Scalar::NAN);
     (L::select(within, sin, nan), L::select(within, cos, nan))
