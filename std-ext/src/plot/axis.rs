@@ -121,7 +121,7 @@ impl Axis {
     /// let labels = |axis: Axis, low, high| {
     ///     axis.ticks(low, high).into_iter().map(|t| t.label).collect::<Vec<_>>().join(" ")
     /// };
-    /// assert_eq!(labels(Axis::linear("x"), 0.0, 1.0), "0 0.2 0.4 0.6 0.8 1");
+    /// assert_eq!(labels(Axis::linear("x"), 0.0, 1.0), "0.0 0.2 0.4 0.6 0.8 1.0");
     /// assert_eq!(labels(Axis::log("x"), 0.5, 2000.0), "1 10 100 1000");
     /// ```
     #[must_use]
