@@ -23,6 +23,7 @@
 //! | [`rmsprop`] | 1, one more centred, one more with momentum | 20; 28; 36 | PyTorch |
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
+//! | [`bf16::adam`] | 2 of `u16` | 20 | PyTorch |
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
 //! Every state is saved and restored through [`Snapshot`](crate::snapshot::Snapshot).
@@ -46,6 +47,7 @@
 pub mod adagrad;
 pub mod adam;
 pub mod average;
+pub mod bf16;
 pub mod clip;
 pub mod lion;
 pub mod rmsprop;

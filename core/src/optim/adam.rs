@@ -353,47 +353,77 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
         check_length("state.largest", n, largest.len())?;
     }
     let steps = state.steps.saturating_add(1);
-    let is_fast = config.arithmetic == Arithmetic::Fast;
-    let root = libm::sqrt(bias_correction(config.beta2, steps));
-    let correction = bias_correction(config.beta1, steps);
-    let eps: T = narrow("eps", config.eps * root)?;
-    let terms = Terms::new(
-        config.learning_rate,
-        config.weight_decay,
-        config.decay,
-        config.maximize,
-    )?;
-    let scalars = Scalars::<T, false, false> {
-        beta1: T::from_f64(config.beta1),
-        new1: T::from_f64(1.0 - config.beta1),
-        beta2: T::from_f64(config.beta2),
-        new2: T::from_f64(1.0 - config.beta2),
-        rate: narrow("learning_rate", config.learning_rate * root / correction)?,
-        eps: if is_fast {
-            (eps * eps).largest(T::MIN_POSITIVE)
-        } else {
-            eps
-        },
-        terms,
-    };
-    let (active, amsgrad) = (terms.is_active(), config.amsgrad);
-    match (active, is_fast) {
-        (false, false) => run(scalars, amsgrad, params, m, v, largest, grad),
-        (false, true) => {
-            let scalars = scalars.with::<false, true>();
-            run(scalars, amsgrad, params, m, v, largest, grad);
-        }
-        (true, false) => {
-            let scalars = scalars.with::<true, false>();
-            run(scalars, amsgrad, params, m, v, largest, grad);
-        }
-        (true, true) => {
-            let scalars = scalars.with::<true, true>();
-            run(scalars, amsgrad, params, m, v, largest, grad);
-        }
-    }
+    Prepared::new(config, steps)?.run(params, m, v, largest, grad);
     state.steps = steps;
     Ok(())
+}
+
+/// One step with its scalars worked out; other ways to keep the moments run it too.
+#[derive(Clone, Copy)]
+pub(super) struct Prepared<T> {
+    scalars: Scalars<T, false, false>,
+    amsgrad: bool,
+    is_fast: bool,
+}
+
+impl<T: Real> Prepared<T> {
+    /// The step that brings the count of steps to `steps`, at least 1, under a valid config.
+    pub(super) fn new(config: &Config, steps: u64) -> Result<Self, Error> {
+        let is_fast = config.arithmetic == Arithmetic::Fast;
+        let root = libm::sqrt(bias_correction(config.beta2, steps));
+        let correction = bias_correction(config.beta1, steps);
+        let eps: T = narrow("eps", config.eps * root)?;
+        let scalars = Scalars {
+            beta1: T::from_f64(config.beta1),
+            new1: T::from_f64(1.0 - config.beta1),
+            beta2: T::from_f64(config.beta2),
+            new2: T::from_f64(1.0 - config.beta2),
+            rate: narrow("learning_rate", config.learning_rate * root / correction)?,
+            eps: if is_fast {
+                (eps * eps).largest(T::MIN_POSITIVE)
+            } else {
+                eps
+            },
+            terms: Terms::new(
+                config.learning_rate,
+                config.weight_decay,
+                config.decay,
+                config.maximize,
+            )?,
+        };
+        Ok(Self {
+            scalars,
+            amsgrad: config.amsgrad,
+            is_fast,
+        })
+    }
+
+    /// Advances as many parameters as the shortest slice has (`largest` counts with AMSGrad only).
+    pub(super) fn run(
+        &self,
+        params: &mut [T],
+        m: &mut [T],
+        v: &mut [T],
+        largest: &mut [T],
+        grad: &[T],
+    ) {
+        let (scalars, amsgrad) = (self.scalars, self.amsgrad);
+        match (scalars.terms.is_active(), self.is_fast) {
+            (false, false) => run(scalars, amsgrad, params, m, v, largest, grad),
+            (false, true) => {
+                let scalars = scalars.with::<false, true>();
+                run(scalars, amsgrad, params, m, v, largest, grad);
+            }
+            (true, false) => {
+                let scalars = scalars.with::<true, false>();
+                run(scalars, amsgrad, params, m, v, largest, grad);
+            }
+            (true, true) => {
+                let scalars = scalars.with::<true, true>();
+                run(scalars, amsgrad, params, m, v, largest, grad);
+            }
+        }
+    }
 }
 
 /// `1 - beta^t`: positive, because `beta < 1` and `t >= 1`.
