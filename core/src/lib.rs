@@ -2,6 +2,44 @@
 //!
 //! `no_std`, no allocator, no panics, no clock, no hidden randomness: each algorithm is arithmetic on
 //! slices that the caller owns, with explicit SIMD and **the same bits on every target**.
+//!
+//! Data has one direction: batch -> [`model`] -> gradient -> [`compress`] -> [`wire`] frame ->
+//! [`federated`] aggregate -> [`optim`] step. Beneath lie [`vector`], [`matrix`], [`random`] and [`simd`].
+//!
+//! # The shape of an algorithm
+//! `Config` is plain data, passed at each step, so that schedules and parameter groups need no machinery. `State` holds
+//! buffers and counters and is generic over [`Storage`]: an array on a microcontroller, a `Vec` on a server.
+//! `step` advances once. Arguments are checked before the first write; an [`Error`] names the argument and leaves
+//! everything as it was. Random steps take a generator. Every state saves and restores through [`snapshot`].
+//!
+//! ```
+//! use thalweg::optim::sgd;
+//! // A parabola, with momentum 1/2 and step 1/4.
+//! let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(0.25) };
+//! let mut state = sgd::State::<[f64; 1]>::new();
+//! let mut x = [8.0];
+//! for _ in 0..2 {
+//!     let gradient = x;
+//!     sgd::step(&config, &mut state, &mut x, &gradient)?;
+//! }
+//! assert_eq!(x, [3.5]); // 8 - 8/4 = 6, then 6 - (6 + 8/2)/4
+//! # Ok::<(), thalweg::Error>(())
+//! ```
+//!
+//! # Promises
+//! 1. The same bits everywhere, at every SIMD level and for any number of threads ([`simd`] says how).
+//! 2. Faster arithmetic with other bits is named [`Arithmetic::Fast`], and the caller picks it.
+//! 3. The caller owns the memory; every length is a `const fn`; a wrong length is an error value.
+//! 4. No panic is reachable from a release image.
+//! 5. `f32` and `f64`, through [`Real`].
+//! 6. Randomness is an argument; shared draws are keyed by (seed, round, client, purpose).
+//! 7. A restored run has the bits of the uninterrupted one.
+//! 8. Hostile bytes give a value or a named error.
+//!
+//! # Features
+//! | feature | effect |
+//! |---|---|
+//! | `alloc` | [`Storage`] for `Vec` and `Box<[T]>`; nothing in the crate allocates |
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -27,3 +65,8 @@ pub mod wire;
 pub use error::Error;
 pub use real::{Arithmetic, Real};
 pub use storage::Storage;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExample;

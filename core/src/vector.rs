@@ -1,6 +1,6 @@
 //! Vectors: slices in, slices or scalars out.
 //!
-//! Sums use the fixed order of [`simd`](crate::simd): the same bits at every register width. Non-finite
+//! Sums use the fixed order of [`simd`]: the same bits at every register width. Non-finite
 //! elements propagate as IEEE 754 says, except where a function states otherwise.
 //!
 //! | function | reads / writes (elements) | flops per element |

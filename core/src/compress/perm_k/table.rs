@@ -10,7 +10,7 @@ use crate::{Error, Real, Storage};
 
 /// PermK from tables of both permutations, for a process that holds many clients.
 ///
-/// [`Table::draw`] fills the tables for a round; messages are those of [`PermK::new`].
+/// [`Table::draw`] fills the tables for a round; messages are those of [`PermK::new`](super::PermK::new).
 ///
 /// ```
 /// use thalweg::compress::{Buffers, Compressor, Key, PermK, perm_k};

@@ -11,7 +11,7 @@ use crate::{Error, Real};
 
 /// RandK on `k` cyclically consecutive coordinates: one random number, streaming reads.
 ///
-/// Each coordinate is drawn with probability `k/d`, so the constants are those of [`RandK`].
+/// Each coordinate is drawn with probability `k/d`, so the constants are those of [`RandK`](super::RandK).
 ///
 /// ```
 /// use thalweg::compress::{Buffers, Compressor, Key, Message, RandSeqK};

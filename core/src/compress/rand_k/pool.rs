@@ -12,7 +12,7 @@ use crate::{Error, Real, Storage};
 /// RandK by `k` swaps of an index pool: exactly uniform subsets, at `d` words of memory.
 ///
 /// The draw for a key does not depend on earlier draws: the swaps of the last draw are undone first, also in `O(k)`
-/// (the touched positions are `0..k` and the drawn values). Supports differ from those of [`RandK`].
+/// (the touched positions are `0..k` and the drawn values). Supports differ from those of [`RandK`](super::RandK).
 ///
 /// ```
 /// use thalweg::compress::{Buffers, Compressor, Key, Message, rand_k::Pool};
