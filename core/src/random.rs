@@ -27,7 +27,7 @@
 //! | number in `[0, 1)` | [`uniform`] | 1 |
 //! | standard normal | [`normal`], [`normal_pair`] | 2 |
 //! | sign, coin, choice by weight | [`rademacher`], [`bernoulli`], [`categorical`] | 1 |
-//! | slices of words, uniform numbers, signs | [`Lanes32`] | 64 to seed, its own after that |
+//! | slices of words, uniform and normal numbers, signs | [`Lanes32`] | 64 to seed, its own after that |
 //!
 //! Reference: Blackman and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021;
 //! Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
