@@ -118,49 +118,75 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     write(path, &(text + "\n"))
 }
 
-/// One claim of `--check`: prints it, and remembers those that fail.
-#[derive(Debug, Default)]
+/// The claims of `--check`: each is printed as it is stated.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Claims {
-    failed: Vec<String>,
+    claims: Vec<Claim>,
+}
+
+/// One figure and its bound.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Claim {
+    figure: String,
+    found: f64,
+    bound: f64,
+    rule: &'static str,
+    holds: bool,
 }
 
 impl Claims {
     /// States that `found` is at least `least`.
     pub fn at_least(&mut self, figure: &str, found: f64, least: f64) {
-        self.state(
-            found >= least,
-            &format!("{figure}: {found:.4e}, at least {least:.4e}"),
-        );
+        self.state(figure, found, "at least", least, found >= least);
     }
 
     /// States that `found` is at most `most`.
     pub fn at_most(&mut self, figure: &str, found: f64, most: f64) {
-        self.state(
-            found <= most,
-            &format!("{figure}: {found:.4e}, at most {most:.4e}"),
-        );
+        self.state(figure, found, "at most", most, found <= most);
     }
 
-    fn state(&mut self, holds: bool, text: &str) {
-        println!("{} {text}", if holds { "holds" } else { "FAILS" });
-        if !holds {
-            self.failed.push(text.to_owned());
-        }
+    fn state(&mut self, figure: &str, found: f64, rule: &'static str, bound: f64, holds: bool) {
+        let claim = Claim {
+            figure: figure.to_owned(),
+            found,
+            bound,
+            rule,
+            holds,
+        };
+        println!("{} {}", if holds { "holds" } else { "FAILS" }, claim.text());
+        self.claims.push(claim);
     }
 
-    /// The verdict.
+    /// Writes every claim to `json` if given, and judges.
     ///
     /// # Errors
-    /// [`Failure::Claim`] that lists every claim that failed.
-    pub fn verdict(self) -> Result<(), Failure> {
-        if self.failed.is_empty() {
+    /// [`Failure::Claim`] that lists every claim that failed; those of the file system.
+    pub fn verdict(self, json: Option<&Path>) -> Result<(), Failure> {
+        if let Some(path) = json {
+            write_json(path, &self)?;
+        }
+        let failed = self.claims.iter().filter(|claim| !claim.holds);
+        let failed: Vec<String> = failed.map(Claim::text).collect();
+        if failed.is_empty() {
             return Ok(());
         }
         Err(Failure::Claim(format!(
-            "{} of the claims fail: {}",
-            self.failed.len(),
-            self.failed.join("; ")
+            "claims that fail: {}",
+            failed.join("; ")
         )))
+    }
+}
+
+impl Claim {
+    fn text(&self) -> String {
+        let Self {
+            figure,
+            found,
+            rule,
+            bound,
+            ..
+        } = self;
+        format!("{figure}: {found:.4e}, {rule} {bound:.4e}")
     }
 }
 
@@ -173,7 +199,7 @@ mod tests {
         let mut claims = Claims::default();
         claims.at_least("accuracy", 0.9, 0.8);
         claims.at_most("loss", f64::NAN, 1.0);
-        let text = claims.verdict().unwrap_err().to_string();
+        let text = claims.verdict(None).unwrap_err().to_string();
         assert!(text.contains("loss") && !text.contains("accuracy"));
     }
 }

@@ -139,17 +139,14 @@ pub struct Report {
 /// # Errors
 /// Bad options or data; under `--check`, a claim that does not hold.
 pub fn main(options: &Options) -> Result<(), Failure> {
+    let json = options.common.json.as_deref();
+    json.map_or(Ok(()), cli::check_folder)?;
     if options.common.check {
         return check::run(options);
     }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
     cli::check_folder(&path)?;
-    options
-        .common
-        .json
-        .as_deref()
-        .map_or(Ok(()), cli::check_folder)?;
     let report = compare(options)?;
     let span = |rows: &[usize]| {
         let least = rows.iter().min().copied().unwrap_or(0);
@@ -173,7 +170,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     print!("{}", table(&report));
     cli::write(&path, &picture::draw(&report).to_svg())?;
     println!("\n{}\npicture: {}", verdict(&report), path.display());
-    if let Some(path) = &options.common.json {
+    if let Some(path) = json {
         cli::write_json(path, &report)?;
     }
     Ok(())

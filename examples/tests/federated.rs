@@ -304,8 +304,10 @@ fn a_run_that_diverges_says_so_and_a_step_that_does_not_is_preferred() {
 
 #[test]
 fn the_claims_of_the_check_hold() {
-    let output = program("check", &["--check"]);
+    let output = program("check", &["--check", "--json", "claims.json"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     assert_eq!(text.matches("holds ").count(), 11, "{text}");
+    let json = fs::read_to_string(folder("check").join("claims.json")).unwrap();
+    assert_eq!(json.matches("\"holds\": true").count(), 11);
 }

@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let mut claims = Claims::default();
     identical(seed, threads, &mut claims)?;
     uneven(seed, threads, &mut claims)?;
-    claims.verdict()
+    claims.verdict(options.common.json.as_deref())
 }
 
 const fn method(protocol: ProtocolName, compressor: CompressorName) -> Method {
