@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod federated;
+pub mod permutation_compressors;
 pub mod progress;
 pub mod source;
 pub mod table;
