@@ -1,5 +1,7 @@
 //! The simulation of quadratics against the machines that exchange frames, and the command line.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::process::{Command, Output};
 
 use thalweg::compress::{Buffers, Compressor, PermK, RandK, TopK};
@@ -45,11 +47,13 @@ fn framed<P: Protocol<f64>>(
             let buffers = Buffers {
                 values: &mut values,
                 indices: &mut indices,
+                ..Buffers::default()
             };
             let len = reply(config, client, &mut gradient, buffers, &mut up).unwrap();
             let buffers = Buffers {
                 values: &mut values,
                 indices: &mut indices,
+                ..Buffers::default()
             };
             accept(config, &mut server, &up[..len], buffers).unwrap();
         }
@@ -142,6 +146,7 @@ fn simulated_ef21_has_the_bits_of_the_framed_protocol() {
 fn program(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_permutation_compressors"))
         .args(arguments)
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .output()
         .unwrap()
 }
@@ -172,6 +177,16 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--threads", "0"], "threads"),
         (&["--multipliers", "99"], "multipliers"),
         (&["--unheard-of"], "unheard-of"),
+        (&["--data", "nowhere"], "--autoencoder"),
+        (&["--plot", "no/such/folder.svg"], "no/such"),
+        (&["--autoencoder", "--data", "nowhere"], "nowhere"),
+        (&["--autoencoder", "--p-hat", "2"], "p-hat"),
+        (&["--autoencoder", "--pool", "3"], "pool"),
+        (&["--autoencoder", "--steps=-1"], "steps"),
+        (&["--autoencoder", "--rounds", "0"], "rounds"),
+        (&["--autoencoder", "--code", "0"], "code"),
+        (&["--autoencoder", "--clients", "0"], "clients"),
+        (&["--autoencoder", "--clients", "1797"], "clients"),
     ] {
         let out = program(arguments);
         let text = String::from_utf8(out.stderr).unwrap();

@@ -10,7 +10,7 @@ use thalweg::compress::{
     Compressor, Contractive, PermK, RandK, TopK, Unbiased, index_bits, perm_k::message_len,
 };
 use thalweg::federated::{Run, step_size};
-use thalweg::model::quadratic::{Config, Constants};
+use thalweg::model::quadratic::Config;
 use thalweg::model::{Batch, Objective};
 use thalweg::vector;
 
@@ -120,10 +120,10 @@ impl Settings {
     }
 
     /// Runs of which the median is taken.
-    fn seeds(&self, clients: usize, method: Method) -> u64 {
+    fn seeds(&self, clients: usize, noise: f64, method: Method) -> u64 {
         match method {
             Method::TopK | Method::Descent => 1,
-            Method::RandK if self.check => published::rand_k_seeds(clients),
+            _ if self.check => published::seeds(clients, noise, method),
             _ => self.seeds,
         }
     }
@@ -204,9 +204,6 @@ pub struct Row {
     pub k: usize,
     /// Noise scale.
     pub noise: f64,
-    /// Constants of the family.
-    #[serde(skip)]
-    pub constants: Constants,
     /// `L_-`, `L_+-`, `L_+`.
     pub smoothness: [f64; 3],
     /// Bits that one client may send.
@@ -305,7 +302,7 @@ pub fn run(settings: &Settings, progress: &(dyn Fn(Progress) + Sync)) -> Result<
         let (n, k) = (problem.clients.len(), sent(d, problem.clients.len()));
         for method in Method::ALL {
             let exponents = settings.exponents(n, problem.config.noise, method);
-            let seeds = settings.seeds(n, method);
+            let seeds = settings.seeds(n, problem.config.noise, method);
             let lists: Vec<Vec<u32>> = if method.is_random() {
                 vec![exponents]
             } else {
@@ -341,7 +338,6 @@ pub fn run(settings: &Settings, progress: &(dyn Fn(Progress) + Sync)) -> Result<
             clients: problem.clients.len(),
             k: sent(d, problem.clients.len()),
             noise: problem.config.noise,
-            constants: problem.constants,
             smoothness: [
                 problem.constants.l_minus,
                 problem.constants.l_plus_minus,
@@ -432,7 +428,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Results of all jobs, in their order, whatever the number of threads.
-fn in_threads<J: Sync, R: Send>(
+pub(super) fn in_threads<J: Sync, R: Send>(
     threads: usize,
     jobs: &[J],
     work: impl Fn(&J) -> R + Sync,
@@ -607,7 +603,7 @@ fn drive<R: Runner>(
                     bits: bits[0],
                     value,
                 });
-                if !(value < DIVERGED * start) {
+                if value.is_nan() || value >= DIVERGED * start {
                     score.value = f64::INFINITY;
                 }
             }
@@ -615,13 +611,13 @@ fn drive<R: Runner>(
     }
     for (_, score) in &mut lanes {
         // Larger than at the start is as good as diverged.
-        let has_diverged = !(score.value <= start);
+        let has_diverged = score.value.is_nan() || score.value > start;
         for value in [
             &mut score.value,
             &mut score.with_indices,
             &mut score.with_words,
         ] {
-            if has_diverged || !(*value <= start) {
+            if has_diverged || value.is_nan() || *value > start {
                 *value = f64::INFINITY;
             }
         }

@@ -3,10 +3,14 @@
 //! `d = 1000`, `mu = 1e-6`, `2.5e8 / n` bits a worker, `|grad f|^2` at the budget, median of three seeds; NumPy's draws. Rows
 //! without noise depend on no draw of the family and are held within a factor 2, the others within a factor 3.
 //!
-//! Two columns need care. MARINA+RandK at 100 clients and more differs from seed to seed by a factor 10 and more (1e-6 to
-//! 9e-5, 2e-5 to 5e-2), so that a median of three says little: the published value must lie in the range of 21 seeds, widened by the factor.
+//! Two columns need care. Between full rounds MARINA's estimate drifts, so with many clients the value at the budget
+//! depends on how long ago the last full round was: MARINA+RandK differs from seed to seed by a factor 10 at 100 clients
+//! and 1000 at 1000 clients, MARINA+PermK by a factor 10 at 1000 clients with noise. A median of three says little there: the published
+//! value must lie in the range of eight seeds, widened by the factor.
 //! The published EF21 column has as many rounds as 64 bits an element pay for, an index as dear as a number: it is that
 //! accounting that is compared. Without the cost of indices EF21 goes twice as far.
+
+use crate::cli::Claims;
 
 use super::grid::{Method, Row};
 
@@ -136,6 +140,8 @@ pub const TABLE: [Published; 9] = [
 ];
 
 /// How far PermK ends below RandK with the theory's steps, without noise: clients, ratio of `|grad f|^2`.
+///
+/// Held within a factor 4, since each of the two may be off by 2.
 const RATIOS: [(usize, f64); 3] = [(10, 8.0), (100, 23.0), (1000, 7000.0)];
 
 impl Published {
@@ -166,109 +172,89 @@ pub fn exponents(clients: usize, noise: f64, method: Method) -> Vec<u32> {
     exponents
 }
 
-/// Seeds of RandK that a comparison needs: three give a median, 21 a range.
+/// Seeds that a comparison needs: three give a median, eight a range.
 #[must_use]
-pub const fn rand_k_seeds(clients: usize) -> u64 {
-    if is_spread(Method::RandK, clients) {
-        21
+pub fn seeds(clients: usize, noise: f64, method: Method) -> u64 {
+    if is_spread(clients, noise, method) {
+        8
     } else {
         3
     }
 }
 
 /// Runs of one step differ by more than the factor from seed to seed.
-const fn is_spread(method: Method, clients: usize) -> bool {
-    matches!(method, Method::RandK) && clients >= 100
+fn is_spread(clients: usize, noise: f64, method: Method) -> bool {
+    match method {
+        Method::RandK => clients >= 100,
+        Method::PermK => clients >= 1000 && noise > 0.0,
+        _ => false,
+    }
 }
 
-/// Compares a table with the published one; answers what was compared, and a sentence for each figure that is off.
-#[must_use]
-pub fn compare(rows: &[Row]) -> (usize, Vec<String>) {
-    let (mut compared, mut off) = (0, Vec::new());
+/// Compares a table with the published one, a claim for each figure.
+pub fn compare(rows: &[Row], claims: &mut Claims) {
+    let mut within = |name: String, [low, high]: [f64; 2], expected: f64, factor: f64| {
+        claims.at_most(&name, low, expected * factor);
+        claims.at_least(&name, high, expected / factor);
+    };
     for published in &TABLE {
         let (n, s) = (published.clients, published.noise);
-        let Some(row) = rows.iter().find(|row| row.clients == n && row.noise == s) else {
-            off.push(format!("n = {n}, s = {s}: no such row"));
-            continue;
-        };
-        let factor = if s == 0.0 { 2.0 } else { 3.0 };
-        let mut within_range = |name: String, found: [f64; 2], expected: f64, factor: f64| {
-            compared += 1;
-            let [low, high] = found;
-            // NaN is off as well.
-            if !(low <= expected * factor && high >= expected / factor) {
-                let found = if low == high {
-                    format!("{low:.3e}")
-                } else {
-                    format!("{low:.3e} to {high:.3e}")
-                };
-                off.push(format!(
-                    "n = {n}, s = {s}: {name} is {found}, not within a factor {factor} of {expected:.3e}"
-                ));
-            }
-        };
-        let c = row.constants;
-        let constants = [c.l_minus, c.l_plus_minus, c.l_plus];
+        let row = rows.iter().find(|row| row.clients == n && row.noise == s);
+        let c = row.map(|row| row.smoothness).unwrap_or([f64::NAN; 3]);
         for ((name, found), expected) in ["L_-", "L_+-", "L_+"]
             .into_iter()
-            .zip(constants)
+            .zip(c)
             .zip(published.constants)
         {
             // Four decimals are printed; no variance is exactly none.
-            if expected == 0.0 {
-                within_range(format!("1 + {name}"), [1.0 + found; 2], 1.0, 1.0);
+            let (offset, factor) = if expected == 0.0 {
+                (1.0, 1.0)
             } else {
-                within_range(name.to_owned(), [found; 2], expected, 1.0 + 1e-4 / expected);
-            }
+                (0.0, 1.0 + 1e-4 / expected)
+            };
+            let name = format!("n = {n}, s = {s}: {name} + {offset}");
+            within(name, [found + offset; 2], expected + offset, factor);
         }
         for (method, expected) in [Method::PermK, Method::RandK]
             .into_iter()
             .zip(published.steps)
         {
-            let found = row.entry(method).map_or(f64::NAN, |entry| entry.step_size);
-            within_range(
-                format!("step size of {method}"),
-                [found; 2],
-                expected,
-                1.003,
-            );
+            let found = row.and_then(|row| row.entry(method));
+            let found = found.map_or(f64::NAN, |entry| entry.step_size);
+            let name = format!("n = {n}, s = {s}: theory's step of {method}");
+            within(name, [found; 2], expected, 1.003);
         }
         for method in Method::ALL {
             let Some((theory, best, exponent)) = published.found(method) else {
                 continue;
             };
-            for (exponent, expected) in [(0, theory), (exponent, best)] {
-                if exponent == 0 && expected != theory {
-                    continue;
-                }
-                let score = row.entry(method).and_then(|entry| entry.score(exponent));
-                let name = format!(
-                    "|grad f|^2 of {method} at {} times the theory's step",
-                    1 << exponent
-                );
-                let [low, high] = match score {
+            let mut figures = vec![(0, theory), (exponent, best)];
+            figures.dedup();
+            for (exponent, expected) in figures {
+                let score = row.and_then(|row| row.entry(method)?.score(exponent));
+                let range = match score {
                     None => [f64::NAN; 2],
-                    Some(score) if is_spread(method, n) => score.range,
+                    Some(score) if is_spread(n, s, method) => score.range,
                     Some(score) if method == Method::TopK => [score.with_words; 2],
                     Some(score) => [score.value; 2],
                 };
-                within_range(name, [low, high], expected, factor);
+                let times = 1 << exponent;
+                let name =
+                    format!("n = {n}, s = {s}: |grad f|^2 of {method}, {times} x theory's step");
+                within(name, range, expected, if s == 0.0 { 2.0 } else { 3.0 });
             }
         }
     }
     for (clients, ratio) in RATIOS {
-        let theory = |method| {
-            let row = rows
-                .iter()
-                .find(|row| row.clients == clients && row.noise == 0.0);
-            row.and_then(|row| row.entry(method)?.score(0))
-                .map_or(f64::NAN, |score| score.value)
+        let range = |method| {
+            let mut rows = rows.iter();
+            let row = rows.find(|row| row.clients == clients && row.noise == 0.0);
+            let score = row.and_then(|row| row.entry(method)?.score(0));
+            score.map_or([f64::NAN; 2], |score| score.range)
         };
-        let found = theory(Method::RandK) / theory(Method::PermK);
-        compared += 1;
-        if !(found >= ratio / 4.0) {
-            off.push(format!("n = {clients}, s = 0: with the theory's steps PermK ends {found:.1} times below RandK, not {ratio} / 4"));
-        }
+        let ([least, most], [_, perm_k]) = (range(Method::RandK), range(Method::PermK));
+        let name = format!("n = {clients}, s = 0: |grad f|^2 of RandK over PermK, theory's steps");
+        claims.at_least(&format!("{name}, every seed"), least / perm_k, 1.0);
+        claims.at_least(&format!("{name}, some seed"), most / perm_k, ratio / 4.0);
     }
-    (compared, off)
 }

@@ -320,7 +320,11 @@ impl Ef21 {
                 for (gradient, &h) in self.gradient.iter_mut().zip(&*memory) {
                     *gradient -= h;
                 }
-                let buffers = Buffers { values, indices };
+                let buffers = Buffers {
+                    values,
+                    indices,
+                    ..Buffers::default()
+                };
                 let message = self.top_k.compress(key, &self.gradient, buffers)?;
                 self.top_k.accumulate(key, &message, Weight::ONE, memory)?;
             }
