@@ -213,7 +213,7 @@ pub(super) fn main(options: &super::Options, plot: &Path) -> Result<(), Failure>
         println!();
         let mut claims = Claims::default();
         check(&report, &mut claims);
-        claims.verdict()?;
+        return claims.verdict(options.common.json.as_deref());
     }
     Ok(())
 }
