@@ -23,7 +23,7 @@
 //! | [`rmsprop`] | 1, one more centred, one more with momentum | 20; 28; 36 | PyTorch |
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
-//! | [`bf16::adam`] | 2 of `u16` | 20 | PyTorch |
+//! | [`bf16::adam`], [`bf16::sgd`] | 2 of `u16`; 1 of `u16` | 20; 16 | PyTorch |
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
 //! Every state is saved and restored through [`Snapshot`](crate::snapshot::Snapshot).

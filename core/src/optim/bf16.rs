@@ -16,6 +16,7 @@
 //! | member | moments | bytes per parameter | wide form |
 //! |---|---|---|---|
 //! | [`adam`] | 2 | 4 | 8 (`f32`) |
+//! | [`sgd`] with momentum | 1 | 2 | 4 (`f32`) |
 //!
 //! # The random bits
 //! They come from the [`Lanes32`] that the step is given: one word for each parameter, drawn in runs of 256 (so
@@ -46,6 +47,7 @@
 //! for its use with bf16.
 
 pub mod adam;
+pub mod sgd;
 
 use crate::Real;
 use crate::random::Lanes32;

@@ -236,16 +236,9 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
 ) -> Result<(), Error> {
     config.validate()?;
     check_length("grad", params.len(), grad.len())?;
-    let terms = Terms::new(
-        config.learning_rate,
-        config.weight_decay,
-        config.decay,
-        config.maximize,
-    )?;
-    let rate = narrow("learning_rate", config.learning_rate)?;
-    let active = terms.is_active();
     if config.momentum == 0.0 {
-        if active {
+        let (terms, rate) = scalars(config)?;
+        if terms.is_active() {
             simd::update(&Plain::<T, true> { terms, rate }, [params], [grad]);
         } else {
             simd::update(&Plain::<T, false> { terms, rate }, [params], [grad]);
@@ -254,36 +247,84 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     }
     let buffer = state.buffer.as_mut_slice();
     check_length("state.buffer", params.len(), buffer.len())?;
-    let momentum = T::from_f64(config.momentum);
-    // The buffer starts as the first gradient, undamped.
-    let (old, new) = if state.steps > 0 {
-        (momentum, T::from_f64(1.0 - config.dampening))
-    } else {
-        (T::ZERO, T::ONE)
-    };
-    macro_rules! run {
-        ($active:literal, $nesterov:literal) => {
-            simd::update(
-                &Momentum::<T, $active, $nesterov> {
-                    terms,
-                    rate,
-                    old,
-                    new,
-                    momentum,
-                },
-                [params, buffer],
-                [grad],
-            )
-        };
-    }
-    match (active, config.nesterov) {
-        (false, false) => run!(false, false),
-        (false, true) => run!(false, true),
-        (true, false) => run!(true, false),
-        (true, true) => run!(true, true),
-    }
+    Prepared::new(config, state.steps)?.run(params, buffer, grad);
     state.steps = state.steps.saturating_add(1);
     Ok(())
+}
+
+/// Terms and rate of a valid config.
+fn scalars<T: Real>(config: &Config) -> Result<(Terms<T>, T), Error> {
+    let terms = Terms::new(
+        config.learning_rate,
+        config.weight_decay,
+        config.decay,
+        config.maximize,
+    )?;
+    Ok((terms, narrow("learning_rate", config.learning_rate)?))
+}
+
+/// One step with momentum, its scalars worked out; other ways to keep the buffer run it too.
+#[derive(Clone, Copy)]
+pub(super) struct Prepared<T> {
+    kernel: Momentum<T, false, false>,
+    nesterov: bool,
+}
+
+impl<T: Real> Prepared<T> {
+    /// The step that follows `steps` steps, under a valid config.
+    pub(super) fn new(config: &Config, steps: u64) -> Result<Self, Error> {
+        let (terms, rate) = scalars(config)?;
+        let momentum = T::from_f64(config.momentum);
+        // The buffer starts as the first gradient, undamped.
+        let (old, new) = if steps > 0 {
+            (momentum, T::from_f64(1.0 - config.dampening))
+        } else {
+            (T::ZERO, T::ONE)
+        };
+        let kernel = Momentum {
+            terms,
+            rate,
+            old,
+            new,
+            momentum,
+        };
+        Ok(Self {
+            kernel,
+            nesterov: config.nesterov,
+        })
+    }
+
+    /// Advances as many parameters as the shortest slice has.
+    pub(super) fn run(&self, params: &mut [T], buffer: &mut [T], grad: &[T]) {
+        let Momentum {
+            terms,
+            rate,
+            old,
+            new,
+            momentum,
+        } = self.kernel;
+        macro_rules! run {
+            ($active:literal, $nesterov:literal) => {
+                simd::update(
+                    &Momentum::<T, $active, $nesterov> {
+                        terms,
+                        rate,
+                        old,
+                        new,
+                        momentum,
+                    },
+                    [params, buffer],
+                    [grad],
+                )
+            };
+        }
+        match (terms.is_active(), self.nesterov) {
+            (false, false) => run!(false, false),
+            (false, true) => run!(false, true),
+            (true, false) => run!(true, false),
+            (true, true) => run!(true, true),
+        }
+    }
 }
 
 #[cfg(test)]
