@@ -518,8 +518,8 @@ const PUBLISHED: [(f64, Method, f64); 9] = [
     (0.0, Method::TopK, 0.02070),
 ];
 
-/// Other images and another initial point than the published ones: a tenth either way.
-const TOLERANCE: f64 = 1.1;
+/// Other images, another initial point and other coins than the published ones: a fifth either way.
+const TOLERANCE: f64 = 1.2;
 
 fn check(report: &Report, claims: &mut Claims) {
     let loss = |p_hat, method| {
