@@ -148,6 +148,18 @@ fn nearest<T: Real>(x: T) -> f32 {
     }
 }
 
+/// Takes the next [`BLOCK`] elements off a slice, or the last ones; `zip` over `chunks` would divide by a length that
+/// is a constant only where it is inlined.
+#[inline(always)]
+fn next<'a, E>(rest: &mut &'a mut [E]) -> &'a mut [E] {
+    let at = BLOCK.min(rest.len());
+    let (block, tail) = core::mem::take(rest)
+        .split_at_mut_checked(at)
+        .unwrap_or_default();
+    *rest = tail;
+    block
+}
+
 /// Words for the next `n` elements, at most [`BLOCK`].
 fn draw<'a>(lanes: &mut Lanes32, words: &'a mut [u32; BLOCK], n: usize) -> &'a [u32] {
     let (words, _) = words.split_at_mut_checked(n).unwrap_or_default();

@@ -21,7 +21,7 @@
 //! `f32` in place of 28. State: 4 bytes per parameter in place of 8. AMSGrad has no narrow form: the largest of
 //! randomly rounded numbers is no estimate of the largest.
 
-use super::{BLOCK, Narrow, Widen, draw};
+use super::{BLOCK, Narrow, Widen, draw, next};
 use crate::error::{check, check_length};
 use crate::optim::adam::{Config, Prepared};
 use crate::random::Lanes32;
@@ -182,9 +182,10 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
 
     let mut words = [0; BLOCK];
     let (mut wide_m, mut wide_v) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
-    let blocks = params.chunks_mut(BLOCK).zip(grad.chunks(BLOCK));
-    let moments = m.chunks_mut(BLOCK).zip(v.chunks_mut(BLOCK));
-    for ((x, g), (m, v)) in blocks.zip(moments) {
+    let (mut params, mut all_m, mut all_v) = (params, m, v);
+    for g in grad.chunks(BLOCK) {
+        let x = next(&mut params);
+        let (m, v) = (next(&mut all_m), next(&mut all_v));
         let words = draw(lanes, &mut words, x.len());
         let (to_m, to_v) = (&mut wide_m[..], &mut wide_v[..]);
         simd::dispatch(Widen { from: m, to: to_m });

@@ -17,7 +17,7 @@
 //! in place of 20. State: 2 bytes per parameter in place of 4. Plain descent keeps nothing and belongs to
 //! the wide form: a momentum of 0 is refused here.
 
-use super::{BLOCK, Narrow, Widen, draw};
+use super::{BLOCK, Narrow, Widen, draw, next};
 use crate::error::{check, check_length};
 use crate::optim::sgd::{Config, Prepared};
 use crate::random::Lanes32;
@@ -157,8 +157,9 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
     let wide = Prepared::<T>::new(config, state.steps)?;
 
     let (mut words, mut wide_buffer) = ([0; BLOCK], [T::ZERO; BLOCK]);
-    let blocks = params.chunks_mut(BLOCK).zip(grad.chunks(BLOCK));
-    for ((x, g), buffer) in blocks.zip(buffer.chunks_mut(BLOCK)) {
+    let (mut params, mut buffers) = (params, buffer);
+    for g in grad.chunks(BLOCK) {
+        let (x, buffer) = (next(&mut params), next(&mut buffers));
         let words = draw(lanes, &mut words, x.len());
         simd::dispatch(Widen {
             from: buffer,
