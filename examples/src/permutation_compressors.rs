@@ -72,7 +72,7 @@ pub struct Options {
     pub autoencoder: bool,
     /// Options of the autoencoder.
     #[command(flatten)]
-    pub images: autoencoder::Options,
+    pub images: autoencoder::Images,
 }
 
 /// Runs what the options ask for.

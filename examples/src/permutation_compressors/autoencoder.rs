@@ -27,7 +27,7 @@ const POINTS: u64 = 80;
 
 /// Options of the autoencoder.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Options {
+pub struct Images {
     /// Folder with the files of MNIST, plain or .gz, for --autoencoder [default: the digits in the repository]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -308,7 +308,7 @@ pub fn compare(options: &super::Options) -> Result<Report, Failure> {
     })
 }
 
-impl Options {
+impl Images {
     /// Name of the data, and as many images as the clients and the hold-out need.
     fn images(&self, clients: usize) -> Result<(String, Dataset), Failure> {
         let (name, mut all, side, pool) = if let Some(path) = &self.data {
