@@ -24,6 +24,10 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(out.join("memory.x"), memory).expect("OUT_DIR is writable");
     println!("cargo:rustc-link-search={}", out.display());
+    println!("cargo:rustc-check-cfg=cfg(small_flash)");
+    if board == "microbit" {
+        println!("cargo:rustc-cfg=small_flash");
+    }
     println!("cargo:rerun-if-env-changed=BOARD");
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -3,16 +3,53 @@
 /// One number a case, in order.
 #[rustfmt::skip]
 pub const EXPECTED: &[u64] = &[
-    0xc2a29f8d87368978, // vector f32
-    0xf9dfccdcfe9a5754, // vector f64
-    0x91f5678742caab2a, // math f32
-    0x8aa4796c4466d878, // math f64
-    0x18eff5b9408e12af, // gemm f32
-    0xa12a1107df2f0391, // gemm f64
-    0x4c52fe79be1f00e3, // random
-    0x4229efb088a51229, // optim f32
-    0x8be847e9de51ce28, // optim f64
-    0xf82f6c3c441b1c83, // marina and perm_k
-    0xe07d37a1021be5e7, // marina and rand_k
-    0x0c8896a1f14d6a2c, // ef21 and top_k
+    0xf7d7bfd0edb3e075, // vector f32
+    0xb310de7ae2b082b7, // vector f64
+    0x7647da04bb14ae1e, // gemm f32
+    0x26af364233c69407, // draws
+    0x839f7c9daac71f5b, // adam f32
+    0xfd7a1d4dfec3a359, // quadratic f32
+    0x8a8eec81d1904d71, // marina and perm_k
+    0xb07adba3c216f438, // marina and rand_k
+    0x96bae322bae47bf9, // ef21 and top_k
+    0x2b09c384429ef474, // math f32
+    0x85c6640d9b44d55c, // math f64
+    0xd9365464bb97fc9d, // gemm f64
+    0x63ea48e54012044b, // views f32
+    0xd1c403ff1b4a64ca, // views f64
+    0x2548afd02eceddd1, // distances f32
+    0x418d8df4f2ebb045, // distances f64
+    0xe53d7c43b08a408a, // factors f32
+    0x7e09f7c653132408, // factors f64
+    0xcf22390fe337f549, // lanes and permutations
+    0xec4abce215cd248c, // sgd f32
+    0x7e8081d3c4667289, // sgd f64
+    0xd6165d64e23e0bb0, // adam f64
+    0xecd05c8d84c28b4f, // rmsprop f32
+    0x29559620b93e53ec, // rmsprop f64
+    0x2d49785f305a81a4, // adagrad and lion f32
+    0xe992a0cd83fdf108, // adagrad and lion f64
+    0x3d333e4b5c13cae4, // clip f32
+    0x07b54d72b36ae5af, // clip f64
+    0xa4fb0d6a7730c308, // averages f32
+    0x9f40e59416810d72, // averages f64
+    0x6a4063425503470c, // schedules
+    0x34de0e64fe9bea24, // supports f32
+    0x2b1d86b2fa711df3, // supports f64
+    0x4d376914673e2f2b, // roundings f32
+    0x950b773209704fdc, // roundings f64
+    0x352b04bd9ad2bd75, // memories f32
+    0x65ec8ea02d8b4e88, // memories f64
+    0x0318f07dde58eabe, // quadratic f64
+    0x29652fabacd365bb, // linear and logistic f32
+    0xe773a81eb1f12376, // linear and logistic f64
+    0xa0d879810cdad977, // networks f32
+    0xaa84d81805fdf7ae, // networks f64
+    0xd692695ab72fcac0, // autoencoder f32
+    0x908927b0a7a0dbb4, // autoencoder f64
+    0x9cd641c8d5755909, // frames f32
+    0x3f93a282dac358a1, // frames f64
+    0x4804dabd3c9db579, // hostile frames and states
+    0x39b388c0d532804d, // fed_avg and natural
+    0x9cfe44389e650591, // constants
 ];

@@ -1,0 +1,213 @@
+//! No step, message, product or gradient allocates: this binary's allocator counts.
+#![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use thalweg::Arithmetic;
+use thalweg::compress::{
+    Buffers, Compressor, Dithering, Identity, Key, Natural, NaturalDithering, Norm, PermK, RandK,
+    RandSeqK, Sign, TopK, Weight,
+};
+use thalweg::federated::estimator::{self, Client, Server};
+use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
+use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
+use thalweg::model::{Batch, Objective, mlp};
+use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while `work` runs.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+const D: usize = 1003;
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(Box::new(1))), 1);
+}
+
+#[test]
+fn no_optimiser_allocates() {
+    let (mut x, g) = ([1.0_f32; D], [0.5_f32; D]);
+    let mut momentum = sgd::State::<[f32; D]>::new();
+    let mut moments = adam::State::<[f32; D]>::new();
+    let mut squares = rmsprop::State::<[f32; D]>::new();
+    let mut sum = adagrad::State::<[f32; D]>::new();
+    let mut sign = lion::State::<[f32; D]>::new();
+    let heavy = sgd::Config {
+        momentum: 0.9,
+        ..sgd::Config::new(0.1)
+    };
+    let count = allocations(|| {
+        sgd::step(&heavy, &mut momentum, &mut x, &g).unwrap();
+        adam::step(&adam::Config::adamw(), &mut moments, &mut x, &g).unwrap();
+        rmsprop::step(&rmsprop::Config::default(), &mut squares, &mut x, &g).unwrap();
+        adagrad::step(&adagrad::Config::default(), &mut sum, &mut x, &g).unwrap();
+        lion::step(&lion::Config::new(0.1), &mut sign, &mut x, &g).unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn no_compressor_allocates() {
+    fn send(compressor: &impl Compressor<f32>) {
+        let (x, mut out) = ([0.5_f32; D], [0.0; D]);
+        let (mut values, mut indices, mut levels) = ([0.0; D], [0; D], [0; D]);
+        let count = allocations(|| {
+            let buffers = Buffers {
+                values: &mut values,
+                indices: &mut indices,
+                levels: &mut levels,
+            };
+            let message = compressor.compress(Key::default(), &x, buffers).unwrap();
+            compressor
+                .accumulate(Key::default(), &message, Weight::Mean(2), &mut out)
+                .unwrap();
+        });
+        assert_eq!(count, 0);
+    }
+    send(&Identity);
+    send(&RandK::new(50));
+    send(&RandSeqK::new(50));
+    send(&PermK::new(7));
+    send(&TopK { k: 50 });
+    send(&Natural);
+    send(&Sign);
+    send(&Dithering::qsgd(7));
+    let norm = Norm::Two;
+    send(&NaturalDithering { levels: 7, norm });
+}
+
+#[test]
+fn neither_a_product_nor_a_gradient_allocates() {
+    let (a, b, mut c) = ([0.5_f32; 2500], [2.0_f32; 2500], [0.0_f32; 2500]);
+    let mut scratch = [0.0_f32; 32_768];
+    let model = mlp::Model::new(&[50, 16, 10]);
+    let (mut params, mut grad) = ([0.1; 50 * 16 + 16 + 160 + 10], [0.0; 986]);
+    let count = allocations(|| {
+        for arithmetic in [Arithmetic::Portable, Arithmetic::Fast] {
+            let (a, b) = (
+                MatrixRef::new(&a, 50, 50).unwrap(),
+                MatrixRef::new(&b, 50, 50).unwrap(),
+            );
+            let c = MatrixMut::new(&mut c, 50, 50).unwrap();
+            gemm(arithmetic, 1.0, a, b.t(), 0.0, c, &mut scratch).unwrap();
+        }
+        let batch = Batch::classes(&a, 50, &[3; 50]).unwrap();
+        model
+            .value_and_gradient_into(&params, &batch, &mut scratch, &mut grad)
+            .unwrap();
+        thalweg::vector::axpy(-0.1, &grad, &mut params).unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+const RUN: Run = Run {
+    seed: 7,
+    clients: 1,
+};
+
+macro_rules! rounds {
+    ($config:expr, $reply:path) => {{
+        let config = $config;
+        let mut server = Server::new([1.0; D], [0.0; D], [0.0; D])?;
+        let mut client = Client::new(0, [0.0; D], [0.0; D])?;
+        let (mut frame, mut values, mut indices) = ([0; 8 * D], [0.0; D], [0; D]);
+        for _ in 0..4 {
+            let len = estimator::broadcast(&config, &mut server, &mut frame)?;
+            estimator::receive(&config, &mut client, &frame[..len])?;
+            let mut gradient = [0.25_f32; D];
+            let buffers = Buffers {
+                indices: &mut indices,
+                ..Buffers::values(&mut values)
+            };
+            let len = $reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
+            let buffers = Buffers {
+                indices: &mut indices,
+                ..Buffers::values(&mut values)
+            };
+            estimator::accept(&config, &mut server, &frame[..len], buffers)?;
+            estimator::finish(&config, &mut server)?;
+        }
+        Ok(())
+    }};
+}
+
+fn marina_rounds() -> Result<(), ProtocolError> {
+    rounds!(
+        marina::Config {
+            run: RUN,
+            step_size: 0.1,
+            probability: 0.2,
+            compressor: RandK::new(50)
+        },
+        marina::reply
+    )
+}
+
+fn ef21_rounds() -> Result<(), ProtocolError> {
+    rounds!(
+        ef21::Config {
+            run: RUN,
+            step_size: 0.1,
+            compressor: TopK { k: 50 }
+        },
+        ef21::reply
+    )
+}
+
+fn fed_avg_rounds() -> Result<(), ProtocolError> {
+    let config = fed_avg::Config {
+        run: RUN,
+        server_learning_rate: 1.0,
+        compressor: Natural,
+    };
+    let mut server = fed_avg::Server::new([1.0_f32; D], [0.0; D])?;
+    let mut client = fed_avg::Client::new(0, [0.0; D], [0.0; D])?;
+    let (mut frame, mut values) = ([0; 8 * D], [0.0; D]);
+    for _ in 0..4 {
+        let len = fed_avg::broadcast(&config, &mut server, &mut frame)?;
+        fed_avg::receive(&config, &mut client, &frame[..len])?;
+        thalweg::vector::scale(0.9, client.params_mut());
+        let buffers = Buffers::values(&mut values);
+        let len = fed_avg::reply(&config, &mut client, buffers, &mut frame)?;
+        let buffers = Buffers::values(&mut values);
+        fed_avg::accept(&config, &mut server, 10, &frame[..len], buffers)?;
+        fed_avg::finish(&config, &mut server)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn no_round_of_a_protocol_allocates() {
+    for rounds in [marina_rounds, ef21_rounds, fed_avg_rounds] {
+        let count = allocations(|| rounds().unwrap());
+        assert_eq!(count, 0);
+    }
+}
