@@ -52,11 +52,11 @@ pub fn scale<L: Lanes>(x: L, k: L) -> L {
     let subnormal = x.abs().lt(x.constant(L::Scalar::MIN_POSITIVE));
     let y = L::select(
         subnormal,
-        x * x.constant(L::Scalar::from_usize(1 << lift)),
+        x * x.constant(L::Scalar::from_f64((1_u64 << lift) as f64)),
         x,
     );
     // Behind the leading bit of 2^23 (2^52) the exponent field is the number that it is.
-    let shift = x.constant(L::Scalar::from_usize(1 << stored));
+    let shift = x.constant(L::Scalar::from_f64((1_u64 << stored) as f64));
     let field = y.abs().to_bits().shr(stored);
     let biased = L::from_bits(field | shift.to_bits()) - shift;
     let bias = L::Scalar::from_usize(L::Scalar::BIAS as usize);

@@ -59,7 +59,7 @@ pub(super) fn split<L: Lanes>(x: L) -> (L, L) {
     let bits = x.to_bits() - root + x.constant(L::Scalar::ONE).to_bits();
     let m = L::from_bits((bits & pattern(x, (1 << stored) - 1)) + root);
     // Behind the leading bit of 2^23 (2^52) the biased exponent is the number that it is.
-    let shift = L::Scalar::from_usize(1 << stored);
+    let shift = L::Scalar::from_f64((1_u64 << stored) as f64);
     let biased = L::from_bits(bits.shr(stored) | x.constant(shift).to_bits());
     let k = biased - x.constant(shift + L::Scalar::from_usize(L::Scalar::BIAS as usize));
     (k, m)
@@ -102,7 +102,7 @@ pub fn ln<L: Lanes>(x: L) -> L {
     let subnormal = x.lt(x.constant(L::Scalar::MIN_POSITIVE));
     let (k, m) = split(L::select(
         subnormal,
-        x * x.constant(L::Scalar::from_usize(1 << lift)),
+        x * x.constant(L::Scalar::from_f64((1_u64 << lift) as f64)),
         x,
     ));
     let k = L::select(subnormal, k - k.constant(L::Scalar::from_usize(lift)), k);
