@@ -16,12 +16,11 @@ use crate::{Hash, MISSING, Outcome, paint};
 const D: usize = 37;
 const DECAYS: [Decay; 3] = [Decay::L2, Decay::Decoupled, Decay::Independent];
 
+/// A step of an optimiser on parameters and gradient.
+type Advance<'a, T, S> = &'a dyn Fn(&mut S, &mut [T], &[T]) -> Result<(), Error>;
+
 /// Steps with a state that is saved and restored after each one.
-fn steps<T: Real, S: Snapshot>(
-    hash: &mut Hash,
-    state: &mut S,
-    step: &dyn Fn(&mut S, &mut [T], &[T]) -> Result<(), Error>,
-) -> Outcome {
+fn steps<T: Real, S: Snapshot>(hash: &mut Hash, state: &mut S, step: Advance<'_, T, S>) -> Outcome {
     let (mut x, mut g, mut saved) = ([T::ZERO; D], [T::ZERO; D], [0; 1024]);
     paint(&mut x, 20);
     for t in 0..4 {
