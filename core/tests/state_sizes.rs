@@ -1,4 +1,10 @@
 //! The table of state sizes in the crate's docs, held against the types.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::mem::size_of;
 use thalweg::federated::{estimator, fed_avg};

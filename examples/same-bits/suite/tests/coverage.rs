@@ -3,6 +3,12 @@
 //! A scan of text, not of meaning: the name of every public function must occur as a word in the suite; a name
 //! that several modules share, with its module or the folder of that (`sgd::step`, `wire::frame_len`); a method,
 //! together with its type.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
