@@ -280,7 +280,11 @@ fn sort<T: Real>(z: &mut MatrixMut<'_, T>, values: &mut [T]) {
         if j == i {
             continue;
         }
-        values.swap(i, j);
+        if let Some((low, high)) = values.split_at_mut_checked(j)
+            && let (Some(a), Some(b)) = (low.get_mut(i), high.first_mut())
+        {
+            core::mem::swap(a, b);
+        }
         let (mut above, mut below) = z.reborrow().split_rows_at(j);
         if let (Some(x), Some(y)) = (above.row_mut(i), below.row_mut(0)) {
             x.iter_mut().zip(y).for_each(|(x, y)| core::mem::swap(x, y));
