@@ -44,6 +44,8 @@ pub const LARGE: &[Case] = &[
     ("rmsprop f64", optim::rmsprop::<f64>),
     ("adagrad and lion f32", optim::adagrad_and_lion::<f32>),
     ("adagrad and lion f64", optim::adagrad_and_lion::<f64>),
+    ("bf16 f32", optim::narrow::<f32>),
+    ("bf16 f64", optim::narrow::<f64>),
     ("clip f32", optim::clip::<f32>),
     ("clip f64", optim::clip::<f64>),
     ("averages f32", optim::averages::<f32>),

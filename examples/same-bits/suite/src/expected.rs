@@ -21,7 +21,7 @@ pub const EXPECTED: &[u64] = &[
     0x418d8df4f2ebb045, // distances f64
     0xe53d7c43b08a408a, // factors f32
     0x7e09f7c653132408, // factors f64
-    0xcf22390fe337f549, // lanes and permutations
+    0x464c61f6bd4dd025, // lanes and permutations
     0xec4abce215cd248c, // sgd f32
     0x7e8081d3c4667289, // sgd f64
     0xd6165d64e23e0bb0, // adam f64
@@ -29,6 +29,8 @@ pub const EXPECTED: &[u64] = &[
     0x29559620b93e53ec, // rmsprop f64
     0x2d49785f305a81a4, // adagrad and lion f32
     0xe992a0cd83fdf108, // adagrad and lion f64
+    0xeedbfc8fa727f1f6, // bf16 f32
+    0x1d724a61f6397075, // bf16 f64
     0x3d333e4b5c13cae4, // clip f32
     0x07b54d72b36ae5af, // clip f64
     0xa4fb0d6a7730c308, // averages f32

@@ -7,7 +7,8 @@ use thalweg::optim::schedule::{
     Noam, PiecewiseConstant, PiecewiseInterpolate, Plateau, Polynomial, ReduceOnPlateau, Schedule,
     Sgdr, Step, WarmupConstant, WarmupCosineDecay, WarmupExponentialDecay,
 };
-use thalweg::optim::{Decay, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, adagrad, adam, bf16, lion, rmsprop, sgd};
+use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::Snapshot;
 use thalweg::{Arithmetic, Error, Real};
 
@@ -366,6 +367,33 @@ pub(super) fn schedules(hash: &mut Hash) -> Outcome {
     let mut plateau = Plateau::new();
     for metric in [3.0, 2.0, 2.5, 2.5, 2.5, 1.0] {
         hash.reals(&[plateau.observe(&config, metric)?, plateau.scale()]);
+    }
+    Ok(())
+}
+
+/// Adam and SGD with moments of 16 bits.
+pub(super) fn narrow<T: Real>(hash: &mut Hash) -> Outcome {
+    let mut lanes = Lanes32::new(&mut random::stream(4, 5, 6, Purpose::ROUNDING));
+    let (mut x, mut g, mut saved) = ([T::ZERO; D], [T::ZERO; D], [0; 512]);
+    let mut adam = bf16::adam::State::<[u16; D]>::new();
+    let mut sgd = bf16::sgd::State::<[u16; D]>::new();
+    paint(&mut x, 30);
+    for t in 0..4 {
+        paint(&mut g, 31 + t);
+        bf16::adam::step(&adam::Config::adamw(), &mut adam, &mut x, &g, &mut lanes)?;
+        let config = sgd::Config {
+            momentum: 0.9,
+            ..sgd::Config::new(0.1)
+        };
+        bf16::sgd::step(&config, &mut sgd, &mut x, &g, &mut lanes)?;
+        save_and_restore(hash, &mut adam, &mut saved)?;
+        save_and_restore(hash, &mut sgd, &mut saved)?;
+    }
+    hash.reals(&x);
+    hash.size(bf16::adam::state_len(D) + bf16::sgd::state_len(D));
+    for &bits in adam.v() {
+        hash.reals(&[bf16::widen(bits)]);
+        hash.word(bf16::round(bf16::widen(bits) * 1.001, 40_503).into());
     }
     Ok(())
 }

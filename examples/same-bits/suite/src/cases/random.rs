@@ -48,6 +48,10 @@ pub(super) fn lanes(hash: &mut Hash) -> Outcome {
     lanes.fill_rademacher(&mut y);
     hash.reals(&x);
     hash.reals(&y);
+    lanes.fill_normal(&mut x);
+    lanes.fill_normal(&mut y);
+    hash.reals(&x);
+    hash.reals(&y);
     for d in [1, 2, 113, 1 << 20, (1 << 32) - 5, (1 << 40) + 1] {
         let permutation = Permutation::new(0x5eed, d);
         hash.word(permutation.len() + u64::from(permutation.is_empty()));
