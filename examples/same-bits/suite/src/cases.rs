@@ -13,7 +13,7 @@ mod wire;
 use crate::Case;
 
 /// The cases that fit the 256 KB of flash of the smallest board; the first ones of the table.
-pub const SMALL: &[Case] = &[
+pub static SMALL: &[Case] = &[
     ("vector f32", vector::all::<f32>),
     ("vector f64", vector::all::<f64>),
     ("gemm f32", matrix::products::<f32>),
@@ -26,7 +26,7 @@ pub const SMALL: &[Case] = &[
 ];
 
 /// The other cases.
-pub const LARGE: &[Case] = &[
+pub static LARGE: &[Case] = &[
     ("math f32", simd::functions::<f32>),
     ("math f64", simd::functions::<f64>),
     ("gemm f64", matrix::products::<f64>),
