@@ -26,10 +26,14 @@
 
 use super::gemv::{AddRows, rescale};
 use super::tile::{self, MAX_COLUMNS, MAX_ROWS, Old};
-use super::{Factor, MatrixMut, MatrixRef};
+use super::{Factor, MatrixMut};
 use crate::error::check_length;
 use crate::simd::{self, Kernel, Lanes, Level, Simd};
 use crate::{Arithmetic, Error, Real};
+
+mod pack;
+
+use pack::pack;
 
 /// Most rows of `A` that are packed at a time: a multiple of 4, 6 and 8.
 const MC: usize = 144;
@@ -343,71 +347,10 @@ fn edge<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     }
 }
 
-/// Copies rows `i0 .. i0 + count` and columns `k0 .. k0 + depth` of a factor into panels of `width` rows.
-///
-/// In a panel, the `width` elements of one column follow each other; missing rows are zeros.
-#[inline(always)]
-fn pack<T: Real>(
-    source: Factor<'_, T>,
-    width: usize,
-    i0: usize,
-    count: usize,
-    k0: usize,
-    depth: usize,
-    out: &mut [T],
-) {
-    let panels = (0..count).step_by(width);
-    match source {
-        Factor::Plain(m) => {
-            for (at, panel) in panels.zip(out.chunks_exact_mut(width * depth)) {
-                for r in 0..width {
-                    let row = if at + r < count {
-                        segment(m, i0 + at + r, k0, depth)
-                    } else {
-                        &[]
-                    };
-                    let to = panel.chunks_exact_mut(width).filter_map(|x| x.get_mut(r));
-                    if row.is_empty() {
-                        to.for_each(|x| *x = T::ZERO);
-                    } else {
-                        to.zip(row).for_each(|(x, y)| *x = *y);
-                    }
-                }
-            }
-        }
-        Factor::Transposed(m) => {
-            let (whole, left) = (count / width, count % width);
-            // A row at a time: rows are contiguous, panels need not be.
-            for p in 0..depth {
-                let from = segment(m, k0 + p, i0, count);
-                let mut to = out.chunks_exact_mut(width).skip(p).step_by(depth);
-                let from = from.chunks_exact(width);
-                let rest = from.remainder();
-                for (to, from) in to.by_ref().zip(from).take(whole) {
-                    to.iter_mut().zip(from).for_each(|(x, y)| *x = *y);
-                }
-                if left > 0
-                    && let Some(to) = to.next()
-                {
-                    let rest = rest.iter().copied().chain(core::iter::repeat(T::ZERO));
-                    to.iter_mut().zip(rest).for_each(|(x, y)| *x = y);
-                }
-            }
-        }
-    }
-}
-
-/// Elements `start .. start + length` of a row.
-#[inline(always)]
-fn segment<T>(m: MatrixRef<'_, T>, i: usize, start: usize, length: usize) -> &[T] {
-    m.row(i)
-        .and_then(|row| row.get(start..start + length))
-        .unwrap_or(&[])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::MatrixRef;
     use std::vec;
     use std::vec::Vec;
 
