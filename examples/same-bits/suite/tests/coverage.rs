@@ -1,8 +1,10 @@
 //! Holds the public functions of `thalweg` against the sources of the suite, so that a new kernel cannot be forgotten.
 //!
-//! A scan of text, not of meaning: the name of every public function must occur as a word in the suite; a name
-//! that several modules share, with its module or the folder of that (`sgd::step`, `wire::frame_len`); a method,
-//! together with its type.
+//! A scan of text, not of meaning. The text is that of the suite's cases without comments, imports and
+//! literals. A public function must occur in it by name, where several modules share the name with its module or
+//! the folder of that (`sgd::step`, `wire::frame_len`); a method must be called, and
+//! its type named; for every public type that implements a public trait of the crate, the type must be named and each
+//! method of the trait called.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -43,6 +45,29 @@ const EXEMPT: &[(&str, &str)] = &[
     ),
 ];
 
+/// Traits whose methods are the inside of kernels, or have no arithmetic.
+const EXEMPT_TRAITS: &[(&str, &str)] = &[
+    ("Lanes", "kernels are written with it"),
+    ("BitLanes", "kernels are written with it"),
+    ("Mask", "kernels are written with it"),
+    ("Simd", "chooses the lanes"),
+    ("Kernel", "simd::dispatch calls it"),
+    ("Map", "simd::map calls it"),
+    ("Update", "simd::update calls it"),
+    ("Sum", "simd::sum calls it"),
+    ("Storage", "lends a slice"),
+    ("Fixed", "zeros"),
+    ("Zeroed", "zeros"),
+    ("Real", "the numbers themselves"),
+    ("Exp", "coefficients of simd::math"),
+    ("Ln", "coefficients of simd::math"),
+    ("Erf", "coefficients of simd::math"),
+    ("Normal", "coefficients of simd::math"),
+    ("SinCos", "coefficients of simd::math"),
+    ("Protocol", "the functions of federated::estimator call it"),
+    ("Word", "Snapshot::save and restore call it"),
+];
+
 /// A public function: the type or module that it belongs to, and its name.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Item {
@@ -69,8 +94,14 @@ fn identifier(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// The type of a line `impl<...> Type<...> {`; `None` for the implementation of a trait.
-fn implemented(line: &str) -> Option<&str> {
+/// The last name of a path, without generic arguments.
+fn last(path: &str) -> &str {
+    let path = path.split(['<', ' ', '{']).next().unwrap_or(path);
+    identifier(path.rsplit("::").next().unwrap_or(path))
+}
+
+/// The trait, if any, and the type of a line `impl<...> Trait<...> for Type<...> {`.
+fn implemented(line: &str) -> Option<(Option<&str>, &str)> {
     let rest = line.strip_prefix("impl")?;
     let mut depth = 0;
     let start = rest.find(|c| {
@@ -78,7 +109,10 @@ fn implemented(line: &str) -> Option<&str> {
         depth == 0 && (c == ' ' || c == '>')
     })?;
     let rest = rest[start + 1..].trim_start();
-    (!rest.contains(" for ")).then(|| identifier(rest))
+    Some(match rest.split_once(" for ") {
+        Some((of, on)) => (Some(last(of)), last(on)),
+        None => (None, identifier(rest)),
+    })
 }
 
 /// Public functions of a file, up to its tests.
@@ -88,8 +122,8 @@ fn items(file: &Path) -> Vec<Item> {
     let folder = file.parent().and_then(Path::file_stem).unwrap();
     let (mut owner, mut found) = (None, Vec::new());
     for line in text.lines().take_while(|line| *line != "#[cfg(test)]") {
-        if let Some(name) = implemented(line) {
-            owner = Some(name.to_owned());
+        if let Some((of, on)) = implemented(line) {
+            owner = of.is_none().then(|| on.to_owned());
         } else if line == "}" {
             owner = None;
         }
@@ -114,28 +148,87 @@ fn items(file: &Path) -> Vec<Item> {
     found
 }
 
+/// Public traits with their methods, and which type implements which trait.
+fn traits(file: &Path, methods: &mut BTreeSet<[String; 2]>, on: &mut BTreeSet<[String; 2]>) {
+    let text = fs::read_to_string(file).unwrap();
+    let mut owner: Option<&str> = None;
+    for line in text.lines().take_while(|line| *line != "#[cfg(test)]") {
+        if let Some(rest) = line.strip_prefix("pub trait ") {
+            owner = Some(identifier(rest));
+        } else if line == "}" {
+            owner = None;
+        } else if let Some((Some(of), ty)) = implemented(line) {
+            on.insert([of.to_owned(), ty.to_owned()]);
+        }
+        let function = line
+            .strip_prefix("    ")
+            .map(|line| line.strip_prefix("const ").unwrap_or(line));
+        if let (Some(owner), Some(rest)) = (owner, function.and_then(|f| f.strip_prefix("fn "))) {
+            methods.insert([owner.to_owned(), identifier(rest).to_owned()]);
+        }
+    }
+}
+
 fn words(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect()
 }
 
-#[test]
-fn every_public_function_of_the_crate_is_in_the_suite() {
+/// Occurs as `name(`, `name::<`, or at the end of a path.
+fn is_called(suite: &str, name: &str) -> bool {
+    suite.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&suite[..at], &suite[at + name.len()..]);
+        let is_inside = |c: char| c.is_alphanumeric() || c == '_';
+        !before.ends_with(is_inside)
+            && !after.starts_with(is_inside)
+            && !before.ends_with("fn ")
+            && (after.starts_with('(') || after.starts_with("::<") || before.ends_with("::"))
+    })
+}
+
+/// Rust without comments, imports and the text of string literals.
+fn bare(text: &str) -> String {
+    let mut out = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let code = line.trim_start();
+        if code.starts_with("//") {
+            continue;
+        }
+        if code.starts_with("use ") {
+            let mut end = code;
+            while !end.trim_end().ends_with(';') {
+                end = lines.next().unwrap();
+            }
+            continue;
+        }
+        // Every other piece between quotes; the cases escape none.
+        out.extend(code.split('"').step_by(2));
+        out.push('\n');
+    }
+    out
+}
+
+/// Files of the crate, but for backends and helpers of tests, and the text of the suite.
+fn read() -> (Vec<PathBuf>, String) {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut core, mut suite) = (Vec::new(), Vec::new());
     sources(&home.join("../../../core/src"), &mut core);
     sources(&home.join("src/cases"), &mut suite);
-    let suite: String = suite
-        .iter()
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect();
-    let words = words(&suite);
-    // Backends and helpers of tests are behind the public functions.
-    let core = core.iter().filter(|file| {
+    core.retain(|file| {
         let text = file.to_str().unwrap();
-        !text.ends_with("tests.rs") && !text.ends_with("testing.rs") && !text.contains("simd/x86")
+        let is_test = text.ends_with("tests.rs") || text.ends_with("testing.rs");
+        !is_test && !text.contains("/tests/") && !text.contains("simd/x86")
     });
-    let items: BTreeSet<Item> = core.flat_map(|file| items(file)).collect();
+    let text = suite.iter().map(|file| fs::read_to_string(file).unwrap());
+    (core, text.map(|text| bare(&text)).collect())
+}
+
+#[test]
+fn every_public_function_of_the_crate_is_in_the_suite() {
+    let (core, suite) = read();
+    let words = words(&suite);
+    let items: BTreeSet<Item> = core.iter().flat_map(|file| items(file)).collect();
     assert!(items.len() > 300, "only {} functions found", items.len());
 
     let mut modules = BTreeMap::<&str, usize>::new();
@@ -146,21 +239,51 @@ fn every_public_function_of_the_crate_is_in_the_suite() {
         .iter()
         .filter(|item| {
             let path = format!("{}::{}", item.owner, item.name);
-            let exempt = EXEMPT.iter().any(|(name, _)| {
-                *name == path || name.strip_prefix("simd::") == Some(item.name.as_str())
-            });
-            let named = words.contains(item.name.as_str());
+            let longer = format!("{}::{}", item.folder, item.name);
+            // A method is exempt by its type, a function by its module or the folder of that.
+            let is = |name: &str| name == path || (!item.is_method && name == longer);
+            let exempt = EXEMPT.iter().any(|(name, _)| is(name));
             let covered = if item.is_method {
-                named && (words.contains(item.owner.as_str()) || !starts_upper(&item.owner))
+                is_called(&suite, &item.name)
+                    && (words.contains(item.owner.as_str()) || !starts_upper(&item.owner))
             } else {
-                let longer = format!("{}::{}", item.folder, item.name);
                 let qualified = suite.contains(&path) || suite.contains(&longer);
-                named && (modules[item.name.as_str()] == 1 || qualified)
+                words.contains(item.name.as_str())
+                    && (modules[item.name.as_str()] == 1 || qualified)
             };
             !covered && !exempt
         })
         .map(|item| format!("{}::{}", item.owner, item.name))
         .collect();
+    assert!(missing.is_empty(), "the suite does not call {missing:#?}");
+}
+
+#[test]
+fn every_public_trait_is_in_the_suite_on_every_type() {
+    let (core, suite) = read();
+    let words = words(&suite);
+    let (mut methods, mut on) = (BTreeSet::new(), BTreeSet::new());
+    for file in &core {
+        traits(file, &mut methods, &mut on);
+    }
+    assert!(methods.len() > 40 && on.len() > 100, "{methods:?} {on:?}");
+    let exempt = |of: &str| EXEMPT_TRAITS.iter().any(|(name, _)| *name == of);
+    let public: BTreeSet<&str> = methods.iter().map(|[of, _]| of.as_str()).collect();
+    let mut missing = Vec::new();
+    for [of, name] in methods.iter().filter(|[of, _]| !exempt(of)) {
+        if !is_called(&suite, name) {
+            missing.push(format!("{of}::{name}"));
+        }
+    }
+    for [of, ty] in on
+        .iter()
+        .filter(|[of, _]| public.contains(of.as_str()) && !exempt(of))
+    {
+        // A type parameter or a macro's `$name` is no type.
+        if ty.len() > 1 && starts_upper(ty) && !words.contains(ty.as_str()) {
+            missing.push(format!("<{ty} as {of}>"));
+        }
+    }
     assert!(missing.is_empty(), "the suite does not call {missing:#?}");
 }
 
@@ -173,9 +296,25 @@ fn starts_upper(name: &str) -> bool {
 fn the_scan_reads_functions_methods_and_implementations() {
     assert_eq!(
         implemented("impl<T: Real, B: Storage<Elem = T>> Client<B> {"),
-        Some("Client")
+        Some((None, "Client"))
     );
-    assert_eq!(implemented("impl Sign {"), Some("Sign"));
-    assert_eq!(implemented("impl<T: Real> Compressor<T> for Sign {"), None);
+    assert_eq!(implemented("impl Sign {"), Some((None, "Sign")));
+    assert_eq!(
+        implemented("impl<T: Real> Compressor<T> for Sign {"),
+        Some((Some("Compressor"), "Sign"))
+    );
+    assert_eq!(
+        implemented("impl core::fmt::Display for wire::Error<'_> {"),
+        Some((Some("Display"), "Error"))
+    );
     assert_eq!(identifier("step<T: Real>("), "step");
+    let suite = "vector::sum(x); map(x, f::exp); state.update(&x); fn norm(x) {} summed(x)";
+    for name in ["sum", "exp", "update"] {
+        assert!(is_called(suite, name), "{name}");
+    }
+    for name in ["norm", "state", "vector", "su"] {
+        assert!(!is_called(suite, name), "{name}");
+    }
+    let text = "use a::{\n    dot,\n};\n// norm\nsum(\"axpy\", exp);";
+    assert_eq!(bare(text), "sum(, exp);\n");
 }
