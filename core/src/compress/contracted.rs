@@ -77,10 +77,11 @@ mod tests {
     use super::super::{Dithering, Natural, PermK, RandSeqK};
     use super::*;
 
-    fn contracts<C: Contractive<f64>>(c: &C) {
+    /// Standard errors by which the mean error of `c` exceeds `(1 - alpha) |x|^2`, over keyed draws.
+    fn excess<C: Contractive<f64>>(c: &C) -> f64 {
         let x = [1.0, -2.0, 0.5, 3.0, 0.0, 7.0, -1.25, 0.3];
         let norm: f64 = x.iter().map(|x| x * x).sum();
-        let (draws, mut error) = (20_000, 0.0);
+        let (draws, mut sum, mut squares) = (100_000, 0.0, 0.0);
         for round in 0..draws {
             let key = Key {
                 seed: 6,
@@ -97,24 +98,39 @@ mod tests {
             let message = c.compress(key, &x, buffers).unwrap();
             c.accumulate(key, &message, Weight::Value(-1.0), &mut rest)
                 .unwrap();
-            error += rest.iter().map(|x| x * x).sum::<f64>() / draws as f64;
+            let error: f64 = rest.iter().map(|x| x * x).sum();
+            sum += error;
+            squares += error * error;
         }
         let alpha = c.alpha(8);
         assert!(alpha > 0.0 && alpha <= 1.0);
-        // An equality for the first three. RandK's error on this x has deviation 24 around 40.6, so that the mean of
-        // 20 000 draws has 0.4 %: 2 % is five of those.
-        assert!(
-            error <= (1.0 - alpha) * norm * 1.02,
-            "{error} {alpha} {norm}"
-        );
+        let (n, mean) = (draws as f64, sum / draws as f64);
+        let deviation = ((squares / n - mean * mean) / n).sqrt();
+        (mean - (1.0 - alpha) * norm) / deviation
+    }
+
+    // Four standard errors: a sound compressor fails one seed in 16 000 (an equality), and the seed is fixed. For RandK
+    // they are 0.30 of 40.6, 0.8 %.
+    const MOST: f64 = 4.0;
+
+    #[test]
+    fn compressors_that_pick_coordinates_err_by_exactly_one_less_alpha() {
+        for z in [
+            excess(&Contracted(PermK::new(3))),
+            excess(&Contracted(RandSeqK::new(3))),
+            excess(&Contracted(super::super::RandK::new(3))),
+        ] {
+            assert!(z.abs() < MOST, "{z} standard errors");
+        }
     }
 
     #[test]
-    fn every_scaled_compressor_contracts_by_alpha() {
-        contracts(&Contracted(PermK::new(3)));
-        contracts(&Contracted(RandSeqK::new(3)));
-        contracts(&Contracted(super::super::RandK::new(3)));
-        contracts(&Contracted(Natural));
-        contracts(&Contracted(Dithering::qsgd(2)));
+    fn compressors_that_round_values_err_by_at_most_one_less_alpha() {
+        for z in [
+            excess(&Contracted(Natural)),
+            excess(&Contracted(Dithering::qsgd(2))),
+        ] {
+            assert!(z < MOST, "{z} standard errors");
+        }
     }
 }

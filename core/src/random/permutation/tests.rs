@@ -158,19 +158,71 @@ fn score(cells: impl IntoIterator<Item = (f64, f64)>) -> f64 {
     ((chi / freedom).cbrt() - 1.0 + spread) / spread.sqrt()
 }
 
+/// The permutation of a key, with another number of rounds where one is given.
+fn with_rounds(key: u64, d: u64, rounds: Option<u32>) -> Permutation {
+    let p = Permutation::new(key, d);
+    let rounds = rounds.unwrap_or(p.rounds);
+    Permutation { rounds, ..p }
+}
+
+/// Score of the frequencies of all `d!` orders, 1200 expected of each.
+fn order_score(d: u64, orders: u64, rounds: Option<u32>) -> f64 {
+    let mut counts = BTreeMap::new();
+    for key in 0..1200 * orders {
+        let p = with_rounds(key, d, rounds);
+        let code = (0..d).fold(0, |code, i| code * 8 + p.forward(i));
+        *counts.entry(code).or_insert(0.0) += 1.0;
+    }
+    let missing = orders as usize - counts.len();
+    let found = counts.into_values();
+    score(
+        found
+            .chain(std::iter::repeat_n(0.0, missing))
+            .map(|count| (count, 1200.0)),
+    )
+}
+
 #[test]
-fn every_order_of_two_to_five_is_equally_likely() {
-    for (d, orders) in [(2, 2), (3, 6), (4, 24), (5, 120)] {
-        let keys = 1200 * orders;
-        let mut counts = BTreeMap::new();
-        for key in 0..keys {
-            let p = Permutation::new(key, d);
-            let code = (0..d).fold(0, |code, i| code * 8 + p.forward(i));
-            *counts.entry(code).or_insert(0.0) += 1.0;
-        }
-        assert_eq!(counts.len() as u64, orders);
-        let z = score(counts.into_values().map(|c| (c, 1200.0)));
+fn every_order_of_two_to_six_is_equally_likely() {
+    for (d, orders) in [(2, 2), (3, 6), (4, 24), (5, 120), (6, 720)] {
+        let z = order_score(d, orders, None);
         assert!(z < 5.0, "d={d} z={z}");
+    }
+}
+
+#[test]
+fn orders_would_tell_too_few_rounds() {
+    // Rounds that the counts above still notice: the power of the test, not a property of the permutation.
+    for (d, orders, rounds) in [(4, 24, 6), (5, 120, 12), (6, 720, 14)] {
+        let z = order_score(d, orders, Some(rounds));
+        assert!(z > 5.0, "d={d}: {rounds} rounds go unnoticed, z={z}");
+    }
+}
+
+#[test]
+fn rounds_are_those_of_the_table() {
+    // A deviation of 1e-6 is beyond any count of frequencies: the number of rounds is held as such.
+    let table = [
+        (3, 42),
+        (4, 42),
+        (9, 28),
+        (24, 22),
+        (113, 14),
+        (1000, 10),
+        (10_000, 8),
+        (1_000_000, 6),
+        (1 << 39, 6),
+        (1 << 40, 4),
+        (u64::MAX, 4),
+    ];
+    for (d, rounds) in table {
+        assert_eq!(Permutation::new(1, d).rounds, rounds, "d={d}");
+    }
+    for d in 2..2000 {
+        let p = Permutation::new(1, d);
+        let half = p.rounds / 2 - 1;
+        let mixing = (u64::from(p.b1) + 1).checked_pow(half).unwrap();
+        assert!(mixing >= MIXING, "d={d}");
     }
 }
 
@@ -192,31 +244,85 @@ fn every_position_goes_everywhere_equally_often() {
     }
 }
 
+/// Largest score over all pairs of positions of the frequencies of the pairs of their images.
+///
+/// Each of the `d (d - 1) / 2` scores is above 5 by chance once in 3 million.
+fn pair_score(d: u64, keys: u64, rounds: Option<u32>) -> f64 {
+    let n = d as usize;
+    let mut counts = vec![0.0; n * n * n * n];
+    let mut image = vec![0; n];
+    for key in 0..keys {
+        let p = with_rounds(key, d, rounds);
+        p.forward_into(0, &mut image).unwrap();
+        for i in 1..n {
+            for j in 0..i {
+                counts[((i * n + j) * n + image[i] as usize) * n + image[j] as usize] += 1.0;
+            }
+        }
+    }
+    let expected = keys as f64 / (d * (d - 1)) as f64;
+    let of_pair = |i: usize, j: usize| {
+        let counts = &counts[(i * n + j) * n * n..][..n * n];
+        let apart = counts.iter().enumerate().filter(|(c, _)| c / n != c % n);
+        score(apart.map(|(_, count)| (*count, expected)))
+    };
+    let pairs = (1..n).flat_map(|i| (0..i).map(move |j| (i, j)));
+    pairs.map(|(i, j)| of_pair(i, j)).fold(f64::MIN, f64::max)
+}
+
 #[test]
 fn pairs_go_to_every_pair_of_places_equally_often() {
+    for d in [3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 24] {
+        let z = pair_score(d, 100_000, None);
+        assert!(z < 5.0, "d={d} z={z}");
+    }
+}
+
+#[test]
+fn pairs_would_tell_too_few_rounds() {
+    // Rounds that 100 000 keys still notice at each d: the power of the test above.
+    for (d, rounds) in [
+        (3, 4),
+        (4, 6),
+        (5, 10),
+        (6, 12),
+        (7, 12),
+        (8, 14),
+        (9, 8),
+        (10, 8),
+        (12, 8),
+        (16, 6),
+        (20, 6),
+        (24, 6),
+    ] {
+        let z = pair_score(d, 100_000, Some(rounds));
+        assert!(z > 5.0, "d={d}: {rounds} rounds go unnoticed, z={z}");
+    }
+}
+
+#[test]
+fn chosen_pairs_of_a_larger_range_go_everywhere_equally_often() {
     // Pairs that share a digit are the last that a network with too few rounds mixes.
-    let keys = 100_000;
-    for d in [7_u64, 16, 24, 113] {
-        let b = u64::from(Permutation::new(0, d).b1) + 1;
-        for (i, j) in [
-            (0, 1),
-            (0, b),
-            (d / 2, d - 1),
-            (0, d - 1),
-            (b - 1, 2 * b - 1),
-        ] {
-            let mut counts = vec![0.0; (d * d) as usize];
-            for key in 0..keys {
-                let p = Permutation::new(key, d);
-                counts[(p.forward(i) * d + p.forward(j)) as usize] += 1.0;
-            }
-            let expected = keys as f64 / (d * (d - 1)) as f64;
-            let cells = (0..d * d)
-                .filter(|c| c / d != c % d)
-                .map(|c| (counts[c as usize], expected));
-            let z = score(cells);
-            assert!(z < 5.0, "d={d} ({i}, {j}) z={z}");
+    let (d, keys) = (113_u64, 100_000);
+    let b = u64::from(Permutation::new(0, d).b1) + 1;
+    for (i, j) in [
+        (0, 1),
+        (0, b),
+        (d / 2, d - 1),
+        (0, d - 1),
+        (b - 1, 2 * b - 1),
+    ] {
+        let mut counts = vec![0.0; (d * d) as usize];
+        for key in 0..keys {
+            let p = Permutation::new(key, d);
+            counts[(p.forward(i) * d + p.forward(j)) as usize] += 1.0;
         }
+        let expected = keys as f64 / (d * (d - 1)) as f64;
+        let cells = (0..d * d)
+            .filter(|c| c / d != c % d)
+            .map(|c| (counts[c as usize], expected));
+        let z = score(cells);
+        assert!(z < 5.0, "({i}, {j}) z={z}");
     }
 }
 
