@@ -2,6 +2,8 @@
 //!
 //! A state type is generic over [`Storage`], so that the same type is a `static` on a microcontroller
 //! (`State<[f32; 64]>`) and lives on the heap of a server (`State<Vec<f32>>`, feature `alloc`).
+//!
+#![doc = include_str!("../docs/state_sizes.md")]
 
 /// A buffer of elements that a state owns or borrows.
 ///

@@ -1,4 +1,4 @@
-//! The table of state sizes in the crate's docs, held against the types.
+//! The table of state sizes in the docs, held against the types, and the memory of a MARINA client, held by a run.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -6,60 +6,256 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::mem::size_of;
-use thalweg::federated::{estimator, fed_avg};
-use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use std::mem::{size_of, size_of_val};
+use thalweg::compress::{Buffers, PermK, error_feedback, perm_k, rand_k};
+use thalweg::federated::hessian_variance::HessianVariance;
+use thalweg::federated::{Ledger, Run, estimator, fed_avg, marina};
+use thalweg::optim::schedule::Plateau;
+use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
+use thalweg::random::{Permutation, Stream};
+use thalweg::wire::{Dtype, Kind, encoded_len};
 
-const D: usize = 1000;
-type Buffer = [f32; D];
+const TABLE: &str = include_str!("../docs/state_sizes.md");
 
-/// Bytes of counters that a state may hold beside its buffers.
-const COUNTERS: usize = 16;
+/// Sizes of a state for two numbers of parameters as `slope n + rest`.
+macro_rules! size {
+    ($n:ident => $t:ty) => {{
+        const fn at<const $n: usize>() -> usize {
+            size_of::<$t>()
+        }
+        let (short, long) = (at::<1000>(), at::<2000>());
+        let slope = (long - short) / 1000;
+        (slope, short - 1000 * slope)
+    }};
+}
 
-/// A state is as many numbers as its `state_len` says, and a few counters.
-#[track_caller]
-fn check(bytes: usize, numbers: usize) {
-    let buffers = 4 * numbers;
+/// Every state of the crate, by its name in the table.
+#[cfg(target_pointer_width = "64")]
+fn sizes() -> Vec<(&'static str, (usize, usize))> {
+    vec![
+        (
+            "`optim::sgd::State`, no momentum",
+            size!(N => sgd::State<[f32; 0]>),
+        ),
+        (
+            "`optim::sgd::State`, momentum",
+            size!(N => sgd::State<[f32; N]>),
+        ),
+        (
+            "`optim::adam::State` (Adam, AdamW)",
+            size!(N => adam::State<[f32; N]>),
+        ),
+        (
+            "`optim::adam::State`, AMSGrad",
+            size!(N => adam::State<[f32; N], [f32; N]>),
+        ),
+        (
+            "`optim::rmsprop::State`",
+            size!(N => rmsprop::State<[f32; N]>),
+        ),
+        (
+            "`optim::rmsprop::State`, centred or momentum",
+            size!(N => rmsprop::State<[f32; N], [f32; N]>),
+        ),
+        (
+            "`optim::rmsprop::State`, centred and momentum",
+            size!(N => rmsprop::State<[f32; N], [f32; N], [f32; N]>),
+        ),
+        (
+            "`optim::adagrad::State`",
+            size!(N => adagrad::State<[f32; N]>),
+        ),
+        ("`optim::lion::State`", size!(N => lion::State<[f32; N]>)),
+        (
+            "`optim::bf16::sgd::State`",
+            size!(N => bf16::sgd::State<[u16; N]>),
+        ),
+        (
+            "`optim::bf16::adam::State` (Adam, AdamW)",
+            size!(N => bf16::adam::State<[u16; N]>),
+        ),
+        ("`optim::average::Ema`", size!(N => average::Ema<[f32; N]>)),
+        ("`optim::average::Swa`", size!(N => average::Swa<[f32; N]>)),
+        (
+            "`optim::average::Lookahead`",
+            size!(N => average::Lookahead<[f32; N]>),
+        ),
+        ("`optim::schedule::Plateau`", size!(N => Plateau)),
+        (
+            "`compress::error_feedback::State`",
+            size!(N => error_feedback::State<[f32; N]>),
+        ),
+        (
+            "`compress::rand_k::Pool` (indices, `u32`)",
+            size!(N => rand_k::Pool<[u32; N]>),
+        ),
+        (
+            "`federated::estimator::Client` (MARINA, EF21)",
+            size!(N => estimator::Client<[f32; N]>),
+        ),
+        (
+            "`federated::estimator::Server` (MARINA, EF21)",
+            size!(N => estimator::Server<[f32; N]>),
+        ),
+        (
+            "`federated::fed_avg::Client`",
+            size!(N => fed_avg::Client<[f32; N]>),
+        ),
+        (
+            "`federated::fed_avg::Server`",
+            size!(N => fed_avg::Server<[f32; N]>),
+        ),
+        (
+            "`federated::hessian_variance::HessianVariance`",
+            size!(N => HessianVariance<[f32; N]>),
+        ),
+        ("`federated::Ledger`", size!(N => Ledger)),
+        ("`random::Stream`", size!(N => Stream)),
+        ("`random::Permutation`", size!(N => Permutation)),
+    ]
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn every_line_of_the_table_is_the_size_of_the_type() {
+    let lines: Vec<&str> = TABLE
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let expected: Vec<String> = sizes()
+        .into_iter()
+        .map(|(name, size)| {
+            let size = match size {
+                (0, rest) => rest.to_string(),
+                (slope, 0) => format!("{slope} n"),
+                (slope, rest) => format!("{slope} n + {rest}"),
+            };
+            format!("| {name} | `{size}` |")
+        })
+        .collect();
+    assert_eq!(lines, expected, "core/docs/state_sizes.md");
+}
+
+#[test]
+fn lengths_of_buffers_are_those_of_the_states() {
+    const N: usize = 1000;
+    let numbers = |bytes: usize| bytes / size_of::<f32>() / N * N;
+    for (bytes, len) in [
+        (size_of::<sgd::State<[f32; N]>>(), sgd::state_len(N, true)),
+        (size_of::<sgd::State<[f32; 0]>>(), sgd::state_len(N, false)),
+        (
+            size_of::<adam::State<[f32; N]>>(),
+            adam::state_len(N, false),
+        ),
+        (
+            size_of::<adam::State<[f32; N], [f32; N]>>(),
+            adam::state_len(N, true),
+        ),
+        (
+            size_of::<rmsprop::State<[f32; N]>>(),
+            rmsprop::state_len(N, false, false),
+        ),
+        (
+            size_of::<rmsprop::State<[f32; N], [f32; N]>>(),
+            rmsprop::state_len(N, true, false),
+        ),
+        (
+            size_of::<rmsprop::State<[f32; N], [f32; N], [f32; N]>>(),
+            rmsprop::state_len(N, true, true),
+        ),
+        (size_of::<adagrad::State<[f32; N]>>(), adagrad::state_len(N)),
+        (size_of::<lion::State<[f32; N]>>(), lion::state_len(N)),
+        (
+            2 * size_of::<bf16::sgd::State<[u16; N]>>(),
+            bf16::sgd::state_len(N),
+        ),
+        (
+            2 * size_of::<bf16::adam::State<[u16; N]>>(),
+            bf16::adam::state_len(N),
+        ),
+    ] {
+        assert_eq!(numbers(bytes), len);
+    }
+}
+
+const D: usize = 960;
+const CLIENTS: usize = 4;
+/// Bytes of a frame of all numbers, the longest that MARINA with PermK sends or receives.
+const FRAME: usize = encoded_len(Kind::Dense, Dtype::F32, D as u32, D as u32);
+
+/// Everything that one MARINA client holds: no other buffer is lent to it below.
+struct Machine {
+    client: estimator::Client<[f32; D]>,
+    gradient: [f32; D],
+    /// One frame, arriving or leaving.
+    frame: [u8; FRAME],
+    /// The numbers of one compressed message.
+    values: [f32; perm_k::message_len(D, CLIENTS)],
+}
+
+#[test]
+fn a_marina_client_runs_in_three_vectors_and_one_message() {
+    let config = marina::Config {
+        run: Run {
+            seed: 5,
+            clients: CLIENTS as u32,
+        },
+        step_size: 0.25_f32,
+        probability: 0.25,
+        compressor: PermK::new(CLIENTS),
+    };
+    let mut machines: Vec<Machine> = (0..CLIENTS)
+        .map(|id| Machine {
+            client: estimator::Client::new(id as u32, [0.0; D], [0.0; D]).unwrap(),
+            gradient: [0.0; D],
+            frame: [0; _],
+            values: [0.0; _],
+        })
+        .collect();
+    // The counters of the client, and padding.
+    let counters = 24;
+    let message = FRAME + 4 * D / CLIENTS;
+    let bytes = size_of_val(&machines[0]);
     assert!(
-        (buffers..=buffers + COUNTERS).contains(&bytes),
-        "{bytes} bytes for {numbers} numbers"
+        bytes <= 4 * 3 * D + message + counters,
+        "{bytes} bytes for d = {D}"
     );
-}
 
-#[test]
-fn optimisers_hold_what_their_lengths_say() {
-    check(size_of::<sgd::State<Buffer>>(), sgd::state_len(D, true));
-    check(size_of::<sgd::State<[f32; 0]>>(), sgd::state_len(D, false));
-    check(size_of::<adam::State<Buffer>>(), adam::state_len(D, false));
-    check(
-        size_of::<adam::State<Buffer, Buffer>>(),
-        adam::state_len(D, true),
-    );
-    check(
-        size_of::<rmsprop::State<Buffer>>(),
-        rmsprop::state_len(D, false, false),
-    );
-    check(
-        size_of::<rmsprop::State<Buffer, Buffer, Buffer>>(),
-        rmsprop::state_len(D, true, true),
-    );
-    check(size_of::<adagrad::State<Buffer>>(), adagrad::state_len(D));
-    check(size_of::<lion::State<Buffer>>(), lion::state_len(D));
-}
-
-#[test]
-fn a_marina_client_holds_two_vectors_and_the_caller_one_gradient() {
-    // Parameters, last gradient; with the caller's gradient 3 d, and one message.
-    check(size_of::<estimator::Client<Buffer>>() - COUNTERS, 2 * D);
-    check(size_of::<fed_avg::Client<Buffer>>() - COUNTERS, 2 * D);
+    // f_i = |x|^2 / 2 for all: PermK's difference is exact, and x halves its distance every few rounds as in
+    // gradient descent.
+    let mut server = estimator::Server::new([1.0; D], [0.0; D], [0.0; D]).unwrap();
+    let (mut down, mut values) = ([0; FRAME], [0.0; D]);
+    let mut compressed = 0;
+    for round in 0..12 {
+        let len = estimator::broadcast(&config, &mut server, &mut down).unwrap();
+        for machine in &mut machines {
+            let Machine {
+                client,
+                gradient,
+                frame,
+                values: own,
+            } = machine;
+            frame[..len].copy_from_slice(&down[..len]);
+            estimator::receive(&config, client, &frame[..len]).unwrap();
+            gradient.copy_from_slice(client.params());
+            let len =
+                marina::reply(&config, client, gradient, Buffers::values(own), frame).unwrap();
+            compressed += usize::from(len < 4 * D);
+            let buffers = Buffers::values(&mut values);
+            estimator::accept(&config, &mut server, &frame[..len], buffers).unwrap();
+        }
+        estimator::finish(&config, &mut server).unwrap();
+        let expected = 0.75_f32.powi(round + 1);
+        let x = server.params()[7];
+        assert!((x / expected - 1.0).abs() < 1e-5, "round {round}: {x}");
+    }
+    assert!(compressed > CLIENTS, "some rounds are compressed");
 }
 
 #[test]
 fn servers_hold_a_fixed_number_of_vectors_for_any_number_of_clients() {
-    let ledger = size_of::<thalweg::federated::Ledger>();
-    check(
-        size_of::<estimator::Server<Buffer>>() - ledger - COUNTERS,
-        3 * D,
-    );
-    check(size_of::<fed_avg::Server<Buffer>>() - ledger - 2 * 8, 2 * D);
+    // The number of clients is no part of the types; what is left beside the vectors is constant.
+    let ledger = size_of::<Ledger>();
+    assert!(size_of::<estimator::Server<[f32; D]>>() <= 4 * 3 * D + ledger + 16);
+    assert!(size_of::<fed_avg::Server<[f32; D]>>() <= 4 * 2 * D + ledger + 24);
 }
