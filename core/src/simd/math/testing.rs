@@ -95,8 +95,13 @@ pub(super) fn worst_f32(
             let out = &mut y[..x.len()];
             function(&x, out).unwrap();
             for (&x, &y) in x.iter().zip(out.iter()) {
-                if defined(x.into()) {
-                    worst = worst.or(error_f32(x, y, truth(x.into())));
+                if !defined(x.into()) {
+                    continue;
+                }
+                let truth = truth(x.into());
+                // Nine in ten are correctly rounded: no need to measure by how much.
+                if truth == 0.0 || (truth as f32).to_bits() != y.to_bits() {
+                    worst = worst.or(error_f32(x, y, truth));
                 }
             }
         }
