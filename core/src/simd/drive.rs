@@ -1,7 +1,13 @@
 //! The loops that most kernels share: update in place, map, sum.
 //!
-//! A kernel supplies a body that is generic over the lanes; the loop runs it on whole registers and runs
-//! *the same body* on [`Scalar`](super::Scalar) lanes for the elements that are left.
+//! A kernel supplies a body that is generic over the lanes; the loops of sums run it on whole registers, the last of them
+//! padded.
+//!
+//! Elementwise loops need no padding. What is left at an end is covered by one more register, which overlaps its
+//! neighbour: it is read before anything is written and stored last, and what it stores a second time has the same
+//! bits, since no element looks at another. A register at the front that overlaps in the same way lets the groups behind it be
+//! aligned; half of all allocations are not, and stores that cross a cache line are what a short body spends its time on.
+//! Only slices shorter than one register run on [`Scalar`](super::Scalar) lanes.
 
 #![allow(
     unsafe_code,
@@ -18,6 +24,9 @@ pub const BLOCK: usize = 1 << 16;
 
 /// Groups per turn of the loop of [`update`]: fewer branches where a body is a few instructions long.
 const UNROLL: usize = 2;
+
+/// Groups below which aligning them does not pay for one more.
+const ALIGN_FROM: usize = 8;
 
 /// The body of [`update`]: `W` arrays are read and written, `R` only read.
 ///
@@ -114,38 +123,55 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
         let read = self.read.map(<[T]>::as_ptr);
         let body = self.body;
         let lanes = T::Lanes::<S>::LEN;
-        let (rows, whole) = (n - n % (UNROLL * lanes), n - n % lanes);
-        let mut i = 0;
-        while i < rows {
-            for u in 0..UNROLL {
-                // SAFETY: i + UNROLL * LEN <= rows <= n, the shortest length.
+        if n < lanes {
+            for i in 0..n {
+                // SAFETY: i < n, the shortest length; scalar lanes are one element wide.
                 unsafe {
-                    apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i + u * lanes);
-                };
+                    let out =
+                        apply_at::<T, T::Lanes<Scalar>, B, W, R>(Scalar, &body, written, read, i);
+                    store_at(written, i, out);
+                }
+            }
+            return;
+        }
+        // SAFETY: each caller below keeps i + LEN <= n.
+        let apply =
+            |i| unsafe { apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i) };
+        let store = |i, out| unsafe { store_at(written, i, out) };
+        let start = match written.first() {
+            Some(x) if lanes > 1 && n >= ALIGN_FROM * lanes => {
+                // Less than LEN in an array of numbers at their natural alignment.
+                x.align_offset(lanes * size_of::<T>()) % lanes
+            }
+            _ => 0,
+        };
+        let (first, last) = (0, n - lanes);
+        let before = (start > 0).then(|| apply(first));
+        let after = (!(n - start).is_multiple_of(lanes)).then(|| apply(last));
+        let mut i = start;
+        while i + UNROLL * lanes <= n {
+            for u in 0..UNROLL {
+                store(i + u * lanes, apply(i + u * lanes));
             }
             i += UNROLL * lanes;
         }
-        while i < whole {
-            // SAFETY: i + LEN <= whole <= n.
-            unsafe {
-                apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i);
-            }
+        while i + lanes <= n {
+            store(i, apply(i));
             i += lanes;
         }
-        while i < n {
-            // SAFETY: i < n; scalar lanes are one element wide.
-            unsafe {
-                apply_at::<T, T::Lanes<Scalar>, B, W, R>(Scalar, &body, written, read, i);
-            }
-            i += 1;
+        if let Some(out) = before {
+            store(first, out);
+        }
+        if let Some(out) = after {
+            store(last, out);
         }
     }
 }
 
-/// Applies the body to the group that starts at element `i`.
+/// The body's results for the group that starts at element `i`.
 ///
 /// # Safety
-/// Every pointer is valid for `i + L::LEN` elements; the written ones do not overlap any other.
+/// Every pointer is valid for `i + L::LEN` elements.
 #[inline(always)]
 unsafe fn apply_at<
     T: Real,
@@ -159,14 +185,26 @@ unsafe fn apply_at<
     written: [*mut T; W],
     read: [*const T; R],
     i: usize,
-) {
+) -> [L; W] {
     // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
     let w = written.map(|p| L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() }));
     // SAFETY: as above.
     let r = read.map(|p| L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() }));
-    let out = body.apply(w, r);
+    body.apply(w, r)
+}
+
+/// Writes the group that starts at element `i`.
+///
+/// # Safety
+/// Every pointer is valid for `i + L::LEN` elements, and they do not overlap.
+#[inline(always)]
+unsafe fn store_at<T: Real, L: Lanes<Scalar = T>, const W: usize>(
+    written: [*mut T; W],
+    i: usize,
+    out: [L; W],
+) {
     for (p, x) in written.into_iter().zip(out) {
-        // SAFETY: as above.
+        // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
         x.store(unsafe { &mut *p.add(i).cast::<L::Array>() });
     }
 }
@@ -264,7 +302,9 @@ unsafe fn sum_block<
             }
         }
     }
-    acc.map(|mut block| {
+    // Loops, not closures: a closure that is not inlined loses the features of the instruction set.
+    let mut sums = [-T::ZERO; O];
+    for (sum, block) in sums.iter_mut().zip(&mut acc) {
         let lanes = block.as_mut();
         let mut half = LANES / L::LEN / 2;
         while half > 0 {
@@ -273,8 +313,9 @@ unsafe fn sum_block<
             }
             half /= 2;
         }
-        lanes[0].halving_sum()
-    })
+        *sum = lanes[0].halving_sum();
+    }
+    sums
 }
 
 #[inline(always)]

@@ -19,12 +19,15 @@ float_lanes! {
     least _mm256_min_ps; largest _mm256_max_ps;
     to_bits _mm256_castps_si256; from_bits _mm256_castsi256_ps;
     #[inline(always)]
-    fn rsqrt_fast(self) -> Self {
+    fn rsqrt_factors(self) -> [Self; 2] {
         // SAFETY: `self` proves the instruction set.
         let y = Self(unsafe { _mm256_rsqrt_ps(self.0) });
-        let half = self.constant(0.5);
-        // One Newton step on y^-2 - x: y (3/2 - x y y / 2).
-        y * (-(half * self * y)).mul_add(y, self.constant(1.5))
+        [y, (self * y).mul_add(y, self.constant(-3.0))]
+    }
+    #[inline(always)]
+    fn clear(self, mask: M32x8) -> Self {
+        // SAFETY: `self` proves the instruction set.
+        Self(unsafe { _mm256_andnot_ps(mask.0, self.0) })
     }
 }
 float_lanes! {
@@ -36,6 +39,11 @@ float_lanes! {
     select |m, yes, no| _mm256_blendv_pd(no, yes, m);
     least _mm256_min_pd; largest _mm256_max_pd;
     to_bits _mm256_castpd_si256; from_bits _mm256_castsi256_pd;
+    #[inline(always)]
+    fn clear(self, mask: M64x4) -> Self {
+        // SAFETY: `self` proves the instruction set.
+        Self(unsafe { _mm256_andnot_pd(mask.0, self.0) })
+    }
 }
 mask_lanes! {
     M32x8(__m256);

@@ -23,12 +23,10 @@ float_lanes! {
     least _mm512_min_ps; largest _mm512_max_ps;
     to_bits _mm512_castps_si512; from_bits _mm512_castsi512_ps;
     #[inline(always)]
-    fn rsqrt_fast(self) -> Self {
+    fn rsqrt_factors(self) -> [Self; 2] {
         // SAFETY: `self` proves the instruction set.
         let y = Self(unsafe { _mm512_rsqrt14_ps(self.0) });
-        let half = self.constant(0.5);
-        // One Newton step on y^-2 - x: y (3/2 - x y y / 2).
-        y * (-(half * self * y)).mul_add(y, self.constant(1.5))
+        [y, (self * y).mul_add(y, self.constant(-3.0))]
     }
 }
 float_lanes! {
