@@ -33,7 +33,7 @@
 //! Numbers near 1 do not survive `f32`: `1 - 0.999_f32` is 1.3e-5 away from 0.001.
 //!
 //! # Where we differ from PyTorch
-//! - Moments whose magnitude falls below the smallest normal number become 0. A parameter whose gradient is
+//! - Moments whose magnitude falls below the smallest normal number become 0, in Adam at every 16th step. A parameter whose gradient is
 //!   exactly 0 would otherwise keep subnormal moments for hundreds of steps, and x86 machines multiply those many
 //!   times slower. The change to a parameter is below `learning_rate * 1e-38 / eps` per step.
 //! - Weight decay names its meaning: [`Decay`].
@@ -167,8 +167,7 @@ impl<T: Real> Terms<T> {
 /// Zero where the magnitude is below the smallest normal number; NaN stays.
 #[inline(always)]
 fn flush<L: Lanes>(x: L) -> L {
-    let least = x.constant(L::Scalar::MIN_POSITIVE);
-    L::select(x.abs().lt(least), x.constant(L::Scalar::ZERO), x)
+    x.clear(x.abs().lt(x.constant(L::Scalar::MIN_POSITIVE)))
 }
 
 /// Rounds a scalar of a step to the type of the parameters.
