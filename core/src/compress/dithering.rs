@@ -27,19 +27,23 @@
 //! "Natural compression for distributed deep learning", 2022, section 4.
 
 use super::natural::rounded;
-use super::noise::{CHUNK, Noise};
+use super::noise::Noise;
 use super::{
     Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first, index_bits,
     scalar_bits,
 };
 use crate::error::{check, check_length};
-use crate::simd::{self, Lanes, Map};
+use crate::random::RandomMap;
+use crate::simd::Lanes;
 use crate::{Error, Real, vector};
 
 /// Most levels of [`Dithering`]: they are exact integers of every `Real`.
 pub const MOST_LEVELS: u32 = 1 << 20;
 /// Most levels of [`NaturalDithering`]: the least is `2^-63`, a normal number.
 pub const MOST_NATURAL_LEVELS: u32 = 64;
+
+/// Elements of an `f32` vector whose squares are summed in `f64` at a time.
+const CHUNK: usize = 256;
 
 /// The norm that levels divide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,9 +133,11 @@ struct Linear<T> {
     norm: T,
     levels: T,
 }
-impl<T: Real> Map<T, 2, 1> for Linear<T> {
+impl<T: Real> RandomMap<T> for Linear<T> {
+    type Out = i32;
+
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, noise]: [L; 2]) -> [L; 1] {
+    fn apply<L: Lanes<Scalar = T>>(&self, x: L, noise: L) -> L {
         let (zero, one, magic) = (x.constant(T::ZERO), x.constant(T::ONE), x.constant(magic()));
         // The norm is positive here; it may have been rounded below the largest element.
         let t = (x.abs() / x.constant(self.norm)).least(one) * x.constant(self.levels);
@@ -139,7 +145,13 @@ impl<T: Real> Map<T, 2, 1> for Linear<T> {
         let floor = nearest - L::select(t.lt(nearest), one, zero);
         let up = (noise - one).lt(t - floor);
         let level = floor + L::select(up, one, zero);
-        [(level + magic).copy_sign(x)]
+        (level + magic).copy_sign(x)
+    }
+
+    #[inline(always)]
+    fn emit(&self, result: T) -> i32 {
+        // Levels have at most 21 bits; the magic number has none there.
+        with_sign(result, (result.to_bits_u64() & 0x3F_FFFF) as i32)
     }
 }
 
@@ -148,18 +160,37 @@ impl<T: Real> Map<T, 2, 1> for Linear<T> {
 struct Powers<T> {
     norm: T,
     least: T,
+    levels: u32,
 }
-impl<T: Real> Map<T, 2, 1> for Powers<T> {
+impl<T: Real> RandomMap<T> for Powers<T> {
+    type Out = i32;
+
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, noise]: [L; 2]) -> [L; 1] {
+    fn apply<L: Lanes<Scalar = T>>(&self, x: L, noise: L) -> L {
         let (zero, one) = (x.constant(T::ZERO), x.constant(T::ONE));
         let least = x.constant(self.least);
         let t = (x.abs() / x.constant(self.norm)).least(one);
         let up = ((noise - one) * least).lt(t);
         let low = L::select(up, least, zero);
-        let level = L::select(t.lt(least), low, rounded(t, noise));
-        [level.copy_sign(x)]
+        L::select(t.lt(least), low, rounded(t, noise)).copy_sign(x)
     }
+
+    #[inline(always)]
+    fn emit(&self, result: T) -> i32 {
+        let exponent = |bits: u64| ((bits & T::INFINITY.to_bits_u64()) >> T::MANTISSA_BITS) as i32;
+        // The exponent of 1 is that of level `s`.
+        let zero = exponent(T::ONE.to_bits_u64()).wrapping_sub(self.levels as i32);
+        let level = exponent(result.to_bits_u64()).wrapping_sub(zero);
+        with_sign(result, level.max(0))
+    }
+}
+
+/// `level` with the sign of a number.
+#[inline(always)]
+fn with_sign<T: Real>(x: T, level: i32) -> i32 {
+    let minus = -((x.to_bits_u64() >> (8 * T::BYTES as u32 - 1)) as i32);
+    // Two's complement: (m ^ -1) + 1 is -m.
+    (level ^ minus).wrapping_sub(minus)
 }
 
 /// The norm as the receiver will know it.
@@ -190,28 +221,6 @@ fn norm<T: Real>(kind: Norm, x: &[T]) -> Result<T, Error> {
             index: 0,
         },
     })
-}
-
-/// Runs a kernel over `x` and turns the bits of its results into levels.
-fn levels_into<T: Real>(
-    key: Key,
-    kernel: &impl Map<T, 2, 1>,
-    level: impl Fn(u64) -> i32,
-    x: &[T],
-    levels: &mut [i32],
-) {
-    let (mut noise, mut numbers, mut coded) = (Noise::new(key), [T::ONE; CHUNK], [T::ZERO; CHUNK]);
-    let sign = 8 * T::BYTES as u32 - 1;
-    for (x, levels) in x.chunks(CHUNK).zip(levels.chunks_mut(CHUNK)) {
-        noise.fill(&mut numbers);
-        simd::map(kernel, [x, &numbers], [&mut coded]);
-        for (l, c) in levels.iter_mut().zip(&coded) {
-            let bits = c.to_bits_u64();
-            let minus = -((bits >> sign) as i32);
-            // Two's complement: (m ^ -1) + 1 is -m.
-            *l = (level(bits) ^ minus).wrapping_sub(minus);
-        }
-    }
 }
 
 /// `out += value(level)` after all levels have been checked.
@@ -283,9 +292,7 @@ impl<T: Real> Compressor<T> for Dithering {
                 norm,
                 levels: T::from_f64(f64::from(self.levels)),
             };
-            // Levels have at most 21 bits; the magic number has none there.
-            let level = |bits| (bits & 0x3F_FFFF) as i32;
-            levels_into(key, &kernel, level, x, levels);
+            Noise::new(key).map(kernel, x, levels);
         } else {
             levels.fill(0);
         }
@@ -354,13 +361,12 @@ impl<T: Real> Compressor<T> for NaturalDithering {
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
-            let least = power::<T>(1, self.levels);
-            let magnitude = T::INFINITY.to_bits_u64();
-            let exponent = |bits: u64| ((bits & magnitude) >> T::MANTISSA_BITS) as i32;
-            // The exponent of 1 is that of level `s`.
-            let zero = exponent(T::ONE.to_bits_u64()).wrapping_sub(self.levels as i32);
-            let level = |bits| exponent(bits).wrapping_sub(zero).max(0);
-            levels_into(key, &Powers { norm, least }, level, x, levels);
+            let kernel = Powers {
+                norm,
+                least: power(1, self.levels),
+                levels: self.levels,
+            };
+            Noise::new(key).map(kernel, x, levels);
         } else {
             levels.fill(0);
         }
@@ -421,6 +427,7 @@ fn power<T: Real>(level: u32, levels: u32) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd;
     use std::vec;
     use std::vec::Vec;
 

@@ -19,10 +19,11 @@
 //!
 //! Reference: Horvath et al., "Natural compression for distributed deep learning", 2022, definition 1.
 
-use super::noise::{CHUNK, Noise};
+use super::noise::Noise;
 use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first};
 use crate::error::check_length;
-use crate::simd::{self, BitLanes, Lanes, Map, Update};
+use crate::random::RandomMap;
+use crate::simd::{BitLanes, Lanes};
 use crate::{Error, Real, vector};
 
 /// Natural compression.
@@ -62,18 +63,23 @@ fn top<T: Real>() -> T {
 
 #[derive(Clone, Copy)]
 struct Round;
-impl<T: Real> Map<T, 2, 1> for Round {
+
+impl<T: Real> RandomMap<T> for Round {
+    type Out = T;
+
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, noise]: [L; 2]) -> [L; 1] {
-        [rounded(x, noise)]
+    fn apply<L: Lanes<Scalar = T>>(&self, x: L, noise: L) -> L {
+        rounded(x, noise)
+    }
+
+    #[inline(always)]
+    fn emit(&self, result: T) -> T {
+        result
     }
 }
-impl<T: Real> Update<T, 1, 1> for Round {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [noise]: [L; 1]) -> [L; 1] {
-        [rounded(x, noise)]
-    }
-}
+
+/// Elements rounded in place at a time: whole rows of the generators.
+const CHUNK: usize = 256;
 
 impl Natural {
     /// Rounds in place: the values that [`Compressor::compress`] sends for the same key.
@@ -85,10 +91,12 @@ impl Natural {
     /// assert_eq!(x, [4.0, 0.0, -0.25]);
     /// ```
     pub fn round<T: Real>(&self, key: Key, x: &mut [T]) {
-        let (mut noise, mut numbers) = (Noise::new(key), [T::ONE; CHUNK]);
+        let (mut noise, mut before) = (Noise::new(key), [T::ZERO; CHUNK]);
         for x in x.chunks_mut(CHUNK) {
-            noise.fill(&mut numbers);
-            simd::update(&Round, [x], [&numbers]);
+            for (before, x) in before.iter_mut().zip(&*x) {
+                *before = *x;
+            }
+            noise.map(Round, before.get(..x.len()).unwrap_or_default(), x);
         }
     }
 }
@@ -112,11 +120,7 @@ impl<T: Real> Compressor<T> for Natural {
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
         let values = first("values", x.len(), buffers.values)?;
-        let (mut noise, mut numbers) = (Noise::new(key), [T::ONE; CHUNK]);
-        for (x, values) in x.chunks(CHUNK).zip(values.chunks_mut(CHUNK)) {
-            noise.fill(&mut numbers);
-            simd::map(&Round, [x, &numbers], [values]);
-        }
+        Noise::new(key).map(Round, x, values);
         Ok(Message::Natural(values))
     }
 
@@ -150,6 +154,7 @@ impl<T: Real> Unbiased<T> for Natural {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd;
     use std::vec;
     use std::vec::Vec;
 

@@ -25,15 +25,15 @@ use rand_core::Rng;
 
 use super::mix;
 use crate::Real;
-use crate::simd::{self, BitLanes, Kernel, LANES, Simd};
+use crate::simd::{self, BitLanes, Kernel, LANES, Lanes, Scalar, Simd};
 
 mod normal;
 
 /// Words of one step.
 type Row = [u32; LANES];
 
-/// Rows drawn before they are converted: 512 bytes on the stack, in which the states stay in registers.
-const ROWS: usize = 4;
+/// Rows drawn before they are converted: 1 KiB on the stack, for which the states stay in registers.
+const ROWS: usize = 8;
 
 /// Rows after which a long fill turns to the next lanes: 8 KiB stay in the first cache.
 const BLOCK_ROWS: usize = 64;
@@ -145,6 +145,19 @@ impl Lanes32 {
             s: &mut self.s,
             out,
             law: Uniform,
+        });
+    }
+
+    /// Writes `body` of each element of `x` and a number in `[1, 2)` to `out`, as far as both reach.
+    ///
+    /// The bits of a number below its exponent are the top bits of the words of [`fill_uniform`](Self::fill_uniform), all
+    /// 2^23 (2^52) equally likely. One pass: numbers live on the stack, 1 KiB at a time.
+    pub(crate) fn map<T: Real, B: RandomMap<T>>(&mut self, body: B, x: &[T], out: &mut [B::Out]) {
+        simd::dispatch(MapReal {
+            s: &mut self.s,
+            body,
+            x,
+            out,
         });
     }
 
@@ -267,6 +280,17 @@ impl<T: Real> Law<T> for Uniform {
     }
 }
 
+struct Mantissa;
+impl<T: Real> Law<T> for Mantissa {
+    const STEPS: usize = T::BYTES / 4;
+
+    #[inline(always)]
+    fn number(&self, first: u32, last: u32) -> T {
+        let words = (u64::from(first) << 32) | u64::from(last);
+        T::from_bits_u64(T::ONE.to_bits_u64() | words >> (64 - T::MANTISSA_BITS))
+    }
+}
+
 struct Sign;
 impl<T: Real> Law<T> for Sign {
     const STEPS: usize = 1;
@@ -276,6 +300,72 @@ impl<T: Real> Law<T> for Sign {
         let sign = u64::from(first >> 31) << (8 * T::BYTES as u32 - 1);
         T::from_bits_u64(T::ONE.to_bits_u64() | sign)
     }
+}
+
+/// The body of [`Lanes32::map`].
+pub(crate) trait RandomMap<T: Real>: Copy {
+    /// What is written.
+    type Out;
+    /// A result, as far as lanes can work it out.
+    fn apply<L: Lanes<Scalar = T>>(&self, x: L, number: L) -> L;
+    /// The result in the form in which it is written.
+    fn emit(&self, result: T) -> Self::Out;
+}
+
+struct MapReal<'a, T, B: RandomMap<T>>
+where
+    T: Real,
+{
+    s: &'a mut [Row; 4],
+    body: B,
+    x: &'a [T],
+    out: &'a mut [B::Out],
+}
+
+impl<T: Real, B: RandomMap<T>> Kernel for MapReal<'_, T, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (mut words, mut numbers) = ([[0; LANES]; ROWS], [[T::ZERO; LANES]; ROWS]);
+        let steps = T::BYTES / 4;
+        let body = self.body;
+        let size = ROWS / steps * LANES;
+        for (x, out) in self.x.chunks(size).zip(self.out.chunks_mut(size)) {
+            let rows = x.len().min(out.len()).div_ceil(LANES) * steps;
+            let (used, _) = words.split_at_mut_checked(rows).unwrap_or_default();
+            step_rows(simd, self.s, used);
+            for (numbers, words) in numbers.iter_mut().zip(used.chunks(steps)) {
+                if let (Some(first), Some(last)) = (words.first(), words.last()) {
+                    convert(&Mantissa, first, last, numbers);
+                }
+            }
+            let numbers = numbers.as_flattened_mut();
+            let (groups, rest) = T::Lanes::<S>::groups_mut(numbers);
+            let (x_groups, x_rest) = T::Lanes::<S>::groups(x);
+            let whole = x_groups.len();
+            for (number, x) in groups.iter_mut().zip(x_groups) {
+                let x = T::Lanes::<S>::load(simd, x);
+                body.apply(x, T::Lanes::<S>::load(simd, number))
+                    .store(number);
+            }
+            // The numbers of what is left of `x` lie in the next group.
+            let tail = groups.get_mut(whole).map_or(rest, |group| group.as_mut());
+            for (number, x) in tail.iter_mut().zip(x_rest) {
+                *number = one(&body, *x, *number);
+            }
+            for (out, result) in out.iter_mut().zip(numbers) {
+                *out = body.emit(*result);
+            }
+        }
+    }
+}
+
+/// The body on one element.
+#[inline(always)]
+fn one<T: Real, B: RandomMap<T>>(body: &B, x: T, number: T) -> T {
+    let lanes = |x| T::Lanes::<Scalar>::splat(Scalar, x);
+    body.apply(lanes(x), lanes(number)).halving_sum()
 }
 
 struct FillReal<'a, T, L> {
