@@ -136,11 +136,25 @@ pub trait Lanes:
     fn sqrt(self) -> Self;
     /// `self * a + b`, fused where the machine can: for `Arithmetic::Fast` only.
     fn mul_add(self, a: Self, b: Self) -> Self;
-    /// About `1 / sqrt(self)` for positive normal lanes, to the accuracy of the machine's estimate and one Newton
-    /// step (relative error at most 2^-21 for `f32`): for `Arithmetic::Fast` only.
+    /// Two factors whose product is about `-2 / sqrt(self)` for positive normal lanes: for `Arithmetic::Fast` only.
+    ///
+    /// They are the machine's estimate `y` and the rest of one Newton step, `self y y - 3`; a kernel multiplies them into
+    /// what it has at hand, and hides the factor -2 in a scalar. Relative error at most 2^-21 for `f32`.
+    #[inline(always)]
+    fn rsqrt_factors(self) -> [Self; 2] {
+        let [one, two] = [Self::Scalar::ONE, Self::Scalar::from_usize(2)];
+        [self.constant(one) / self.sqrt(), self.constant(-two)]
+    }
+    /// About `1 / sqrt(self)`: [`rsqrt_factors`](Self::rsqrt_factors) multiplied out.
     #[inline(always)]
     fn rsqrt_fast(self) -> Self {
-        self.constant(Self::Scalar::ONE) / self.sqrt()
+        let [y, rest] = self.rsqrt_factors();
+        y * (self.constant(Self::Scalar::from_f64(-0.5)) * rest)
+    }
+    /// Zero where the mask is set, else `self`.
+    #[inline(always)]
+    fn clear(self, mask: Self::Mask) -> Self {
+        Self::select(mask, self.constant(Self::Scalar::ZERO), self)
     }
     /// Magnitude.
     #[inline(always)]

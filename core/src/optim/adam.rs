@@ -14,8 +14,9 @@
 //! ```
 //!
 //! At every 16th step moments below the smallest normal number become 0: a parameter whose gradient is exactly 0 would
-//! otherwise keep subnormal moments for hundreds of steps, which x86 machines multiply many times slower. A flush at every
-//! step would cost a sixth of the step in cache; this one costs a hundredth, and a silent parameter at most 15 slow steps.
+//! otherwise keep subnormal moments for hundreds of steps, which x86 machines multiply many times slower. Five operations a
+//! group at every step would make a step in cache slower than the plain loop; a silent parameter costs 15 slow steps at
+//! most instead.
 //!
 //! The last line is the published `m_hat / (sqrt(v_hat) + eps)` with r_t multiplied through: one division per
 //! element, and the same number up to rounding.
