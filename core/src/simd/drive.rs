@@ -6,7 +6,8 @@
 //! Elementwise loops need no padding. What is left at an end is covered by one more register, which overlaps its
 //! neighbour: it is read before anything is written and stored last, and what it stores a second time has the same
 //! bits, since no element looks at another. A register at the front that overlaps in the same way lets the groups behind it be
-//! aligned; half of all allocations are not, and stores that cross a cache line are what a short body spends its time on.
+//! aligned: large allocations of glibc start 16 bytes past a line, and stores that cross lines are what a short body spends
+//! its time on.
 //! Only slices shorter than one register run on [`Scalar`](super::Scalar) lanes.
 
 #![allow(
