@@ -54,6 +54,7 @@ pub mod federated;
 pub mod matrix;
 pub mod model;
 pub mod optim;
+pub mod particle;
 pub mod random;
 pub mod real;
 pub mod simd;

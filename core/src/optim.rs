@@ -113,7 +113,7 @@ macro_rules! snapshot {
         }
     };
 }
-use snapshot;
+pub(crate) use snapshot;
 
 /// How gradient and parameter enter a step: sign, L2 term, shrinkage.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,172 @@
+//! Particles that represent a density known by its score: deterministic, interacting, or noisy.
+//!
+//! `n` points of dimension `d` are one row-major slice of `n d` numbers (`points.as_flattened()` of a `[[T; D]; N]`), their scores
+//! `grad log p` another of the same shape. A step reads the scores that the caller has filled in ([`score`] fills them from a
+//! closure or an [`Objective`](crate::model::Objective)) and moves all particles at once.
+//!
+//! | member | state beside the particles | what it is |
+//! |---|---|---|
+//! | [`svgd`] | 0, `n d` or `2 n d` ([`rule`]) | Stein variational gradient descent, which is Stein Langevin dynamics |
+//! | [`matrix_svgd`] | as [`svgd`] | the same under a constant matrix kernel |
+//! | [`stein`] | momenta `n d`, thermostats `n` | Stein forms of Langevin, SGHMC, SGNHT, SGRHMC, and the general update |
+//! | [`langevin`], [`hmc`], [`sghmc`], [`sgnht`] | momenta, thermostats | the stochastic parents, a chain for each particle |
+//! | [`bandwidth`], [`kernel`] | - | median rule; kernel sums in tiles |
+//! | [`ksd`], [`mmd`], [`energy_distance`], [`effective_sample_size`], [`split_r_hat`] | - | how good a sample is |
+//!
+//! # Sums over pairs
+//! All interacting members are one sum ([`kernel::field_into`]):
+//!
+//! ```text
+//! out_i = (1/n) sum_j k_ij [ v_j + (2/h) s_j (u_i - u_j) ]
+//! ```
+//!
+//! taken as two matrix products with an exponential between them, a block of rows at a time: `n x n` numbers are never stored. Each
+//! element is one chain of operations in the order of `j`, so the bits depend neither on the height of the blocks (the
+//! length of the scratch), nor on threads, nor on whether symmetry halves the work.
+//!
+//! # Errors
+//! A score that is NaN or infinite is [`Error::NonFinite`] with the index of its *particle*, before anything is written: one bad particle
+//! would poison all others in one step.
+
+pub mod bandwidth;
+pub mod kernel;
+pub mod rule;
+pub mod score;
+pub mod svgd;
+
+use crate::error::{check, check_length};
+use crate::{Error, Real, vector};
+
+/// Particles of a slice of `len` numbers.
+///
+/// # Errors
+/// [`Error::Parameter`] when `d` is zero, [`Error::Length`] when `d` does not divide `len`.
+///
+/// ```
+/// assert_eq!(thalweg::particle::count(12, 3), Ok(4));
+/// assert!(thalweg::particle::count(12, 5).is_err());
+/// ```
+pub const fn count(len: usize, d: usize) -> Result<usize, Error> {
+    match (len.checked_div(d), len.checked_rem(d)) {
+        (Some(n), Some(0)) => Ok(n),
+        (Some(n), _) => Err(Error::Length {
+            name: "particles",
+            expected: n.saturating_mul(d),
+            found: len,
+        }),
+        _ => Err(Error::Parameter {
+            name: "d",
+            rule: "must be positive",
+        }),
+    }
+}
+
+/// Refuses values that are not finite, by the index of their particle.
+fn check_finite<T: Real>(name: &'static str, x: &[T], d: usize) -> Result<(), Error> {
+    match vector::first_non_finite(x) {
+        None => Ok(()),
+        Some(at) => Err(Error::NonFinite {
+            name,
+            index: at.checked_div(d).unwrap_or(0),
+        }),
+    }
+}
+
+/// Checks shapes and scores; answers the number of particles.
+fn check_cloud<T: Real>(d: usize, particles: &[T], scores: &[T]) -> Result<usize, Error> {
+    let n = count(particles.len(), d)?;
+    check_length("scores", particles.len(), scores.len())?;
+    check_finite("particles", particles, d)?;
+    check_finite("scores", scores, d)?;
+    Ok(n)
+}
+
+/// Rounds a scalar of a step to the type of the particles.
+fn narrow<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
+    let rounded = T::from_f64(x);
+    check(
+        name,
+        rounded.is_finite(),
+        "must be finite in the scalar type",
+    )?;
+    Ok(rounded)
+}
+
+/// Step sizes and scales.
+fn check_positive(name: &'static str, x: f64) -> Result<(), Error> {
+    check(
+        name,
+        x > 0.0 && x.is_finite(),
+        "must be finite and positive",
+    )
+}
+
+/// Frictions, floors.
+fn check_non_negative(name: &'static str, x: f64) -> Result<(), Error> {
+    check(
+        name,
+        x >= 0.0 && x.is_finite(),
+        "must be finite and not negative",
+    )
+}
+
+/// Cuts `len` elements off the front of a scratch whose length has been checked.
+fn take<'a, T>(scratch: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let whole = core::mem::take(scratch);
+    let (front, rest) = whole.split_at_mut_checked(len).unwrap_or_default();
+    *scratch = rest;
+    front
+}
+
+use crate::optim::snapshot;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// The inputs of core/tests/golden/particle.py.
+    pub(super) fn painted<T: Real>(phase: usize, len: usize) -> Vec<T> {
+        (0..len)
+            .map(|i| T::from_f64(((i * 37 + phase * 53) % 251) as f64 / 64.0 - 1.95))
+            .collect()
+    }
+
+    /// A line of core/tests/golden/particle.txt.
+    pub(super) fn golden(name: &str) -> Vec<f64> {
+        let text = include_str!("../tests/golden/particle.txt");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let numbers = line.unwrap().split_whitespace();
+        numbers.map(|number| number.parse().unwrap()).collect()
+    }
+
+    /// The numbers agree with a golden line to `tolerance` of its largest.
+    #[track_caller]
+    pub(super) fn assert_golden<T: Real>(name: &str, found: &[T], tolerance: f64) {
+        let expected = golden(name);
+        assert_eq!(found.len(), expected.len());
+        let size = expected.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let error = (found.to_f64() - expected).abs();
+            assert!(
+                error <= tolerance * size,
+                "{name} {i}: {found} against {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn counts_divide() {
+        assert_eq!(count(0, 3), Ok(0));
+        assert!(matches!(
+            count(7, 3),
+            Err(Error::Length { expected: 6, .. })
+        ));
+        assert!(matches!(
+            count(7, 0),
+            Err(Error::Parameter { name: "d", .. })
+        ));
+    }
+}

@@ -1,0 +1,637 @@
+//! Radial kernels and the sums over pairs of particles that every interacting sampler is made of.
+//!
+//! ```text
+//! q_ij = |y_i - y_j|^2                     by the Gram matrix of centred rows, at least 0, 0 for i = j
+//! RBF  k = exp(-q/h)         grad_{y_j} k = (2/h) k (y_i - y_j)
+//! IMQ  k = (1 + q/h)^(-1/2)  grad_{y_j} k = (1/h) (1 + q/h)^(-3/2) (y_i - y_j)
+//! out_i = (1/n) sum_j [ k_ij v_j + l_ij s_j (u_i - u_j) ]      l = (2/h) k, or (1/h) (1 + q/h)^(-3/2)
+//! ```
+//!
+//! | symbol | meaning | shape |
+//! |---|---|---|
+//! | y | coordinates in which distances are taken | n x m |
+//! | v | what a source adds: its drift | n x d |
+//! | s | weight of the repulsion of a source, elementwise; 1 when absent | n x d |
+//! | u | what repels, a linear image of the particles | n x d |
+//!
+//! The gradient is with respect to the *source* j; gradients with respect to i never appear.
+//!
+//! # How it is done
+//! ```text
+//! for each block I of HEIGHT rows:
+//!   Q  <- |y_i|^2 + |y_j|^2 - 2 Y_I Y_J^T     J = all rows up to the end of I
+//!   K  <- exp(-Q/h)                           on lanes
+//!   out_I <- K W_J                            W = [ v - (2/h) s u | s ]
+//!   out_j <- out_j + K^T W_I                  for the rows j before I: the symmetry of K halves the first two lines
+//! out_i <- (out_i + (2/h) u_i (K s)_i) / n
+//! ```
+//! Every element is the chain over j of [`gemm`], so blocks, threads and symmetry leave the bits alone. Norms are chains in the order of
+//! the Gram matrix: under [`Arithmetic::Portable`] equal rows are at distance 0 exactly. Cost: `n^2 (m + 2 d)` flops and
+//! `n^2 / 2` exponentials; rows by themselves, for threads, `n^2 (2 m + 2 d)` and `n^2`. Repulsion of the IMQ kernel has weights of its
+//! own and costs the same again.
+//!
+//! Error: a distance carries `2 m u (|y_i|^2 + |y_j|^2)` with `u` the unit roundoff and `y` centred, so rows much closer together than they
+//! are far from the mean lose digits of their distance; their kernel is near 1 and does not notice.
+//!
+//! Rejected: differences pair by pair (three times the flops and no tile reuse), and one `n x n` matrix (memory
+//! traffic instead of arithmetic, from n = 1000).
+
+use core::ops::Range;
+
+use crate::error::{check_length, check_scratch};
+use crate::matrix::{Factor, MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::simd::{self, Lanes, Update, math};
+use crate::{Arithmetic, Error, Real};
+
+/// Most rows of kernel values that are kept at a time: a multiple of every tile but AVX-512's.
+pub const HEIGHT: usize = 144;
+
+/// Family of the kernel.
+///
+/// ```
+/// assert_eq!(thalweg::particle::kernel::Family::default(), thalweg::particle::kernel::Family::Rbf);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `exp(-q/h)`.
+    #[default]
+    Rbf,
+    /// `(1 + q/h)^(-1/2)`, with tails that reach isolated particles.
+    Imq,
+}
+
+/// A function of the squared distance.
+#[derive(Clone, Copy)]
+enum Profile {
+    Rbf,
+    Imq,
+    /// `(1 + q/h)^(-3/2)`.
+    ImqSlope,
+}
+
+/// Profile of `max(0, (a + b_j) + g_j)`, `g = -2 <y_i, y_j>`.
+#[derive(Clone, Copy)]
+struct FromGram<T, const PROFILE: u8> {
+    norm: T,
+    /// `-1/h` (RBF) or `1/h`.
+    scale: T,
+}
+
+impl<T: Real, const PROFILE: u8> Update<T, 1, 1> for FromGram<T, PROFILE> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [g]: [L; 1], [b]: [L; 1]) -> [L; 1] {
+        let (zero, one) = (g.constant(T::ZERO), g.constant(T::ONE));
+        let q = zero.largest((g.constant(self.norm) + b) + g);
+        let x = g.constant(self.scale) * q;
+        [match PROFILE {
+            DISTANCE => q,
+            RBF => math::exp(x),
+            IMQ => one / (one + x).sqrt(),
+            // q >= 0: the argument of the root is at least 1.
+            _ => {
+                let y = one + x;
+                one / (y * y.sqrt())
+            }
+        }]
+    }
+}
+
+const DISTANCE: u8 = 0;
+const RBF: u8 = 1;
+const IMQ: u8 = 2;
+const IMQ_SLOPE: u8 = 3;
+
+/// Elements of scratch with which kernel sums over `n` rows of `m` coordinates and `q` columns run at full speed.
+const fn sum_scratch_len(n: usize, m: usize, q: usize) -> usize {
+    let height = if n < HEIGHT { n } else { HEIGHT };
+    let (a, b, c) = (
+        gemm_scratch(height, n, m),
+        gemm_scratch(height, q, n),
+        gemm_scratch(n, q, height),
+    );
+    let ab = if a > b { a } else { b };
+    height
+        .saturating_mul(n)
+        .saturating_add(if ab > c { ab } else { c })
+}
+
+/// Centred coordinates and their squared norms.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, T> {
+    pub(super) y: MatrixRef<'a, T>,
+    norms: &'a [T],
+    arithmetic: Arithmetic,
+}
+
+/// Writes `y` less its column means, and its squared norms.
+pub(super) fn centre<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    centred: &'a mut [T],
+    norms: &'a mut [T],
+) -> Result<Rows<'a, T>, Error> {
+    subtract_mean(m, y, centred);
+    for (norm, row) in norms.iter_mut().zip(centred.chunks_exact(m.max(1))) {
+        *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
+    }
+    Ok(Rows {
+        y: MatrixRef::new(centred, norms.len(), m)?,
+        norms,
+        arithmetic,
+    })
+}
+
+/// `out <- x` less its column means.
+fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
+    // The first row of the result is the mean while it is needed; a cloud without rows has none.
+    let Some((mean, rest)) = out.split_at_mut_checked(d) else {
+        return;
+    };
+    let d = d.max(1);
+    mean.fill(T::ZERO);
+    for row in x.chunks_exact(d) {
+        for (mean, &x) in mean.iter_mut().zip(row) {
+            *mean += x;
+        }
+    }
+    // There is a first row, so the divisor is at least 1.
+    let n = T::from_usize(x.len().checked_div(d).unwrap_or(1));
+    for mean in mean.iter_mut() {
+        *mean /= n;
+    }
+    for (out, row) in rest.chunks_exact_mut(d).zip(x.chunks_exact(d).skip(1)) {
+        for ((out, &x), &mean) in out.iter_mut().zip(row).zip(&*mean) {
+            *out = x - mean;
+        }
+    }
+    for (mean, &x) in mean.iter_mut().zip(x) {
+        *mean = x - *mean;
+    }
+}
+
+/// Answer to a scratch that an arithmetic slip has cut too short; lengths are checked before.
+const SHORT: Error = Error::Parameter {
+    name: "scratch",
+    rule: "must have the stated length",
+};
+
+impl<T: Real> Rows<'_, T> {
+    pub(super) const fn n(&self) -> usize {
+        self.y.rows()
+    }
+
+    /// Rows of a block, and whether the products have room to pack.
+    fn height(&self, packed: usize, scratch: usize) -> usize {
+        let n = self.n().max(1);
+        if scratch >= packed {
+            HEIGHT.min(n)
+        } else {
+            scratch.checked_div(n).unwrap_or(1).clamp(1, HEIGHT)
+        }
+    }
+
+    /// Profile of the distances of the rows `range` to the rows before `columns`.
+    fn block<const PROFILE: u8>(
+        &self,
+        scale: T,
+        range: Range<usize>,
+        columns: usize,
+        block: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        let (m, height) = (self.y.columns(), range.len());
+        let sources = self.y.block(0..columns, 0..m)?;
+        let targets = self.y.block(range.clone(), 0..m)?;
+        let minus_two = -(T::ONE + T::ONE);
+        let mut view = MatrixMut::new(block, height, columns)?;
+        let view_of = view.reborrow();
+        gemm(
+            self.arithmetic,
+            minus_two,
+            targets,
+            sources.t(),
+            T::ZERO,
+            view_of,
+            scratch,
+        )?;
+        let norms = self.norms.get(range.clone()).unwrap_or_default();
+        for ((i, out), &norm) in range.zip(view.row_iter_mut()).zip(norms) {
+            let body = FromGram::<T, PROFILE> { norm, scale };
+            simd::update(&body, [&mut *out], [self.norms]);
+            if let Some(diagonal) = out.get_mut(i) {
+                *diagonal = if PROFILE == DISTANCE { T::ZERO } else { T::ONE };
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` with the squared distances of each row to the rows before it, in order.
+    pub(super) fn distances(
+        &self,
+        scratch: &mut [T],
+        mut visit: impl FnMut(&[T]),
+    ) -> Result<(), Error> {
+        let n = self.n();
+        let packed = distances_scratch_len(n, self.y.columns());
+        let height = self.height(packed, scratch.len());
+        let mut start = 0;
+        while start < n {
+            let end = n.min(start + height);
+            let (block, rest) = scratch
+                .split_at_mut_checked((end - start) * end)
+                .ok_or(SHORT)?;
+            self.block::<DISTANCE>(T::ONE, start..end, end, block, rest)?;
+            for (i, row) in (start..end).zip(block.chunks_exact(end)) {
+                visit(row.get(..i).unwrap_or_default());
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// `out <- beta out + K w`, all rows by way of the lower triangle, or the rows `range` alone.
+    fn sum<const PROFILE: u8>(
+        &self,
+        scale: T,
+        w: MatrixRef<'_, T>,
+        beta: T,
+        range: Option<Range<usize>>,
+        mut out: MatrixMut<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        let (n, q) = (self.n(), w.columns());
+        let packed = sum_scratch_len(n, self.y.columns(), q);
+        let height = self.height(packed, scratch.len());
+        let symmetric = range.is_none();
+        let range = range.unwrap_or(0..n);
+        let (first, last) = (range.start, range.end);
+        let mut start = first;
+        while start < last {
+            let end = last.min(start + height);
+            let columns = if symmetric { end } else { n };
+            let (block, rest) = scratch
+                .split_at_mut_checked((end - start) * columns)
+                .ok_or(SHORT)?;
+            self.block::<PROFILE>(scale, start..end, columns, block, rest)?;
+            let k = MatrixRef::new(block, end - start, columns)?;
+            let rows = out.block_mut(start - first..end - first, 0..q)?;
+            let sources = w.block(0..columns, 0..q)?;
+            gemm(self.arithmetic, T::ONE, k, sources, beta, rows, rest)?;
+            if symmetric && start > 0 {
+                let k: Factor<'_, T> = k.block(0..end - start, 0..start)?.t();
+                let rows = out.block_mut(0..start, 0..q)?;
+                let sources = w.block(start..end, 0..q)?;
+                gemm(self.arithmetic, T::ONE, k, sources, T::ONE, rows, rest)?;
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn sum_of(
+        &self,
+        profile: Profile,
+        h: T,
+        w: MatrixRef<'_, T>,
+        beta: T,
+        range: Option<Range<usize>>,
+        out: MatrixMut<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        // h > 0 is checked by every caller.
+        let inverse = T::ONE / h;
+        match profile {
+            Profile::Rbf => self.sum::<RBF>(-inverse, w, beta, range, out, scratch),
+            Profile::Imq => self.sum::<IMQ>(inverse, w, beta, range, out, scratch),
+            Profile::ImqSlope => self.sum::<IMQ_SLOPE>(inverse, w, beta, range, out, scratch),
+        }
+    }
+}
+
+/// Elements of scratch of [`Rows::distances`] at full speed.
+pub(super) const fn distances_scratch_len(n: usize, m: usize) -> usize {
+    let height = if n < HEIGHT { n } else { HEIGHT };
+    height
+        .saturating_mul(n)
+        .saturating_add(gemm_scratch(height, n, m))
+}
+
+/// One sum over pairs; see the [module](self).
+///
+/// ```
+/// use thalweg::particle::kernel::{Family, Field, Serial, field_into, field_scratch_len};
+/// // Two particles at distance 1 with k = exp(-1/2) repel by (2/h) k / n = k / 2.
+/// let (y, drift) = ([0.0_f64, 1.0], [0.0; 2]);
+/// let field = Field { m: 1, y: &y, d: 1, drift: &drift, weight: None, repel: &y, ..Field::rbf(2.0) };
+/// let (mut out, mut scratch) = ([0.0; 2], [0.0; field_scratch_len(2, 1, 1, false)]);
+/// field_into(&mut Serial, &field, &mut out, &mut scratch)?;
+/// assert!((out[1] - (-0.5_f64).exp() / 2.0).abs() < 1e-15 && out[0] == -out[1]);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a, T> {
+    /// Family of the kernel.
+    pub family: Family,
+    /// Bandwidth, a squared length; positive.
+    pub h: T,
+    /// Arithmetic of the two products.
+    pub arithmetic: Arithmetic,
+    /// Columns of `y`.
+    pub m: usize,
+    /// Coordinates of the kernel, `n m`.
+    pub y: &'a [T],
+    /// Columns of `drift`, `weight` and `repel`.
+    pub d: usize,
+    /// Drift of the sources, `n d`.
+    pub drift: &'a [T],
+    /// Weight of the repulsion of a source, `n d`; 1 when absent.
+    pub weight: Option<&'a [T]>,
+    /// What repels, `n d`.
+    pub repel: &'a [T],
+}
+
+impl<T: Real> Field<'_, T> {
+    /// No particles yet, under a Gaussian kernel.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::particle::kernel::Field::rbf(2.0_f32).h, 2.0);
+    /// ```
+    pub const fn rbf(h: T) -> Self {
+        Self {
+            family: Family::Rbf,
+            h,
+            arithmetic: Arithmetic::Portable,
+            m: 1,
+            y: &[],
+            d: 1,
+            drift: &[],
+            weight: None,
+            repel: &[],
+        }
+    }
+}
+
+/// Columns of the sums: the drift and one weight, or a weight for each column.
+const fn columns(d: usize, is_weighted: bool) -> usize {
+    d.saturating_add(if is_weighted { d } else { 1 })
+}
+
+/// Elements that [`field_into`] keeps beside its blocks.
+const fn fixed_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
+    // Centred y, its norms, centred u, the columns w and their sums.
+    let row = m
+        .saturating_add(1)
+        .saturating_add(d)
+        .saturating_add(columns(d, is_weighted).saturating_mul(2));
+    n.saturating_mul(row)
+}
+
+/// Elements of scratch with which [`field_into`] runs at full speed.
+///
+/// `n (m + d + 2 q + 1)` with `q = d + 1` (`2 d` with weights), `144 n` kernel values, and the packing of the products.
+///
+/// ```
+/// use thalweg::particle::kernel::{field_scratch_len, least_field_scratch_len};
+/// assert_eq!(least_field_scratch_len(32, 2, 2, false), 32 * (2 + 1 + 2 + 6) + 32);
+/// assert!(field_scratch_len(2000, 200, 200, false) < 2000 * 2000 / 2);
+/// ```
+pub const fn field_scratch_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
+    fixed_len(n, m, d, is_weighted).saturating_add(sum_scratch_len(n, m, columns(d, is_weighted)))
+}
+
+/// Elements of scratch that [`field_into`] needs: one row of kernel values, and plain loops. The bits are the same.
+///
+/// ```
+/// assert_eq!(thalweg::particle::kernel::least_field_scratch_len(10, 1, 1, false), 70 + 10);
+/// ```
+pub const fn least_field_scratch_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
+    fixed_len(n, m, d, is_weighted).saturating_add(n)
+}
+
+/// A sum whose sources are laid out: rows of it may be taken by several threads.
+///
+/// Made by [`field_into`] and handed to its [`Driver`].
+#[derive(Clone, Copy)]
+pub struct Sources<'a, T> {
+    rows: Rows<'a, T>,
+    /// `[v - c s u | s]` with `c = 2/h`; for IMQ `[-c s u | s]` with `c = 1/h`, and `v` apart.
+    w: MatrixRef<'a, T>,
+    drift: Option<MatrixRef<'a, T>>,
+    h: T,
+}
+
+impl<T: Real> core::fmt::Debug for Sources<'_, T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Sources({} x {})", self.n(), self.columns())
+    }
+}
+
+impl<T: Real> Sources<'_, T> {
+    /// Number of particles.
+    pub const fn n(&self) -> usize {
+        self.rows.n()
+    }
+
+    /// Columns of the sums.
+    pub const fn columns(&self) -> usize {
+        self.w.columns()
+    }
+
+    /// Elements of scratch with which [`rows_into`](Self::rows_into) runs at full speed; `n` are enough.
+    pub const fn scratch_len(&self) -> usize {
+        sum_scratch_len(self.n(), self.rows.y.columns(), self.columns())
+    }
+
+    /// Sums of all particles, `n` times [`columns`](Self::columns), by way of the symmetry of the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Length`] when `out` or `scratch` is too short.
+    pub fn all_into(&self, out: &mut [T], scratch: &mut [T]) -> Result<(), Error> {
+        self.into(None, out, scratch)
+    }
+
+    /// Sums of the particles of a range, with the bits of [`all_into`](Self::all_into).
+    ///
+    /// # Errors
+    /// [`Error::Length`] when `out` or `scratch` is too short, [`Error::Parameter`] for a range past the end.
+    pub fn rows_into(
+        &self,
+        rows: Range<usize>,
+        out: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        self.into(Some(rows), out, scratch)
+    }
+
+    fn into(
+        &self,
+        range: Option<Range<usize>>,
+        out: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        let (n, q) = (self.n(), self.columns());
+        check_scratch("scratch", n, scratch.len())?;
+        let height = range.as_ref().map_or(n, ExactSizeIterator::len);
+        let mut out = MatrixMut::new(out, height, q)?;
+        let (rows, h) = (&self.rows, self.h);
+        let Some(drift) = self.drift else {
+            return rows.sum_of(Profile::Rbf, h, self.w, T::ZERO, range, out, scratch);
+        };
+        let view = out.reborrow();
+        let part = range.clone();
+        rows.sum_of(Profile::ImqSlope, h, self.w, T::ZERO, part, view, scratch)?;
+        // The chain of the drift follows that of the repulsion in the first columns.
+        rows.sum_of(Profile::Imq, h, drift, T::ONE, range, out, scratch)
+    }
+}
+
+/// Who takes the sums: the calling thread ([`Serial`]), or several.
+///
+/// ```
+/// use thalweg::particle::kernel::{Driver, Sources};
+/// /// One row after another, as the slowest machine would.
+/// struct RowByRow;
+/// impl Driver<f32> for RowByRow {
+///     fn sums_into(&mut self, s: &Sources<'_, f32>, out: &mut [f32], scratch: &mut [f32]) -> Result<(), thalweg::Error> {
+///         let rows = out.chunks_exact_mut(s.columns()).enumerate();
+///         rows.into_iter().try_for_each(|(i, out)| s.rows_into(i..i + 1, out, scratch))
+///     }
+/// }
+/// # use thalweg::particle::svgd;
+/// # let (mut x, mut y) = ([0.0_f32, 1.0, 3.0, -2.0], [0.0_f32, 1.0, 3.0, -2.0]);
+/// # let mut scratch = [0.0; 4000];
+/// # let config = svgd::Config::new(0.1);
+/// # svgd::step(&config, &mut svgd::State::<[f32; 0]>::new(), 2, &mut x, &[1.0; 4], &mut scratch)?;
+/// # svgd::step_by(&mut RowByRow, &config, &mut svgd::State::<[f32; 0]>::new(), 2, &mut y, &[1.0; 4], &mut scratch)?;
+/// # assert_eq!(x, y);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub trait Driver<T: Real> {
+    /// Writes all sums, `n` rows of [`Sources::columns`], with the bits of [`Sources::all_into`].
+    ///
+    /// # Errors
+    /// Those of [`Sources::rows_into`].
+    fn sums_into(
+        &mut self,
+        sources: &Sources<'_, T>,
+        out: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error>;
+}
+
+/// The calling thread takes all sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Serial;
+
+impl<T: Real> Driver<T> for Serial {
+    fn sums_into(
+        &mut self,
+        sources: &Sources<'_, T>,
+        out: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        sources.all_into(out, scratch)
+    }
+}
+
+/// Writes the field of [`Field`], `n d` numbers.
+///
+/// Scratch: [`field_scratch_len`], or anything down to [`least_field_scratch_len`]: rows are then taken fewer at a time, by plain
+/// loops, with the same bits (under [`Arithmetic::Portable`]).
+///
+/// # Errors
+/// [`Error::Length`] when the shapes do not fit, [`Error::Parameter`] when `h` is not finite and positive; `out` is
+/// unchanged. What is finite or not is checked by the samplers.
+pub fn field_into<T: Real>(
+    driver: &mut impl Driver<T>,
+    field: &Field<'_, T>,
+    out: &mut [T],
+    mut scratch: &mut [T],
+) -> Result<(), Error> {
+    let Field {
+        m,
+        d,
+        h,
+        arithmetic,
+        weight,
+        ..
+    } = *field;
+    let n = super::count(field.y.len(), m)?;
+    let (len, q) = (n.saturating_mul(d), columns(d, weight.is_some()));
+    check_length("drift", len, field.drift.len())?;
+    check_length("weight", len, weight.map_or(len, <[T]>::len))?;
+    check_length("repel", len, field.repel.len())?;
+    check_length("out", len, out.len())?;
+    super::check_positive("h", h.to_f64())?;
+    let least = least_field_scratch_len(n, m, d, weight.is_some());
+    check_scratch("scratch", least, scratch.len())?;
+    if len == 0 {
+        return Ok(());
+    }
+    let y = super::take(&mut scratch, field.y.len());
+    let norms = super::take(&mut scratch, n);
+    let u = super::take(&mut scratch, len);
+    let w = super::take(&mut scratch, n * q);
+    let sums = super::take(&mut scratch, n * q);
+    let rows = centre(arithmetic, m, field.y, y, norms)?;
+    // Differences do not see a shift of u, and the sums lose fewer digits near the origin.
+    subtract_mean(d, field.repel, u);
+    let one = T::ONE;
+    let is_rbf = field.family == Family::Rbf;
+    let c = if is_rbf { (one + one) / h } else { one / h };
+    for ((w, u), v) in w
+        .chunks_exact_mut(q)
+        .zip(u.chunks_exact(d))
+        .zip(field.drift.chunks_exact(d))
+    {
+        let (w, s) = w.split_at_mut_checked(d).ok_or(SHORT)?;
+        s.fill(one);
+        for ((w, &u), &v) in w.iter_mut().zip(u).zip(v) {
+            *w = if is_rbf { v - c * u } else { -(c * u) };
+        }
+    }
+    if let Some(weight) = weight {
+        let rows = w.chunks_exact_mut(q).zip(u.chunks_exact(d));
+        let drifts = field.drift.chunks_exact(d).zip(weight.chunks_exact(d));
+        for ((w, u), (v, weight)) in rows.zip(drifts) {
+            let (w, s) = w.split_at_mut_checked(d).ok_or(SHORT)?;
+            for ((((w, s), &u), &v), &weight) in w.iter_mut().zip(s).zip(u).zip(v).zip(weight) {
+                let pull = c * (weight * u);
+                *w = if is_rbf { v - pull } else { -pull };
+                *s = weight;
+            }
+        }
+    }
+    let sources = Sources {
+        rows,
+        w: MatrixRef::new(w, n, q)?,
+        drift: if is_rbf {
+            None
+        } else {
+            Some(MatrixRef::new(field.drift, n, d)?)
+        },
+        h,
+    };
+    driver.sums_into(&sources, sums, scratch)?;
+    // n >= 1: len > 0.
+    let inverse = one / T::from_usize(n);
+    for ((out, sums), u) in out
+        .chunks_exact_mut(d)
+        .zip(sums.chunks_exact(q))
+        .zip(u.chunks_exact(d))
+    {
+        let (sums, s) = sums.split_at_checked(d).ok_or(SHORT)?;
+        if let [s] = *s {
+            // One weight for all columns (or the only one).
+            for ((out, &sum), &u) in out.iter_mut().zip(sums).zip(u) {
+                *out = (sum + c * (u * s)) * inverse;
+            }
+        } else {
+            for (((out, &sum), &u), &s) in out.iter_mut().zip(sums).zip(u).zip(s) {
+                *out = (sum + c * (u * s)) * inverse;
+            }
+        }
+    }
+    Ok(())
+}
