@@ -29,9 +29,21 @@
 //! would poison all others in one step.
 
 pub mod bandwidth;
+pub mod effective_sample_size;
+pub mod energy_distance;
+pub mod hmc;
 pub mod kernel;
+pub mod ksd;
+pub mod langevin;
+pub mod matrix_svgd;
+pub mod mmd;
+pub mod momentum;
 pub mod rule;
 pub mod score;
+pub mod sghmc;
+pub mod sgnht;
+pub mod split_r_hat;
+pub mod stein;
 pub mod svgd;
 
 use crate::error::{check, check_length};

@@ -150,7 +150,7 @@ fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
     };
     let d = d.max(1);
     mean.fill(T::ZERO);
-    for row in x.chunks_exact(d) {
+    for row in x.chunks_exact(d.max(1)) {
         for (mean, &x) in mean.iter_mut().zip(row) {
             *mean += x;
         }
@@ -160,7 +160,10 @@ fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
     for mean in mean.iter_mut() {
         *mean /= n;
     }
-    for (out, row) in rest.chunks_exact_mut(d).zip(x.chunks_exact(d).skip(1)) {
+    for (out, row) in rest
+        .chunks_exact_mut(d.max(1))
+        .zip(x.chunks_exact(d.max(1)).skip(1))
+    {
         for ((out, &x), &mean) in out.iter_mut().zip(row).zip(&*mean) {
             *out = x - mean;
         }
@@ -242,12 +245,24 @@ impl<T: Real> Rows<'_, T> {
                 .split_at_mut_checked((end - start) * end)
                 .ok_or(SHORT)?;
             self.block::<DISTANCE>(T::ONE, start..end, end, block, rest)?;
-            for (i, row) in (start..end).zip(block.chunks_exact(end)) {
+            for (i, row) in (start..end).zip(block.chunks_exact(end.max(1))) {
                 visit(row.get(..i).unwrap_or_default());
             }
             start = end;
         }
         Ok(())
+    }
+
+    /// The Gaussian kernel between one row and all.
+    pub(super) fn kernel_row(
+        &self,
+        h: T,
+        i: usize,
+        row: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        // h > 0 is checked by the caller.
+        self.block::<RBF>(-(T::ONE / h), i..i + 1, self.n(), row, scratch)
     }
 
     /// `out <- beta out + K w`, all rows by way of the lower triangle, or the rows `range` alone.
@@ -581,9 +596,9 @@ pub fn field_into<T: Real>(
     let is_rbf = field.family == Family::Rbf;
     let c = if is_rbf { (one + one) / h } else { one / h };
     for ((w, u), v) in w
-        .chunks_exact_mut(q)
-        .zip(u.chunks_exact(d))
-        .zip(field.drift.chunks_exact(d))
+        .chunks_exact_mut(q.max(1))
+        .zip(u.chunks_exact(d.max(1)))
+        .zip(field.drift.chunks_exact(d.max(1)))
     {
         let (w, s) = w.split_at_mut_checked(d).ok_or(SHORT)?;
         s.fill(one);
@@ -592,8 +607,11 @@ pub fn field_into<T: Real>(
         }
     }
     if let Some(weight) = weight {
-        let rows = w.chunks_exact_mut(q).zip(u.chunks_exact(d));
-        let drifts = field.drift.chunks_exact(d).zip(weight.chunks_exact(d));
+        let rows = w.chunks_exact_mut(q.max(1)).zip(u.chunks_exact(d.max(1)));
+        let drifts = field
+            .drift
+            .chunks_exact(d.max(1))
+            .zip(weight.chunks_exact(d.max(1)));
         for ((w, u), (v, weight)) in rows.zip(drifts) {
             let (w, s) = w.split_at_mut_checked(d).ok_or(SHORT)?;
             for ((((w, s), &u), &v), &weight) in w.iter_mut().zip(s).zip(u).zip(v).zip(weight) {
@@ -617,9 +635,9 @@ pub fn field_into<T: Real>(
     // n >= 1: len > 0.
     let inverse = one / T::from_usize(n);
     for ((out, sums), u) in out
-        .chunks_exact_mut(d)
-        .zip(sums.chunks_exact(q))
-        .zip(u.chunks_exact(d))
+        .chunks_exact_mut(d.max(1))
+        .zip(sums.chunks_exact(q.max(1)))
+        .zip(u.chunks_exact(d.max(1)))
     {
         let (sums, s) = sums.split_at_checked(d).ok_or(SHORT)?;
         if let [s] = *s {

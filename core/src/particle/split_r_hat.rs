@@ -1,0 +1,74 @@
+//! Split R-hat: whether chains, and the halves of each, agree.
+//!
+//! ```text
+//! each chain is cut into halves of n draws:  W = mean of their variances,  B/n = variance of their means
+//! R-hat = sqrt( ((n - 1)/n W + B/n) / W )
+//! ```
+//! Near 1 when the halves look alike; above 1.01 the chains have not mixed. The draw in the middle of an odd chain is left out. Without rank
+//! normalisation.
+//!
+//! Reference: Gelman et al., *Bayesian data analysis*, third edition (2013), section 11.4.
+
+use super::effective_sample_size::{check_chains, mean};
+use crate::{Error, Real};
+
+/// Split R-hat of one quantity; NaN when nothing varies.
+///
+/// # Errors
+/// [`Error::Parameter`] for fewer than 4 draws, [`Error::Length`] for chains of unequal length, [`Error::NonFinite`] with the index of
+/// the draw.
+///
+/// ```
+/// use thalweg::particle::split_r_hat::split_r_hat;
+/// // Halves (0, 2) and (4, 6): W = 2, B/n = 8, R-hat = sqrt((1 + 8) / 2).
+/// let found = split_r_hat(&[&[0.0_f64, 2.0, 4.0, 6.0][..]])?;
+/// assert!((found - 4.5_f64.sqrt()).abs() < 1e-15);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn split_r_hat<T: Real>(chains: &[&[T]]) -> Result<f64, Error> {
+    let n = check_chains(chains)?;
+    let half = n / 2;
+    let halves = || {
+        chains.iter().flat_map(move |chain| {
+            [chain.get(..half), chain.get(n - half..)].map(Option::unwrap_or_default)
+        })
+    };
+    let centre = |half: &[T]| mean(half.iter().map(|x| x.to_f64()));
+    // Halves have at least 2 draws, and there are at least two halves.
+    let count = half as f64;
+    let within = mean(halves().map(|half| {
+        let mu = centre(half);
+        half.iter()
+            .map(|x| (x.to_f64() - mu) * (x.to_f64() - mu))
+            .sum::<f64>()
+            / (count - 1.0)
+    }));
+    let grand = mean(halves().map(centre));
+    let squares = halves().map(|half| (centre(half) - grand) * (centre(half) - grand));
+    let between = squares.sum::<f64>() / (2.0 * chains.len() as f64 - 1.0);
+    Ok(libm::sqrt(
+        ((count - 1.0) / count * within + between) / within,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, normal, stream};
+    use std::vec::Vec;
+
+    #[test]
+    fn mixed_chains_are_near_one_and_a_trend_is_not() {
+        let mut rng = stream(4, 0, 0, Purpose::DATA);
+        let mut chain = |slope: f64| -> Vec<f64> {
+            (0..1001)
+                .map(|t| slope * f64::from(t) / 1000.0 + normal::<f64>(&mut rng))
+                .collect()
+        };
+        let (a, b, trend) = (chain(0.0), chain(0.0), chain(3.0));
+        assert!((split_r_hat(&[&a[..], &b[..]]).unwrap() - 1.0).abs() < 0.01);
+        assert!(split_r_hat(&[&trend[..]]).unwrap() > 1.2);
+        assert!(split_r_hat(&[&[1.0_f32; 3][..]]).is_err());
+        assert!(split_r_hat(&[&[1.0_f32; 8][..]]).unwrap().is_nan());
+    }
+}
