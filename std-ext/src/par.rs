@@ -6,6 +6,7 @@
 //! | [`axpy`], [`scale`], [`combine_into`] | anywhere | those of one thread |
 //! | [`optimiser::Blocks`] | at multiples of [`BLOCK`], a state each | those of one state |
 //! | [`gemm`] | between rows of the product | those of `thalweg::matrix::gemm` |
+//! | [`particle::Threads`] | between blocks of rows of sums over pairs | those of one thread |
 //! | [`objective::Rows`] | between fixed blocks of rows, added in block order | its own, for any number of threads |
 //!
 //! Work runs in rayon's current pool: the global one, or that of `ThreadPool::install`. What is too small to pay
@@ -20,6 +21,7 @@
 mod elementwise;
 pub mod objective;
 pub mod optimiser;
+pub mod particle;
 mod product;
 mod reduce;
 
