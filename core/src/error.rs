@@ -53,6 +53,13 @@ pub enum Error {
         /// Iterations spent.
         iterations: usize,
     },
+    /// A value for which an iteration leaves the region where it means something.
+    Unstable {
+        /// The parameter that is too large.
+        name: &'static str,
+        /// The step at which it shows.
+        index: usize,
+    },
 }
 
 impl fmt::Display for Error {
@@ -78,6 +85,7 @@ impl fmt::Display for Error {
             Self::NoConvergence { name, iterations } => {
                 write!(f, "`{name}` did not converge in {iterations} iterations")
             }
+            Self::Unstable { name, index } => write!(f, "`{name}` is too large at step {index}"),
         }
     }
 }

@@ -49,6 +49,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod compress;
+pub mod dynamics;
 pub mod error;
 pub mod federated;
 pub mod matrix;

@@ -66,7 +66,7 @@ const fn at_most_block(rows: usize) -> usize {
 }
 
 /// Copies the common length.
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+pub(crate) fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = from;
     }

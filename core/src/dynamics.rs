@@ -1,0 +1,12 @@
+//! What training does on the way down and after the loss is zero.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`label_noise`] | SGD with noisy labels: it drifts along the exact fits towards flat ones |
+//! | [`limit_flow`] | its limit for small steps, solved exactly for the sparse model; the drift of small models |
+
+pub mod label_noise;
+pub mod limit_flow;
+
+#[cfg(test)]
+mod tests;
