@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod federated;
+pub mod label_noise;
 pub mod permutation_compressors;
 pub mod progress;
 pub mod source;

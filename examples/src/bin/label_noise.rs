@@ -1,0 +1,10 @@
+//! Label noise on the sparse model: recovery from few samples, the limit for small steps, and how many samples it takes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use thalweg_examples::{cli, label_noise};
+
+fn main() -> ExitCode {
+    cli::finish(label_noise::main(&label_noise::Options::parse()))
+}

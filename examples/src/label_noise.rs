@@ -1,0 +1,348 @@
+//! Label noise on the sparse model.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`problem`] | a draw of data and signal, and the runs on it |
+//! | [`experiment`] | recovery, trajectories beside the limit, and the sweep over samples |
+//! | `check` | the published figures, and the comparison with them |
+
+mod check;
+pub mod experiment;
+mod picture;
+pub mod problem;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde::Serialize;
+
+use crate::cli::{self, Claims, Common, Failure, bad, input};
+use crate::progress;
+use crate::table::Table;
+
+use experiment::{Cell, Recovery, SWEEP, Settings, Trajectory, each, median};
+use problem::Shape;
+
+/// SGD with fresh noise on the labels finds a sparse signal from few samples; descent from the same start does not.
+///
+/// Three tables: the error |w - w*|^2 / |w*|^2 of each method, seed by seed; the distance of runs to their exact limit at the
+/// slow time t = k eta^2; and how often the limit finds the signal against n / (kappa ln d). The last two have the published shapes.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "label_noise", version)]
+pub struct Options {
+    /// Options of every program.
+    #[command(flatten)]
+    pub common: Common,
+    /// Dimension of the signal
+    #[arg(long, default_value_t = 100)]
+    pub dim: usize,
+    /// Samples
+    #[arg(long, default_value_t = 40)]
+    pub samples: usize,
+    /// Non-zeros of the signal
+    #[arg(long, default_value_t = 5)]
+    pub sparsity: usize,
+    /// Data of random signs in place of normal ones
+    #[arg(long)]
+    pub signs: bool,
+    /// Start of every parameter
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub alpha: f64,
+    /// Size of the noise on a label
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub noise: f64,
+    /// Step size; stable below about 1 / (4 dim alpha^2)
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    pub rate: f64,
+    /// Slow time at the end: this over rate^2 steps
+    #[arg(long, default_value_t = 2.5, allow_negative_numbers = true)]
+    pub time: f64,
+    /// Steps without noise after that
+    #[arg(long, default_value_t = 200_000)]
+    pub cool: u64,
+    /// Seeds, that follow the first
+    #[arg(long, default_value_t = 5)]
+    pub seeds: u64,
+}
+
+/// Most steps of a run: a quarter of an hour.
+const MOST_STEPS: f64 = 1e10;
+/// Seeds of the check, as published.
+const CHECK_SEEDS: u64 = 20;
+/// Seeds of the trajectories, as published; the check takes more for its medians.
+const TRAJECTORIES: u64 = 2;
+const CHECK_TRAJECTORIES: u64 = 5;
+
+/// All figures of the tables.
+#[derive(Debug, Serialize)]
+struct Report {
+    recovery: Vec<Recovery>,
+    trajectories: Vec<Trajectory>,
+    sweep: Vec<Cell>,
+}
+
+/// Runs what the options ask for.
+///
+/// # Errors
+/// Bad options; under `--check`, figures that are off.
+pub fn main(options: &Options) -> Result<(), Failure> {
+    if let Some(path) = &options.common.json {
+        cli::check_folder(path)?;
+    }
+    let path = options.common.plot.clone();
+    let path = path.unwrap_or_else(|| PathBuf::from("label_noise.svg"));
+    cli::check_folder(&path)?;
+    let threads = options.common.threads()?;
+    let settings = settings(options)?;
+    let (seed, check) = (options.common.seed, options.common.check);
+    let seeds = if check { CHECK_SEEDS } else { options.seeds };
+
+    let report = run(&settings, seed, seeds, threads, check).map_err(input)?;
+    print(&report);
+    if !check || options.common.plot.is_some() {
+        cli::write(
+            &path,
+            &picture::figure(&report.trajectories, &report.sweep).to_svg(),
+        )?;
+        println!("\npicture: {}", path.display());
+    }
+    if !check {
+        if let Some(path) = &options.common.json {
+            cli::write_json(path, &report)?;
+        }
+        return Ok(());
+    }
+    println!();
+    let mut claims = Claims::default();
+    check::recovery(&report.recovery, &mut claims);
+    check::trajectory(&report.trajectories, &mut claims);
+    check::sweep(&report.sweep, &mut claims);
+    check::identities(seed, &mut claims).map_err(input)?;
+    claims.verdict(options.common.json.as_deref())
+}
+
+/// The published problem, in which `--check` and the trajectories run.
+fn published() -> Settings {
+    Settings {
+        shape: Shape {
+            dim: 100,
+            samples: 40,
+            sparsity: 5,
+            signs: false,
+        },
+        alpha: 1.0,
+        noise: 1.0,
+        rate: 1e-3,
+        time: 2.5,
+        cool: 200_000,
+    }
+}
+
+/// What the options ask for; `--check` fixes all but seed and threads.
+fn settings(options: &Options) -> Result<Settings, Failure> {
+    if options.common.check {
+        return Ok(published());
+    }
+    let within = |name: &str, value: u64, least: u64, most: u64| {
+        if (least..=most).contains(&value) {
+            Ok(())
+        } else {
+            let rule = format!("must be between {least} and {most}");
+            Err(bad(name, value, &rule))
+        }
+    };
+    within("dim", options.dim as u64, 2, 10_000)?;
+    within("samples", options.samples as u64, 1, options.dim as u64)?;
+    within("sparsity", options.sparsity as u64, 1, options.dim as u64)?;
+    within("seeds", options.seeds, 1, 1000)?;
+    within("cool", options.cool, 0, 1_000_000_000)?;
+    for (name, value) in [
+        ("alpha", options.alpha),
+        ("noise", options.noise),
+        ("rate", options.rate),
+        ("time", options.time),
+    ] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(bad(name, value, "must be finite and positive"));
+        }
+    }
+    let steps = options.time / (options.rate * options.rate);
+    if steps > MOST_STEPS {
+        let rule = format!("needs {steps:.1e} steps at this rate, more than {MOST_STEPS:.0e}");
+        return Err(bad("time", options.time, &rule));
+    }
+    Ok(Settings {
+        shape: Shape {
+            dim: options.dim,
+            samples: options.samples,
+            sparsity: options.sparsity,
+            signs: options.signs,
+        },
+        alpha: options.alpha,
+        noise: options.noise,
+        rate: options.rate,
+        time: options.time,
+        cool: options.cool,
+    })
+}
+
+fn run(
+    settings: &Settings,
+    seed: u64,
+    seeds: u64,
+    threads: usize,
+    check: bool,
+) -> Result<Report, thalweg::Error> {
+    let runs = if check {
+        CHECK_TRAJECTORIES
+    } else {
+        TRAJECTORIES
+    };
+    let rates: Vec<f64> = check::rates().collect();
+    let cells: Vec<Shape> = SWEEP
+        .iter()
+        .flat_map(|&(dim, sparsity, samples)| {
+            samples.iter().map(move |&samples| Shape {
+                dim,
+                samples,
+                sparsity,
+                signs: false,
+            })
+        })
+        .collect();
+    let bar = progress::bar(seeds + runs * rates.len() as u64 + cells.len() as u64);
+    let recovery = each(threads, seeds as usize, |i| {
+        let row = experiment::recovery(settings, seed.wrapping_add(i as u64));
+        bar.inc(1);
+        row
+    })?;
+    let mut times = check::TIMES.to_vec();
+    times.push(2.5);
+    let published = published();
+    // The smallest step, which takes longest, first.
+    let trajectories = each(threads, rates.len() * runs as usize, |i| {
+        let rate = rates[rates.len() - 1 - i / runs as usize];
+        let seed = seed.wrapping_add(i as u64 % runs);
+        let run = experiment::trajectory(&published, &times, seed, rate);
+        bar.inc(1);
+        run
+    })?;
+    let sweep = each(threads, cells.len(), |i| {
+        let shape = cells[i];
+        let mut cell = Cell {
+            dim: shape.dim,
+            sparsity: shape.sparsity,
+            samples: shape.samples,
+            ratio: shape.ratio(),
+            successes: 0,
+            seeds: CHECK_SEEDS as usize,
+            least_norm: 0.0,
+        };
+        for k in 0..CHECK_SEEDS {
+            let (error, least) = experiment::sample(shape, seed.wrapping_add(k))?;
+            cell.successes += usize::from(error < 0.01);
+            cell.least_norm += least / CHECK_SEEDS as f64;
+        }
+        bar.inc(1);
+        Ok(cell)
+    })?;
+    bar.finish_and_clear();
+    Ok(Report {
+        recovery,
+        trajectories,
+        sweep,
+    })
+}
+
+fn print(report: &Report) {
+    let mut table = Table::new(
+        1,
+        &[
+            "seed",
+            "descent",
+            "least norm",
+            "SGD, no noise",
+            "label noise",
+            "cooled",
+            "limit",
+            "least 1-norm",
+            "descent, small start",
+        ],
+    );
+    let columns: [fn(&Recovery) -> f64; 8] = [
+        |r| r.descent,
+        |r| r.least_norm,
+        |r| r.plain_sgd,
+        |r| r.raw,
+        |r| r.cooled,
+        |r| r.limit,
+        |r| r.sparsest,
+        |r| r.small_start,
+    ];
+    let format = |x: f64| {
+        if x < 0.1 {
+            format!("{x:.1e}")
+        } else {
+            format!("{x:.3}")
+        }
+    };
+    for row in &report.recovery {
+        let cells = columns.iter().map(|f| format(f(row)));
+        table.push([row.seed.to_string()].into_iter().chain(cells).collect());
+    }
+    let medians = columns
+        .iter()
+        .map(|f| format(median(report.recovery.iter().map(f))));
+    table.push(["median".to_owned()].into_iter().chain(medians).collect());
+    println!("Error |w - w*|² / |w*|²\n\n{table}");
+
+    let mut table = Table::new(
+        2,
+        &[
+            "eta",
+            "seed",
+            "t",
+            "distance",
+            "bias of ln uv",
+            "error",
+            "limit's error",
+        ],
+    );
+    for run in &report.trajectories {
+        for point in &run.points {
+            table.push(vec![
+                format!("{:.0e}", run.rate),
+                run.seed.to_string(),
+                point.time.to_string(),
+                format!("{:.3}", point.distance),
+                format!("{:.2}", point.bias),
+                format(point.error),
+                format(point.limit_error),
+            ]);
+        }
+    }
+    println!("Runs beside their limit at t = k eta²\n\n{table}");
+
+    let mut table = Table::new(
+        0,
+        &[
+            "d",
+            "kappa",
+            "n",
+            "n/(kappa ln d)",
+            "recovered",
+            "least norm",
+        ],
+    );
+    for cell in &report.sweep {
+        table.push(vec![
+            cell.dim.to_string(),
+            cell.sparsity.to_string(),
+            cell.samples.to_string(),
+            format!("{:.2}", cell.ratio),
+            format!("{} of {}", cell.successes, cell.seeds),
+            format!("{:.2}", cell.least_norm),
+        ]);
+    }
+    print!("The limit at t = 4, error below 0.01\n\n{table}");
+}

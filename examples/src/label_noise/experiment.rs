@@ -1,0 +1,264 @@
+//! The three experiments, each over seeds in threads.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+use thalweg::dynamics::label_noise::{self, Config};
+use thalweg::random::{self, Purpose};
+use thalweg::{Error, vector};
+
+use super::problem::{Instance, Limit, Shape};
+
+/// Stands in for the end of time: the limit has settled by then wherever a sparse signal is found.
+pub const LATE: f64 = 8.0;
+
+/// What a run depends on beside its seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Shape of the problem.
+    pub shape: Shape,
+    /// Start of every parameter.
+    pub alpha: f64,
+    /// Size of the noise.
+    pub noise: f64,
+    /// Step size.
+    pub rate: f64,
+    /// Slow time at the end.
+    pub time: f64,
+    /// Steps without noise after that.
+    pub cool: u64,
+}
+
+/// `|w - w*|^2 / |w*|^2` by each method, for one seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recovery {
+    /// Seed of data, signal and noise.
+    pub seed: u64,
+    /// Gradient descent from `alpha`.
+    pub descent: f64,
+    /// Its largest `|u v / alpha^2 - 1|`.
+    pub product_change: f64,
+    /// Gradient descent from 1e-3.
+    pub small_start: f64,
+    /// The fit of smallest 2-norm.
+    pub least_norm: f64,
+    /// Single samples without noise, as many steps as the cool-down.
+    pub plain_sgd: f64,
+    /// Label noise.
+    pub raw: f64,
+    /// Label noise, then steps without.
+    pub cooled: f64,
+    /// The exact limit at the same time.
+    pub limit: f64,
+    /// The exact limit at [`LATE`]: smallest weighted 1-norm.
+    pub sparsest: f64,
+}
+
+/// One seed of the first experiment.
+///
+/// # Errors
+/// Steps that are too large for the data.
+pub fn recovery(settings: &Settings, seed: u64) -> Result<Recovery, Error> {
+    let instance = Instance::<f64>::new(settings.shape, seed);
+    let problem = instance.problem()?;
+    let alpha = settings.alpha;
+    let descent = instance.descend(alpha, 2e-3, 40_000)?;
+    let products = descent.u().iter().zip(descent.v());
+    let product_change = products
+        .map(|(u, v)| (u * v / (alpha * alpha) - 1.0).abs())
+        .fold(0.0, f64::max);
+    let small = instance.descend(1e-3, 5e-3, 60_000)?;
+
+    let config = Config {
+        noise: settings.noise,
+        ..Config::new(settings.rate)
+    };
+    let mut rng = random::stream(seed, 0, 0, Purpose::NOISE);
+    let mut plain = instance.start(alpha);
+    label_noise::run(
+        &config.cool(),
+        &problem,
+        &mut plain,
+        settings.cool,
+        &mut rng,
+    )?;
+    let mut state = instance.start(alpha);
+    label_noise::run(
+        &config,
+        &problem,
+        &mut state,
+        config.steps(settings.time),
+        &mut rng,
+    )?;
+    let raw = instance.error(state.params())?;
+    label_noise::run(
+        &config.cool(),
+        &problem,
+        &mut state,
+        settings.cool,
+        &mut rng,
+    )?;
+
+    let mut limit = Limit::new(&instance, alpha, settings.noise)?;
+    let at_time = instance.error(limit.at(settings.time)?)?;
+    let late = LATE / (settings.noise * settings.noise);
+    let sparsest = instance.error(limit.at(late.max(settings.time))?)?;
+    Ok(Recovery {
+        seed,
+        descent: instance.error(descent.params())?,
+        product_change,
+        small_start: instance.error(small.params())?,
+        least_norm: instance.error_of(&instance.least_norm()?)?,
+        plain_sgd: instance.error(plain.params())?,
+        raw,
+        cooled: instance.error(state.params())?,
+        limit: at_time,
+        sparsest,
+    })
+}
+
+/// One run beside the limit.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trajectory {
+    /// Seed of data and noise.
+    pub seed: u64,
+    /// Step size.
+    pub rate: f64,
+    /// The points.
+    pub points: Vec<Point>,
+}
+
+/// A run and the limit at one time.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Point {
+    /// `t = k eta^2`.
+    pub time: f64,
+    /// `|w - w_limit| / |w_limit|`.
+    pub distance: f64,
+    /// Mean of `ln (u v)` less that of the limit.
+    pub bias: f64,
+    /// `|w - w*|^2 / |w*|^2` of the run.
+    pub error: f64,
+    /// The same of the limit.
+    pub limit_error: f64,
+}
+
+/// One seed and step size of the second experiment.
+///
+/// # Errors
+/// Steps that are too large for the data.
+pub fn trajectory(
+    settings: &Settings,
+    times: &[f64],
+    seed: u64,
+    rate: f64,
+) -> Result<Trajectory, Error> {
+    let instance = Instance::<f64>::new(settings.shape, seed);
+    let problem = instance.problem()?;
+    let config = Config {
+        noise: settings.noise,
+        ..Config::new(rate)
+    };
+    let mut limit = Limit::new(&instance, settings.alpha, settings.noise)?;
+    let mut state = instance.start(settings.alpha);
+    let mut rng = random::stream(seed, 1, 0, Purpose::NOISE);
+    let mut points = Vec::new();
+    for &time in times {
+        let steps = config.steps(time).saturating_sub(state.steps());
+        label_noise::run(&config, &problem, &mut state, steps, &mut rng)?;
+        let there = limit.at(time)?;
+        let (w, w_limit) = (instance.signal(state.params())?, instance.signal(there)?);
+        let log = |params: &[f64]| {
+            let (u, v) = params.split_at(params.len() / 2);
+            let logs = u.iter().zip(v).map(|(u, v)| u.abs().ln() + v.abs().ln());
+            logs.sum::<f64>() / u.len() as f64
+        };
+        points.push(Point {
+            time,
+            distance: (vector::squared_distance(&w, &w_limit)? / vector::norm2_squared(&w_limit))
+                .sqrt(),
+            bias: log(state.params()) - log(there),
+            error: instance.error_of(&w)?,
+            limit_error: instance.error_of(&w_limit)?,
+        });
+    }
+    Ok(Trajectory { seed, rate, points })
+}
+
+/// One cell of the sample sweep: the exact limit at `t = 4`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// Dimension.
+    pub dim: usize,
+    /// Non-zeros.
+    pub sparsity: usize,
+    /// Samples.
+    pub samples: usize,
+    /// `n / (kappa ln d)`.
+    pub ratio: f64,
+    /// Seeds with an error below 0.01.
+    pub successes: usize,
+    /// Seeds.
+    pub seeds: usize,
+    /// Mean error of the fit of smallest 2-norm, which gradient descent finds.
+    pub least_norm: f64,
+}
+
+/// Dimension, non-zeros and samples of the sweep, as published.
+pub const SWEEP: [(usize, usize, &[usize]); 3] = [
+    (100, 5, &[20, 25, 30, 40, 60]),
+    (400, 5, &[30, 40, 50, 60]),
+    (100, 10, &[30, 40, 50, 60]),
+];
+
+/// One seed of one cell: the errors of the limit and of the smallest 2-norm.
+///
+/// # Errors
+/// A limit that is not reached.
+pub fn sample(shape: Shape, seed: u64) -> Result<(f64, f64), Error> {
+    let instance = Instance::<f64>::new(shape, seed);
+    let mut limit = Limit::new(&instance, 1.0, 1.0)?;
+    let error = instance.error(limit.at(4.0)?)?;
+    Ok((error, instance.error_of(&instance.least_norm()?)?))
+}
+
+/// `work(i)` for `i` in `0..count` on threads, in order of `i`; the first error ends it.
+///
+/// # Errors
+/// That of the least `i` that has one.
+pub fn each<R: Send>(
+    threads: usize,
+    count: usize,
+    work: impl Fn(usize) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(count) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count {
+                        break;
+                    }
+                    let result = work(i);
+                    // A thread that panicked has ended the scope's caller as well.
+                    if let Ok(mut done) = done.lock() {
+                        done.push((i, result));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_default();
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The middle of a list (of the upper half, for an even number); NaN for none.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,85 @@
+//! The command line of `label_noise`, on runs of a moment.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use std::process::{Command, Output};
+
+use thalweg_examples::label_noise::experiment::{Settings, recovery};
+use thalweg_examples::label_noise::problem::{Instance, Shape};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_label_noise"))
+        .args(arguments)
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn bad_options_are_named_and_exit_with_2() {
+    for (arguments, name) in [
+        (&["--dim", "1"][..], "dim"),
+        (&["--samples", "0"], "samples"),
+        (&["--samples", "101"], "samples"),
+        (&["--sparsity", "0"], "sparsity"),
+        (&["--seeds", "0"], "seeds"),
+        (&["--alpha", "0"], "alpha"),
+        (&["--noise=-1"], "noise"),
+        (&["--rate", "nan"], "rate"),
+        (&["--time", "inf"], "time"),
+        (&["--rate", "1e-9"], "time"),
+        (&["--threads", "0"], "threads"),
+        (&["--unheard-of"], "unheard-of"),
+        (&["--plot", "no/such/folder.svg"], "no/such"),
+        (&["--json", "no/such/folder.json"], "no/such"),
+        // Unstable: the library names parameter and step.
+        (
+            &["--rate", "0.5", "--seeds", "1"],
+            "`learning_rate` is too large at step",
+        ),
+    ] {
+        let out = program(arguments);
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(name), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_small_problem_is_recovered_by_noise_and_not_by_descent() {
+    let settings = Settings {
+        shape: Shape {
+            dim: 40,
+            samples: 20,
+            sparsity: 2,
+            signs: false,
+        },
+        alpha: 1.0,
+        noise: 1.0,
+        rate: 2e-3,
+        time: 2.5,
+        cool: 50_000,
+    };
+    let row = recovery(&settings, 1).unwrap();
+    assert!(row.raw < 0.03 && row.cooled < 0.03, "{row:?}");
+    assert!(
+        row.descent > 0.2 && (row.descent - row.least_norm).abs() < 0.01,
+        "{row:?}"
+    );
+}
+
+#[test]
+fn both_types_have_the_same_draws() {
+    let shape = Shape {
+        dim: 30,
+        samples: 10,
+        sparsity: 3,
+        signs: false,
+    };
+    let (wide, narrow) = (
+        Instance::<f64>::new(shape, 4),
+        Instance::<f32>::new(shape, 4),
+    );
+    assert!(wide.z.iter().zip(&narrow.z).all(|(a, b)| *a as f32 == *b));
+    assert_eq!(wide.signal.iter().filter(|x| x.abs() == 1.0).count(), 3);
+}
