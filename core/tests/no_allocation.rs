@@ -15,6 +15,7 @@ use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Key, Natural, NaturalDithering, Norm, PermK, RandK,
     RandSeqK, Sign, TopK, Weight,
 };
+use thalweg::dynamics::{label_noise, limit_flow};
 use thalweg::federated::estimator::{self, Client, Server};
 use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
 use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
@@ -56,6 +57,32 @@ const D: usize = 1003;
 #[test]
 fn the_counter_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn neither_label_noise_nor_its_limit_allocates() {
+    const N: usize = 3;
+    const P: usize = 2 * N;
+    let z: [f64; N * N] = std::array::from_fn(|i| (i * i % 5) as f64 - 1.5);
+    let problem =
+        label_noise::Sparse::new(MatrixRef::new(&z, N, N).unwrap(), &[1.0, 0.5, -1.0]).unwrap();
+    let mut rng = thalweg::random::stream(1, 0, 0, thalweg::random::Purpose::NOISE);
+    let mut state = label_noise::State::uniform([0.0; P], 1.0);
+    let mut scratch = [0.0; limit_flow::exact_scratch_len(N, N)];
+    let mut memory = [0.0; limit_flow::step_scratch_len(P)];
+    let count = allocations(|| {
+        let config = label_noise::Config::new(1e-3);
+        label_noise::run(&config, &problem, &mut state, 100, &mut rng).unwrap();
+        let buffer = [0.0; limit_flow::exact_len(N, N)];
+        let mut limit = limit_flow::Exact::new(&problem, &[1.0; P], buffer, &mut scratch).unwrap();
+        let config = limit_flow::Config::default();
+        limit.advance(&config, &problem, 0.1, &mut scratch).unwrap();
+        let mut x = [0.0; P];
+        x.copy_from_slice(limit.params());
+        let noise = limit_flow::Noise::Isotropic(1.0);
+        limit_flow::step(&mut problem.clone(), &mut x, noise, 1e-3, &[], &mut memory).unwrap();
+    });
+    assert_eq!(count, 0);
 }
 
 #[test]

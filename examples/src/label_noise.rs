@@ -198,7 +198,6 @@ fn run(
     } else {
         TRAJECTORIES
     };
-    let rates: Vec<f64> = check::rates().collect();
     let cells: Vec<Shape> = SWEEP
         .iter()
         .flat_map(|&(dim, sparsity, samples)| {
@@ -210,9 +209,10 @@ fn run(
             })
         })
         .collect();
-    let bar = progress::bar(seeds + runs * rates.len() as u64 + cells.len() as u64);
-    let recovery = each(threads, seeds as usize, |i| {
-        let row = experiment::recovery(settings, seed.wrapping_add(i as u64));
+    let bar = progress::bar(seeds + runs * check::rates().count() as u64 + cells.len() as u64);
+    let seeds: Vec<u64> = (0..seeds).map(|k| seed.wrapping_add(k)).collect();
+    let recovery = each(threads, &seeds, |&seed| {
+        let row = experiment::recovery(settings, seed);
         bar.inc(1);
         row
     })?;
@@ -220,15 +220,16 @@ fn run(
     times.push(2.5);
     let published = published();
     // The smallest step, which takes longest, first.
-    let trajectories = each(threads, rates.len() * runs as usize, |i| {
-        let rate = rates[rates.len() - 1 - i / runs as usize];
-        let seed = seed.wrapping_add(i as u64 % runs);
+    let runs: Vec<(f64, u64)> = check::rates()
+        .rev()
+        .flat_map(|rate| (0..runs).map(move |k| (rate, seed.wrapping_add(k))))
+        .collect();
+    let trajectories = each(threads, &runs, |&(rate, seed)| {
         let run = experiment::trajectory(&published, &times, seed, rate);
         bar.inc(1);
         run
     })?;
-    let sweep = each(threads, cells.len(), |i| {
-        let shape = cells[i];
+    let sweep = each(threads, &cells, |&shape| {
         let mut cell = Cell {
             dim: shape.dim,
             sparsity: shape.sparsity,

@@ -3,9 +3,8 @@
 //! The published runs have their own draws, so a figure of one seed is compared through medians and counts.
 
 use thalweg::dynamics::label_noise::{self, Config};
-use thalweg::dynamics::limit_flow::Landscape;
 use thalweg::dynamics::limit_flow::{
-    Frame, Noise, drift_into, drift_scratch_len, frame_len, hutchinson_trace,
+    Frame, Landscape, Noise, drift_into, drift_scratch_len, frame_len, hutchinson_trace,
 };
 use thalweg::matrix::MatrixMut;
 use thalweg::random::{self, Purpose};
@@ -78,7 +77,7 @@ const DISTANCES: [(f64, [f64; 5]); 3] = [
 const BIASES: [f64; 3] = [-0.91, -0.43, -0.21];
 
 /// Step sizes of the trajectories.
-pub(super) fn rates() -> impl Iterator<Item = f64> {
+pub(super) fn rates() -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator {
     DISTANCES.iter().map(|(rate, _)| *rate)
 }
 

@@ -223,26 +223,24 @@ pub fn sample(shape: Shape, seed: u64) -> Result<(f64, f64), Error> {
     Ok((error, instance.error_of(&instance.least_norm()?)?))
 }
 
-/// `work(i)` for `i` in `0..count` on threads, in order of `i`; the first error ends it.
+/// `work` on each item, shared by threads; results in the order of the items.
 ///
 /// # Errors
-/// That of the least `i` that has one.
-pub fn each<R: Send>(
+/// That of the first item that has one.
+pub fn each<I: Sync, R: Send>(
     threads: usize,
-    count: usize,
-    work: impl Fn(usize) -> Result<R, Error> + Sync,
+    items: &[I],
+    work: impl Fn(&I) -> Result<R, Error> + Sync,
 ) -> Result<Vec<R>, Error> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(count) {
+        for _ in 0..threads.min(items.len()) {
             scope.spawn(|| {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
-                    if i >= count {
-                        break;
-                    }
-                    let result = work(i);
+                    let Some(item) = items.get(i) else { break };
+                    let result = work(item);
                     // A thread that panicked has ended the scope's caller as well.
                     if let Ok(mut done) = done.lock() {
                         done.push((i, result));

@@ -1,6 +1,7 @@
 //! The cases, in the order of the table: a file a family, with every public kernel called at least once.
 
 mod compress;
+mod dynamics;
 mod federated;
 mod matrix;
 mod model;
@@ -69,4 +70,10 @@ pub static LARGE: &[Case] = &[
     ("hostile frames and states", wire::hostile),
     ("fed_avg and natural", federated::fed_avg_natural),
     ("constants", federated::constants),
+    ("label noise f32", dynamics::noise::<f32>),
+    ("label noise f64", dynamics::noise::<f64>),
+    ("limit of label noise f32", dynamics::exact::<f32>),
+    ("limit of label noise f64", dynamics::exact::<f64>),
+    ("drift on minimisers f32", dynamics::drift::<f32>),
+    ("drift on minimisers f64", dynamics::drift::<f64>),
 ];
