@@ -114,7 +114,7 @@ impl<T: Real> Instance<T> {
         State::uniform(vec![T::ZERO; 2 * self.shape.dim], T::from_f64(alpha))
     }
 
-    /// Gradient descent from `alpha`, until the loss is at the level of rounding or the steps are done.
+    /// Gradient descent from `alpha`, until the loss is below 1e-24 or the steps are done.
     ///
     /// # Errors
     /// Steps that are too large.
@@ -122,7 +122,7 @@ impl<T: Real> Instance<T> {
         let (problem, config) = (self.problem()?, Config::new(rate));
         let (mut state, mut scratch) = (self.start(alpha), vec![T::ZERO; self.shape.dim]);
         for _ in 0..steps {
-            if label_noise::descend(&config, &problem, &mut state, &mut scratch)? < 1e-28 {
+            if label_noise::descend(&config, &problem, &mut state, &mut scratch)? < 1e-24 {
                 break;
             }
         }

@@ -62,7 +62,7 @@ fn from_a_large_start_time_zero_is_the_smallest_norm_and_late_times_are_the_spar
     let problem = Sparse::new(view, &y).unwrap();
     let mut scratch = vec![0.0; exact_scratch_len(n, d)];
     let buffer = [0.0; exact_len(N, D)];
-    let large = vec![100.0; 2 * d];
+    let large = vec![50.0; 2 * d];
     let mut limit = Exact::new(&problem, &large, buffer, &mut scratch).unwrap();
     limit
         .advance(&Config::default(), &problem, 0.0, &mut scratch)
