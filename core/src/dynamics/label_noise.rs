@@ -286,7 +286,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
 /// use thalweg::dynamics::label_noise::{self, Config, Sparse, State};
 /// use thalweg::matrix::MatrixRef;
 /// use thalweg::random::{self, Purpose};
-/// // Exact fits are w_1 + w_2 / 2 = 1; of these (1, 0) is sparse.
+/// // Exact fits are w_1 + w_2 / 2 = 1.
 /// let problem = Sparse::new(MatrixRef::new(&[1.0_f64, 0.5], 1, 2)?, &[1.0])?;
 /// let mut state = State::uniform([0.0; 4], 1.0);
 /// let mut rng = random::stream(1, 0, 0, Purpose::NOISE);

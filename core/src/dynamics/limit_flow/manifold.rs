@@ -354,7 +354,7 @@ pub const fn settle_scratch_len(d: usize) -> usize {
 /// use thalweg::matrix::MatrixRef;
 /// let mut problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[1.0])?;
 /// let mut x = [1.0, 1.0];
-/// settle(&mut problem, &mut x, 0.05, 1e-13, 1000, &mut [0.0; settle_scratch_len(2)])?;
+/// settle(&mut problem, &mut x, 0.01, 1e-13, 1000, &mut [0.0; settle_scratch_len(2)])?;
 /// // u u - v v = 1, and the flow keeps u v = 1.
 /// assert!((x[0] * x[0] - x[1] * x[1] - 1.0).abs() < 1e-12 && (x[0] * x[1] - 1.0).abs() < 1e-6);
 /// # Ok::<(), thalweg::Error>(())
