@@ -1,0 +1,174 @@
+//! Two threads beside one, for what a round spends its time on; small work has to stay on one thread.
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use thalweg::matrix::{MatrixMut, MatrixRef};
+use thalweg::model::{Batch, Objective, mlp};
+use thalweg::optim::{adam, sgd};
+use thalweg::{Arithmetic, Error, matrix, vector};
+use thalweg_benches::race::{Contender, race};
+use thalweg_std::par::{self, objective::Rows, optimiser::Blocks};
+
+const RATE: f64 = 1e-6;
+
+const ADAM: adam::Config = adam::Config {
+    learning_rate: RATE,
+    ..adam::Config::adam()
+};
+
+/// Vectors of a length, and the states of one thread and of many.
+struct Shared {
+    x: Vec<f32>,
+    g: Vec<f32>,
+    one: adam::State<Vec<f32>>,
+    many: Blocks<adam::State<Vec<f32>>>,
+}
+
+impl Shared {
+    fn new(n: usize) -> Self {
+        let state = |n| adam::State::from_storage(vec![0.0; n], vec![0.0; n]);
+        Self {
+            x: vec![1.0; n],
+            g: (0..n).map(|i| (i % 97) as f32 * 0.01 - 0.475).collect(),
+            one: state(n),
+            many: Blocks::new(n, state),
+        }
+    }
+}
+
+fn check(done: Result<(), Error>) {
+    debug_assert!(done.is_ok());
+}
+
+fn elementwise(n: usize) {
+    let mut shared = Shared::new(n);
+    let descent = sgd::Config::new(RATE);
+    let mut stateless = Blocks::new(n, |_| sgd::State::<[f32; 0]>::new());
+    let mut pairs: [(&str, usize, [Contender<'_, Shared>; 2]); 3] = [
+        (
+            "dot",
+            8,
+            [
+                ("one", &mut |s: &mut Shared| {
+                    let _ = black_box(vector::dot(black_box(&s.x), &s.g));
+                }),
+                ("par", &mut |s: &mut Shared| {
+                    let _ = black_box(par::dot(black_box(&s.x), &s.g));
+                }),
+            ],
+        ),
+        (
+            "sgd",
+            12,
+            [
+                ("one", &mut |s: &mut Shared| {
+                    let mut state = sgd::State::<[f32; 0]>::new();
+                    check(sgd::step(&descent, &mut state, black_box(&mut s.x), &s.g));
+                }),
+                ("par", &mut |s: &mut Shared| {
+                    check(stateless.step(black_box(&mut s.x), &s.g, |state, x, g| {
+                        sgd::step(&descent, state, x, g)
+                    }));
+                }),
+            ],
+        ),
+        (
+            "adam",
+            28,
+            [
+                ("one", &mut |s: &mut Shared| {
+                    check(adam::step(&ADAM, &mut s.one, black_box(&mut s.x), &s.g));
+                }),
+                ("par", &mut |s: &mut Shared| {
+                    check(s.many.step(black_box(&mut s.x), &s.g, |state, x, g| {
+                        adam::step(&ADAM, state, x, g)
+                    }));
+                }),
+            ],
+        ),
+    ];
+    for (name, bytes, pair) in &mut pairs {
+        race(&mut shared, pair).print(&format!("{name}, n = {n}"), *bytes * n);
+    }
+}
+
+fn product(n: usize) {
+    let a: Vec<f32> = (0..n * n).map(|i| (i % 97) as f32 * 0.01 - 0.475).collect();
+    let mut c = vec![0.0_f32; n * n];
+    let mut scratch = vec![0.0; matrix::gemm_scratch(n, n, n)];
+    let run = |c: &mut [f32], scratch: Option<&mut [f32]>| {
+        let (Ok(a), Ok(c)) = (MatrixRef::new(&a, n, n), MatrixMut::new(c, n, n)) else {
+            return;
+        };
+        check(match scratch {
+            Some(scratch) => matrix::gemm(Arithmetic::Fast, 1.0, a, a, 0.0, c, scratch),
+            None => par::gemm(Arithmetic::Fast, 1.0, a, a, 0.0, c),
+        });
+    };
+    let mut field: [Contender<'_, Vec<f32>>; 2] = [
+        ("one", &mut |c: &mut Vec<f32>| run(c, Some(&mut scratch))),
+        ("par", &mut |c: &mut Vec<f32>| run(c, None)),
+    ];
+    race(&mut c, &mut field).print(&format!("gemm, {n} x {n}"), 12 * n * n);
+}
+
+fn objective(rows: usize) {
+    let model = mlp::Model::<f32>::new(&[64, 32, 10]);
+    let features: Vec<f32> = (0..rows * 64).map(|i| (i % 97) as f32 * 0.01).collect();
+    let labels: Vec<u32> = (0..rows as u32).map(|i| i * 7 % 10).collect();
+    let params: Vec<f32> = (0..model.dim()).map(|i| (i % 89) as f32 * 0.001).collect();
+    let Ok(batch) = Batch::classes(&features, 64, &labels) else {
+        return;
+    };
+    let mut scratch = vec![0.0; model.scratch_len(rows)];
+    let mut parts = Rows::new();
+    let mut field: [Contender<'_, Vec<f32>>; 2] = [
+        ("one", &mut |grad: &mut Vec<f32>| {
+            let _ = model.value_and_gradient_into(&params, &batch, &mut scratch, grad);
+        }),
+        ("par", &mut |grad: &mut Vec<f32>| {
+            let _ = parts.value_and_gradient_into(&model, &params, &batch, grad);
+        }),
+    ];
+    race(&mut vec![0.0; model.dim()], &mut field)
+        .print(&format!("objective, {rows} rows of 64"), 4 * rows * 64);
+}
+
+fn races() {
+    println!(
+        "{} threads. Least time of a call, bytes moved, times as fast as one thread: by least times, by the median of rounds",
+        rayon::current_num_threads()
+    );
+    for n in [1000, 100_000, 1_000_000, 10_000_000] {
+        elementwise(n);
+    }
+    for n in [32, 512, 1024] {
+        product(n);
+    }
+    for rows in [32, 2048, 16_384] {
+        objective(rows);
+    }
+}
+
+fn threads(c: &mut Criterion) {
+    races();
+    let mut group = c.benchmark_group("par");
+    group.sample_size(10);
+    for n in [1000, 10_000_000] {
+        let mut s = Shared::new(n);
+        group.bench_function(BenchmarkId::new("adam_one", n), |b| {
+            b.iter(|| adam::step(&ADAM, &mut s.one, black_box(&mut s.x), &s.g));
+        });
+        group.bench_function(BenchmarkId::new("adam_par", n), |b| {
+            b.iter(|| {
+                s.many.step(black_box(&mut s.x), &s.g, |state, x, g| {
+                    adam::step(&ADAM, state, x, g)
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, threads);
+criterion_main!(benches);
