@@ -143,11 +143,10 @@ fn ratios() {
         / seconds(5, || {
             black_box(dispatch(Peak(100_000)));
         });
+    println!("multiply-add peak of one core: {:.1} GFLOP/s", peak * 1e-9);
     println!(
-        "multiply-add peak of one core: {:.1} GFLOP/s",
-        peak * 1e-9
+        "svgd, us of a step: Portable; Fast; Portable and Fast on two threads; Fast with the median"
     );
-    println!("svgd, us of a step: Portable; Fast; Portable and Fast on two threads; Fast with the median");
     println!("  then 4 n^2 d flops over the time of Fast on one thread, as a share of the peak");
     let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(2).build() else {
         return;

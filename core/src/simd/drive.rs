@@ -135,10 +135,19 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
             }
             return;
         }
-        // SAFETY: each caller below keeps i + LEN <= n.
-        let apply =
-            |i| unsafe { apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, i) };
-        let store = |i, out| unsafe { store_at(written, i, out) };
+        // Macros, not closures: a closure that is not inlined loses the features of the instruction set.
+        macro_rules! results {
+            ($i:expr) => {
+                // SAFETY: each use below keeps i + LEN <= n, the shortest length.
+                unsafe { apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, $i) }
+            };
+        }
+        macro_rules! write {
+            ($i:expr, $out:expr) => {
+                // SAFETY: as for `results`; written slices are disjoint.
+                unsafe { store_at(written, $i, $out) }
+            };
+        }
         let start = match written.first() {
             Some(x) if lanes > 1 && n >= ALIGN_FROM * lanes => {
                 // Less than LEN in an array of numbers at their natural alignment.
@@ -147,24 +156,30 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
             _ => 0,
         };
         let (first, last) = (0, n - lanes);
-        let before = (start > 0).then(|| apply(first));
-        let after = (!(n - start).is_multiple_of(lanes)).then(|| apply(last));
+        let mut before = None;
+        if start > 0 {
+            before = Some(results!(first));
+        }
+        let mut after = None;
+        if !(n - start).is_multiple_of(lanes) {
+            after = Some(results!(last));
+        }
         let mut i = start;
         while i + UNROLL * lanes <= n {
             for u in 0..UNROLL {
-                store(i + u * lanes, apply(i + u * lanes));
+                write!(i + u * lanes, results!(i + u * lanes));
             }
             i += UNROLL * lanes;
         }
         while i + lanes <= n {
-            store(i, apply(i));
+            write!(i, results!(i));
             i += lanes;
         }
         if let Some(out) = before {
-            store(first, out);
+            write!(first, out);
         }
         if let Some(out) = after {
-            store(last, out);
+            write!(last, out);
         }
     }
 }
@@ -187,10 +202,16 @@ unsafe fn apply_at<
     read: [*const T; R],
     i: usize,
 ) -> [L; W] {
-    // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
-    let w = written.map(|p| L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() }));
-    // SAFETY: as above.
-    let r = read.map(|p| L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() }));
+    let zero = L::splat(simd, T::ZERO);
+    let (mut w, mut r) = ([zero; W], [zero; R]);
+    for (w, p) in w.iter_mut().zip(written) {
+        // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
+        *w = L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() });
+    }
+    for (r, p) in r.iter_mut().zip(read) {
+        // SAFETY: as above.
+        *r = L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() });
+    }
     body.apply(w, r)
 }
 
@@ -266,8 +287,11 @@ unsafe fn sum_block<
     while i < whole {
         for r in 0..LANES / L::LEN {
             let at = i + r * L::LEN;
-            // SAFETY: at + LEN <= i + 32 <= end; an `Array` is LEN elements without padding.
-            let x = read.map(|p| L::load(simd, unsafe { &*p.add(at).cast::<L::Array>() }));
+            let mut x = [neutral; R];
+            for (x, p) in x.iter_mut().zip(read) {
+                // SAFETY: at + LEN <= i + 32 <= end; an `Array` is LEN elements without padding.
+                *x = L::load(simd, unsafe { &*p.add(at).cast::<L::Array>() });
+            }
             for (a, t) in acc.iter_mut().zip(body.terms(x)) {
                 let a = &mut a.as_mut()[r];
                 *a = *a + t;

@@ -118,10 +118,7 @@ mod tests {
                         sghmc::step_by(by, &stein, &mut state, d, &mut y, &scores, &mut scratch)
                             .unwrap();
                     });
-                    assert!(
-                        x != start && x == y && r == s,
-                        "{n} {d}, {threads} threads"
-                    );
+                    assert!(x != start && x == y && r == s, "{n} {d}, {threads} threads");
                 }
             }
         }
