@@ -87,17 +87,35 @@ pub fn finish(result: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Checks, before the work, that a file could be written in the folder of `path`.
+/// Checks, before the work, that a file can be written; what it holds is left alone.
 ///
 /// # Errors
-/// A folder that does not exist.
-pub fn check_folder(path: &Path) -> Result<(), Failure> {
+/// A folder that does not exist, a path that is a folder, no permission.
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Failure::Input(
-            format!("{}: the folder does not exist", path.display()),
-        )),
-        _ => Ok(()),
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            return Err(Failure::Input(format!(
+                "{}: the folder does not exist",
+                path.display()
+            )));
+        }
+        _ => {}
     }
+    let is_new = !path.exists();
+    let open = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path);
+    open.map_err(|error| cannot_write(path, &error))?;
+    if is_new {
+        // Nothing is left behind by a run that ends early.
+        std::fs::remove_file(path).map_err(|error| cannot_write(path, &error))?;
+    }
+    Ok(())
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Input(format!("{}: cannot write: {error}", path.display()))
 }
 
 /// Writes a text file, naming the path when that fails.
@@ -105,8 +123,7 @@ pub fn check_folder(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// Those of the file system.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text)
-        .map_err(|error| Failure::Input(format!("{}: cannot write: {error}", path.display())))
+    std::fs::write(path, text).map_err(|error| cannot_write(path, &error))
 }
 
 /// Writes a value as indented JSON.

@@ -140,13 +140,13 @@ pub struct Report {
 /// Bad options or data; under `--check`, a claim that does not hold.
 pub fn main(options: &Options) -> Result<(), Failure> {
     let json = options.common.json.as_deref();
-    json.map_or(Ok(()), cli::check_folder)?;
+    json.map_or(Ok(()), cli::check_writable)?;
     if options.common.check {
         return check::run(options);
     }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
-    cli::check_folder(&path)?;
+    cli::check_writable(&path)?;
     let report = compare(options)?;
     let span = |rows: &[usize]| {
         let least = rows.iter().min().copied().unwrap_or(0);

@@ -81,11 +81,11 @@ pub struct Options {
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.common.json {
-        cli::check_folder(path)?;
+        cli::check_writable(path)?;
     }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("permutation_compressors.svg"));
-    cli::check_folder(&path)?;
+    cli::check_writable(&path)?;
     if options.autoencoder {
         return autoencoder::main(options, &path);
     }

@@ -80,6 +80,10 @@ fn options_that_cannot_be_are_named_with_their_rule() {
         &["--json", "no/such/x.json"],
         &["no/such/x.json", "folder does not exist"],
     );
+    // Noticed before the run, not after it.
+    refused(&["--plot", "."], &[".: cannot write"]);
+    refused(&["--json", "."], &[".: cannot write"]);
+    refused(&["--check", "--json", "."], &[".: cannot write"]);
     let both = ["--check", "--data", "x.csv", "--format", "csv"];
     refused(&both, &["x.csv", "--check"]);
 }

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use serde::Serialize;
 use thalweg::compress::{Buffers, Compressor, PermK, RandK, TopK};
 use thalweg::federated::estimator::{Client, Server, accept, broadcast, finish, receive};
@@ -22,6 +23,8 @@ use crate::table::{Table, si};
 use super::grid::{Method, Point, in_threads};
 use super::picture;
 
+/// Pixels of the published experiment: MNIST's after averaging squares of 2 x 2.
+const PIXELS: usize = 14 * 14;
 /// Points of a curve.
 const POINTS: u64 = 80;
 
@@ -62,6 +65,28 @@ pub struct Images {
         allow_negative_numbers = true
     )]
     pub steps: Vec<f64>,
+}
+
+impl super::Options {
+    /// The published experiment with these data, seed and threads.
+    fn published(&self) -> Result<Self, Failure> {
+        if self.images.data.is_none() {
+            return Err(Failure::Input(
+                "--check: the published losses of --autoencoder are those of MNIST; name its folder with --data".into(),
+            ));
+        }
+        // Every other option has the published value for its default.
+        let defaults = Self::parse_from(["permutation_compressors"]);
+        Ok(Self {
+            common: self.common.clone(),
+            autoencoder: true,
+            images: Images {
+                data: self.images.data.clone(),
+                ..defaults.images
+            },
+            ..defaults
+        })
+    }
 }
 
 /// One step size of one method.
@@ -198,6 +223,13 @@ struct Job<'p> {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub(super) fn main(options: &super::Options, plot: &Path) -> Result<(), Failure> {
+    let published;
+    let options = if options.common.check {
+        published = options.published()?;
+        &published
+    } else {
+        options
+    };
     let report = compare(options)?;
     println!(
         "{}: {} clients, {} parameters, K = {}",
@@ -235,6 +267,9 @@ pub fn compare(options: &super::Options) -> Result<Report, Failure> {
         }
     };
     let (data, images) = own.images(clients)?;
+    if options.common.check && images.columns() != PIXELS {
+        return Err(bad("data", data, "must hold images of 28 x 28 pixels"));
+    }
     for &p_hat in &own.p_hat {
         if !(0.0..=1.0).contains(&p_hat) {
             return Err(bad("p-hat", p_hat, "must be between 0 and 1"));
