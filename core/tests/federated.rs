@@ -1,16 +1,16 @@
 //! The protocols against closed forms and against hostile frames; every message goes through the codec.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may stop it")]
 
-use thalweg::compress::{Buffers, Compressor, Identity, PermK, RandK, TopK};
+use thalweg::compress::{Ab, Buffers, Compressor, Identity, PermK, RandK, TopK};
 use thalweg::federated::estimator::{
     Client, Protocol, Server, accept, broadcast, finish, receive, skip, welcome,
 };
-use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, frame_len, marina};
+use thalweg::federated::{Ledger, ProtocolError, Run, ef21, fed_avg, frame_len, marina, step_size};
 use thalweg::model::quadratic::{Config as Family, Quadratic, start_into};
 use thalweg::model::{Batch, Objective};
 use thalweg::random::{self, Purpose};
 use thalweg::snapshot::Snapshot;
-use thalweg::wire::DecodeError;
+use thalweg::wire::{DecodeError, Dtype, Header, Kind};
 use thalweg::{Error, Real};
 
 /// The reply of one of the two estimator protocols.
@@ -286,6 +286,61 @@ fn fed_avg_with_one_local_step_is_gradient_descent() {
         &gradient_descent(&mean, &x0, 0.5, 40),
         1e-12,
     );
+}
+
+#[test]
+fn the_server_of_fed_avg_moves_its_learning_rate_towards_the_weighted_mean() {
+    // Changes 1 and 4 with 3 rows and 1 row: mean 1.75, of which a half is taken.
+    let config = fed_avg::Config {
+        run: run_of(2),
+        server_learning_rate: 0.5,
+        compressor: Identity,
+    };
+    let mut server = fed_avg::Server::new([10.0], [0.0]).unwrap();
+    let (mut down, mut up, mut values) = ([0; 128], [0; 128], [0.0; 1]);
+    let len = fed_avg::broadcast(&config, &mut server, &mut down).unwrap();
+    for (id, rows, change) in [(0, 3, 1.0), (1, 1, 4.0)] {
+        let mut client = fed_avg::Client::new(id, [0.0], [0.0]).unwrap();
+        fed_avg::receive(&config, &mut client, &down[..len]).unwrap();
+        client.params_mut().iter_mut().for_each(|x| *x += change);
+        let len = fed_avg::reply(&config, &mut client, Buffers::default(), &mut up).unwrap();
+        let buffers = Buffers::values(&mut values);
+        fed_avg::accept(&config, &mut server, rows, &up[..len], buffers).unwrap();
+    }
+    fed_avg::finish(&config, &mut server).unwrap();
+    assert_eq!(server.params(), [10.875]);
+}
+
+#[test]
+fn the_ledger_takes_the_largest_message_of_each_round_by_itself() {
+    let mut ledger = Ledger::default();
+    // Rounds of (4, 2) and (1, 3) numbers of 32 bits: 4 + 3.
+    for round in [[4, 2], [1, 3]] {
+        for k in round {
+            ledger.uplink(&Header::new(Kind::PermK, Dtype::F32, 10, k));
+        }
+        ledger.close_round();
+    }
+    assert_eq!((ledger.uplink_max, ledger.uplink_total), (32 * 7, 32 * 10));
+    assert_eq!((ledger.rounds, ledger.downlink), (2, 0));
+}
+
+#[test]
+fn step_sizes_are_those_of_the_paper() {
+    // Random quadratics with n = 10, d = 1000, s = 0.1 and s = 0.8 (L_-, L_+, L_+-): PermK, then RandK with k = 100.
+    let cases = [
+        ([1.0127, 1.0217, 0.1349], 0.706, 0.255),
+        ([1.1020, 1.5423, 1.0791], 0.231, 0.182),
+    ];
+    for ([l_minus, l_plus, l_plus_minus], perm_k, rand_k) in cases {
+        let step = |ab| step_size::marina(l_minus, l_plus, l_plus_minus, 0.1, ab);
+        let ab = |a, b| Ab { a, b };
+        assert!((step(ab(1.0, 1.0)) / perm_k - 1.0).abs() < 3e-3);
+        assert!((step(ab(0.9, 0.0)) / rand_k - 1.0).abs() < 3e-3);
+    }
+    // Three owners of every coordinate, n = 6, d = 2, equal Hessians: A = B = 1/5, so L_+ does not enter.
+    let ab = Ab { a: 0.2, b: 0.2 };
+    assert_eq!(step_size::marina(2.0, 9.0, 0.0, 0.5, ab), 0.5);
 }
 
 #[test]
