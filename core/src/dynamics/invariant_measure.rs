@@ -1,0 +1,68 @@
+//! Diagnostics of training as a stationary process: has the loss stopped because the gradient vanished, or because
+//! the weights have reached a steady state in distribution?
+//!
+//! One step is `x_{k+1} = F(x_k, batch_k)`. A measure is invariant when a step leaves it as it is. The time average of
+//! a bounded function telescopes, so `|mean of change| <= 2 sup / T` for **every** bounded run: a small average change of
+//! the loss is no evidence of anything. Two windows that are compared with the right error bars are.
+//!
+//! | kernel | function | memory | cost |
+//! |---|---|---|---|
+//! | K1 | [`step_stats`]: `<g,g>`, `<x,g>`, `<x,x>` in one pass | none | 6 d |
+//! | K2 | [`movement`]: `abs(x - reference)^2` | d (the reference) | 3 d |
+//! | K3 | [`project_into`]: r sums with hashed signs | none | 2 r d |
+//! | K4 | [`norm_ratio`], [`heavy_ball_ratio`], [`curvature_ratio`] | none | O(1) |
+//! | K5 | [`Noise`]: full gradient without bias, and noise | d + 2 numbers | 3 d |
+//! | K6 | [`BatchMeans`], [`Window`] | 34 and 69 numbers | O(1) |
+//! | K7 | [`Histogram`] | 66 counts | O(1) |
+//! | K8 | [`power_iteration`], [`lanczos`] | 4 d; (m + 4) d | 2 gradients a product |
+//!
+//! Sums are in `f64` for both scalar types, in 32 logical lanes and blocks of [`simd::BLOCK`](crate::simd::BLOCK)
+//! elements: the bits do not depend on the SIMD level. Parameters are only read; signs and start vectors come from keyed
+//! streams of their own, so a run that is watched has the bits of one that is not.
+//!
+//! # Two lines in a loop
+//! ```
+//! use thalweg::dynamics::invariant_measure::{Monitor, Observable, Verdict};
+//! use thalweg::optim::sgd;
+//! let (config, mut state) = (sgd::Config::new(0.25), sgd::State::<[f64; 0]>::new());
+//! let mut monitor = Monitor::new(64)?; // one
+//! let mut x = [8.0];
+//! for _ in 0..1024 {
+//!     let (loss, gradient) = (x[0] * x[0], [2.0 * x[0]]);
+//!     monitor.observe(config.learning_rate, loss, &x, &gradient)?; // two
+//!     sgd::step(&config, &mut state, &mut x, &gradient)?;
+//! }
+//! // Halved at each step: both windows are at the minimum to 1e-77.
+//! assert_eq!(monitor.report(Observable::Loss)?.verdict, Verdict::Stationary);
+//! assert_eq!(monitor.norm_ratio(), None); // there is no gradient left
+//! # Ok::<(), thalweg::Error>(())
+//! ```
+//!
+//! # Where we differ from the paper
+//! The authors' scripts log the squared norm of a mean of M batch gradients, which is too large by noise / M; [`Noise`]
+//! takes that off. The gradient is that of what is optimised, weight decay included.
+//!
+//! Reference: Zhang, Li, Sra and Jadbabaie, *Neural Network Weights Do Not Converge to Stationary Points: An Invariant
+//! Measure Perspective*, ICML 2022. Ratios: Yaida, *Fluctuation-dissipation relations for stochastic gradient descent*,
+//! 2018. Batch means: Lang, Xiao and Zhang, *Using statistics to automate stochastic optimization*, 2019.
+
+mod curvature;
+mod histogram;
+mod monitor;
+mod noise;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use curvature::{
+    Curvature, MOST_LANCZOS, hessian_vector_into, lanczos, lanczos_scratch_len, power_iteration,
+    power_scratch_len,
+};
+pub use histogram::{BINS, Histogram};
+pub use monitor::{Monitor, Observable};
+pub use noise::{Noise, NoiseEstimate};
+pub use stats::{
+    StepStats, curvature_ratio, heavy_ball_ratio, movement, norm_ratio, project_into, step_stats,
+};
+pub use window::{BatchMeans, MEANS, Report, SLOTS, Summary, Verdict, Window, compare, critical};
