@@ -12,7 +12,7 @@
 //! | K3 | [`project_into`]: r sums with hashed signs | none | 2 r d |
 //! | K4 | [`norm_ratio`], [`heavy_ball_ratio`], [`curvature_ratio`] | none | O(1) |
 //! | K5 | [`Noise`]: full gradient without bias, and noise | d + 2 numbers | 3 d |
-//! | K6 | [`BatchMeans`], [`Window`] | 34 and 69 numbers | O(1) |
+//! | K6 | [`BatchMeans`], [`Window`] | 36 and 75 numbers | O(1) |
 //! | K7 | [`Histogram`] | 66 counts | O(1) |
 //! | K8 | [`power_iteration`], [`lanczos`] | 4 d; (m + 4) d | 2 gradients a product |
 //!

@@ -378,7 +378,7 @@ impl Report {
 
 /// Two-sided 1 % point of Student's t with 30 degrees of freedom, the level divided by the number of observables.
 ///
-/// The number is rounded up to a power of two, at most 64. Values: `scipy.stats.t.isf(0.005 / k, 30)`, SciPy 1.17.
+/// The number is rounded up to a power of two, at most 64. Values: `scipy.stats.t.isf(0.005 / k, 30)`, SciPy 1.17.1.
 ///
 /// # Errors
 /// A number of observables outside 1 to 64.
