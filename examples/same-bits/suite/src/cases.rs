@@ -6,6 +6,7 @@ mod federated;
 mod matrix;
 mod model;
 mod optim;
+mod particle;
 mod random;
 mod simd;
 mod vector;
@@ -76,4 +77,11 @@ pub static LARGE: &[Case] = &[
     ("limit of label noise f64", dynamics::exact::<f64>),
     ("drift on minimisers f32", dynamics::drift::<f32>),
     ("drift on minimisers f64", dynamics::drift::<f64>),
+    ("particles of a device f32", particle::device::<f32>),
+    ("svgd f32", particle::svgd::<f32>),
+    ("svgd f64", particle::svgd::<f64>),
+    ("stein samplers f32", particle::deterministic::<f32>),
+    ("stein samplers f64", particle::deterministic::<f64>),
+    ("particle chains f32", particle::chains::<f32>),
+    ("particle chains f64", particle::chains::<f64>),
 ];
