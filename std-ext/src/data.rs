@@ -6,7 +6,7 @@
 //! | LIBSVM | [`libsvm`] | [`SparseDataset`], and from it a [`Dataset`] |
 //! | CSV | [`csv`] | [`Dataset`] |
 //!
-//! [`digits()`] is a set that ships with the crate.
+//! [`digits()`] (classes) and [`yacht()`] (numbers) ship with the crate.
 //!
 //! Each reader reads from a path or from any [`std::io::Read`]; a gzip stream is known by its first two bytes,
 //! whatever the file is called. Files are treated as hostile: nothing is allocated in proportion to a number
@@ -33,6 +33,7 @@ mod sparse;
 mod split;
 mod standardise;
 mod targets;
+mod yacht;
 
 pub use batches::Batches;
 pub use dataset::Dataset;
@@ -43,3 +44,4 @@ pub use sparse::{Csr, SparseDataset};
 pub use split::split;
 pub use standardise::Standardiser;
 pub use targets::{TargetKind, Targets};
+pub use yacht::yacht;
