@@ -45,6 +45,7 @@ pub mod sgnht;
 pub mod split_r_hat;
 pub mod stein;
 pub mod svgd;
+pub mod target;
 
 use crate::error::{check, check_length};
 use crate::{Error, Real, vector};
