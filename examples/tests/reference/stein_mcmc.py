@@ -1,0 +1,325 @@
+"""Independent reference for the figures of `stein_mcmc --check`.
+
+NumPy only, float64, NumPy's random numbers: its own kernels, samplers and discrepancies. n = 50 particles, one score per
+particle and step, means over the seeds 0..3. Prints MMD^2 against 3000 reference draws at the listed steps, the
+kernel Stein discrepancy (inverse multiquadric, V-statistic, square root) and the moments at the last step.
+
+    python examples/tests/reference/stein_mcmc.py
+
+Output: beside this file, stein_mcmc.txt.
+"""
+
+import numpy as np
+
+N, SEEDS = 50, range(4)
+
+
+# --- targets: score(theta), start(rng), reference(rng, count) -------------------------------------------------------
+
+
+class Gaussian:
+    def __init__(self, cov, centre, spread, mmd_h=None):
+        self.cov, self.inv = np.array(cov), np.linalg.inv(cov)
+        self.root = np.linalg.cholesky(self.cov)
+        self.centre, self.spread, self.mmd_h = np.array(centre), spread, mmd_h
+
+    def score(self, x):
+        return -x @ self.inv
+
+    def start(self, rng):
+        return self.centre + self.spread * rng.standard_normal((N, len(self.centre)))
+
+    def reference(self, rng, count):
+        return rng.standard_normal((count, len(self.centre))) @ self.root.T
+
+
+class Mixture:
+    means = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 2.5]])
+    weights = np.array([0.4, 0.4, 0.2])
+    variance = 0.5
+    mmd_h = 8.5
+
+    def score(self, x):
+        diff = self.means[None] - x[:, None]
+        log = np.log(self.weights) - (diff**2).sum(2) / (2 * self.variance)
+        r = np.exp(log - log.max(1, keepdims=True))
+        r /= r.sum(1, keepdims=True)
+        return (r[:, :, None] * diff).sum(1) / self.variance
+
+    def start(self, rng):
+        return rng.standard_normal((N, 2))
+
+    def reference(self, rng, count):
+        which = rng.choice(3, count, p=self.weights)
+        return self.means[which] + np.sqrt(self.variance) * rng.standard_normal((count, 2))
+
+
+class Banana:
+    mmd_h = None
+
+    def forward(self, x):
+        a, b = 1 - x[:, 0], x[:, 1] - x[:, 0] ** 2
+        q = a**2 + 100 * b**2
+        return a, b, q, np.log(30) - np.log(q)
+
+    def score(self, x):
+        a, b, q, rest = self.forward(x)
+        dq = np.stack([-2 * a - 400 * x[:, 0] * b, 200 * b], 1)
+        return -x + (rest / (0.09 * q))[:, None] * dq
+
+    def start(self, rng):
+        return rng.standard_normal((N, 2))
+
+    def reference(self, rng, count):
+        """Rejection from the prior: exact."""
+        kept = np.empty((0, 2))
+        while len(kept) < count:
+            x = rng.standard_normal((100_000, 2))
+            log = -self.forward(x)[3] ** 2 / (2 * 0.09)
+            kept = np.concatenate([kept, x[np.log(rng.random(len(x))) < log]])
+        return kept[:count]
+
+
+class Logistic:
+    """200 rows of 5 normal features and an intercept, weights from the prior N(0, 4 I)."""
+
+    mmd_h = None
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.x = np.concatenate([rng.standard_normal((200, 5)), np.ones((200, 1))], 1)
+        self.w = rng.standard_normal(6)
+        self.y = np.where(rng.random(200) < 1 / (1 + np.exp(-self.x @ self.w)), 1.0, -1.0)
+        test = np.concatenate([rng.standard_normal((1000, 5)), np.ones((1000, 1))], 1)
+        self.test = test, np.where(rng.random(1000) < 1 / (1 + np.exp(-test @ self.w)), 1.0, -1.0)
+
+    def log_density(self, w):
+        return -np.logaddexp(0, -(w @ self.x.T) * self.y).sum(1) - (w**2).sum(1) / 8
+
+    def score(self, w):
+        s = 1 / (1 + np.exp((w @ self.x.T) * self.y))
+        return (s * self.y) @ self.x - w / 4
+
+    def start(self, rng):
+        return rng.standard_normal((N, 6)) * 0.5
+
+    def laplace(self):
+        w = np.zeros((1, 6))
+        for _ in range(50):
+            p = 1 / (1 + np.exp(-(w @ self.x.T)[0]))
+            h = (self.x * (p * (1 - p))[:, None]).T @ self.x + np.eye(6) / 4
+            w = w + np.linalg.solve(h, self.score(w)[0])
+        return w[0], h
+
+    def reference(self, rng, count):
+        """Rejection from a widened Laplace proposal: exact while the bound holds, which is asserted."""
+        mode, h = self.laplace()
+        root = np.linalg.cholesky(np.linalg.inv(h)) * 1.2
+        kept = np.empty((0, 6))
+        bound = None
+        while len(kept) < count:
+            z = rng.standard_normal((200_000, 6))
+            w = mode + z @ root.T
+            log = self.log_density(w) + (z**2).sum(1) / 2
+            bound = log.max() + 0.5 if bound is None else bound
+            assert log.max() <= bound
+            kept = np.concatenate([kept, w[np.log(rng.random(len(z))) < log - bound]])
+        return kept[:count]
+
+    def predictive(self, w):
+        x, y = self.test
+        log = -np.logaddexp(0, -(w @ x.T) * y)
+        return np.log(np.exp(log).mean(0)).mean()
+
+
+# --- discrepancies ---------------------------------------------------------------------------------------------------
+
+
+def sq(x, y):
+    return ((x[:, None] - y[None]) ** 2).sum(2)
+
+
+def ksd(x, g):
+    d = x.shape[1]
+    diff = x[:, None] - x[None]
+    r2 = (diff**2).sum(2)
+    q = 1 + r2
+    k = q**-0.5
+    dk = -(q**-1.5)[:, :, None] * diff
+    u = k * (g @ g.T)
+    u += np.einsum("jd,ijd->ij", g, dk) - np.einsum("id,ijd->ij", g, dk)
+    u += d * q**-1.5 - 3 * q**-2.5 * r2
+    return np.sqrt(u.mean())
+
+
+class Mmd:
+    def __init__(self, ref, h):
+        part = sq(ref[:500], ref[:500])
+        self.ref, self.h = ref, h or np.median(part)
+        self.rr = np.mean([np.exp(-sq(row, ref) / self.h).mean() for row in np.split(ref, 30)])
+
+    def __call__(self, x):
+        return np.exp(-sq(x, x) / self.h).mean() + self.rr - 2 * np.exp(-sq(x, self.ref) / self.h).mean()
+
+    def floor(self):
+        return (1 - self.rr) / N
+
+
+# --- samplers: generators that yield theta after each step -----------------------------------------------------------
+
+
+def bandwidth(d2):
+    return max(np.median(d2) / np.log(len(d2) + 1), 1e-8)
+
+
+def svgd(target, theta, rng, eps, adagrad=False):
+    acc = None
+    while True:
+        d2 = sq(theta, theta)
+        h = bandwidth(d2)
+        k = np.exp(-d2 / h)
+        f = (k @ target.score(theta) + 2 / h * (theta * k.sum(1)[:, None] - k @ theta)) / N
+        if adagrad:
+            acc = f**2 if acc is None else 0.9 * acc + 0.1 * f**2
+            f = f / (1e-6 + np.sqrt(acc))
+        theta = theta + eps * f
+        yield theta
+
+
+def gsvgd(target, theta, rng, eps, c=1.0, b=4.0, explicit=False, product=False):
+    r = rng.standard_normal(theta.shape)
+
+    def kernel(theta, r):
+        dt, dr = sq(theta, theta), sq(r, r)
+        if product:
+            ht, hr = b * bandwidth(dt), b * bandwidth(dr)
+        else:
+            ht = hr = b * bandwidth(dt + dr)
+        k = np.exp(-dt / ht - dr / hr)
+        rho = k.sum(1)[:, None]
+        return k, 2 / ht * (theta * rho - k @ theta), 2 / hr * (r * rho - k @ r)
+
+    while True:
+        k, st, sr = kernel(theta, r)
+        new = r + eps / N * (k @ (target.score(theta) - c * r) + st + c * sr)
+        if not explicit:
+            k, st, sr = kernel(theta, new)
+            theta = theta + eps / N * (k @ new - sr)
+        else:
+            theta = theta + eps / N * (k @ r - sr)
+        r = new
+        yield theta
+
+
+def sghmc(target, theta, rng, eps, c=1.0):
+    r = rng.standard_normal(theta.shape)
+    while True:
+        r = r + eps * (target.score(theta) - c * r) + np.sqrt(2 * c * eps) * rng.standard_normal(r.shape)
+        theta = theta + eps * r
+        yield theta
+
+
+def langevin(target, theta, rng, eps):
+    while True:
+        theta = theta + eps * target.score(theta) + np.sqrt(2 * eps) * rng.standard_normal(theta.shape)
+        yield theta
+
+
+def row(target, mmd, name, sampler, steps, extra=None, **settings):
+    values, last, ksds, moments, extras = [], max(steps), [], [], []
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        line = []
+        with np.errstate(all="ignore"):
+            for t, theta in enumerate(sampler(target, target.start(rng), rng, **settings), 1):
+                if not np.isfinite(theta).all() or np.abs(theta).max() > 1e3:
+                    break
+                if t in steps:
+                    line.append(mmd(theta))
+                if t == last:
+                    break
+        if len(line) < len(steps):
+            print(f"  {name:46} diverges")
+            return
+        values.append(line)
+        ksds.append(ksd(theta, target.score(theta)))
+        cov = np.cov(theta.T, bias=True)
+        moments.append([*np.diag(cov), cov[0, 1]])
+        if extra:
+            extras.append(extra(theta))
+    cells = " ".join(f"{v:8.4f}" for v in np.mean(values, 0))
+    moments = np.mean(moments, 0)
+    text = " ".join(f"{v:6.3f}" for v in (moments if len(moments) < 4 else []))
+    tail = "" if not extras else " " + " ".join(f"{v:.3f}" for v in np.mean(extras, 0))
+    print(f"  {name:46} {cells}  ksd {np.mean(ksds):6.3f}  {text}{tail}")
+
+
+def table(title, target, steps, rows, extra=None):
+    ref = target.reference(np.random.default_rng(1000), 3000)
+    mmd = Mmd(ref, target.mmd_h)
+    print(f"{title}: mmd h {mmd.h:.3f}, floor {mmd.floor():.4f}, reference mean {ref.mean(0).round(3)}")
+    print(f"  {'steps':46} " + " ".join(f"{s:8}" for s in steps) + "  then variances, covariance")
+    if extra:
+        extra = extra(target, ref)
+        print("  reference", np.round(extra(ref), 3))
+    iid = [mmd(target.reference(np.random.default_rng(2000 + i), N)) for i in range(40)]
+    print(f"  {'exact draws, 40 sets of 50':46} {np.mean(iid):8.4f}")
+    for name, sampler, settings in rows:
+        row(target, mmd, name, sampler, steps, extra, **settings)
+
+
+def logistic_extra(target, ref):
+    """Predictive log-likelihood, least and largest ratio of deviations to those of the reference."""
+
+    def extra(w):
+        ratio = w.std(0) / ref.std(0)
+        return [target.predictive(w), ratio.min(), ratio.max()]
+
+    return extra
+
+
+def main():
+    print("numpy", np.__version__)
+    ill = Gaussian([[4, 0], [0, 0.04]], [4, 4], 0.5)
+    rows = [(f"SVGD eps {e}", svgd, {"eps": e}) for e in (0.1, 0.2, 0.3, 0.4)]
+    rows += [(f"SVGD AdaGrad eps {e}", svgd, {"eps": e, "adagrad": True}) for e in (0.1, 0.2)]
+    for e in (0.2, 0.4, 0.6, 0.8):
+        for c in (1.0, 2.0):
+            rows.append((f"GSVGD-SGHMC eps {e} c {c} b 4", gsvgd, {"eps": e, "c": c}))
+    rows.append(("GSVGD-SGHMC eps 0.6 c 1 b 1", gsvgd, {"eps": 0.6, "b": 1.0}))
+    for e in (0.1, 0.2, 0.4, 0.6):
+        rows.append((f"GSVGD-SGHMC eps {e} c 1 b 4 explicit", gsvgd, {"eps": e, "explicit": True}))
+    rows += [(f"SGHMC eps {e} c 1", sghmc, {"eps": e}) for e in (0.1, 0.2, 0.3, 0.4)]
+    rows += [(f"LD eps {e}", langevin, {"eps": e}) for e in (0.01, 0.02, 0.04)]
+    table("A, N(0, diag(4, 0.04))", ill, (25, 50, 100, 200), rows)
+
+    correlated = Gaussian([[1, 0.9], [0.9, 1]], [3, 3], 1.0, 2.08)
+    rows = [(f"SVGD eps {e}", svgd, {"eps": e}) for e in (0.2, 0.4, 0.6)]
+    rows += [(f"GSVGD-SGHMC joint eps {e} c 1 b 4", gsvgd, {"eps": e}) for e in (0.3, 0.5, 0.7)]
+    rows.append(("GSVGD-SGHMC joint eps 0.5 c 1 b 1", gsvgd, {"eps": 0.5, "b": 1.0}))
+    rows.append(("GSVGD-SGHMC separate medians eps 0.5 c 1 b 1", gsvgd, {"eps": 0.5, "b": 1.0, "product": True}))
+    rows.append(("SGHMC eps 0.2 c 1", sghmc, {"eps": 0.2}))
+    table("B, N(0, [[1, .9], [.9, 1]])", correlated, (25, 50, 100, 200, 800), rows)
+
+    rows = [(f"SVGD eps {e}", svgd, {"eps": e}) for e in (0.5, 1.0, 1.5)]
+    for b in (1.0, 4.0):
+        rows += [(f"GSVGD-SGHMC eps {e} c 1 b {b}", gsvgd, {"eps": e, "b": b}) for e in (0.25, 0.5, 0.7)]
+    rows.append(("SGHMC eps 0.3 c 1", sghmc, {"eps": 0.3}))
+    table("C, mixture of three", Mixture(), (25, 50, 100, 200), rows)
+
+    rows = [(f"SVGD eps {e}", svgd, {"eps": e}) for e in (0.01, 0.02, 0.05)]
+    for b in (1.0, 4.0):
+        for e in (0.05, 0.1, 0.15):
+            rows += [(f"GSVGD-SGHMC eps {e} c {c} b {b}", gsvgd, {"eps": e, "c": c, "b": b}) for c in (1.0, 3.0)]
+    rows += [(f"SGHMC eps {e} c 1", sghmc, {"eps": e}) for e in (0.01, 0.02, 0.05)]
+    table("D, double banana", Banana(), (50, 100, 300), rows)
+
+    rows = [(f"SVGD eps {e}", svgd, {"eps": e}) for e in (0.05, 0.1)]
+    rows += [(f"GSVGD-SGHMC eps {e} c 3 b 4", gsvgd, {"eps": e, "c": 3.0}) for e in (0.1, 0.2)]
+    rows += [(f"SGHMC eps {e} c 1", sghmc, {"eps": e}) for e in (0.05, 0.1)]
+    print("E: the last three columns: predictive log-likelihood, least and largest ratio of deviations")
+    table("E, logistic regression", Logistic(), (25, 100, 300), rows, logistic_extra)
+
+
+if __name__ == "__main__":
+    main()
