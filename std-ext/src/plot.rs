@@ -1,4 +1,5 @@
-//! Plots as SVG: panels side by side with linear or logarithmic axes, one legend below.
+//! Plots as SVG: panels side by side with linear or logarithmic axes, one legend below. Four panels and more stand in
+//! rows. Level lines of a density lie under a scatter of particles.
 //!
 //! Text is SVG text in the viewer's sans-serif face; widths are estimated on the wide side so that nothing overlaps. Series are told
 //! apart by colour, dash and marker. A series of the same name has the same look in every panel. The same figure
@@ -19,6 +20,7 @@
 //! ```
 
 mod axis;
+mod contour;
 mod svg;
 
 pub use axis::{Axis, Scale, Tick};
@@ -35,6 +37,8 @@ pub enum Mark {
     Line,
     /// A marker at each point.
     Points,
+    /// A thin grey line without markers.
+    Contour,
 }
 
 /// Points with a name.
@@ -82,6 +86,30 @@ impl Series {
             ..Self::line(name, points)
         }
     }
+
+    /// Lines along which a function on a rectangle has one of the levels, from its values at the corners of
+    /// `cells x cells` cells. Cells where it is not finite are left out.
+    ///
+    /// ```
+    /// use thalweg_std::plot::Series;
+    /// let circle = Series::contours("r = 1", (-2.0, 2.0), (-2.0, 2.0), 40, &[1.0], f64::hypot);
+    /// let held = circle.points.iter().filter(|p| p.0.is_finite());
+    /// assert!(held.clone().count() > 60 && held.clone().all(|p| (p.0.hypot(p.1) - 1.0).abs() < 0.01));
+    /// ```
+    #[must_use]
+    pub fn contours(
+        name: &str,
+        x: (f64, f64),
+        y: (f64, f64),
+        cells: usize,
+        levels: &[f64],
+        f: impl Fn(f64, f64) -> f64,
+    ) -> Self {
+        Self {
+            mark: Mark::Contour,
+            ..Self::line(name, contour::lines(x, y, cells, levels, f))
+        }
+    }
 }
 
 /// One pair of axes.
@@ -111,7 +139,7 @@ pub struct Panel {
 pub struct Figure {
     /// Above all panels.
     pub title: String,
-    /// From left to right.
+    /// From left to right, then from the top down: up to three in a row.
     pub panels: Vec<Panel>,
 }
 

@@ -18,6 +18,8 @@ const RIGHT: f64 = 22.0;
 const TOP: f64 = 44.0;
 /// Below a plot: numbers and label of the horizontal axis.
 const BELOW: f64 = 56.0;
+/// Between rows of panels.
+const GAP: f64 = 16.0;
 const ENTRY_HEIGHT: f64 = 22.0;
 /// Length of a legend's sample and the gaps around it.
 const SAMPLE: f64 = 44.0;
@@ -70,6 +72,18 @@ impl Canvas {
         let _ = writeln!(
             self.0,
             r#"<path d="{d}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"{dash}/>"#
+        );
+    }
+
+    /// A level line: thin and grey, so that what lies on it is seen.
+    fn contour(&mut self, points: &[(f64, f64)]) {
+        let mut d = String::new();
+        for (i, (x, y)) in points.iter().enumerate() {
+            let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+        }
+        let _ = writeln!(
+            self.0,
+            r##"<path d="{d}" fill="none" stroke="#808080" stroke-width="1" stroke-linejoin="round"/>"##
         );
     }
 
@@ -139,8 +153,14 @@ fn text_width(text: &str) -> f64 {
 
 pub(super) fn draw(figure: &Figure) -> String {
     let entries = legend(figure);
-    let cell = LEFT + PLOT_WIDTH + RIGHT;
-    let width = (cell * figure.panels.len() as f64)
+    let (cell, row) = (LEFT + PLOT_WIDTH + RIGHT, PLOT_HEIGHT + BELOW + GAP);
+    let across = match figure.panels.len() {
+        n @ 0..=3 => n.max(1),
+        4 => 2,
+        _ => 3,
+    };
+    let rows = figure.panels.len().div_ceil(across).max(1);
+    let width = (cell * across as f64)
         .max(text_width(&figure.title) * 1.2 + 40.0)
         .max(360.0);
     let widest = entries
@@ -150,7 +170,7 @@ pub(super) fn draw(figure: &Figure) -> String {
     let entry_width = SAMPLE + widest + 18.0;
     let columns = (((width - 40.0) / entry_width) as usize).clamp(1, entries.len().max(1));
     let lines = entries.len().div_ceil(columns);
-    let legend_top = TOP + PLOT_HEIGHT + BELOW;
+    let legend_top = TOP + rows as f64 * row - GAP;
     let height = legend_top + lines as f64 * ENTRY_HEIGHT + 14.0;
 
     let mut canvas = Canvas(format!(
@@ -160,30 +180,42 @@ pub(super) fn draw(figure: &Figure) -> String {
     canvas.text((width / 2.0, 24.0), middle, &figure.title);
     let look = |name: &str| Look(entries.iter().position(|(n, _)| *n == name).unwrap_or(0));
     for (i, panel) in figure.panels.iter().enumerate() {
-        draw_panel(&mut canvas, panel, cell * i as f64 + LEFT, look);
+        let left = cell * (i % across) as f64 + LEFT;
+        let top = row * (i / across) as f64 + TOP;
+        draw_panel(&mut canvas, panel, (left, top), look);
     }
     let left = (width - columns as f64 * entry_width) / 2.0;
     for (i, (name, mark)) in entries.iter().enumerate() {
         let x = left + (i % columns) as f64 * entry_width;
         let y = legend_top + (i / columns) as f64 * ENTRY_HEIGHT + 10.0;
-        if *mark == Mark::Line {
-            canvas.path(&[(x, y), (x + 34.0, y)], Look(i));
+        let sample = [(x, y), (x + 34.0, y)];
+        match mark {
+            Mark::Line => canvas.path(&sample, Look(i)),
+            Mark::Contour => canvas.contour(&sample),
+            Mark::Points => {}
         }
-        canvas.marker((x + 17.0, y), Look(i));
+        if *mark != Mark::Contour {
+            canvas.marker((x + 17.0, y), Look(i));
+        }
         canvas.text((x + SAMPLE, y + 4.5), "", name);
     }
     canvas.0.push_str("</svg>\n");
     canvas.0
 }
 
-fn draw_panel(canvas: &mut Canvas, panel: &Panel, left: f64, look: impl Fn(&str) -> Look) {
+fn draw_panel(
+    canvas: &mut Canvas,
+    panel: &Panel,
+    (left, top): (f64, f64),
+    look: impl Fn(&str) -> Look,
+) {
     let shown = |p: &&(f64, f64)| panel.x.holds(p.0) && panel.y.holds(p.1);
     let points = || panel.series.iter().flat_map(|s| &s.points).filter(shown);
     let (xs, ys) = (
         panel.x.range(points().map(|p| p.0)),
         panel.y.range(points().map(|p| p.1)),
     );
-    let bottom = TOP + PLOT_HEIGHT;
+    let bottom = top + PLOT_HEIGHT;
     let across = |x: f64| left + PLOT_WIDTH * panel.x.place(xs, x);
     let up = |y: f64| bottom - PLOT_HEIGHT * panel.y.place(ys, y);
     let grid = |numbered: bool| {
@@ -195,7 +227,7 @@ fn draw_panel(canvas: &mut Canvas, panel: &Panel, left: f64, look: impl Fn(&str)
     };
     for tick in panel.x.ticks(xs.0, xs.1) {
         let x = across(tick.value);
-        canvas.line([x, TOP, x, bottom], grid(!tick.label.is_empty()));
+        canvas.line([x, top, x, bottom], grid(!tick.label.is_empty()));
         canvas.text((x, bottom + 18.0), r#"text-anchor="middle""#, &tick.label);
     }
     for tick in panel.y.ticks(ys.0, ys.1) {
@@ -217,7 +249,7 @@ fn draw_panel(canvas: &mut Canvas, panel: &Panel, left: f64, look: impl Fn(&str)
     }
     let _ = writeln!(
         canvas.0,
-        r##"<rect x="{left:.1}" y="{TOP:.1}" width="{PLOT_WIDTH:.1}" height="{PLOT_HEIGHT:.1}" fill="none" stroke="#404040"/>"##
+        r##"<rect x="{left:.1}" y="{top:.1}" width="{PLOT_WIDTH:.1}" height="{PLOT_HEIGHT:.1}" fill="none" stroke="#404040"/>"##
     );
     let centre = r#"text-anchor="middle" font-size="14""#;
     canvas.text(
@@ -225,7 +257,7 @@ fn draw_panel(canvas: &mut Canvas, panel: &Panel, left: f64, look: impl Fn(&str)
         centre,
         &panel.x.label,
     );
-    let (x, y) = (left - 60.0, TOP + PLOT_HEIGHT / 2.0);
+    let (x, y) = (left - 60.0, top + PLOT_HEIGHT / 2.0);
     let turned = format!(r#"{centre} transform="rotate(-90 {x:.1} {y:.1})""#);
     canvas.text((x, y), &turned, &panel.y.label);
 }
@@ -244,8 +276,13 @@ fn draw_series(
     let mut last = None;
     for run in runs {
         let run: Vec<(f64, f64)> = run.iter().map(|p| (across(p.0), up(p.1))).collect();
-        if series.mark == Mark::Line {
-            canvas.path(&run, look);
+        match series.mark {
+            Mark::Line => canvas.path(&run, look),
+            Mark::Contour => {
+                canvas.contour(&run);
+                continue;
+            }
+            Mark::Points => {}
         }
         for &(px, py) in &run {
             let far = |(lx, ly): (f64, f64)| (px - lx).hypot(py - ly) >= MARKER_GAP;
@@ -288,6 +325,36 @@ mod tests {
         let blue = format!("stroke=\"{}\"", COLOURS[0]);
         assert_eq!(svg.matches(blue.as_str()).count(), 5);
         assert!(!svg.contains("NaN"));
+    }
+
+    #[test]
+    fn a_contour_has_no_markers_and_many_panels_stand_in_rows() {
+        let contour = Series::contours("level", (-2.0, 2.0), (-2.0, 2.0), 20, &[1.0], |x, y| {
+            x.hypot(y)
+        });
+        let panel = Panel {
+            x: Axis::linear("across"),
+            y: Axis::linear("up"),
+            series: vec![contour, Series::scatter("points", vec![(0.0, 0.0)])],
+        };
+        let svg = draw(&Figure {
+            title: "t".into(),
+            panels: vec![panel; 5],
+        });
+        // Five circles of the level and the sample; five points and their sample.
+        assert_eq!(svg.matches("stroke=\"#808080\"").count(), 6);
+        assert_eq!(svg.matches("width=\"6.4\"").count(), 6);
+        let labels = |y: f64| {
+            svg.matches(&format!(
+                "y=\"{y:.1}\" text-anchor=\"middle\" font-size=\"14\">across"
+            ))
+            .count()
+        };
+        let first = TOP + PLOT_HEIGHT + 40.0;
+        assert_eq!(
+            [labels(first), labels(first + PLOT_HEIGHT + BELOW + GAP)],
+            [3, 2]
+        );
     }
 
     #[test]
