@@ -9,4 +9,5 @@ pub mod label_noise;
 pub mod permutation_compressors;
 pub mod progress;
 pub mod source;
+pub mod stein_mcmc;
 pub mod table;

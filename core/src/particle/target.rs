@@ -53,7 +53,7 @@ const LN_TAU: f64 = 1.837_877_066_409_345_5;
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn score_into<T: Real>(
-    energy: &impl Objective<T>,
+    energy: &(impl Objective<T> + ?Sized),
     x: &[T],
     batch: &Batch<'_, T>,
     scratch: &mut [T],

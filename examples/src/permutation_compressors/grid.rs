@@ -170,7 +170,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Results of all jobs, in their order, whatever the number of threads.
-pub(super) fn in_threads<J: Sync, R: Send>(
+pub(crate) fn in_threads<J: Sync, R: Send>(
     threads: usize,
     jobs: &[J],
     work: impl Fn(&J) -> R + Sync,
