@@ -31,6 +31,7 @@
 mod error;
 mod field;
 mod reader;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -38,6 +39,7 @@ mod writer;
 pub use error::SnapshotError;
 pub use field::{Element, Field, Word, saved_len};
 pub use reader::Reader;
+pub use slots::{Flash, Slots, SlotsError};
 pub use writer::Writer;
 
 /// The first four bytes of every saved state.

@@ -2,7 +2,7 @@
 //!
 //! A frame is a fixed header, a payload whose length follows from the header, and a check. Everything is
 //! little-endian. [`encode_into`] writes a frame into a slice, [`decode`] lends its parts without a
-//! copy, [`frame_len`] tells a stream transport how much to read after the header.
+//! copy, [`Deframer`] finds frames in a stream of bytes, and [`frame_len`] tells how much follows a header.
 //!
 //! ```text
 //! offset  bytes  field
@@ -73,6 +73,7 @@ mod decode;
 mod encode;
 mod error;
 mod payload;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -82,6 +83,7 @@ pub use decode::{Expect, Frame, decode, frame_len};
 pub use encode::{encode_into, seal, start};
 pub use error::{DecodeError, EncodeError};
 pub use payload::{Body, Exponents, Levels, Packed, Payload, Values};
+pub use stream::Deframer;
 
 use crate::Real;
 
