@@ -3,3 +3,4 @@
 pub mod data;
 pub mod par;
 pub mod plot;
+pub mod transport;

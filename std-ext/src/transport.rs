@@ -1,0 +1,46 @@
+//! Frames over sockets and serial lines: a server that serves many clients from one thread, and a client.
+//!
+//! [`Server`] and [`Client`] drive the frames of [`thalweg::wire`] over anything that implements [`Read`](std::io::Read) and
+//! [`Write`](std::io::Write): [`TcpStream`](std::net::TcpStream), a serial port, a pipe of a test. The stream's calls must
+//! come back soon, with [`WouldBlock`](std::io::ErrorKind::WouldBlock) or [`TimedOut`](std::io::ErrorKind::TimedOut) when nothing
+//! moves; [`tcp`] prepares sockets so.
+//!
+//! # Framing
+//! By length, on every line: a frame's header states the length behind a check of its own, and
+//! [`Deframer`](thalweg::wire::Deframer) finds the next frame after damage. Its module says why there is no COBS.
+//!
+//! # The conversation
+//! ```text
+//! client                         server
+//! Hello(round wanted)    ->                        on connecting, after damage, after a silence
+//!                        <-      Model | Estimate  opens round r; again after `frame_timeout` without a reply
+//! reply of round r       ->                        again, the same bytes, whenever round r is opened again
+//! Drop(round r)          ->                        the client cannot take part in round r
+//!                        <-      Drop(round r)     the round was closed without this client
+//!                        <-      Stop              the run is over; the client closes
+//! ```
+//! Every message may be lost, repeated, reordered or damaged. Both sides may repeat all they say: a round is opened
+//! by its number, a client computes each reply once and keeps it, a server takes the first. The next round acknowledges the last.
+//!
+//! A client that is silent for `round_timeout` is left out of the round. One that lost its connection and kept its state
+//! continues, with the bits of a run without the loss, if it is back within the round; one that missed a round or starts anew
+//! is given the model, and takes part as the protocol allows a late client to.
+//!
+//! # Limits
+//! Memory: one frame in and two frames out per connection, whatever arrives; TCP's own window holds back a sender that is faster.
+//! A reader that is too slow for two frames misses rounds. Connections are capped, and closed when they do not say Hello in time.
+//! Time: every wait has a deadline in [`Limits`]; what runs out is a [`TransportError`].
+//!
+//! Frames are not authenticated here: put the port behind a tunnel that is.
+
+mod client;
+mod error;
+mod limits;
+mod line;
+mod server;
+pub mod tcp;
+
+pub use client::{Client, Summary};
+pub use error::TransportError;
+pub use limits::Limits;
+pub use server::{Accept, Fixed, Opening, Server};

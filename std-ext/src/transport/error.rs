@@ -1,0 +1,62 @@
+//! Why a run over a transport ends early.
+
+use std::io;
+use std::time::Duration;
+
+use thalweg::federated::ProtocolError;
+use thalweg::wire::EncodeError;
+
+/// Why a run over a transport ends early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The listener, or every attempt to connect, failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Clients did not join before the first round.
+    #[error("client {missing} has not joined within {waited:?}; all {clients} are needed to begin")]
+    NotJoined {
+        /// The first client that is missing.
+        missing: u32,
+        /// Clients of the run.
+        clients: u32,
+        /// The time that was given.
+        waited: Duration,
+    },
+    /// A round ended without a single reply.
+    #[error("no client replied to round {round} within {waited:?}")]
+    NoReply {
+        /// The round.
+        round: u64,
+        /// The time that was given.
+        waited: Duration,
+    },
+    /// A client heard nothing from its server.
+    #[error("the server has been silent for {waited:?}")]
+    Silent {
+        /// The time that was given.
+        waited: Duration,
+    },
+    /// A client announced another shard than the server's options give it.
+    #[error("client {client} has {found} samples, expected {expected}: its options differ")]
+    Samples {
+        /// The client.
+        client: u32,
+        /// Samples of its shard.
+        expected: u64,
+        /// Samples announced.
+        found: u64,
+    },
+    /// The protocol refused.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// A message cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
