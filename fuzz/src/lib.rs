@@ -9,3 +9,4 @@ pub mod frame;
 pub mod idx;
 pub mod libsvm;
 pub mod snapshot;
+pub mod stream;

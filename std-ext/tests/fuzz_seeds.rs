@@ -70,3 +70,8 @@ fn frames_are_refused_or_have_one_form() {
 fn saved_states_are_refused_or_have_one_form() {
     feed("snapshot", checks::snapshot::check);
 }
+
+#[test]
+fn a_stream_gives_the_same_frames_however_it_is_cut() {
+    feed("stream", checks::stream::check);
+}
