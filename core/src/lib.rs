@@ -48,6 +48,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod bilevel;
 pub mod compress;
 pub mod dynamics;
 pub mod error;

@@ -1,0 +1,210 @@
+//! Bilevel optimisation: the gradient of an outer loss whose weights are the result of training.
+//!
+//! ```text
+//! minimise Phi(x) = f(x, y^N(x)),   y^{t+1} = y^t - alpha g_y(x, y^t; S_t),   y^0 fixed
+//! grad Phi = f_x + J^T f_y,         J = d y^N / d x   (d x p, never formed)
+//! ```
+//!
+//! | symbol | meaning | shape |
+//! |---|---|---|
+//! | x | outer variable: hyperparameters, features, weights of samples | p |
+//! | y | inner variable: the weights that are trained | d |
+//! | g, g_y | inner loss and its gradient in y | scalar, d |
+//! | f, f_x, f_y | outer loss and its partial gradients | scalar, p, d |
+//! | S_t | minibatch of inner step t | drawn from a [`Draw`] |
+//!
+//! | member | inner gradients | second-order products | numbers beside x, y^0 and h |
+//! |---|---|---|---|
+//! | [`es_jacobian`], ESJ and ESJ-S | (Q + 1) N | none | (4 + s) d + 2 p |
+//! | the same with [`Estimate::OuterValue`](es_jacobian::Estimate), HOZOG | (Q + 1) N and Q + 1 values | none | (4 + s) d + 2 p |
+//! | the same with `directions: 0`, direct only | N | none | (4 + s) d + 2 p |
+//! | [`aid`], conjugate gradients or fixed point | N | M Hessian, 1 mixed | 5 d + p |
+//! | [`itd`], reverse | N | N Hessian, N mixed | (N + 4) d + p |
+//!
+//! A [`Problem`] needs gradients only; [`SecondOrder`] is for the baselines. Where f depends on x itself, compare with
+//! the direct gradient `f_x` alone: an estimate of the Jacobian that does not beat it has shown nothing.
+//!
+//! # Equal minibatches
+//! Every path of one outer round must see the same minibatches, or the difference of two paths is noise divided by the
+//! smoothing radius. Steps are therefore keyed, not streamed: step t of every path is given the same [`Draw`], from
+//! which the problem makes its generator. Nothing is stored, and the reverse pass of [`itd`] sees them too.
+//!
+//! Reference: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022.
+
+use crate::random::{self, Purpose, Stream};
+use crate::{Error, Real};
+
+pub mod aid;
+pub mod descent;
+pub mod es_jacobian;
+pub mod hyper_representation;
+pub mod itd;
+pub mod ridge;
+
+/// One outer round: the name of all its draws.
+///
+/// ```
+/// use rand_core::Rng;
+/// use thalweg::bilevel::Round;
+/// let round = Round { seed: 1, number: 5 };
+/// // Two paths, one minibatch.
+/// assert_eq!(round.inner(3).stream().next_u64(), round.inner(3).stream().next_u64());
+/// assert_ne!(round.inner(3), round.inner(4));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Outer steps taken before.
+    pub number: u64,
+}
+
+impl Round {
+    /// The draw of inner step `step`, below 2^64 - 1.
+    #[must_use]
+    pub const fn inner(self, step: u64) -> Draw {
+        Draw { round: self, step }
+    }
+
+    /// The draw of the outer minibatch.
+    #[must_use]
+    pub const fn outer(self) -> Draw {
+        self.inner(u64::MAX)
+    }
+
+    /// The generator of direction `j`.
+    #[must_use]
+    pub fn direction(self, j: usize) -> Stream {
+        random::stream(self.seed, self.number, j as u64, Purpose::DIRECTION)
+    }
+}
+
+/// Names the minibatch (and the dropout masks) of one step.
+///
+/// ```
+/// use thalweg::bilevel::Round;
+/// use thalweg::random;
+/// let batch = Round { seed: 1, number: 0 }.outer();
+/// assert!(random::below(&mut batch.stream(), 60) < 60);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    round: Round,
+    step: u64,
+}
+
+impl Draw {
+    /// A fresh generator, the same at every call.
+    #[must_use]
+    pub fn stream(&self) -> Stream {
+        random::stream(
+            self.round.seed,
+            self.round.number,
+            self.step,
+            Purpose::BATCH,
+        )
+    }
+}
+
+/// An inner and an outer loss, through gradients.
+///
+/// Slices have the lengths that the functions below state; implementations that multiply matrices check them anyway.
+/// See [`es_jacobian`] for an implementation by hand.
+pub trait Problem<T: Real> {
+    /// Elements p of the outer variable.
+    fn outer_dim(&self) -> usize;
+
+    /// Elements d of the inner variable.
+    fn inner_dim(&self) -> usize;
+
+    /// Elements of scratch that every function may use.
+    fn scratch_len(&self) -> usize;
+
+    /// Writes `g_y(x, y; draw)`.
+    ///
+    /// # Errors
+    /// Those of the implementation, which should be of its lengths only.
+    fn inner_gradient_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        grad_y: &mut [T],
+    ) -> Result<(), Error>;
+
+    /// `f(x, y; draw)`.
+    ///
+    /// # Errors
+    /// As [`inner_gradient_into`](Self::inner_gradient_into).
+    fn outer_value(&self, x: &[T], y: &[T], draw: &Draw, scratch: &mut [T]) -> Result<T, Error>;
+
+    /// Writes `f_x` (zeros where f does not depend on x) and `f_y`; answers the value.
+    ///
+    /// # Errors
+    /// As [`inner_gradient_into`](Self::inner_gradient_into).
+    fn outer_gradients_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        grad_x: &mut [T],
+        grad_y: &mut [T],
+    ) -> Result<T, Error>;
+}
+
+/// Products with the second derivatives of the inner loss: for [`aid`] and [`itd`] only.
+pub trait SecondOrder<T: Real>: Problem<T> {
+    /// Writes `g_yy(x, y; draw) v`, d elements.
+    ///
+    /// # Errors
+    /// As [`inner_gradient_into`](Problem::inner_gradient_into).
+    fn hessian_product_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        v: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error>;
+
+    /// Writes `d/dx <g_y(x, y; draw), v>`, p elements.
+    ///
+    /// # Errors
+    /// As [`inner_gradient_into`](Problem::inner_gradient_into).
+    fn mixed_product_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        v: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error>;
+}
+
+/// Cuts the first pieces of these lengths off a scratch; the rest is the last.
+fn cut<'a, T, const K: usize>(
+    scratch: &'a mut [T],
+    lengths: [usize; K],
+) -> Result<([&'a mut [T]; K], &'a mut [T]), Error> {
+    let least = lengths
+        .iter()
+        .fold(0_usize, |sum, &n| sum.saturating_add(n));
+    crate::error::check_scratch("scratch", least, scratch.len())?;
+    let mut rest = scratch;
+    let pieces = lengths.map(|n| {
+        let all = core::mem::take(&mut rest);
+        let n = n.min(all.len());
+        match all.split_at_mut_checked(n) {
+            Some((piece, tail)) => {
+                rest = tail;
+                piece
+            }
+            None => &mut [],
+        }
+    });
+    Ok((pieces, rest))
+}

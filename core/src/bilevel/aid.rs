@@ -1,0 +1,158 @@
+//! AID: the hypergradient by the implicit function theorem at the end of the inner loop.
+//!
+//! ```text
+//! solve g_yy v = f_y at (x, y^N),   h = f_x - d/dx <g_y(x, y^N), v>
+//! conjugate gradients:  M steps from v = 0
+//! fixed point:          v <- v - eta (g_yy v - f_y), M times from v = 0
+//! ```
+//!
+//! It assumes that y^N is a minimum. g is taken on the minibatch of inner step N. A solver that has met its right-hand side
+//! exactly stops, with the last iterate.
+//! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
+
+use crate::error::{check, check_length, check_scratch};
+use crate::{Error, Real, vector};
+
+use super::{Round, SecondOrder, cut, descent};
+
+/// How the linear system is solved.
+///
+/// ```
+/// use thalweg::bilevel::aid::Solver;
+/// assert_ne!(Solver::ConjugateGradients, Solver::FixedPoint { step_size: 0.1 });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Solver {
+    /// Conjugate gradients: for g convex in y.
+    ConjugateGradients,
+    /// Gradient descent on the quadratic; the step must be below 2 over the largest curvature.
+    FixedPoint {
+        /// Step eta; finite and positive. That of the inner loop is the published choice.
+        step_size: f64,
+    },
+}
+
+/// Hyperparameters.
+///
+/// ```
+/// use thalweg::bilevel::{aid, descent};
+/// let inner = descent::Config { steps: 50, method: descent::Method::gd(0.2) };
+/// let config = aid::Config { inner, products: 10, solver: aid::Solver::ConjugateGradients };
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// The inner loop.
+    pub inner: descent::Config,
+    /// Hessian-vector products M.
+    pub products: usize,
+    /// The solver.
+    pub solver: Solver,
+}
+
+impl Config {
+    /// Checks the inner loop and the step of the solver.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    pub fn validate(&self) -> Result<(), Error> {
+        if let Solver::FixedPoint { step_size } = self.solver {
+            let holds = step_size.is_finite() && step_size > 0.0;
+            check("step_size", holds, "must be finite and positive")?;
+        }
+        self.inner.validate()
+    }
+}
+
+/// Scratch of [`hypergradient`]: the solver's four vectors, a mixed product, the inner loop; `problem` is the problem's own.
+///
+/// ```
+/// use thalweg::bilevel::{aid, descent};
+/// let inner = descent::Config { steps: 50, method: descent::Method::gd(0.2) };
+/// let config = aid::Config { inner, products: 10, solver: aid::Solver::ConjugateGradients };
+/// assert_eq!(aid::scratch_len(&config, 3, 5, 0), 5 * 5 + 3);
+/// ```
+#[must_use]
+pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) -> usize {
+    p.saturating_add(d.saturating_mul(4))
+        .saturating_add(descent::scratch_len(&config.inner, d))
+        .saturating_add(problem)
+}
+
+/// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, answers the outer value.
+///
+/// # Errors
+/// Wrong lengths and settings.
+///
+/// ```
+/// use thalweg::bilevel::{Round, aid, descent, ridge};
+/// use thalweg::matrix::MatrixRef;
+/// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
+/// let problem = ridge::Problem::new(data, data)?;
+/// let inner = descent::Config { steps: 1, method: descent::Method::gd(0.5) };
+/// let config = aid::Config { inner, products: 1, solver: aid::Solver::ConjugateGradients };
+/// let (mut w, mut h, mut scratch) = ([0.0], [0.0], [0.0; 9]);
+/// aid::hypergradient(&config, Round { seed: 0, number: 0 }, &problem, &[0.0], &mut w, &mut scratch, &mut h)?;
+/// // w = 3/2, f_w = -3/2, Hessian 2: v = -3/4; h = -e^0 w v.
+/// assert_eq!(h, [9.0 / 8.0]);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn hypergradient<T: Real>(
+    config: &Config,
+    round: Round,
+    problem: &(impl SecondOrder<T> + ?Sized),
+    x: &[T],
+    y: &mut [T],
+    scratch: &mut [T],
+    h: &mut [T],
+) -> Result<T, Error> {
+    config.validate()?;
+    let (p, d) = (problem.outer_dim(), problem.inner_dim());
+    check_length("x", p, x.len())?;
+    check_length("y", d, y.len())?;
+    check_length("h", p, h.len())?;
+    let least = scratch_len(config, p, d, problem.scratch_len());
+    check_scratch("scratch", least, scratch.len())?;
+    let ([v, r, q, product, mixed], scratch) = cut(scratch, [d, d, d, d, p])?;
+    descent::run(&config.inner, round, problem, x, y, scratch)?;
+    let value = problem.outer_gradients_into(x, y, &round.outer(), scratch, h, r)?;
+    let draw = round.inner(config.inner.steps);
+    v.fill(T::ZERO);
+    match config.solver {
+        Solver::FixedPoint { step_size } => {
+            let eta = T::from_f64(step_size);
+            for _ in 0..config.products {
+                problem.hessian_product_into(x, y, v, &draw, scratch, product)?;
+                vector::axpy(-eta, product, v)?;
+                vector::axpy(eta, r, v)?;
+            }
+        }
+        Solver::ConjugateGradients => {
+            for (q, &r) in q.iter_mut().zip(&*r) {
+                *q = r;
+            }
+            let mut square = vector::norm2_squared(r);
+            for _ in 0..config.products {
+                problem.hessian_product_into(x, y, q, &draw, scratch, product)?;
+                let curvature = vector::dot(q, product)?;
+                // A direction without curvature is the zero direction where g is strongly convex.
+                if square == T::ZERO || curvature == T::ZERO {
+                    break;
+                }
+                let step = square / curvature;
+                vector::axpy(step, q, v)?;
+                vector::axpy(-step, product, r)?;
+                let last = square;
+                square = vector::norm2_squared(r);
+                // last is not 0: the loop has not stopped.
+                let keep = square / last;
+                for (q, &r) in q.iter_mut().zip(&*r) {
+                    *q = r + keep * *q;
+                }
+            }
+        }
+    }
+    problem.mixed_product_into(x, y, v, &draw, scratch, mixed)?;
+    vector::axpy(-T::ONE, mixed, h)?;
+    Ok(value)
+}

@@ -1,0 +1,575 @@
+//! ESJ (PZOBO): the response Jacobian by random differences of whole training runs.
+//!
+//! Only the result of training is perturbed; the outer loss is differentiated once, exactly, where training ended:
+//!
+//! ```text
+//! y_j  = y^N(x + mu u_j)                     from the same y^0, on the same minibatches, j = 0 .. Q-1
+//! c_j  = <y_j - y^N, f_y> / mu               forward;  <y_j - y_{-j}, f_y> / (2 mu)  central
+//! h    = f_x + (1/Q) sum_j c_j u_j
+//! ```
+//!
+//! With minibatches it is ESJ-S (PZOBO-S): the problem draws them from the [`Draw`](super::Draw) that all paths share.
+//! [`Estimate::OuterValue`] is HOZOG, which perturbs the outer value too: `c_j = (f(x + mu u_j, y_j) - f(x, y^N)) / mu`, `h = mean
+//! c_j u_j`. `directions: 0` is the direct gradient `h = f_x`.
+//!
+//! For a linear response the indirect term `a = J^T f_y` is met on average with the relative variance (p + 1) / Q for
+//! Gaussian directions and (p - 1) / Q for [`Direction::UnitSphereTimesP`], whatever mu. The smoothing bias is O(mu) forward and
+//! O(mu^2) central. [`Direction::UnitSphere`] estimates a / p: the published code, for comparison.
+//!
+//! Cost: (Q + 1) N inner gradients, twice Q N for central. Memory: [`scratch_len`], whatever N and Q. The differences `y_j - y^N` are
+//! formed per element before their product with f_y, so that two large products are never subtracted.
+//!
+//! With [`Start::Warm`] y^0 is the last y^N and is treated as a constant in x: the object that is estimated is the
+//! response of the last N steps, not of the whole history.
+//!
+//! References: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022, algorithms 1
+//! and 2; Gu et al., *Optimizing large-scale hyperparameters via automated learning algorithm*, 2021 (HOZOG).
+//!
+//! ```
+//! use thalweg::Error;
+//! use thalweg::bilevel::{Draw, Problem, descent, es_jacobian};
+//!
+//! /// g = (y - 3x)^2 / 2 and f = y^2 / 2: the response is 3 (1 - (1 - alpha)^N).
+//! struct Scalar;
+//! impl Problem<f64> for Scalar {
+//!     fn outer_dim(&self) -> usize { 1 }
+//!     fn inner_dim(&self) -> usize { 1 }
+//!     fn scratch_len(&self) -> usize { 0 }
+//!     fn inner_gradient_into(
+//!         &self, x: &[f64], y: &[f64], _: &Draw, _: &mut [f64], grad: &mut [f64],
+//!     ) -> Result<(), Error> {
+//!         grad[0] = y[0] - 3.0 * x[0];
+//!         Ok(())
+//!     }
+//!     fn outer_value(&self, _: &[f64], y: &[f64], _: &Draw, _: &mut [f64]) -> Result<f64, Error> {
+//!         Ok(y[0] * y[0] / 2.0)
+//!     }
+//!     fn outer_gradients_into(
+//!         &self, _: &[f64], y: &[f64], _: &Draw, _: &mut [f64], grad_x: &mut [f64], grad_y: &mut [f64],
+//!     ) -> Result<f64, Error> {
+//!         (grad_x[0], grad_y[0]) = (0.0, y[0]);
+//!         Ok(y[0] * y[0] / 2.0)
+//!     }
+//! }
+//!
+//! let inner = descent::Config { steps: 2, method: descent::Method::gd(0.5) };
+//! let config = es_jacobian::Config {
+//!     direction: es_jacobian::Direction::Basis, ..es_jacobian::Config::new(inner)
+//! };
+//! let mut state = es_jacobian::State::<[f64; 1]>::new();
+//! let (mut scratch, mut h) = ([0.0; 6], [0.0]);
+//! es_jacobian::step(&config, &mut state, &Scalar, &[1.0], &mut scratch, &mut h)?;
+//! // y^2 = 9/4 and dy/dx = 9/4.
+//! assert!((h[0] - 81.0 / 16.0).abs() < 1e-9);
+//! # Ok::<(), Error>(())
+//! ```
+
+use crate::error::{check, check_length, check_scratch};
+use crate::random::Lanes32;
+use crate::simd::{self, Lanes, Sum};
+use crate::storage::Fixed;
+use crate::{Error, Real, Storage, vector};
+
+use super::{Problem, Round, cut, descent};
+
+/// What is perturbed.
+///
+/// ```
+/// assert_eq!(thalweg::bilevel::es_jacobian::Estimate::default(), thalweg::bilevel::es_jacobian::Estimate::Response);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimate {
+    /// The result of training only: ESJ.
+    #[default]
+    Response,
+    /// The outer value as a function of x alone: HOZOG.
+    OuterValue,
+}
+
+/// The difference quotient along a direction.
+///
+/// ```
+/// assert_eq!(thalweg::bilevel::es_jacobian::Difference::default(), thalweg::bilevel::es_jacobian::Difference::Forward);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Difference {
+    /// One more path per direction, bias O(mu).
+    #[default]
+    Forward,
+    /// Two more paths per direction, bias O(mu^2).
+    Central,
+}
+
+/// The law of the directions.
+///
+/// ```
+/// assert_eq!(thalweg::bilevel::es_jacobian::Direction::default(), thalweg::bilevel::es_jacobian::Direction::Gaussian);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Standard normal: unbiased.
+    #[default]
+    Gaussian,
+    /// Uniform on the unit sphere: the indirect term comes out 1/p as long.
+    UnitSphere,
+    /// Uniform on the unit sphere, coefficients times p: unbiased.
+    UnitSphereTimesP,
+    /// The p unit vectors, coefficients summed: exact up to the bias of the difference; `directions` above 0 means all p.
+    Basis,
+}
+
+/// Where the inner loop of a round starts.
+///
+/// ```
+/// assert_eq!(thalweg::bilevel::es_jacobian::Start::default(), thalweg::bilevel::es_jacobian::Start::Cold);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the same y^0 in every round.
+    #[default]
+    Cold,
+    /// Where the unperturbed path of the last round ended.
+    Warm,
+}
+
+/// Hyperparameters.
+///
+/// ```
+/// use thalweg::bilevel::{descent, es_jacobian::{Config, Difference}};
+/// let inner = descent::Config { steps: 20, method: descent::Method::gd(1e-3) };
+/// let config = Config { directions: 10, difference: Difference::Central, ..Config::new(inner) };
+/// assert!(config.validate::<f32>().is_ok());
+/// let error = Config { radius: 1e-6, ..config }.validate::<f32>().unwrap_err();
+/// assert_eq!(error.to_string(), "`radius` must be finite and above 1e-6 in f32, 1.9e-15 in f64");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Seed of directions and minibatches.
+    pub seed: u64,
+    /// The inner loop.
+    pub inner: descent::Config,
+    /// Directions Q per round; 0 gives the direct gradient.
+    pub directions: usize,
+    /// Smoothing radius mu; default 0.01. In `f32` rounding costs 0.1 % at 1e-3 forward and passes 10 % at 1e-6.
+    pub radius: f64,
+    /// Forward or central.
+    pub difference: Difference,
+    /// The law of the directions.
+    pub direction: Direction,
+    /// Cold or warm.
+    pub start: Start,
+    /// ESJ or HOZOG.
+    pub estimate: Estimate,
+}
+
+impl Config {
+    /// ESJ with one Gaussian direction, forward differences and the published radius 0.01, cold start.
+    #[must_use]
+    pub const fn new(inner: descent::Config) -> Self {
+        Self {
+            seed: 0,
+            inner,
+            directions: 1,
+            radius: 0.01,
+            difference: Difference::Forward,
+            direction: Direction::Gaussian,
+            start: Start::Cold,
+            estimate: Estimate::Response,
+        }
+    }
+
+    /// Checks the radius against the precision of `T`, and the inner loop.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    pub fn validate<T: Real>(&self) -> Result<(), Error> {
+        let least = 1e-6 * (T::EPSILON.to_f64() / f64::from(f32::EPSILON));
+        check(
+            "radius",
+            self.radius > least && T::from_f64(self.radius).is_finite(),
+            "must be finite and above 1e-6 in f32, 1.9e-15 in f64",
+        )?;
+        self.inner.validate()
+    }
+
+    /// Directions of a round with `p` outer variables.
+    ///
+    /// ```
+    /// use thalweg::bilevel::{descent, es_jacobian::{Config, Direction}};
+    /// let config = Config::new(descent::Config { steps: 1, method: descent::Method::gd(0.1) });
+    /// assert_eq!(config.count(40), 1);
+    /// assert_eq!(Config { direction: Direction::Basis, ..config }.count(40), 40);
+    /// ```
+    #[must_use]
+    pub const fn count(&self, p: usize) -> usize {
+        match (self.direction, self.directions) {
+            (_, 0) => 0,
+            (Direction::Basis, _) => p,
+            (_, directions) => directions,
+        }
+    }
+}
+
+/// The start of the inner loop and the count of rounds.
+///
+/// ```
+/// use thalweg::bilevel::es_jacobian::State;
+/// const COLD: State<[f32; 40]> = State::new();
+/// assert_eq!((COLD.y0().len(), COLD.rounds()), (40, 0));
+/// assert_eq!(State::from_storage([1.0_f64; 3]).y0(), [1.0; 3]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<B> {
+    y0: B,
+    rounds: u64,
+}
+
+impl<B: Storage> State<B> {
+    /// Starts the inner loop at zero.
+    #[must_use]
+    pub const fn new() -> Self
+    where
+        B: Fixed,
+    {
+        Self {
+            y0: B::ZERO,
+            rounds: 0,
+        }
+    }
+
+    /// Starts the inner loop at `y0`.
+    pub const fn from_storage(y0: B) -> Self {
+        Self { y0, rounds: 0 }
+    }
+
+    /// Where the inner loop of the next round starts.
+    pub fn y0(&self) -> &[B::Elem] {
+        self.y0.as_slice()
+    }
+
+    /// Rounds taken.
+    pub const fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// Ends a round whose unperturbed path ended at `y_n`: for drivers that compute the coefficients themselves.
+    ///
+    /// # Errors
+    /// [`Error::Length`] when `y_n` is not as long as the start.
+    ///
+    /// ```
+    /// use thalweg::bilevel::es_jacobian::{Start, State};
+    /// let mut state = State::from_storage([0.0_f32; 2]);
+    /// state.advance(Start::Warm, &[1.0, 2.0])?;
+    /// assert_eq!((state.y0(), state.rounds()), (&[1.0, 2.0][..], 1));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn advance(&mut self, start: Start, y_n: &[B::Elem]) -> Result<(), Error>
+    where
+        B::Elem: Copy,
+    {
+        let y0 = self.y0.as_mut_slice();
+        check_length("y_n", y0.len(), y_n.len())?;
+        if start == Start::Warm {
+            for (to, &from) in y0.iter_mut().zip(y_n) {
+                *to = from;
+            }
+        }
+        self.rounds = self.rounds.wrapping_add(1);
+        Ok(())
+    }
+}
+
+impl<B: Fixed> Default for State<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+crate::optim::snapshot!([B] State<B>, b"ESJ ", [rounds], [y0]);
+
+/// Scratch of one perturbed path, without its direction: z, y, and that of the inner loop and the problem.
+///
+/// ```
+/// use thalweg::bilevel::{descent, es_jacobian::{Config, path_len}};
+/// let config = Config::new(descent::Config { steps: 9, method: descent::Method::gd(0.1) });
+/// assert_eq!(path_len(&config, 3, 5, 7), 3 + 5 + 5 + 7);
+/// ```
+#[must_use]
+pub const fn path_len(config: &Config, p: usize, d: usize, problem: usize) -> usize {
+    p.saturating_add(d)
+        .saturating_add(descent::scratch_len(&config.inner, d))
+        .saturating_add(problem)
+}
+
+/// Scratch of [`step`]: y^N, f_y, a direction and a path; `problem` is the problem's own.
+///
+/// ```
+/// use thalweg::bilevel::{descent, es_jacobian::{Config, scratch_len}};
+/// let config = Config::new(descent::Config { steps: 9, method: descent::Method::gd(0.1) });
+/// assert_eq!(scratch_len(&config, 3, 5, 0), 4 * 5 + 2 * 3);
+/// ```
+#[must_use]
+pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) -> usize {
+    path_len(config, p, d, problem)
+        .saturating_add(d.saturating_mul(2))
+        .saturating_add(p)
+}
+
+/// The unperturbed path of a round: what every direction needs.
+///
+/// ```
+/// let point = thalweg::bilevel::es_jacobian::Point {
+///     round: thalweg::bilevel::Round { seed: 0, number: 0 },
+///     x: &[1.0_f32], y0: &[0.0], y_n: &[2.0], grad_y: &[0.5], value: 3.0,
+/// };
+/// assert_eq!(point.value, 3.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point<'a, T> {
+    /// Name of the draws.
+    pub round: Round,
+    /// Outer variable, p.
+    pub x: &'a [T],
+    /// Start of the inner loop, d.
+    pub y0: &'a [T],
+    /// Its end, d.
+    pub y_n: &'a [T],
+    /// `f_y(x, y^N)`, d.
+    pub grad_y: &'a [T],
+    /// `f(x, y^N)`.
+    pub value: T,
+}
+
+/// Runs the unperturbed path, and writes `y_n`, `grad_y` and into `h` what the directions are added to.
+///
+/// # Errors
+/// Wrong lengths and settings; [`Error::NonFinite`] named `inner path` when y^N or f is not finite.
+///
+/// ```
+/// use thalweg::bilevel::{descent, es_jacobian, ridge};
+/// use thalweg::matrix::MatrixRef;
+/// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
+/// let problem = ridge::Problem::new(data, data)?;
+/// let config = es_jacobian::Config::new(descent::Config { steps: 1, method: descent::Method::gd(0.5) });
+/// let state = es_jacobian::State::<[f64; 1]>::new();
+/// let (mut y, mut fy, mut h, mut path) = ([0.0], [0.0], [9.0], [0.0; 8]);
+/// let point = es_jacobian::solve(&config, &state, &problem, &[0.0], [&mut y, &mut fy], &mut path, &mut h)?;
+/// assert_eq!((point.y_n[0], point.grad_y[0], point.value), (1.5, -1.5, 1.125));
+/// assert_eq!(h, [0.0]); // f does not depend on x
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
+    config: &Config,
+    state: &'a State<B>,
+    problem: &(impl Problem<T> + ?Sized),
+    x: &'a [T],
+    [y_n, grad_y]: [&'a mut [T]; 2],
+    path: &mut [T],
+    h: &mut [T],
+) -> Result<Point<'a, T>, Error> {
+    config.validate::<T>()?;
+    let (p, d) = (problem.outer_dim(), problem.inner_dim());
+    let y0 = state.y0.as_slice();
+    check_length("x", p, x.len())?;
+    check_length("h", p, h.len())?;
+    check_length("state.y0", d, y0.len())?;
+    check_length("y_n", d, y_n.len())?;
+    check_length("grad_y", d, grad_y.len())?;
+    let least = path_len(config, p, d, problem.scratch_len());
+    check_scratch("scratch", least, path.len())?;
+    let round = Round {
+        seed: config.seed,
+        number: state.rounds,
+    };
+    copy(y0, y_n);
+    descent::run(&config.inner, round, problem, x, y_n, path)?;
+    let value = problem.outer_gradients_into(x, y_n, &round.outer(), path, h, grad_y)?;
+    let fault = vector::first_non_finite(y_n).or((!value.is_finite()).then_some(0));
+    if let Some(index) = fault {
+        let name = "inner path";
+        return Err(Error::NonFinite { name, index });
+    }
+    if config.estimate == Estimate::OuterValue && config.directions > 0 {
+        h.fill(T::ZERO);
+    }
+    Ok(Point {
+        round,
+        x,
+        y0,
+        y_n,
+        grad_y,
+        value,
+    })
+}
+
+/// Writes direction `j` of a round.
+///
+/// ```
+/// use thalweg::bilevel::{Round, es_jacobian::{Direction, direction_into}};
+/// let round = Round { seed: 1, number: 0 };
+/// let mut u = [0.0_f32; 3];
+/// direction_into(Direction::Basis, round, 1, &mut u);
+/// assert_eq!(u, [0.0, 1.0, 0.0]);
+/// direction_into(Direction::UnitSphere, round, 1, &mut u);
+/// assert!((thalweg::vector::norm2(&u) - 1.0).abs() < 1e-6);
+/// ```
+pub fn direction_into<T: Real>(direction: Direction, round: Round, j: usize, u: &mut [T]) {
+    if direction == Direction::Basis {
+        u.fill(T::ZERO);
+        if let Some(u) = u.get_mut(j) {
+            *u = T::ONE;
+        }
+        return;
+    }
+    Lanes32::new(&mut round.direction(j)).fill_normal(u);
+    if direction != Direction::Gaussian {
+        let norm = vector::norm2(u);
+        // A zero draw (of no elements) is left as it is.
+        if norm > T::ZERO {
+            vector::scale(T::ONE / norm, u);
+        }
+    }
+}
+
+/// `sum_i (a_i - b_i) c_i`.
+#[derive(Clone, Copy)]
+struct Projected;
+impl<T: Real> Sum<T, 3, 1> for Projected {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [a, b, c]: [L; 3]) -> [L; 1] {
+        [(a - b) * c]
+    }
+}
+
+/// The coefficient `c_j`: runs the perturbed path or paths of direction `u`, which is number `j`.
+///
+/// # Errors
+/// Wrong lengths; [`Error::NonFinite`] named `perturbed inner path` with `j` as its index when a perturbed path leaves
+/// the finite numbers: the inner loop is unstable at `x + mu u`.
+///
+/// ```
+/// use thalweg::bilevel::{descent, es_jacobian, ridge};
+/// use thalweg::matrix::MatrixRef;
+/// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
+/// let problem = ridge::Problem::new(data, data)?;
+/// // N = 0: the start does not depend on x.
+/// let config = es_jacobian::Config::new(descent::Config { steps: 0, method: descent::Method::gd(0.5) });
+/// let state = es_jacobian::State::<[f64; 1]>::new();
+/// let (mut y, mut fy, mut h, mut path) = ([0.0], [0.0], [9.0], [0.0; 8]);
+/// let point = es_jacobian::solve(&config, &state, &problem, &[0.0], [&mut y, &mut fy], &mut path, &mut h)?;
+/// assert_eq!(es_jacobian::coefficient(&config, &problem, &point, 0, &[1.0], &mut path)?, 0.0);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn coefficient<T: Real>(
+    config: &Config,
+    problem: &(impl Problem<T> + ?Sized),
+    point: &Point<'_, T>,
+    j: usize,
+    u: &[T],
+    path: &mut [T],
+) -> Result<T, Error> {
+    let mu = T::from_f64(config.radius);
+    let plus = change(config, problem, point, mu, u, path)?;
+    let c = match config.difference {
+        Difference::Forward => plus / mu,
+        // Both changes are of order mu: nothing large is subtracted.
+        Difference::Central => (plus - change(config, problem, point, -mu, u, path)?) / (mu + mu),
+    };
+    // Every non-finite element of a path makes the sum non-finite: the factor f_y cannot turn it into a number.
+    if c.is_finite() {
+        Ok(c)
+    } else {
+        let name = "perturbed inner path";
+        Err(Error::NonFinite { name, index: j })
+    }
+}
+
+/// `<y^N(x + mu u) - y^N(x), f_y>`, or the change of f.
+fn change<T: Real>(
+    config: &Config,
+    problem: &(impl Problem<T> + ?Sized),
+    point: &Point<'_, T>,
+    mu: T,
+    u: &[T],
+    path: &mut [T],
+) -> Result<T, Error> {
+    let (p, d) = (point.x.len(), point.y0.len());
+    let ([z, y], path) = cut(path, [p, d])?;
+    vector::axpby_into(T::ONE, point.x, mu, u, z)?;
+    copy(point.y0, y);
+    descent::run(&config.inner, point.round, problem, z, y, path)?;
+    match config.estimate {
+        Estimate::Response => {
+            let [change] = simd::sum(&Projected, [&*y, point.y_n, point.grad_y]);
+            Ok(change)
+        }
+        Estimate::OuterValue => {
+            Ok(problem.outer_value(z, y, &point.round.outer(), path)? - point.value)
+        }
+    }
+}
+
+/// Adds the share of one direction to `h`; directions are added in order of their numbers.
+///
+/// # Errors
+/// [`Error::Length`] when `u` and `h` differ.
+///
+/// ```
+/// use thalweg::bilevel::{descent, es_jacobian::{Config, Direction, add_direction}};
+/// let config = Config::new(descent::Config { steps: 9, method: descent::Method::gd(0.1) });
+/// let config = Config { directions: 4, direction: Direction::UnitSphereTimesP, ..config };
+/// let mut h = [1.0_f32, 1.0];
+/// add_direction(&config, 8.0, &[0.0, 1.0], &mut h)?;
+/// assert_eq!(h, [1.0, 5.0]); // 1 + 8 p / Q
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn add_direction<T: Real>(config: &Config, c: T, u: &[T], h: &mut [T]) -> Result<(), Error> {
+    check_length("u", h.len(), u.len())?;
+    // Adding zeros could change the sign of a zero in f_x; no direction is added when there is none to add to.
+    if c == T::ZERO || config.directions == 0 {
+        return Ok(());
+    }
+    let scale = match config.direction {
+        Direction::Basis => T::ONE,
+        Direction::Gaussian | Direction::UnitSphere => T::from_usize(config.directions),
+        Direction::UnitSphereTimesP => {
+            T::from_f64(config.directions as f64 / h.len().max(1) as f64)
+        }
+    };
+    vector::axpy(c / scale, u, h)
+}
+
+/// Writes the hypergradient at `x` into `h`, ends the round, and answers the outer value `f(x, y^N)`.
+///
+/// # Errors
+/// As [`solve`] and [`coefficient`]; `state` is as before, and nothing useful is in `h` after [`Error::NonFinite`].
+pub fn step<T: Real, B: Storage<Elem = T>>(
+    config: &Config,
+    state: &mut State<B>,
+    problem: &(impl Problem<T> + ?Sized),
+    x: &[T],
+    scratch: &mut [T],
+    h: &mut [T],
+) -> Result<T, Error> {
+    let (p, d) = (problem.outer_dim(), problem.inner_dim());
+    let least = scratch_len(config, p, d, problem.scratch_len());
+    check_scratch("scratch", least, scratch.len())?;
+    let ([y_n, grad_y, u], path) = cut(scratch, [d, d, p])?;
+    let point = solve(config, state, problem, x, [&mut *y_n, grad_y], path, h)?;
+    for j in 0..config.count(p) {
+        direction_into(config.direction, point.round, j, u);
+        let c = coefficient(config, problem, &point, j, u, path)?;
+        add_direction(config, c, u, h)?;
+    }
+    let value = point.value;
+    state.advance(config.start, y_n)?;
+    Ok(value)
+}
+
+/// Copies the common length.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
+}
