@@ -7,6 +7,7 @@
 //! | [`optimiser::Blocks`] | at multiples of [`BLOCK`], a state each | those of one state |
 //! | [`gemm`] | between rows of the product | those of `thalweg::matrix::gemm` |
 //! | [`particle::Threads`] | between blocks of rows of sums over pairs | those of one thread |
+//! | [`bilevel::Directions`] | between directions, added in order | those of `thalweg::bilevel::es_jacobian` |
 //! | [`objective::Rows`] | between fixed blocks of rows, added in block order | its own, for any number of threads |
 //!
 //! Work runs in rayon's current pool: the global one, or that of `ThreadPool::install`. What is too small to pay
@@ -18,6 +19,7 @@
 //! # Ok::<(), thalweg::Error>(())
 //! ```
 
+pub mod bilevel;
 mod elementwise;
 pub mod objective;
 pub mod optimiser;
