@@ -1,0 +1,346 @@
+//! Bilevel optimisation without second derivatives, beside its rivals and the direct gradient.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`problem`] | the two benchmarks and their data |
+//! | [`method`] | the rows, and one run of one row |
+//! | [`published`] | the published table, and the comparison with it |
+
+pub mod method;
+pub mod problem;
+pub mod published;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use serde::Serialize;
+use thalweg::bilevel::descent;
+use thalweg::bilevel::es_jacobian::{Direction, Estimate};
+use thalweg_std::plot::{Axis, Figure, Panel, Series};
+
+use crate::cli::{self, Claims, Common, Failure, bad, input};
+use crate::progress;
+use crate::table::{Table, si};
+
+use method::{Estimator, Kind, Method, methods, run};
+use problem::{Experiment, Setting};
+
+/// ESJ, HOZOG, ITD, AID and the direct gradient on two bilevel benchmarks.
+///
+/// A: shallow hyper-representation, where the outer loss depends on x itself and the direct gradient alone does what the published curve
+/// does. B: per-feature ridge, where it does nothing. Losses are means over seeds at equal outer steps; the last column compares at
+/// equal inner gradients, a second-order product counted as one. Then memory and time of one hypergradient against N.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "bilevel", version)]
+pub struct Options {
+    /// Options of every program.
+    #[command(flatten)]
+    pub common: Common,
+    /// Runs that are averaged, with seeds that follow the first [default: 3 for A, 5 for B]
+    #[arg(long)]
+    pub seeds: Option<u64>,
+}
+
+/// One row of a table: means over seeds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which benchmark.
+    pub experiment: Experiment,
+    /// The method.
+    pub name: &'static str,
+    /// Outer steps of the next two.
+    pub steps: [usize; 5],
+    /// Outer loss.
+    pub validation: Vec<f64>,
+    /// Loss of unseen rows; in A the outer loss.
+    pub test: Vec<f64>,
+    /// Outer loss once as many inner gradients are spent as the direct gradient needs for all steps.
+    pub equal_gradients: f64,
+    /// Gradients of one outer step.
+    pub gradients: u64,
+    /// Numbers of scratch.
+    pub memory: usize,
+    /// Milliseconds of one hypergradient.
+    pub milliseconds: f64,
+    /// Outer loss at every step.
+    #[serde(skip)]
+    pub curve: Vec<f64>,
+}
+
+/// Memory and time against the number of inner steps, on B.
+#[derive(Clone, Debug, Serialize)]
+pub struct Length {
+    /// Inner steps N.
+    pub steps: u64,
+    /// Numbers of scratch of ESJ with one direction.
+    pub esj: usize,
+    /// Those of ITD.
+    pub itd: usize,
+    /// Milliseconds of a hypergradient of ESJ.
+    pub esj_milliseconds: f64,
+    /// Those of ITD.
+    pub itd_milliseconds: f64,
+}
+
+#[derive(Serialize)]
+struct Figures<'a> {
+    rows: &'a [Row],
+    lengths: &'a [Length],
+}
+
+/// Runs what the options ask for.
+///
+/// # Errors
+/// Bad options; under `--check`, figures that are off.
+pub fn main(options: &Options) -> Result<(), Failure> {
+    if let Some(path) = &options.common.json {
+        cli::check_folder(path)?;
+    }
+    let path = options.common.plot.clone();
+    let path = path.unwrap_or_else(|| PathBuf::from("bilevel.svg"));
+    cli::check_folder(&path)?;
+    let threads = options.common.threads()?;
+    let seeds = options.seeds.filter(|_| !options.common.check);
+    if let Some(seeds) = seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
+        return Err(bad("seeds", seeds, "must be between 1 and 1000"));
+    }
+    let rows = rows(options.common.seed, seeds, threads)?;
+    let lengths = lengths(options.common.seed).map_err(input)?;
+    for experiment in [Experiment::A, Experiment::B] {
+        println!("{}", table(experiment, &rows));
+    }
+    println!("{}", memory_table(&lengths));
+    let figures = Figures {
+        rows: &rows,
+        lengths: &lengths,
+    };
+    if let Some(path) = &options.common.json {
+        cli::write_json(path, &figures)?;
+    }
+    if !options.common.check || options.common.plot.is_some() {
+        cli::write(&path, &picture(&rows, &lengths).to_svg())?;
+        println!("picture: {}", path.display());
+    }
+    if options.common.check {
+        let mut claims = Claims::default();
+        published::compare(&rows, &lengths, &mut claims);
+        return claims.verdict(options.common.json.as_deref());
+    }
+    Ok(())
+}
+
+/// All rows of both experiments, runs shared among threads.
+///
+/// # Errors
+/// A path that is not stable.
+pub fn rows(seed: u64, seeds: Option<u64>, threads: usize) -> Result<Vec<Row>, Failure> {
+    let mut jobs: Vec<(Experiment, &Method, u64)> = Vec::new();
+    for experiment in [Experiment::A, Experiment::B] {
+        let count = seeds.unwrap_or(experiment.constants().seeds);
+        for method in methods(experiment) {
+            jobs.extend((0..count).map(|i| (experiment, method, seed.wrapping_add(i))));
+        }
+    }
+    let bar = progress::bar(jobs.len() as u64);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(jobs.len()) {
+            scope.spawn(|| {
+                while let Some((i, &(experiment, method, seed))) = {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    jobs.get(i).map(|job| (i, job))
+                } {
+                    let outcome = run(experiment, method, seed);
+                    if let Ok(mut done) = done.lock() {
+                        done.push((i, experiment, method, outcome));
+                    }
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let mut done = done.into_inner().map_err(input)?;
+    done.sort_by_key(|job| job.0);
+    let same = |a: &(usize, Experiment, &Method, _), b: &(usize, Experiment, &Method, _)| {
+        a.1 == b.1 && a.2.name == b.2.name
+    };
+    let mut rows = Vec::new();
+    for group in done.chunk_by(same) {
+        let Some(&(_, experiment, method, _)) = group.first() else {
+            continue;
+        };
+        let runs = group.iter().map(|job| job.3.clone());
+        let runs: Vec<method::Run> = runs
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::Input(format!("{experiment:?}, {}: {error}", method.name)))?;
+        let mean = |at: &dyn Fn(&method::Run) -> Option<f64>| {
+            runs.iter()
+                .map(|run| at(run).unwrap_or(f64::NAN))
+                .sum::<f64>()
+                / runs.len() as f64
+        };
+        let constants = experiment.constants();
+        let [.., last] = constants.marks;
+        let length = last + 1;
+        let gradients = method.kind.cost(constants.inner);
+        // Losses are taken before a step: after `steps` of them.
+        let afford = (constants.inner * last as u64 / gradients) as usize;
+        let curve: Vec<f64> = (0..length)
+            .map(|k| mean(&|run| run.validation.get(k).copied()))
+            .collect();
+        let pick = |k: usize| curve.get(k).copied().unwrap_or(f64::NAN);
+        rows.push(Row {
+            experiment,
+            name: method.name,
+            steps: constants.marks,
+            validation: constants.marks.iter().map(|&k| pick(k)).collect(),
+            test: (0..constants.marks.len())
+                .map(|i| mean(&|run| run.test.get(i).copied()))
+                .collect(),
+            equal_gradients: pick(afford),
+            gradients,
+            memory: runs.first().map_or(0, |run| run.memory),
+            milliseconds: 1e3 * mean(&|run| Some(run.seconds)) / length as f64,
+            curve,
+        });
+    }
+    Ok(rows)
+}
+
+/// Memory and time of one hypergradient on B as the inner loop grows.
+fn lengths(seed: u64) -> Result<Vec<Length>, thalweg::Error> {
+    let setting = Setting::new(Experiment::B, seed);
+    let one = Kind::Random(Estimate::Response, 1, Direction::Gaussian);
+    setting.with(|problem, _| {
+        [10, 100, 1000, 10_000]
+            .into_iter()
+            .map(|steps| {
+                let inner = descent::Config {
+                    steps,
+                    method: descent::Method::gd(Experiment::B.constants().step_size),
+                };
+                let mut h = vec![0.0; setting.x0.len()];
+                let mut measure = |kind| -> Result<(usize, f64), thalweg::Error> {
+                    let mut estimator = Estimator::new(kind, seed, inner, problem, &setting.y0)?;
+                    let start = Instant::now();
+                    estimator.step(problem, &setting.x0, &mut h)?;
+                    Ok((estimator.memory(), 1e3 * start.elapsed().as_secs_f64()))
+                };
+                let (esj, itd) = (measure(one)?, measure(Kind::Itd)?);
+                Ok(Length {
+                    steps,
+                    esj: esj.0,
+                    itd: itd.0,
+                    esj_milliseconds: esj.1,
+                    itd_milliseconds: itd.1,
+                })
+            })
+            .collect()
+    })
+}
+
+fn table(experiment: Experiment, rows: &[Row]) -> Table {
+    let (title, unseen) = match experiment {
+        Experiment::A => ("A: hyper-representation, outer loss at step", false),
+        Experiment::B => ("B: per-feature ridge, validation / test loss at step", true),
+    };
+    let steps = experiment.constants().marks.map(|step| step.to_string());
+    let mut header = vec![title];
+    header.extend(steps.iter().map(String::as_str));
+    header.extend(["at equal gradients", "gradients", "numbers", "ms"]);
+    let mut table = Table::new(1, &header);
+    for row in rows.iter().filter(|row| row.experiment == experiment) {
+        let mut cells = vec![row.name.to_owned()];
+        cells.extend(row.validation.iter().zip(&row.test).map(|(v, t)| {
+            if unseen {
+                format!("{v:.3} / {t:.3}")
+            } else {
+                short(*v)
+            }
+        }));
+        cells.extend([
+            short(row.equal_gradients),
+            row.gradients.to_string(),
+            si(row.memory as f64),
+            format!("{:.3}", row.milliseconds),
+        ]);
+        table.push(cells);
+    }
+    table
+}
+
+/// Three digits.
+fn short(x: f64) -> String {
+    let digits = if x >= 100.0 {
+        0
+    } else if x >= 10.0 {
+        1
+    } else if x >= 1.0 {
+        2
+    } else if x >= 0.1 {
+        3
+    } else {
+        4
+    };
+    format!("{x:.digits$}")
+}
+
+fn memory_table(lengths: &[Length]) -> Table {
+    let header = [
+        "B: inner steps",
+        "ESJ numbers",
+        "ITD numbers",
+        "ESJ ms",
+        "ITD ms",
+    ];
+    let mut table = Table::new(0, &header);
+    for row in lengths {
+        table.push(vec![
+            row.steps.to_string(),
+            row.esj.to_string(),
+            row.itd.to_string(),
+            format!("{:.3}", row.esj_milliseconds),
+            format!("{:.3}", row.itd_milliseconds),
+        ]);
+    }
+    table
+}
+
+fn picture(rows: &[Row], lengths: &[Length]) -> Figure {
+    let panel = |experiment, label: &str| Panel {
+        x: Axis::linear("outer steps"),
+        y: Axis::log(label),
+        series: rows
+            .iter()
+            .filter(|row| row.experiment == experiment)
+            .map(|row| {
+                let points = row.curve.iter().enumerate().map(|(k, &y)| (k as f64, y));
+                Series::line(row.name, points.collect())
+            })
+            .collect(),
+    };
+    let memory = |name, of: &dyn Fn(&Length) -> usize| {
+        let points = lengths.iter().map(|l| (l.steps as f64, of(l) as f64));
+        Series::line(name, points.collect())
+    };
+    Figure {
+        title: "Hypergradients: hyper-representation (A), per-feature ridge (B)".into(),
+        panels: vec![
+            panel(Experiment::A, "A: outer loss"),
+            panel(Experiment::B, "B: validation loss"),
+            Panel {
+                x: Axis::log("inner steps N"),
+                y: Axis::log("numbers of scratch"),
+                series: vec![
+                    memory("ESJ memory", &|l| l.esj),
+                    memory("ITD memory", &|l| l.itd),
+                ],
+            },
+        ],
+    }
+}

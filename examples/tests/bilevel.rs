@@ -1,0 +1,48 @@
+//! The command line.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_bilevel");
+    Command::new(program).args(arguments).output().unwrap()
+}
+
+#[test]
+fn wrong_options_are_named_and_end_with_2() {
+    for (arguments, text) in [
+        (
+            &["--seeds", "0"][..],
+            "--seeds 0: must be between 1 and 1000",
+        ),
+        (
+            &["--threads", "0"],
+            "--threads 0: must be between 1 and 256",
+        ),
+        (
+            &["--json", "/nowhere/at/all.json"],
+            "the folder does not exist",
+        ),
+        (
+            &["--plot", "/nowhere/at/all.svg"],
+            "the folder does not exist",
+        ),
+        (&["--sedes", "3"], "--sedes"),
+    ] {
+        let output = run(arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(text), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn help_explains() {
+    let output = run(&["--help"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.contains("direct gradient"),
+        "{text}"
+    );
+}
