@@ -97,11 +97,11 @@ struct Figures<'a> {
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.common.json {
-        cli::check_folder(path)?;
+        cli::check_writable(path)?;
     }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("bilevel.svg"));
-    cli::check_folder(&path)?;
+    cli::check_writable(&path)?;
     let threads = options.common.threads()?;
     let seeds = options.seeds.filter(|_| !options.common.check);
     if let Some(seeds) = seeds.filter(|seeds| !(1..=1000).contains(seeds)) {

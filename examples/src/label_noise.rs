@@ -87,11 +87,11 @@ struct Report {
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.common.json {
-        cli::check_folder(path)?;
+        cli::check_writable(path)?;
     }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("label_noise.svg"));
-    cli::check_folder(&path)?;
+    cli::check_writable(&path)?;
     let threads = options.common.threads()?;
     let settings = settings(options)?;
     let (seed, check) = (options.common.seed, options.common.check);

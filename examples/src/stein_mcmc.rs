@@ -75,10 +75,10 @@ pub struct Options {
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
     let json = options.common.json.as_deref();
-    json.map_or(Ok(()), cli::check_folder)?;
+    json.map_or(Ok(()), cli::check_writable)?;
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("stein_mcmc.svg"));
-    cli::check_folder(&path)?;
+    cli::check_writable(&path)?;
     let threads = options.common.threads()?;
     if options.common.check {
         let pictures = check::run(options.common.seed, threads, json)?;

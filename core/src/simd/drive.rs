@@ -167,12 +167,14 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
         let mut i = start;
         while i + UNROLL * lanes <= n {
             for u in 0..UNROLL {
-                write!(i + u * lanes, results!(i + u * lanes));
+                let out = results!(i + u * lanes);
+                write!(i + u * lanes, out);
             }
             i += UNROLL * lanes;
         }
         while i + lanes <= n {
-            write!(i, results!(i));
+            let out = results!(i);
+            write!(i, out);
             i += lanes;
         }
         if let Some(out) = before {

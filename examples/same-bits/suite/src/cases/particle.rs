@@ -114,7 +114,17 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
     hash.reals(&out);
     hash.size(field_scratch_len(7, 3, 3, true) + least_field_scratch_len(7, 3, 3, true));
     let half = T::from_f64(0.5);
-    let factor = [half, T::ZERO, T::ZERO, half, half, T::ZERO, half, half, T::ONE];
+    let factor = [
+        half,
+        T::ZERO,
+        T::ZERO,
+        half,
+        half,
+        T::ZERO,
+        half,
+        half,
+        T::ONE,
+    ];
     let factor = MatrixRef::new(&factor, 3, 3)?;
     let config = svgd::Config::new(0.1);
     let mut none = svgd::State::<[T; 0]>::new();
@@ -171,15 +181,7 @@ pub(super) fn deterministic<T: Real>(hash: &mut Hash) -> Outcome {
         stein::sghmc::kick(by, &config, 0.5, &mut state, 2, &x, &g, &mut scratch)?;
         stein::sghmc::drift(by, &config, 0.5, &state, 2, &mut x, &mut scratch)?;
         let refill = |x: &[T], g: &mut [T]| score::from_fn(2, x, g, |x, g| paint_from(x, g));
-        stein::sghmc::step_strang(
-            &config,
-            &mut state,
-            2,
-            &mut x,
-            &mut g,
-            &mut scratch,
-            refill,
-        )?;
+        stein::sghmc::step_strang(&config, &mut state, 2, &mut x, &mut g, &mut scratch, refill)?;
         let (s, room) = (&metric, &mut scratch);
         stein::sgrhmc::step(&config, &mut state, 2, &mut x, &g, s, &[T::ZERO; 16], room)?;
         hash.reals(&x);

@@ -1,0 +1,301 @@
+//! A mixture of round normal densities.
+
+use rand_core::Rng;
+
+use super::{LN_TAU, check_lengths};
+use crate::error::{check, check_length};
+use crate::model::{Batch, Objective};
+use crate::{Error, Real, random, vector};
+
+/// `sum_k w_k N(m_k, v_k I) / sum_k w_k`.
+///
+/// ```text
+/// e_k = ln w_k - (d / 2) ln(2 pi v_k) - |x - m_k|^2 / (2 v_k)        r_k = exp(e_k) / sum_j exp(e_j)
+/// -ln p(x) = ln sum_k w_k - ln sum_k exp(e_k)                        gradient sum_k r_k (x - m_k) / v_k
+/// ```
+///
+/// Sums of exponentials are taken relative to the largest. Cost: `5 k d` flops and `2 k` exponentials and logarithms.
+///
+/// ```
+/// use thalweg::model::{Batch, Objective};
+/// use thalweg::particle::target::Mixture;
+/// // Two equal modes: the gradient vanishes half-way.
+/// let target = Mixture { means: &[-1.0_f64, 1.0], weights: &[1.0; 2], variances: &[0.5; 2] };
+/// let mut grad = [9.0];
+/// let value = target.value_and_gradient_into(&[0.0], &Batch::none(), &mut [], &mut grad)?;
+/// assert_eq!(grad, [0.0]);
+/// assert!((value - 1.0 - core::f64::consts::PI.sqrt().ln()).abs() < 1e-15);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixture<'a, T> {
+    /// Means: `k x d`, row after row.
+    pub means: &'a [T],
+    /// Weights: `k` positive numbers, of any sum.
+    pub weights: &'a [T],
+    /// Variances: `k` positive numbers.
+    pub variances: &'a [T],
+}
+
+impl<T: Real> Mixture<'_, T> {
+    /// Checks the three slices against each other.
+    ///
+    /// # Errors
+    /// Wrong lengths; weights or variances that are not finite and positive.
+    ///
+    /// ```
+    /// use thalweg::particle::target::Mixture;
+    /// let target = Mixture { means: &[0.0_f32], weights: &[1.0], variances: &[0.0] };
+    /// assert_eq!(target.validate().unwrap_err().to_string(), "`variances` must be finite and positive");
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        let k = self.weights.len();
+        check("weights", k > 0, "must have a positive element")?;
+        check_length("variances", k, self.variances.len())?;
+        check_length(
+            "means",
+            self.dimension().saturating_mul(k),
+            self.means.len(),
+        )?;
+        check(
+            "means",
+            !self.means.is_empty(),
+            "must have a coordinate each",
+        )?;
+        for (name, values) in [("weights", self.weights), ("variances", self.variances)] {
+            let positive = values.iter().all(|x| x.is_finite() && *x > T::ZERO);
+            check(name, positive, "must be finite and positive")?;
+        }
+        Ok(())
+    }
+
+    /// `d`, and 0 without components.
+    fn dimension(&self) -> usize {
+        self.means
+            .len()
+            .checked_div(self.weights.len())
+            .unwrap_or(0)
+    }
+
+    /// Mean, weight and variance of each component.
+    fn components(&self) -> impl Iterator<Item = (&[T], T, T)> {
+        let rows = self.means.chunks_exact(self.dimension().max(1));
+        rows.zip(self.weights)
+            .zip(self.variances)
+            .map(|((m, w), v)| (m, *w, *v))
+    }
+
+    /// `e_k` of each component.
+    fn exponents(&self, x: &[T]) -> impl Iterator<Item = T> {
+        let half_d = T::from_f64(0.5) * T::from_usize(self.dimension());
+        self.components().map(move |(m, w, v)| {
+            let mut square = T::ZERO;
+            for (x, m) in x.iter().zip(m) {
+                square += (*x - *m) * (*x - *m);
+            }
+            // Weights and variances are positive.
+            w.ln() - half_d * (T::from_f64(LN_TAU) + v.ln()) - square / (v + v)
+        })
+    }
+
+    /// The largest `e_k`, and `sum_k exp(e_k - largest)`, at least 1 at finite points.
+    fn total(&self, x: &[T]) -> (T, T) {
+        let largest = self.exponents(x).fold(-T::INFINITY, T::largest);
+        let sum = self
+            .exponents(x)
+            .fold(T::ZERO, |sum, e| sum + (e - largest).exp());
+        (largest, sum)
+    }
+
+    /// Writes an exact draw: a component by its weight, then `d` normal numbers.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), and a wrong length of `out`; nothing is drawn then.
+    ///
+    /// ```
+    /// use thalweg::particle::target::Mixture;
+    /// use thalweg::random::{Purpose, stream};
+    /// let target = Mixture { means: &[-9.0_f64, 9.0], weights: &[1.0; 2], variances: &[0.01; 2] };
+    /// let mut x = [0.0];
+    /// target.sample_into(&mut stream(1, 0, 0, Purpose::DATA), &mut x)?;
+    /// assert!((x[0].abs() - 9.0).abs() < 0.9);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn sample_into(&self, rng: &mut impl Rng, out: &mut [T]) -> Result<(), Error> {
+        self.validate()?;
+        check_length("out", self.dimension(), out.len())?;
+        let chosen = random::categorical(rng, self.weights)?;
+        if let Some((m, _, v)) = self.components().nth(chosen) {
+            let deviation = v.sqrt();
+            for (x, m) in out.iter_mut().zip(m) {
+                *x = *m + deviation * random::normal(rng);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the mean, `d` numbers, and the covariance `sum_k p_k (v_k I + (m_k - mean) (m_k - mean)^T)`, `d x d`.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), and wrong lengths of the destinations.
+    ///
+    /// ```
+    /// use thalweg::particle::target::Mixture;
+    /// let target = Mixture { means: &[-1.0_f32, 1.0], weights: &[1.0; 2], variances: &[0.5; 2] };
+    /// let (mut mean, mut covariance) = ([9.0], [9.0]);
+    /// target.moments_into(&mut mean, &mut covariance)?;
+    /// assert_eq!((mean, covariance), ([0.0], [1.5]));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn moments_into(&self, mean: &mut [T], covariance: &mut [T]) -> Result<(), Error> {
+        self.validate()?;
+        let d = self.dimension();
+        check_length("mean", d, mean.len())?;
+        check_length("covariance", d.saturating_mul(d), covariance.len())?;
+        let total = self.weights.iter().fold(T::ZERO, |sum, w| sum + *w);
+        mean.fill(T::ZERO);
+        covariance.fill(T::ZERO);
+        for (m, w, _) in self.components() {
+            vector::axpy(w / total, m, mean)?;
+        }
+        for (m, w, v) in self.components() {
+            let p = w / total;
+            for (i, row) in covariance.chunks_exact_mut(d.max(1)).enumerate() {
+                if let (Some(a), Some(centre)) = (m.get(i), mean.get(i)) {
+                    let a = p * (*a - *centre);
+                    for ((c, b), centre) in row.iter_mut().zip(m).zip(&*mean) {
+                        *c += a * (*b - *centre);
+                    }
+                }
+                if let Some(c) = row.get_mut(i) {
+                    *c += p * v;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Real> Objective<T> for Mixture<'_, T> {
+    fn dim(&self) -> usize {
+        self.dimension()
+    }
+
+    fn scratch_len(&self, _rows: usize) -> usize {
+        0
+    }
+
+    fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
+        self.validate()?;
+        check_length("params", self.dimension(), params.len())?;
+        let weights = self.weights.iter().fold(T::ZERO, |sum, w| sum + *w);
+        let (largest, sum) = self.total(params);
+        Ok(weights.ln() - largest - sum.ln())
+    }
+
+    fn gradient_into(
+        &self,
+        params: &[T],
+        _: &Batch<'_, T>,
+        _: &mut [T],
+        grad: &mut [T],
+    ) -> Result<(), Error> {
+        self.validate()?;
+        check_lengths(self.dimension(), params, grad)?;
+        let (largest, sum) = self.total(params);
+        grad.fill(T::ZERO);
+        for (e, (m, _, v)) in self.exponents(params).zip(self.components()) {
+            // The sum is at least 1.
+            let r = (e - largest).exp() / (sum * v);
+            for ((g, x), m) in grad.iter_mut().zip(params).zip(m) {
+                *g += r * (*x - *m);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{check_draws, check_golden};
+    use super::*;
+    use crate::model::tests::check_gradient;
+    use crate::random::{Purpose, stream};
+
+    const TARGET: Mixture<'static, f64> = Mixture {
+        means: &[-2.0, 0.0, 2.0, 0.0, 0.0, 2.5],
+        weights: &[2.0, 2.0, 1.0],
+        variances: &[0.5, 0.5, 0.25],
+    };
+
+    #[test]
+    fn density_and_score_are_those_of_scipy() {
+        // core/tests/golden/target.py.
+        let score = [2.401_515_92, -0.913_308_03];
+        check_golden(&TARGET, &[0.4, 0.9], -5.276_628_836_377_83, &score);
+    }
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_value() {
+        check_gradient(&TARGET, &[0.4, 0.9], &Batch::none(), 1e-5);
+    }
+
+    #[test]
+    fn far_away_the_nearest_component_decides() {
+        let mut grad = [0.0; 2];
+        TARGET
+            .gradient_into(&[-100.0, 0.0], &Batch::none(), &mut [], &mut grad)
+            .unwrap();
+        assert_eq!(grad, [-196.0, 0.0]);
+    }
+
+    #[test]
+    fn draws_have_the_moments() {
+        let (mut mean, mut covariance) = ([0.0; 2], [0.0; 4]);
+        TARGET.moments_into(&mut mean, &mut covariance).unwrap();
+        // core/tests/golden/target.py.
+        for (found, expected) in mean.iter().zip([0.0, 0.5]) {
+            assert!((found - expected).abs() < 1e-15);
+        }
+        for (found, expected) in covariance.iter().zip([3.65, 0.0, 0.0, 1.45]) {
+            assert!((found - expected).abs() < 1e-14);
+        }
+        let mut rng = stream(3, 0, 0, Purpose::DATA);
+        check_draws(40_000, 4.0, &[0.0, 0.5], &[3.65, 0.0, 0.0, 1.45], |x| {
+            TARGET.sample_into(&mut rng, x).unwrap();
+        });
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_named() {
+        let name = |target: Mixture<'_, f64>| match target.validate() {
+            Err(Error::Length { name, .. } | Error::Parameter { name, .. }) => name,
+            _ => "none",
+        };
+        assert_eq!(name(TARGET), "none");
+        #[rustfmt::skip]
+        let bad = [
+            ("weights", Mixture { weights: &[], ..TARGET }),
+            ("weights", Mixture { weights: &[1.0, 2.0, f64::NAN], ..TARGET }),
+            ("variances", Mixture { variances: &[1.0], ..TARGET }),
+            ("variances", Mixture { variances: &[1.0, 0.0, 1.0], ..TARGET }),
+            ("means", Mixture { means: &[1.0; 7], ..TARGET }),
+            ("means", Mixture { means: &[], ..TARGET }),
+        ];
+        for (expected, target) in bad {
+            assert_eq!(name(target), expected);
+            let mut out = [5.0; 2];
+            assert!(
+                target
+                    .gradient_into(&[0.0; 2], &Batch::none(), &mut [], &mut out)
+                    .is_err()
+            );
+            assert!(
+                target
+                    .sample_into(&mut stream(1, 0, 0, Purpose::DATA), &mut out)
+                    .is_err()
+            );
+            assert_eq!(out, [5.0; 2]);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Hypergradients of every kind on a small hyper-representation and a small ridge.
+
+use rand_core::Rng;
+use thalweg::Real;
+use thalweg::bilevel::descent::Method;
+use thalweg::bilevel::es_jacobian::{self, Config, Difference, Direction, Estimate, Start, State};
+use thalweg::bilevel::{Round, SecondOrder, aid, descent, hyper_representation, itd, ridge};
+use thalweg::matrix::MatrixRef;
+use thalweg::optim::{adam, sgd};
+use thalweg::snapshot::Snapshot;
+
+use crate::{Hash, MISSING, Outcome, paint};
+
+const ROWS: usize = 7;
+const COLUMNS: usize = 5;
+const FEATURES: usize = 4;
+
+pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
+    let (mut a, mut b) = ([T::ZERO; ROWS * COLUMNS], [T::ZERO; ROWS]);
+    let (mut c, mut e) = ([T::ZERO; ROWS * COLUMNS], [T::ZERO; ROWS]);
+    paint(&mut a, 40);
+    paint(&mut b, 41);
+    paint(&mut c, 42);
+    paint(&mut e, 43);
+    let inner = ridge::Data::new(MatrixRef::new(&a, ROWS, COLUMNS)?, &b)?;
+    let outer = ridge::Data::new(MatrixRef::new(&c, ROWS, COLUMNS)?, &e)?;
+    hash.size(inner.columns());
+    one::<T, COLUMNS, COLUMNS>(hash, &ridge::Problem::new(inner, outer)?)?;
+    let ridge = T::from_f64(0.1);
+    let problem = hyper_representation::Problem::new(inner, outer, FEATURES, ridge)?;
+    one::<T, { COLUMNS * FEATURES }, FEATURES>(hash, &problem)
+}
+
+fn one<T: Real, const P: usize, const D: usize>(
+    hash: &mut Hash,
+    problem: &dyn SecondOrder<T>,
+) -> Outcome {
+    let (mut x, mut h, mut scratch) = ([T::ZERO; P], [T::ZERO; P], [T::ZERO; 160]);
+    paint(&mut x, 44);
+    let heavy = sgd::Config {
+        momentum: 0.5,
+        ..sgd::Config::new(0.05)
+    };
+    let adam = adam::Config {
+        learning_rate: 0.05,
+        ..adam::Config::adam()
+    };
+    let gd = Method::gd(0.05);
+    let directions = [
+        Direction::Gaussian,
+        Direction::UnitSphere,
+        Direction::UnitSphereTimesP,
+        Direction::Basis,
+    ];
+    for (direction, method) in
+        directions
+            .into_iter()
+            .zip([gd, Method::Sgd(heavy), Method::Adam(adam), gd])
+    {
+        for estimate in [Estimate::Response, Estimate::OuterValue] {
+            for difference in [Difference::Forward, Difference::Central] {
+                let inner = descent::Config { steps: 3, method };
+                let config = Config {
+                    directions: 2,
+                    direction,
+                    estimate,
+                    difference,
+                    start: Start::Warm,
+                    ..Config::new(inner)
+                };
+                config.validate::<T>()?;
+                hash.size(config.count(P));
+                let mut state = State::<[T; D]>::new();
+                for _ in 0..2 {
+                    let value =
+                        es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h)?;
+                    hash.reals(&h);
+                    hash.reals(&[value]);
+                    saved(hash, &mut state)?;
+                }
+                hash.size(es_jacobian::scratch_len(
+                    &config,
+                    P,
+                    D,
+                    problem.scratch_len(),
+                ));
+                hash.size(method.state_len(D));
+            }
+        }
+    }
+    pieces::<T, P, D>(hash, problem, &x, &mut scratch)?;
+    implicit::<T, P, D>(hash, problem, &x, &mut scratch)
+}
+
+fn saved<T: Real, const D: usize>(hash: &mut Hash, state: &mut State<[T; D]>) -> Outcome {
+    let mut bytes = [0; 128];
+    let len = state.save(&mut bytes)?;
+    let bytes = bytes.get(..len).ok_or(MISSING)?;
+    hash.bytes(bytes);
+    state.restore(bytes)?;
+    hash.reals(state.y0());
+    hash.size(state.rounds() as usize);
+    Ok(())
+}
+
+/// The steps of a driver that computes the coefficients itself.
+fn pieces<T: Real, const P: usize, const D: usize>(
+    hash: &mut Hash,
+    problem: &dyn SecondOrder<T>,
+    x: &[T],
+    scratch: &mut [T],
+) -> Outcome {
+    let config = Config::new(descent::Config {
+        steps: 3,
+        method: Method::gd(0.05),
+    });
+    let mut state = State::from_storage([T::ONE; D]);
+    let (mut y_n, mut grad_y, mut h, mut u) =
+        ([T::ZERO; D], [T::ZERO; D], [T::ZERO; P], [T::ZERO; P]);
+    hash.size(es_jacobian::path_len(&config, P, D, problem.scratch_len()));
+    let before = state;
+    let point = es_jacobian::solve(
+        &config,
+        &before,
+        problem,
+        x,
+        [&mut y_n, &mut grad_y],
+        scratch,
+        &mut h,
+    )?;
+    es_jacobian::direction_into(config.direction, point.round, 0, &mut u);
+    let c = es_jacobian::coefficient(&config, problem, &point, 0, &u, scratch)?;
+    es_jacobian::add_direction(&config, c, &u, &mut h)?;
+    hash.reals(&h);
+    state.advance(Start::Warm, &y_n)?;
+    hash.reals(state.y0());
+    let round = Round { seed: 1, number: 2 };
+    let word = round.inner(3).stream().next_u64() ^ round.outer().stream().next_u64();
+    hash.bytes(&(word ^ round.direction(4).next_u64()).to_le_bytes());
+    Ok(())
+}
+
+fn implicit<T: Real, const P: usize, const D: usize>(
+    hash: &mut Hash,
+    problem: &dyn SecondOrder<T>,
+    x: &[T],
+    scratch: &mut [T],
+) -> Outcome {
+    let round = Round { seed: 1, number: 0 };
+    let inner = descent::Config {
+        steps: 3,
+        method: Method::gd(0.05),
+    };
+    let mut h = [T::ZERO; P];
+    for solver in [
+        aid::Solver::ConjugateGradients,
+        aid::Solver::FixedPoint { step_size: 0.05 },
+    ] {
+        let config = aid::Config {
+            inner,
+            products: 3,
+            solver,
+        };
+        config.validate()?;
+        let mut y = [T::ZERO; D];
+        let value = aid::hypergradient(&config, round, problem, x, &mut y, scratch, &mut h)?;
+        hash.reals(&h);
+        hash.reals(&y);
+        hash.reals(&[value]);
+        hash.size(aid::scratch_len(&config, P, D, problem.scratch_len()));
+    }
+    let mut y = [T::ZERO; D];
+    let value = itd::hypergradient(&inner, round, problem, x, &mut y, scratch, &mut h)?;
+    hash.reals(&h);
+    hash.reals(&[value]);
+    hash.size(itd::scratch_len(3, P, D, problem.scratch_len()).unwrap_or(0));
+    descent::run(&inner, round, problem, x, &mut y, scratch)?;
+    hash.reals(&y);
+    hash.size(descent::scratch_len(&inner, D));
+    products::<T, P, D>(hash, problem, x, &y, scratch)
+}
+
+fn products<T: Real, const P: usize, const D: usize>(
+    hash: &mut Hash,
+    problem: &dyn SecondOrder<T>,
+    x: &[T],
+    y: &[T],
+    scratch: &mut [T],
+) -> Outcome {
+    let draw = Round { seed: 1, number: 0 }.outer();
+    let (mut p, mut d) = ([T::ZERO; P], [T::ZERO; D]);
+    hash.size(problem.outer_dim() + problem.inner_dim());
+    problem.inner_gradient_into(x, y, &draw, scratch, &mut d)?;
+    hash.reals(&d);
+    hash.reals(&[problem.outer_value(x, y, &draw, scratch)?]);
+    problem.outer_gradients_into(x, y, &draw, scratch, &mut p, &mut d)?;
+    hash.reals(&p);
+    problem.hessian_product_into(x, y, y, &draw, scratch, &mut d)?;
+    hash.reals(&d);
+    problem.mixed_product_into(x, y, y, &draw, scratch, &mut p)?;
+    hash.reals(&p);
+    Ok(())
+}
