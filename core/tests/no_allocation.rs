@@ -11,6 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use thalweg::Arithmetic;
+use thalweg::bilevel::{self, descent, es_jacobian, ridge};
 use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Key, Natural, NaturalDithering, Norm, PermK, RandK,
     RandSeqK, Sign, TopK, Weight,
@@ -243,4 +244,36 @@ fn no_round_of_a_protocol_allocates() {
         let count = allocations(|| rounds().unwrap());
         assert_eq!(count, 0);
     }
+}
+
+#[test]
+fn no_hypergradient_allocates() {
+    let (x, y) = ([0.5_f32; 30], [1.0_f32; 6]);
+    let data = ridge::Data::new(MatrixRef::new(&x, 6, 5).unwrap(), &y).unwrap();
+    let problem = ridge::Problem::new(data, data).unwrap();
+    let inner = descent::Config {
+        steps: 4,
+        method: descent::Method::gd(0.1),
+    };
+    let config = es_jacobian::Config {
+        directions: 3,
+        ..es_jacobian::Config::new(inner)
+    };
+    let mut state = es_jacobian::State::<[f32; 5]>::new();
+    let (mut h, mut w, mut scratch) = ([0.0; 5], [0.0; 5], [0.0; 64]);
+    let round = bilevel::Round { seed: 1, number: 0 };
+    let implicit = bilevel::aid::Config {
+        inner,
+        products: 3,
+        solver: bilevel::aid::Solver::ConjugateGradients,
+    };
+    let count = allocations(|| {
+        let x = [0.0; 5];
+        es_jacobian::step(&config, &mut state, &problem, &x, &mut scratch, &mut h).unwrap();
+        bilevel::aid::hypergradient(&implicit, round, &problem, &x, &mut w, &mut scratch, &mut h)
+            .unwrap();
+        bilevel::itd::hypergradient(&inner, round, &problem, &x, &mut w, &mut scratch, &mut h)
+            .unwrap();
+    });
+    assert_eq!(count, 0);
 }

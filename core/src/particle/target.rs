@@ -9,16 +9,16 @@
 //! | [`Posterior`] | the data: any objective with a normal prior | the objective's | no | no |
 //! | [`Regression`] | the same with unknown noise, as for a Bayesian network | the objective's and 1 | no | no |
 //!
-//! The score `grad ln p` is the gradient with its sign changed: [`score_into`]. An energy adds to a caller that already
+//! The score `grad ln p` is the gradient with its sign changed:
+//! [`from_objective`](super::score::from_objective) with one row and a flat prior. An energy adds to a caller that already
 //! has objectives nothing but the sign, so that mini-batches, blocks of rows in threads and penalties work for
 //! both; a second trait for densities would have repeated them.
 //!
 //! The first four take no data, any batch will do; their values are normalised (the banana's is not). Coordinates
 //! that are not finite propagate.
 
+use crate::Error;
 use crate::error::check_length;
-use crate::model::{Batch, Objective};
-use crate::{Error, Real};
 
 mod banana;
 mod funnel;
@@ -37,35 +37,6 @@ pub use regression::Regression;
 /// `ln(2 pi)`.
 const LN_TAU: f64 = 1.837_877_066_409_345_5;
 
-/// Writes the score `grad ln p` at `x`, for `p` proportional to `exp(-energy)`.
-///
-/// # Errors
-/// Those of the energy; `score` is unchanged then.
-///
-/// ```
-/// use thalweg::model::Batch;
-/// use thalweg::particle::target::{Gaussian, score_into};
-/// // Deviation 2: the score at 3 is -3 / 4.
-/// let energy = Gaussian { mean: &[0.0_f64], factor: &[2.0] };
-/// let mut score = [0.0];
-/// score_into(&energy, &[3.0], &Batch::none(), &mut [], &mut score)?;
-/// assert_eq!(score, [-0.75]);
-/// # Ok::<(), thalweg::Error>(())
-/// ```
-pub fn score_into<T: Real>(
-    energy: &(impl Objective<T> + ?Sized),
-    x: &[T],
-    batch: &Batch<'_, T>,
-    scratch: &mut [T],
-    score: &mut [T],
-) -> Result<(), Error> {
-    energy.gradient_into(x, batch, scratch, score)?;
-    for g in score {
-        *g = -*g;
-    }
-    Ok(())
-}
-
 /// Checks the lengths of parameters and gradient.
 fn check_lengths<T>(dim: usize, params: &[T], grad: &[T]) -> Result<(), Error> {
     check_length("params", dim, params.len())?;
@@ -74,7 +45,7 @@ fn check_lengths<T>(dim: usize, params: &[T], grad: &[T]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::model::{Batch, Objective};
     use std::vec;
 
     /// Log-density and score of another library: density to 1e-13, slopes by its central differences to 1e-7.
@@ -91,7 +62,9 @@ mod tests {
             "{value} {log_density}"
         );
         let mut found = vec![f64::NAN; x.len()];
-        score_into(energy, x, &Batch::none(), &mut scratch, &mut found).unwrap();
+        let (batch, scratch) = (Batch::none(), &mut scratch);
+        crate::particle::score::from_objective(energy, &batch, 1, 0.0, x, &mut found, scratch)
+            .unwrap();
         for (found, score) in found.iter().zip(score) {
             assert!(
                 (found - score).abs() <= 1e-7 * score.abs().max(1.0),

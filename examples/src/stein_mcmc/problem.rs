@@ -3,9 +3,8 @@
 use clap::ValueEnum;
 use serde::Serialize;
 use thalweg::model::{Batch, Labels, Loss, Objective, logistic, mlp};
-use thalweg::particle::target::{
-    DoubleBanana, Funnel, Gaussian, Mixture, Posterior, Regression, score_into,
-};
+use thalweg::particle::score;
+use thalweg::particle::target::{DoubleBanana, Funnel, Gaussian, Mixture, Posterior, Regression};
 use thalweg::random::{Purpose, Stream, normal, stream};
 use thalweg::{Error, vector};
 use thalweg_std::data::{Dataset, Standardiser, Targets, digits, yacht};
@@ -265,12 +264,8 @@ impl Problem {
     /// Wrong lengths.
     pub fn scores_into(&self, theta: &[f64], scores: &mut [f64]) -> Result<(), Error> {
         self.density.with(|energy, batch| {
-            let d = energy.dim();
             let mut scratch = vec![0.0; energy.scratch_len(batch.len())];
-            for (x, score) in theta.chunks_exact(d).zip(scores.chunks_exact_mut(d)) {
-                score_into(energy, x, batch, &mut scratch, score)?;
-            }
-            Ok(())
+            score::from_objective(energy, batch, 1, 0.0, theta, scores, &mut scratch)
         })
     }
 

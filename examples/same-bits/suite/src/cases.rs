@@ -1,14 +1,18 @@
 //! The cases, in the order of the table: a file a family, with every public kernel called at least once.
 
+mod bilevel;
 mod compress;
 mod dynamics;
 mod federated;
+mod invariant_measure;
 mod matrix;
 mod model;
 mod optim;
 mod particle;
 mod random;
 mod simd;
+mod storage;
+mod target;
 mod vector;
 mod wire;
 
@@ -84,4 +88,15 @@ pub static LARGE: &[Case] = &[
     ("stein samplers f64", particle::deterministic::<f64>),
     ("particle chains f32", particle::chains::<f32>),
     ("particle chains f64", particle::chains::<f64>),
+    ("bilevel f32", bilevel::all::<f32>),
+    ("bilevel f64", bilevel::all::<f64>),
+    ("training sums f32", invariant_measure::sums::<f32>),
+    ("training sums f64", invariant_measure::sums::<f64>),
+    ("windows", invariant_measure::windows),
+    ("curvature f32", invariant_measure::curvature::<f32>),
+    ("curvature f64", invariant_measure::curvature::<f64>),
+    ("targets f32", target::all::<f32>),
+    ("targets f64", target::all::<f64>),
+    ("checkpoints", storage::checkpoints),
+    ("stream", storage::stream),
 ];

@@ -1,12 +1,12 @@
 //! Hypergradients of every kind on a small hyper-representation and a small ridge.
 
-use rand_core::Rng;
 use thalweg::Real;
 use thalweg::bilevel::descent::Method;
 use thalweg::bilevel::es_jacobian::{self, Config, Difference, Direction, Estimate, Start, State};
-use thalweg::bilevel::{Round, SecondOrder, aid, descent, hyper_representation, itd, ridge};
+use thalweg::bilevel::{Draw, Round, SecondOrder, aid, descent, hyper_representation, itd, ridge};
 use thalweg::matrix::MatrixRef;
 use thalweg::optim::{adam, sgd};
+use thalweg::random;
 use thalweg::snapshot::Snapshot;
 
 use crate::{Hash, MISSING, Outcome, paint};
@@ -135,8 +135,10 @@ fn pieces<T: Real, const P: usize, const D: usize>(
     state.advance(Start::Warm, &y_n)?;
     hash.reals(state.y0());
     let round = Round { seed: 1, number: 2 };
-    let word = round.inner(3).stream().next_u64() ^ round.outer().stream().next_u64();
-    hash.bytes(&(word ^ round.direction(4).next_u64()).to_le_bytes());
+    let [inner, outer]: [Draw; 2] = [round.inner(3), round.outer()];
+    let word = random::below_u64(&mut inner.stream(), u64::MAX)
+        ^ random::below_u64(&mut outer.stream(), u64::MAX);
+    hash.word(word ^ random::below_u64(&mut round.direction(4), u64::MAX));
     Ok(())
 }
 

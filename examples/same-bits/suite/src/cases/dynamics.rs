@@ -5,8 +5,8 @@ use thalweg::dynamics::label_noise::{
 };
 use thalweg::dynamics::limit_flow::{
     self, Exact, Frame, Landscape, Noise, drift_into, drift_scratch_len, exact_len,
-    exact_scratch_len, frame_len, hutchinson_trace, retract, retract_scratch_len,
-    second_derivative_into, settle, settle_scratch_len, step_scratch_len,
+    exact_scratch_len, hutchinson_trace, retract, retract_scratch_len, second_derivative_into,
+    settle, settle_scratch_len, step_scratch_len,
 };
 use thalweg::matrix::MatrixRef;
 use thalweg::model::{Batch, linear};
@@ -125,7 +125,7 @@ pub(super) fn drift<T: Real>(hash: &mut Hash) -> Outcome {
     hash.reals(&[retract(&mut problem, &mut x, 1, 0.0, 2, &mut scratch)?]);
     hash.reals(&x);
 
-    let mut memory = [T::ZERO; frame_len(SMALL)];
+    let mut memory = [T::ZERO; limit_flow::frame_len(SMALL)];
     let frame = Frame::new(&mut problem, &x, &mut memory)?.with_rank(1);
     hash.size(Frame::dim(&frame) + Frame::rank(&frame) + Landscape::dim(&problem));
     hash.reals(frame.values());
