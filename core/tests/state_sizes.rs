@@ -7,11 +7,14 @@
 )]
 
 use std::mem::{size_of, size_of_val};
+use thalweg::bilevel::es_jacobian;
 use thalweg::compress::{Buffers, PermK, error_feedback, perm_k, rand_k};
+use thalweg::dynamics::{invariant_measure, label_noise};
 use thalweg::federated::hessian_variance::HessianVariance;
 use thalweg::federated::{Ledger, Run, estimator, fed_avg, marina};
 use thalweg::optim::schedule::Plateau;
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
+use thalweg::particle;
 use thalweg::random::{Permutation, Stream};
 use thalweg::wire::{Dtype, Kind, encoded_len};
 
@@ -112,6 +115,42 @@ fn sizes() -> Vec<(&'static str, (usize, usize))> {
         ("`federated::Ledger`", size!(N => Ledger)),
         ("`random::Stream`", size!(N => Stream)),
         ("`random::Permutation`", size!(N => Permutation)),
+        (
+            "`particle::svgd::State`, AdaGrad (`n` coordinates of particles)",
+            size!(N => particle::svgd::State<[f32; N]>),
+        ),
+        (
+            "`particle::momentum::State` (`n` coordinates)",
+            size!(N => particle::momentum::State<[f32; N]>),
+        ),
+        (
+            "`bilevel::es_jacobian::State` (`n` inner variables)",
+            size!(N => es_jacobian::State<[f32; N]>),
+        ),
+        (
+            "`dynamics::label_noise::State` (`n` numbers of u and v)",
+            size!(N => label_noise::State<[f32; N]>),
+        ),
+        (
+            "`dynamics::invariant_measure::Noise` (in `f64`)",
+            size!(N => invariant_measure::Noise<[f64; N]>),
+        ),
+        (
+            "`dynamics::invariant_measure::BatchMeans`",
+            size!(N => invariant_measure::BatchMeans),
+        ),
+        (
+            "`dynamics::invariant_measure::Window`",
+            size!(N => invariant_measure::Window),
+        ),
+        (
+            "`dynamics::invariant_measure::Histogram`",
+            size!(N => invariant_measure::Histogram),
+        ),
+        (
+            "`dynamics::invariant_measure::Monitor`",
+            size!(N => invariant_measure::Monitor),
+        ),
     ]
 }
 

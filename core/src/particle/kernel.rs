@@ -409,7 +409,7 @@ const fn fixed_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
 /// ```
 /// use thalweg::particle::kernel::{field_scratch_len, least_field_scratch_len};
 /// assert_eq!(least_field_scratch_len(32, 2, 2, false), 32 * (2 + 1 + 2 + 6) + 32);
-/// assert!(field_scratch_len(2000, 200, 200, false) < 2000 * 2000 / 2);
+/// assert!(field_scratch_len(2000, 200, 200, false) < 2000 * 2000);
 /// ```
 pub const fn field_scratch_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
     fixed_len(n, m, d, is_weighted).saturating_add(sum_scratch_len(n, m, columns(d, is_weighted)))

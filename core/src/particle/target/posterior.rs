@@ -46,7 +46,7 @@ impl<O, T: Real> Posterior<O, T> {
     /// ```
     /// use thalweg::model::linear::Model;
     /// use thalweg::particle::target::Posterior;
-    /// let target = Posterior { objective: Model::new(1), rows: -1.0_f32, precision: 1.0 };
+    /// let target = Posterior { objective: Model::<f32>::new(1), rows: -1.0_f32, precision: 1.0 };
     /// assert!(target.validate().is_err());
     /// ```
     pub fn validate(&self) -> Result<(), Error> {

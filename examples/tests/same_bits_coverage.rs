@@ -1,4 +1,4 @@
-//! Holds the public functions of `thalweg` against the sources of the suite, so that a new kernel cannot be forgotten.
+//! Holds the public functions of `thalweg` against the sources of the same-bits suite, so that a new kernel cannot be forgotten.
 //!
 //! A scan of text, not of meaning. The text is that of the suite's cases without comments, imports and
 //! literals. A public function must occur in it by name, where several modules share the name with its module or
@@ -217,8 +217,8 @@ fn bare(text: &str) -> String {
 fn read() -> (Vec<PathBuf>, String) {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut core, mut suite) = (Vec::new(), Vec::new());
-    sources(&home.join("../../../core/src"), &mut core);
-    sources(&home.join("src/cases"), &mut suite);
+    sources(&home.join("../core/src"), &mut core);
+    sources(&home.join("same-bits/suite/src/cases"), &mut suite);
     core.retain(|file| {
         let text = file.to_str().unwrap();
         let is_test = text.ends_with("tests.rs") || text.ends_with("testing.rs");
