@@ -54,4 +54,28 @@ pub const EXPECTED: &[u64] = &[
     0x4804dabd3c9db579, // hostile frames and states
     0x39b388c0d532804d, // fed_avg and natural
     0x9cfe44389e650591, // constants
+    0x4c12b48fa8a12c91, // label noise f32
+    0xa65175421ae74c97, // label noise f64
+    0x39c6f8f51690a15e, // limit of label noise f32
+    0x46984f1062f2c1bb, // limit of label noise f64
+    0x7b1517e35aa37f68, // drift on minimisers f32
+    0xc103f6da1b555fb4, // drift on minimisers f64
+    0x2cf1f5e65478de4e, // particles of a device f32
+    0xefe122d4f749b008, // svgd f32
+    0x4b78a58aeff1bb42, // svgd f64
+    0xfdf90117d9dd0f59, // stein samplers f32
+    0xd8c9b878b5e8d82b, // stein samplers f64
+    0x4e29a18a797da02f, // particle chains f32
+    0x65d5076034d2c218, // particle chains f64
+    0x7c767fda9ef8f632, // bilevel f32
+    0x3e9f6b349e050739, // bilevel f64
+    0x4f5aa6e058548082, // training sums f32
+    0x4f5aa6e058548082, // training sums f64
+    0x44398d2b46cc6b4d, // windows
+    0xb7dd9ab672da9b20, // curvature f32
+    0xf24496b0d264383e, // curvature f64
+    0xec03cf520ee48d79, // targets f32
+    0x3434d56a988a98f7, // targets f64
+    0xedfa37e413d52fdc, // checkpoints
+    0x1e4f73b2ccfd13f5, // stream
 ];
