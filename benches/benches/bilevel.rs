@@ -3,6 +3,8 @@
 //! `inner gradients` calls the problem as often as `esj` does, and does nothing else: the difference is the overhead of directions,
 //! perturbations, inner steps and projections. The shallow hyper-representation has p = 8192, d = 128, n = 500, N = 20.
 
+#![allow(clippy::expect_used, reason = "a bench stops at the first surprise")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;

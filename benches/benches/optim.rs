@@ -112,8 +112,11 @@ fn momentum_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
     ]
 }
 
+/// A plain loop: parameters, two moments, gradient, count of steps.
+type AdamLoop = fn(&mut [f32], &mut [f32], &mut [f32], &[f32], i32);
+
 fn adam_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
-    let looped = |f: fn(&mut [f32], &mut [f32], &mut [f32], &[f32], i32)| -> Step {
+    let looped = |f: AdamLoop| -> Step {
         let (mut m, mut v, mut t) = (zeros(n, offset), zeros(n, offset), 0);
         Box::new(move |s| {
             t += 1;

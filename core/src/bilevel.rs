@@ -186,10 +186,10 @@ pub trait SecondOrder<T: Real>: Problem<T> {
 }
 
 /// Cuts the first pieces of these lengths off a scratch; the rest is the last.
-fn cut<'a, T, const K: usize>(
-    scratch: &'a mut [T],
+fn cut<T, const K: usize>(
+    scratch: &mut [T],
     lengths: [usize; K],
-) -> Result<([&'a mut [T]; K], &'a mut [T]), Error> {
+) -> Result<([&mut [T]; K], &mut [T]), Error> {
     let least = lengths
         .iter()
         .fold(0_usize, |sum, &n| sum.saturating_add(n));

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`problem`] | targets with starts, step grids, reference draws and test rows |
-//! | [`reference`] | draws of posteriors to measure against |
+//! | [`reference`](mod@reference) | draws of posteriors to measure against |
 //! | [`sampler`] | the samplers behind one way to advance |
 //! | [`measure`] | discrepancies between particles and targets |
 //! | [`compare`] | settings and seeds in threads; the best of each sampler |

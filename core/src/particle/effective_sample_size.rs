@@ -92,7 +92,7 @@ pub fn effective_sample_size<T: Real>(chains: &[&[T]]) -> Result<f64, Error> {
         lag += 2;
     }
     let draws = m * count;
-    if !(total > 0.0) {
+    if total.is_nan() || total <= 0.0 {
         return Ok(f64::NAN);
     }
     // draws >= 4, so the logarithm is positive.

@@ -1,4 +1,4 @@
-//! Densities to try samplers on, as energies: an [`Objective`] whose value is `-ln p`.
+//! Densities to try samplers on, as energies: an [`Objective`](crate::model::Objective) whose value is `-ln p`.
 //!
 //! | target | what makes it hard | parameters | exact draws | moments |
 //! |---|---|---|---|---|

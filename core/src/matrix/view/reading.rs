@@ -207,7 +207,7 @@ impl<'a, T> MatrixRef<'a, T> {
         Self::with_stride(self.data.get(first..).unwrap_or(&[]), r, c, self.stride)
     }
 
-    /// This matrix in the role of its transpose, for [`gemm`](super::gemm).
+    /// This matrix in the role of its transpose, for [`gemm`](crate::matrix::gemm).
     ///
     /// ```
     /// use thalweg::matrix::MatrixRef;
