@@ -38,6 +38,7 @@ pub mod langevin;
 pub mod matrix_svgd;
 pub mod mmd;
 pub mod momentum;
+mod rows;
 pub mod rule;
 pub mod score;
 pub mod sghmc;

@@ -10,6 +10,7 @@
 //!
 //! Reference: Neal, *MCMC using Hamiltonian dynamics* (2011), figure 2.
 
+use crate::particle::rows::InRows;
 use rand_core::Rng;
 
 use super::{check_finite, check_positive, count, narrow, take};
@@ -97,7 +98,7 @@ pub fn step<T: Real>(
     let half = eps / (T::ONE + T::ONE);
     let [x, r, g] = core::array::from_fn(|_| take(&mut scratch, d));
     let mut accepted = 0;
-    for (index, particle) in particles.chunks_exact_mut(d.max(1)).enumerate() {
+    for (index, particle) in particles.in_rows_mut(d).enumerate() {
         for (x, &from) in x.iter_mut().zip(&*particle) {
             *x = from;
         }

@@ -36,6 +36,7 @@
 //! Rejected: differences pair by pair (three times the flops and no tile reuse), and one `n x n` matrix (memory
 //! traffic instead of arithmetic, from n = 1000).
 
+use crate::particle::rows::InRows;
 use core::ops::Range;
 
 use crate::error::{check_length, check_scratch};
@@ -132,7 +133,7 @@ pub(super) fn centre<'a, T: Real>(
     norms: &'a mut [T],
 ) -> Result<Rows<'a, T>, Error> {
     subtract_mean(m, y, centred);
-    for (norm, row) in norms.iter_mut().zip(centred.chunks_exact(m.max(1))) {
+    for (norm, row) in norms.iter_mut().zip(centred.in_rows(m)) {
         *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
     }
     Ok(Rows {
@@ -150,7 +151,7 @@ fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
     };
     let d = d.max(1);
     mean.fill(T::ZERO);
-    for row in x.chunks_exact(d.max(1)) {
+    for row in x.in_rows(d) {
         for (mean, &x) in mean.iter_mut().zip(row) {
             *mean += x;
         }
@@ -160,10 +161,7 @@ fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
     for mean in mean.iter_mut() {
         *mean /= n;
     }
-    for (out, row) in rest
-        .chunks_exact_mut(d.max(1))
-        .zip(x.chunks_exact(d.max(1)).skip(1))
-    {
+    for (out, row) in rest.in_rows_mut(d).zip(x.in_rows(d).skip(1)) {
         for ((out, &x), &mean) in out.iter_mut().zip(row).zip(&*mean) {
             *out = x - mean;
         }
@@ -245,7 +243,7 @@ impl<T: Real> Rows<'_, T> {
                 .split_at_mut_checked((end - start) * end)
                 .ok_or(SHORT)?;
             self.block::<DISTANCE>(T::ONE, start..end, end, block, rest)?;
-            for (i, row) in (start..end).zip(block.chunks_exact(end.max(1))) {
+            for (i, row) in (start..end).zip(block.in_rows(end)) {
                 visit(row.get(..i).unwrap_or_default());
             }
             start = end;
@@ -596,9 +594,9 @@ pub fn field_into<T: Real>(
     let is_rbf = field.family == Family::Rbf;
     let c = if is_rbf { (one + one) / h } else { one / h };
     for ((w, u), v) in w
-        .chunks_exact_mut(q.max(1))
-        .zip(u.chunks_exact(d.max(1)))
-        .zip(field.drift.chunks_exact(d.max(1)))
+        .in_rows_mut(q)
+        .zip(u.in_rows(d))
+        .zip(field.drift.in_rows(d))
     {
         let (w, s) = w.split_at_mut_checked(d).ok_or(SHORT)?;
         s.fill(one);
@@ -607,11 +605,8 @@ pub fn field_into<T: Real>(
         }
     }
     if let Some(weight) = weight {
-        let rows = w.chunks_exact_mut(q.max(1)).zip(u.chunks_exact(d.max(1)));
-        let drifts = field
-            .drift
-            .chunks_exact(d.max(1))
-            .zip(weight.chunks_exact(d.max(1)));
+        let rows = w.in_rows_mut(q).zip(u.in_rows(d));
+        let drifts = field.drift.in_rows(d).zip(weight.in_rows(d));
         for ((w, u), (v, weight)) in rows.zip(drifts) {
             let (w, s) = w.split_at_mut_checked(d).ok_or(SHORT)?;
             for ((((w, s), &u), &v), &weight) in w.iter_mut().zip(s).zip(u).zip(v).zip(weight) {
@@ -634,11 +629,7 @@ pub fn field_into<T: Real>(
     driver.sums_into(&sources, sums, scratch)?;
     // n >= 1: len > 0.
     let inverse = one / T::from_usize(n);
-    for ((out, sums), u) in out
-        .chunks_exact_mut(d.max(1))
-        .zip(sums.chunks_exact(q.max(1)))
-        .zip(u.chunks_exact(d.max(1)))
-    {
+    for ((out, sums), u) in out.in_rows_mut(d).zip(sums.in_rows(q)).zip(u.in_rows(d)) {
         let (sums, s) = sums.split_at_checked(d).ok_or(SHORT)?;
         if let [s] = *s {
             // One weight for all columns (or the only one).

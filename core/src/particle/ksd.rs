@@ -16,6 +16,7 @@
 
 use super::kernel::Family;
 use super::{check_cloud, check_positive};
+use crate::particle::rows::InRows;
 use crate::simd::math;
 use crate::{Error, Real};
 
@@ -71,11 +72,7 @@ pub fn squared<T: Real>(
 ) -> Result<Squared, Error> {
     check_positive("h", config.h)?;
     let n = check_cloud(d, particles, scores)?;
-    let rows = || {
-        particles
-            .chunks_exact(d.max(1))
-            .zip(scores.chunks_exact(d.max(1)))
-    };
+    let rows = || particles.in_rows(d).zip(scores.in_rows(d));
     let (mut diagonal, mut below) = (0.0, 0.0);
     for (i, x) in rows().enumerate() {
         diagonal += pair(config, x, x);

@@ -18,6 +18,7 @@ use super::svgd::{Config, State};
 use super::{check_cloud, check_finite, take};
 use crate::error::{check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve_vector, gemm};
+use crate::particle::rows::InRows;
 use crate::{Error, Real, Storage};
 
 /// Elements of scratch with which [`step`] runs at full speed.
@@ -93,7 +94,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     for (v, &g) in v.iter_mut().zip(scores) {
         *v = g;
     }
-    for v in v.chunks_exact_mut(d.max(1)) {
+    for v in v.in_rows_mut(d) {
         cholesky_solve_vector(factor, v)?;
     }
     check_finite("P^-1 scores", v, d)?;

@@ -10,6 +10,7 @@
 //! Reference: Gretton et al., *A kernel two-sample test* (2012).
 
 use super::{check_finite, check_positive, count};
+use crate::particle::rows::InRows;
 use crate::simd::math;
 use crate::{Error, Real};
 
@@ -73,22 +74,19 @@ pub(super) fn mean_within<T: Real>(
     diagonal: f64,
 ) -> f64 {
     let n = (x.len() / d.max(1)) as f64;
-    let below = x
-        .chunks_exact(d.max(1))
-        .enumerate()
-        .fold(0.0, |sum, (i, a)| {
-            let row = x.chunks_exact(d.max(1)).take(i);
-            sum + row.fold(0.0, |sum, b| sum + f(squared_distance(a, b)))
-        });
+    let below = x.in_rows(d).enumerate().fold(0.0, |sum, (i, a)| {
+        let row = x.in_rows(d).take(i);
+        sum + row.fold(0.0, |sum, b| sum + f(squared_distance(a, b)))
+    });
     (n * diagonal + 2.0 * below) / (n * n)
 }
 
 /// Mean of `f(|x - y|^2)` over all pairs; both samples have a row.
 pub(super) fn mean_between<T: Real>(d: usize, x: &[T], y: &[T], f: impl Fn(f64) -> f64) -> f64 {
     let pairs = (x.len() / d.max(1)) as f64 * (y.len() / d.max(1)) as f64;
-    let sum = x.chunks_exact(d.max(1)).fold(0.0, |sum, a| {
+    let sum = x.in_rows(d).fold(0.0, |sum, a| {
         sum + y
-            .chunks_exact(d.max(1))
+            .in_rows(d)
             .fold(0.0, |sum, b| sum + f(squared_distance(a, b)))
     });
     sum / pairs

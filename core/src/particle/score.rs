@@ -8,6 +8,7 @@
 
 use crate::error::check_length;
 use crate::model::{Batch, Objective};
+use crate::particle::rows::InRows;
 use crate::simd::{self, Lanes, Update};
 use crate::{Error, Real};
 
@@ -34,10 +35,7 @@ pub fn from_fn<T: Real>(
 ) -> Result<(), Error> {
     super::count(particles.len(), d)?;
     check_length("scores", particles.len(), scores.len())?;
-    for (x, out) in particles
-        .chunks_exact(d.max(1))
-        .zip(scores.chunks_exact_mut(d.max(1)))
-    {
+    for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
         score(x, out);
     }
     Ok(())
@@ -90,10 +88,7 @@ pub fn from_objective<T: Real>(
         rows: T::from_usize(rows),
         precision,
     };
-    for (x, out) in particles
-        .chunks_exact(d.max(1))
-        .zip(scores.chunks_exact_mut(d.max(1)))
-    {
+    for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
         objective.gradient_into(x, batch, scratch, out)?;
         simd::update(&body, [out], [x]);
     }

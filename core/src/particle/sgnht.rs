@@ -12,6 +12,7 @@
 use super::sghmc::Config;
 use super::{check_cloud, check_finite, narrow, take};
 use crate::error::{check_length, check_scratch};
+use crate::particle::rows::InRows;
 use crate::random::Lanes32;
 use crate::{Error, Real, Storage, vector};
 
@@ -63,15 +64,8 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         state.momentum.as_mut_slice(),
         state.thermostat.as_mut_slice(),
     );
-    let moved = particles
-        .chunks_exact_mut(d.max(1))
-        .zip(r.chunks_exact_mut(d.max(1)))
-        .zip(xi);
-    for (((x, r), xi), (g, noise)) in moved.zip(
-        scores
-            .chunks_exact(d.max(1))
-            .zip(noise.chunks_exact(d.max(1))),
-    ) {
+    let moved = particles.in_rows_mut(d).zip(r.in_rows_mut(d)).zip(xi);
+    for (((x, r), xi), (g, noise)) in moved.zip(scores.in_rows(d).zip(noise.in_rows(d))) {
         for (((x, r), &g), &noise) in x.iter_mut().zip(r.iter_mut()).zip(g).zip(noise) {
             *r += eps * (g - *xi * *r) + a * noise;
             *x += eps * *r;

@@ -36,6 +36,7 @@ pub use super::svgd as langevin;
 use super::bandwidth::{Bandwidth, Chosen};
 use super::kernel::{Family, Field};
 use super::narrow;
+use crate::particle::rows::InRows;
 use crate::simd::{self, Lanes, Update};
 use crate::{Arithmetic, Error, Real};
 
@@ -97,11 +98,8 @@ fn extend<'a, T: Real>(
 ) -> Result<Coordinates<'a, T>, Error> {
     let m = 2 * d + usize::from(!xi.is_empty());
     let lay = |y: &mut [T], scale: T| {
-        let rows = theta
-            .chunks_exact(d.max(1))
-            .zip(r.chunks_exact(d.max(1)))
-            .enumerate();
-        for ((i, (theta, r)), y) in rows.zip(y.chunks_exact_mut(m.max(1))) {
+        let rows = theta.in_rows(d).zip(r.in_rows(d)).enumerate();
+        for ((i, (theta, r)), y) in rows.zip(y.in_rows_mut(m)) {
             let momenta = r.iter().map(|&r| scale * r);
             let all = theta
                 .iter()

@@ -22,6 +22,7 @@ use super::super::kernel::{
 use super::super::take;
 use super::super::{check_cloud, check_finite, check_positive};
 use crate::error::{check_length, check_scratch};
+use crate::particle::rows::InRows;
 use crate::{Arithmetic, Error, Real, vector};
 
 /// `M = D + Q` and its divergence at a particle.
@@ -114,14 +115,14 @@ pub fn direction_into<T: Real>(
     check_positive("h", h.to_f64())?;
     check_scratch("scratch", least_scratch_len(n, m), scratch.len())?;
     let [v, u] = core::array::from_fn(|_| take(&mut scratch, z.len()));
-    let rows = v.chunks_exact_mut(m.max(1)).zip(z.chunks_exact(m.max(1)));
-    for ((v, z), g) in rows.zip(gradients.chunks_exact(m.max(1))) {
+    let rows = v.in_rows_mut(m).zip(z.in_rows(m));
+    for ((v, z), g) in rows.zip(gradients.in_rows(m)) {
         recipe.apply(z, g, v);
         recipe.add_divergence(z, v);
     }
     check_finite("drift", v, m)?;
     if recipe.is_constant() {
-        for (u, z) in u.chunks_exact_mut(m.max(1)).zip(z.chunks_exact(m.max(1))) {
+        for (u, z) in u.in_rows_mut(m).zip(z.in_rows(m)) {
             recipe.apply(z, z, u);
         }
         let field = Field {
@@ -143,14 +144,10 @@ pub fn direction_into<T: Real>(
     let (two, inverse) = ((T::ONE + T::ONE) / h, T::ONE / T::from_usize(n.max(1)));
     // The least scratch has room for a row beside what is taken here: q + 1 >= m + 2 columns are left.
     let row = take(&mut scratch, n);
-    for (i, (out, target)) in out
-        .chunks_exact_mut(m.max(1))
-        .zip(z.chunks_exact(m.max(1)))
-        .enumerate()
-    {
+    for (i, (out, target)) in out.in_rows_mut(m).zip(z.in_rows(m)).enumerate() {
         rows.kernel_row(h, i, row, scratch)?;
         out.fill(T::ZERO);
-        let sources = z.chunks_exact(m.max(1)).zip(v.chunks_exact(m.max(1)));
+        let sources = z.in_rows(m).zip(v.in_rows(m));
         for ((source, v), &k) in sources.zip(&*row) {
             for ((to, &a), &b) in difference.iter_mut().zip(target).zip(source) {
                 *to = two * (a - b);

@@ -26,6 +26,7 @@ use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, Combine, Move, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::particle::rows::InRows;
 use crate::{Error, Real, Storage, simd};
 
 pub use super::super::momentum::Thermostats as State;
@@ -119,10 +120,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         y,
         scratch,
     )?;
-    let rows = v
-        .chunks_exact_mut(d)
-        .zip(scores.chunks_exact(d))
-        .zip(r.chunks_exact(d));
+    let rows = v.in_rows_mut(d).zip(scores.in_rows(d)).zip(r.in_rows(d));
     for ((v, (g, r)), &xi) in rows.map(|((v, g), r)| (v, (g, r))).zip(&*xi) {
         for ((v, &g), &r) in v.iter_mut().zip(g).zip(r) {
             *v = g - xi * r;
@@ -136,7 +134,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         scratch,
     )?;
     simd::map(&Combine(share, T::ZERO), [r, r], [&mut *s]);
-    for (u, &xi) in u.chunks_exact_mut(d).zip(&*xi) {
+    for (u, &xi) in u.in_rows_mut(d).zip(&*xi) {
         u.fill(xi);
     }
     v.fill(T::ZERO);
@@ -177,7 +175,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         scratch,
     )?;
     simd::update(&Move(rate), [particles], [out]);
-    for (xi, f) in xi.iter_mut().zip(second.chunks_exact(d)) {
+    for (xi, f) in xi.iter_mut().zip(second.in_rows(d)) {
         *xi += rate * f.iter().fold(T::ZERO, |sum, &f| sum + f);
     }
     state.steps = state.steps.saturating_add(1);

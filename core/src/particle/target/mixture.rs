@@ -1,5 +1,6 @@
 //! A mixture of round normal densities.
 
+use crate::particle::rows::InRows;
 use rand_core::Rng;
 
 use super::{LN_TAU, check_lengths};
@@ -79,7 +80,7 @@ impl<T: Real> Mixture<'_, T> {
 
     /// Mean, weight and variance of each component.
     fn components(&self) -> impl Iterator<Item = (&[T], T, T)> {
-        let rows = self.means.chunks_exact(self.dimension().max(1));
+        let rows = self.means.in_rows(self.dimension());
         rows.zip(self.weights)
             .zip(self.variances)
             .map(|((m, w), v)| (m, *w, *v))
@@ -160,7 +161,7 @@ impl<T: Real> Mixture<'_, T> {
         }
         for (m, w, v) in self.components() {
             let p = w / total;
-            for (i, row) in covariance.chunks_exact_mut(d.max(1)).enumerate() {
+            for (i, row) in covariance.in_rows_mut(d).enumerate() {
                 if let (Some(a), Some(centre)) = (m.get(i), mean.get(i)) {
                     let a = p * (*a - *centre);
                     for ((c, b), centre) in row.iter_mut().zip(m).zip(&*mean) {
