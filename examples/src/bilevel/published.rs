@@ -1,7 +1,7 @@
 //! The figures that `--check` holds.
 //!
 //! Both tables are means over a few draws of the data, and these are other draws. `examples/tests/reference/bilevel.py` (NumPy, float64)
-//! has yet others, and its means differ from the published ones by up to 12 % in B after 200 and 300 steps, and by up to a factor
+//! has yet others, and its means differ from the published ones by up to 16 % in B after 200 and 300 steps, and by up to a factor
 //! of 1.6 in A after 99: the bounds are 25 % and a factor of 2.5. Comparisons of rows on the same data are tighter.
 
 use crate::cli::Claims;
