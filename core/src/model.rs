@@ -55,9 +55,15 @@ const SHORT: Error = Error::Parameter {
 
 /// Start and length of the blocks of `rows` rows.
 fn blocks(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    blocks_of(BLOCK_ROWS, rows)
+}
+
+/// Start and length of the blocks of at most `most` rows, one at least.
+fn blocks_of(most: usize, rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let most = most.max(1);
     (0..rows)
-        .step_by(BLOCK_ROWS)
-        .map(move |start| (start, rows.saturating_sub(start).min(BLOCK_ROWS)))
+        .step_by(most)
+        .map(move |start| (start, rows.saturating_sub(start).min(most)))
 }
 
 /// Rows that are handled at once in a batch of `rows`.

@@ -32,7 +32,8 @@ use rand_core::Rng;
 
 use self::propagate::Work;
 use super::{
-    Batch, Init, Labels, Loss, Objective, SHORT, at_most_block, blocks, dense, start_gradient,
+    BLOCK_ROWS, Batch, Init, Labels, Loss, Objective, SHORT, at_most_block, blocks_of, dense,
+    start_gradient,
 };
 use crate::error::{check, check_length, check_scratch};
 use crate::{Arithmetic, Error, Real, vector};
@@ -181,7 +182,9 @@ impl<'a, T: Real> Model<'a, T> {
     /// Least elements of scratch on a batch of `rows` rows: for small memories, at a lower speed.
     ///
     /// `min(rows, 64) (inputs + sum of the other sizes + 2 largest of them)`. With
-    /// [`Arithmetic::Portable`] the bits do not depend on the length of the scratch.
+    /// [`Arithmetic::Portable`] the bits do not depend on the length of the scratch. A gradient without its value
+    /// does with that of a single row, whatever the batch: it is one chain of sums over the rows, and takes as many at a time
+    /// as there is room for.
     ///
     /// ```
     /// use thalweg::model::mlp::Model;
@@ -292,17 +295,24 @@ impl<'a, T: Real> Model<'a, T> {
         (self.l2 * vector::norm2_squared(params)).to_f64() / 2.0
     }
 
-    /// The value, and the gradient where a slice is given for it.
+    /// Rows that the scratch has room for at once.
+    fn rows_at_once(&self, scratch: &[T]) -> usize {
+        let rows = scratch.len().checked_div(self.work_len(1)).unwrap_or(0);
+        rows.clamp(1, BLOCK_ROWS)
+    }
+
+    /// The value, and the gradient where a slice is given for it; `most` rows at a time.
     fn evaluate(
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
         scratch: &mut [T],
         mut grad: Option<&mut [T]>,
+        most: usize,
     ) -> Result<T, Error> {
         self.check_inputs(params, batch)?;
         self.check_labels(batch)?;
-        self.check_scratch(batch.len(), scratch)?;
+        self.check_scratch(batch.len().min(most), scratch)?;
         if let Some(grad) = &grad {
             check_length("grad", self.dim(), grad.len())?;
         }
@@ -312,7 +322,7 @@ impl<'a, T: Real> Model<'a, T> {
             start_gradient(self.l2, params, grad);
         }
         let mut sum = 0.0;
-        for (start, rows) in blocks(batch.len()) {
+        for (start, rows) in blocks_of(most, batch.len()) {
             let Work {
                 gathered,
                 acts,
@@ -344,7 +354,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
     }
 
     fn value(&self, params: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
-        self.evaluate(params, batch, scratch, None)
+        self.evaluate(params, batch, scratch, None, BLOCK_ROWS)
     }
 
     fn gradient_into(
@@ -354,7 +364,9 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         scratch: &mut [T],
         grad: &mut [T],
     ) -> Result<(), Error> {
-        self.evaluate(params, batch, scratch, Some(grad)).map(drop)
+        let most = self.rows_at_once(scratch);
+        self.evaluate(params, batch, scratch, Some(grad), most)
+            .map(drop)
     }
 
     fn value_and_gradient_into(
@@ -364,14 +376,13 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         scratch: &mut [T],
         grad: &mut [T],
     ) -> Result<T, Error> {
-        self.evaluate(params, batch, scratch, Some(grad))
+        self.evaluate(params, batch, scratch, Some(grad), BLOCK_ROWS)
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::BLOCK_ROWS;
     use crate::model::tests::{check_golden, check_gradient, painted};
     use crate::simd;
     use std::vec;
@@ -477,6 +488,19 @@ pub(super) mod tests {
             let value = model
                 .value_and_gradient_into(&params, batch, &mut scratch, &mut grad)
                 .unwrap();
+            // The gradient alone, in blocks of one, two and three rows.
+            for rows in 1..4 {
+                let mut alone = vec![f32::NAN; model.dim()];
+                let few = &mut vec![f32::NAN; model.least_scratch_len(rows)];
+                model
+                    .gradient_into(&params, batch, few, &mut alone)
+                    .unwrap();
+                assert!(
+                    grad.iter()
+                        .zip(&alone)
+                        .all(|(a, b)| a.to_bits() == b.to_bits())
+                );
+            }
             grad.push(value);
             grad.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
         };
@@ -540,7 +564,7 @@ pub(super) mod tests {
             (model, 17, wide, need, 17, "features"),
             (model, 17, high, need, 17, "labels"),
             (model, 17, bare, need, 17, "labels"),
-            (model, 17, batch, need - 1, 17, "scratch"),
+            (model, 17, batch, need / 2 - 1, 17, "scratch"),
             (model, 17, batch, need, 16, "grad"),
             (broken, 17, batch, need, 17, "l2"),
             (empty, 0, batch, need, 0, "sizes"),
