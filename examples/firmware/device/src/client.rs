@@ -1,0 +1,422 @@
+//! The client: reads its shard, answers each round once, repeats the answer as often as it is asked.
+//!
+//! The conversation is that of `thalweg_std::transport`, whose module states it; this is its client without an allocator and
+//! without a clock but for the board's beat.
+
+use core::fmt;
+
+use embedded_io::{ErrorKind, Read, ReadReady, Write, WriteReady};
+use thalweg::compress::{self, Identity, PermK, RandK, TopK};
+use thalweg::federated::estimator::{self, Protocol};
+use thalweg::federated::{ProtocolError, Run, ef21, marina};
+use thalweg::model::{Batch, Objective, mlp};
+use thalweg::vector;
+use thalweg::wire::{
+    Body, DecodeError, Dtype, Expect, Header, Kind, SERVER, decode, encode_into, encoded_len,
+};
+
+use crate::line::Line;
+use crate::memory::Buffers;
+use crate::shard::{Method, Shard};
+
+/// Beats of silence after which the client says Hello again.
+const PATIENCE: u32 = 4;
+
+/// What a client did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rounds that were answered.
+    pub rounds: u64,
+    /// Rounds that the client had to sit out.
+    pub passed: u64,
+    /// Messages that were sent again.
+    pub repeats: u64,
+}
+
+/// Why a client ends before the run does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The shard's run needs more than the image has.
+    Capacity {
+        /// The buffer.
+        name: &'static str,
+        /// Elements needed.
+        needed: usize,
+        /// Elements there.
+        found: usize,
+    },
+    /// The serial port failed.
+    Line(ErrorKind),
+    /// The protocol refused: another run's server, or a shard that does not fit its own network.
+    Protocol(ProtocolError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capacity {
+                name,
+                needed,
+                found,
+            } => write!(f, "`{name}` has {found} elements, {needed} are needed"),
+            Self::Line(kind) => write!(f, "the serial port failed: {kind:?}"),
+            Self::Protocol(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+impl<E: Into<ProtocolError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Protocol(error.into())
+    }
+}
+
+/// Takes part in a run until the server ends it.
+///
+/// `beat` answers true about every half second, whenever it is asked.
+///
+/// # Errors
+/// A [`Failure`]. Damage, loss and silence on the line are none.
+pub fn run<S: Read + ReadReady + Write + WriteReady>(
+    serial: S,
+    shard: &Shard<'_>,
+    buffers: Buffers<'_>,
+    beat: impl FnMut() -> bool,
+) -> Result<Summary, Failure> {
+    let header = &shard.header;
+    let columns = usize::from(header.features);
+    let sizes = [
+        columns,
+        usize::from(header.hidden),
+        usize::from(header.classes),
+    ];
+    let model = mlp::Model::<f32>::new(&sizes);
+    let d = model.dim();
+    let dimension = u32::try_from(d).unwrap_or(u32::MAX);
+    let (run, step_size, k) = (
+        Run {
+            seed: header.seed,
+            clients: header.clients,
+        },
+        header.step_size,
+        header.k as usize,
+    );
+    let incoming = first(
+        "incoming",
+        encoded_len(Kind::Model, Dtype::F32, dimension, dimension),
+        buffers.incoming,
+    )?;
+    let mut client = estimator::Client::new(
+        header.client,
+        first("params", d, buffers.params)?,
+        first("memory", d, buffers.memory)?,
+    )?;
+    let mut work = Work {
+        model,
+        batch: Batch::classes(shard.features, columns, shard.classes)?,
+        // The factor that makes the plain mean over clients the mean over rows.
+        factor: ((u64::from(header.clients) * u64::from(header.rows)) as f64
+            / f64::from(header.total)) as f32,
+        gradient: first("gradient", d, buffers.gradient)?,
+        scratch: buffers.scratch,
+        indices: buffers.indices,
+    };
+    let conversation = Conversation {
+        who: Who {
+            id: header.client,
+            seed: header.seed,
+            d: dimension,
+            samples: u64::from(header.rows),
+        },
+        line: Line::new(serial, incoming),
+        reply: buffers.reply,
+        len: 0,
+        last: None,
+        lost: false,
+        summary: Summary::default(),
+    };
+    let marina = |probability| Hyper {
+        run,
+        step_size,
+        probability,
+    };
+    match header.method {
+        Method::Whole => {
+            let config = marina(1.0).with(Identity);
+            conversation.follow(beat, &mut |frame, out| {
+                work.answer(&config, marina::reply, &mut client, frame, out)
+            })
+        }
+        Method::MarinaPermK => {
+            let config = marina(header.probability).with(PermK::new(header.clients as usize));
+            conversation.follow(beat, &mut |frame, out| {
+                work.answer(&config, marina::reply, &mut client, frame, out)
+            })
+        }
+        Method::MarinaRandK => {
+            let config = marina(header.probability).with(RandK::new(k));
+            conversation.follow(beat, &mut |frame, out| {
+                work.answer(&config, marina::reply, &mut client, frame, out)
+            })
+        }
+        Method::Ef21TopK => {
+            let config = ef21::Config {
+                run,
+                step_size,
+                compressor: TopK { k },
+            };
+            conversation.follow(beat, &mut |frame, out| {
+                work.answer(&config, ef21::reply, &mut client, frame, out)
+            })
+        }
+    }
+}
+
+/// What MARINA's configurations share.
+struct Hyper {
+    run: Run,
+    step_size: f32,
+    probability: f64,
+}
+
+impl Hyper {
+    const fn with<C>(self, compressor: C) -> marina::Config<f32, C> {
+        marina::Config {
+            run: self.run,
+            step_size: self.step_size,
+            probability: self.probability,
+            compressor,
+        }
+    }
+}
+
+/// The first `needed` elements of a buffer.
+fn first<'m, T>(
+    name: &'static str,
+    needed: usize,
+    buffer: &'m mut [T],
+) -> Result<&'m mut [T], Failure> {
+    let found = buffer.len();
+    buffer.get_mut(..needed).ok_or(Failure::Capacity {
+        name,
+        needed,
+        found,
+    })
+}
+
+/// What turns a broadcast into a reply.
+struct Work<'a> {
+    model: mlp::Model<'a, f32>,
+    batch: Batch<'a, f32>,
+    factor: f32,
+    gradient: &'a mut [f32],
+    scratch: &'a mut [f32],
+    indices: &'a mut [u32],
+}
+
+/// [`marina::reply`] or [`ef21::reply`].
+type Reply<P, B> = fn(
+    &P,
+    &mut estimator::Client<B>,
+    &mut [f32],
+    compress::Buffers<'_, f32>,
+    &mut [u8],
+) -> Result<usize, ProtocolError>;
+
+impl Work<'_> {
+    /// Moves to the point of the broadcast, takes the gradient there, and writes the reply.
+    fn answer<'m, P: Protocol<f32>>(
+        &mut self,
+        config: &P,
+        reply: Reply<P, &'m mut [f32]>,
+        client: &mut estimator::Client<&'m mut [f32]>,
+        frame: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, ProtocolError> {
+        estimator::receive(config, client, frame)?;
+        self.model
+            .gradient_into(client.params(), &self.batch, self.scratch, self.gradient)?;
+        vector::scale(self.factor, self.gradient);
+        let buffers = compress::Buffers {
+            values: self.scratch,
+            indices: self.indices,
+            levels: &mut [],
+        };
+        reply(config, client, self.gradient, buffers, out)
+    }
+}
+
+/// What a client signs its frames with.
+#[derive(Clone, Copy)]
+struct Who {
+    id: u32,
+    seed: u64,
+    d: u32,
+    samples: u64,
+}
+
+impl Who {
+    fn frame(
+        &self,
+        kind: Kind,
+        dtype: Dtype,
+        round: u64,
+        body: &Body<'_, f32>,
+        out: &mut [u8],
+    ) -> Result<usize, ProtocolError> {
+        let header = Header {
+            client: self.id,
+            round,
+            seed: self.seed,
+            ..Header::new(kind, dtype, self.d, 0)
+        };
+        Ok(encode_into(&header, body, out)?)
+    }
+}
+
+/// A line, and what is kept between messages.
+struct Conversation<'m, S> {
+    who: Who,
+    line: Line<'m, S>,
+    /// The reply to the round that was answered last, of `len` bytes.
+    reply: &'m mut [u8],
+    len: usize,
+    last: Option<u64>,
+    /// The state cannot follow; a model is wanted.
+    lost: bool,
+    summary: Summary,
+}
+
+/// Reads the frame that opens a round and writes the reply.
+type Answer<'a> = &'a mut dyn FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>;
+
+impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
+    fn follow(
+        mut self,
+        mut beat: impl FnMut() -> bool,
+        answer: Answer<'_>,
+    ) -> Result<Summary, Failure> {
+        self.hello()?;
+        let (mut silent, mut fresh) = (0, false);
+        loop {
+            let reply = self.reply.get(..self.len).unwrap_or_default();
+            if self.line.pump(reply).map_err(Failure::Line)? {
+                (silent, fresh) = (0, true);
+            }
+            if fresh && !self.line.owes_reply() {
+                match self.take(answer)? {
+                    Taken::Nothing => fresh = false,
+                    Taken::Frame => {}
+                    Taken::Stop => return Ok(self.summary),
+                }
+            }
+            if beat() {
+                silent += 1;
+            }
+            if silent >= PATIENCE {
+                // Neither a frame nor the rest of one: ask again.
+                silent = 0;
+                fresh = self.line.deframer.expire();
+                self.ask_again()?;
+            }
+        }
+    }
+
+    /// Takes the next frame, if it is whole.
+    fn take(&mut self, answer: Answer<'_>) -> Result<Taken, Failure> {
+        let expect = Expect {
+            client: Some(SERVER),
+            seed: Some(self.who.seed),
+            d: Some(self.who.d),
+            ..Expect::default()
+        };
+        let Some(found) = self.line.deframer.next() else {
+            return Ok(Taken::Nothing);
+        };
+        let Ok(frame) = found else {
+            self.ask_again()?;
+            return Ok(Taken::Frame);
+        };
+        let (kind, round) = match decode(frame, &expect) {
+            Ok(frame) => (frame.header.kind, frame.header.round),
+            // A server of another run is no server; anything else was damage.
+            Err(error @ (DecodeError::WrongSeed { .. } | DecodeError::WrongDimension { .. })) => {
+                return Err(ProtocolError::Decode(error).into());
+            }
+            Err(_) => return Ok(Taken::Frame),
+        };
+        match kind {
+            Kind::Stop => return Ok(Taken::Stop),
+            Kind::Model | Kind::Estimate => {}
+            _ => return Ok(Taken::Frame),
+        }
+        match self.last {
+            Some(last) if last == round && !self.lost => {
+                self.summary.repeats += 1;
+                self.line.send_reply();
+                return Ok(Taken::Frame);
+            }
+            // A frame that was overtaken by a later one.
+            Some(last) if last > round => {
+                self.hello()?;
+                return Ok(Taken::Frame);
+            }
+            _ => {}
+        }
+        self.len = match answer(frame, self.reply) {
+            Ok(len) => {
+                self.summary.rounds += 1;
+                len
+            }
+            // The state is some rounds behind: only a model helps.
+            Err(ProtocolError::Decode(DecodeError::WrongRound { .. })) => {
+                self.lost = true;
+                self.hello()?;
+                return Ok(Taken::Frame);
+            }
+            Err(
+                ProtocolError::NotSynchronised { .. }
+                | ProtocolError::Argument(thalweg::Error::NonFinite { .. }),
+            ) => {
+                self.summary.passed += 1;
+                let (kind, none) = (Kind::Drop, Dtype::None);
+                self.who
+                    .frame(kind, none, round, &Body::Empty, self.reply)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.lost = false;
+        self.last = Some(round);
+        self.line.send_reply();
+        Ok(Taken::Frame)
+    }
+
+    fn ask_again(&mut self) -> Result<(), ProtocolError> {
+        self.summary.repeats += 1;
+        self.hello()
+    }
+
+    /// "Here I am": the round that is wanted next, 0 for a client without a state.
+    fn hello(&mut self) -> Result<(), ProtocolError> {
+        let wanted = match self.last {
+            Some(round) if !self.lost => round.saturating_add(1),
+            _ => 0,
+        };
+        let who = self.who;
+        let body = Body::Hello {
+            samples: who.samples,
+        };
+        self.line
+            .send_hello(|out| who.frame(Kind::Hello, Dtype::F32, wanted, &body, out))
+    }
+}
+
+/// What the line held.
+enum Taken {
+    Nothing,
+    Frame,
+    Stop,
+}

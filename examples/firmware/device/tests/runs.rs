@@ -1,0 +1,479 @@
+//! Runs with device clients end with the bits of the run in one process: in threads with a faulty line, and on emulated boards.
+//!
+//! The boards run when QEMU and their images are there. `THALWEG_BOARDS="microbit virt"` demands these;
+//! `bash examples/firmware/build` builds the images.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use thalweg::compress::{Buffers, Compressor, Identity, PermK, RandK, TopK};
+use thalweg::federated::estimator::{self, Client as State, Protocol, Server as Machine};
+use thalweg::federated::{ProtocolError, Run, ef21, frame_len, marina};
+use thalweg::model::{Init, Objective, mlp};
+use thalweg::random::{self, Purpose};
+use thalweg::vector;
+use thalweg_device::boards::{self, Board};
+use thalweg_device::client;
+use thalweg_device::memory::{self, Memory};
+use thalweg_device::shard::{self, Header, Method, Shard};
+use thalweg_std::data::{Dataset, digits};
+use thalweg_std::transport::{Client, Limits, Opening, Server, tcp};
+
+/// Of the smallest board.
+const SIZES: [usize; 3] = [64, 6, 10];
+const D: usize = 460;
+/// Rows of each client: more than a block of the network, more than a device takes at once, and uneven.
+const ROWS: [u32; 4] = [70, 9, 41, 30];
+const N: u32 = 4;
+const SEED: u64 = 11;
+const ROUNDS: u64 = 8;
+
+fn model() -> mlp::Model<'static, f32> {
+    mlp::Model::new(&SIZES)
+}
+
+fn data() -> Dataset {
+    let mut all = digits().unwrap();
+    all.scale(1.0 / 16.0);
+    all
+}
+
+/// The rows of a client in the whole data set.
+fn rows(id: u32) -> Vec<u32> {
+    let start: u32 = ROWS[..id as usize].iter().sum();
+    (start..start + ROWS[id as usize]).map(|i| i * 7).collect()
+}
+
+fn header(method: Method, id: u32) -> Header {
+    Header {
+        method,
+        seed: SEED,
+        client: id,
+        clients: N,
+        rows: ROWS[id as usize],
+        total: ROWS.iter().sum(),
+        features: 64,
+        hidden: 6,
+        classes: 10,
+        k: 46,
+        step_size: 0.5,
+        probability: 0.25,
+    }
+}
+
+/// The shard of a client, as a file would hold it, in words for its alignment.
+fn shard(method: Method, id: u32) -> Vec<u8> {
+    let part = data().select(&rows(id)).unwrap();
+    let header = header(method, id);
+    let shard = Shard {
+        header,
+        features: part.features(),
+        classes: part.labels(),
+    };
+    let mut out = vec![0; shard::encoded_len(header.rows, header.features).unwrap()];
+    shard::write(&shard, &mut out).unwrap();
+    out
+}
+
+fn limits() -> Limits {
+    Limits {
+        // An emulated line carries some ten thousand bytes a second on a busy machine.
+        frame_timeout: Duration::from_secs(3),
+        round_timeout: Duration::from_secs(60),
+        join_timeout: Duration::from_secs(60),
+        ..Limits::new(frame_len::<f32>(D as u32))
+    }
+}
+
+/// A client of the host: rows through a list, all of a block at once.
+fn host_client<P: Protocol<f32>>(
+    config: P,
+    reply: Reply<P>,
+    id: u32,
+) -> impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError> {
+    let (data, rows) = (data(), rows(id));
+    let mut state = State::new(id, vec![0.0; D], vec![0.0; D]).unwrap();
+    let total: u32 = ROWS.iter().sum();
+    move |frame, out| {
+        estimator::receive(&config, &mut state, frame)?;
+        let batch = data.batch()?.select(&rows)?;
+        let (mut scratch, mut gradient) =
+            (vec![0.0; model().scratch_len(rows.len())], vec![0.0; D]);
+        model().gradient_into(state.params(), &batch, &mut scratch, &mut gradient)?;
+        let factor = (N as usize * rows.len()) as f64 / f64::from(total);
+        vector::scale(factor as f32, &mut gradient);
+        let (mut values, mut indices) = (vec![0.0; D], vec![0; D]);
+        let buffers = Buffers {
+            indices: &mut indices,
+            ..Buffers::values(&mut values)
+        };
+        reply(&config, &mut state, &mut gradient, buffers, out)
+    }
+}
+
+type Reply<P> = fn(
+    &P,
+    &mut State<Vec<f32>>,
+    &mut [f32],
+    Buffers<'_, f32>,
+    &mut [u8],
+) -> Result<usize, ProtocolError>;
+
+/// The server's run; `exchange` carries a round.
+fn serve<P: Protocol<f32>>(
+    config: &P,
+    mut exchange: impl FnMut(&Opening<'_>) -> Vec<Option<Vec<u8>>>,
+) -> Vec<u32> {
+    let mut start = vec![0.0; D];
+    let rng = &mut random::stream(SEED, 0, 0, Purpose::INIT);
+    model()
+        .init_into(Init::KaimingNormal, rng, &mut start)
+        .unwrap();
+    let mut machine = Machine::new(start, vec![0.0; D], vec![0.0; D]).unwrap();
+    let mut frame = vec![0; frame_len::<f32>(D as u32)];
+    let mut welcome = frame.clone();
+    for round in 0..ROUNDS {
+        let len = estimator::broadcast(config, &mut machine, &mut frame).unwrap();
+        let late = estimator::welcome(config, &mut machine, &mut welcome).unwrap();
+        let opening = Opening {
+            round,
+            frame: &frame[..len],
+            welcome: &welcome[..late],
+        };
+        for reply in exchange(&opening) {
+            let (mut values, mut indices) = (vec![0.0; D], vec![0; D]);
+            let buffers = Buffers {
+                indices: &mut indices,
+                ..Buffers::values(&mut values)
+            };
+            estimator::accept(config, &mut machine, &reply.unwrap(), buffers).unwrap();
+        }
+        estimator::finish(config, &mut machine).unwrap();
+    }
+    machine.params().iter().map(|x| x.to_bits()).collect()
+}
+
+fn in_process<P: Protocol<f32> + Copy>(config: P, reply: Reply<P>) -> Vec<u32> {
+    let mut clients: Vec<_> = (0..N).map(|id| host_client(config, reply, id)).collect();
+    serve(&config, |opening| {
+        let answer = |client: &mut dyn FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>| {
+            let mut out = vec![0; frame_len::<f32>(D as u32)];
+            let len = client(opening.frame, &mut out).unwrap();
+            out.truncate(len);
+            Some(out)
+        };
+        clients.iter_mut().map(|client| answer(client)).collect()
+    })
+}
+
+/// A run over sockets: `guests` start clients of their own for the ids that they answer; the rest are threads of the host.
+fn over_tcp<P: Protocol<f32> + Copy + Send>(
+    config: P,
+    reply: Reply<P>,
+    guests: impl FnOnce(SocketAddr) -> Vec<u32>,
+) -> Vec<u32> {
+    let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let samples = ROWS.map(u64::from);
+    let mut server = Server::new(listener, SEED, D as u32, &samples, limits());
+    let guests = guests(address);
+    std::thread::scope(|scope| {
+        for id in (0..N).filter(|id| !guests.contains(id)) {
+            scope.spawn(move || {
+                let me = Client {
+                    id,
+                    seed: SEED,
+                    d: D as u32,
+                    samples: samples[id as usize],
+                    limits: limits(),
+                };
+                let connect = || tcp::connect(address, Duration::from_secs(1));
+                me.run(connect, host_client(config, reply, id)).unwrap();
+            });
+        }
+        server.join().unwrap();
+        let bits = serve(&config, |opening| server.round(opening).unwrap());
+        server.stop().unwrap();
+        assert_eq!(server.left_out(), 0);
+        bits
+    })
+}
+
+/// A socket seen as a serial port that loses, changes and invents a byte in about `rate`, both ways.
+struct Port {
+    stream: TcpStream,
+    arrived: VecDeque<u8>,
+    rng: random::Stream,
+    rate: u32,
+}
+
+impl Port {
+    fn passes(&mut self, byte: u8) -> Option<u8> {
+        use rand_core::Rng as _;
+        if self.rate == 0 || !self.rng.next_u32().is_multiple_of(self.rate) {
+            return Some(byte);
+        }
+        (!self.rng.next_u32().is_multiple_of(3)).then_some(byte ^ 0x20)
+    }
+}
+
+impl ErrorType for Port {
+    type Error = io::Error;
+}
+
+impl ReadReady for Port {
+    fn read_ready(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 512];
+        match io::Read::read(&mut self.stream, &mut bytes) {
+            Ok(count) => {
+                for &byte in &bytes[..count] {
+                    let byte = self.passes(byte);
+                    self.arrived.extend(byte);
+                }
+            }
+            Err(_) => std::thread::sleep(Duration::from_micros(50)),
+        }
+        Ok(!self.arrived.is_empty())
+    }
+}
+
+impl WriteReady for Port {
+    fn write_ready(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Read for Port {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.arrived.len());
+        for (to, from) in bytes.iter_mut().zip(self.arrived.drain(..count)) {
+            *to = from;
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for &byte in bytes {
+            if let Some(byte) = self.passes(byte) {
+                io::Write::write_all(&mut self.stream, &[byte])?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The device's client in threads of this process, for clients 0 and 2.
+fn in_threads(method: Method, rate: u32) -> impl FnOnce(SocketAddr) -> Vec<u32> {
+    move |address| {
+        let ids = [0, 2];
+        for id in ids {
+            std::thread::spawn(move || {
+                // Words, for the alignment.
+                let bytes = shard(method, id);
+                let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+                let flash: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+                flash[..bytes.len()].copy_from_slice(&bytes);
+                let shard = shard::read(flash).unwrap();
+                let mut buffers = Memory::<
+                    D,
+                    { memory::scratch_len(&SIZES) },
+                    { memory::indices_len(&SIZES) },
+                    { memory::frame_len(&SIZES) },
+                >::new();
+                let port = Port {
+                    stream: tcp::connect(address, Duration::from_secs(1)).unwrap(),
+                    arrived: VecDeque::new(),
+                    rng: random::stream(5, 0, u64::from(id), Purpose::DATA),
+                    rate,
+                };
+                let mut last = Instant::now();
+                let beat = || {
+                    let passed = last.elapsed() >= Duration::from_millis(10);
+                    if passed {
+                        last = Instant::now();
+                    }
+                    passed
+                };
+                let summary = client::run(port, &shard, buffers.lend(), beat).unwrap();
+                assert_eq!((summary.rounds, summary.passed), (ROUNDS, 0));
+                assert_eq!(summary.repeats > 0, rate > 0);
+            });
+        }
+        ids.to_vec()
+    }
+}
+
+const RUN: Run = Run {
+    seed: SEED,
+    clients: N,
+};
+
+fn marina<C: Compressor<f32>>(compressor: C, probability: f64) -> marina::Config<f32, C> {
+    marina::Config {
+        run: RUN,
+        step_size: 0.5,
+        probability,
+        compressor,
+    }
+}
+
+const EF21: ef21::Config<f32, TopK> = ef21::Config {
+    run: RUN,
+    step_size: 0.5,
+    compressor: TopK { k: 46 },
+};
+
+#[test]
+fn every_method_has_the_bits_of_the_run_in_one_process() {
+    let config = marina(Identity, 1.0);
+    let guests = in_threads(Method::Whole, 0);
+    assert_eq!(
+        over_tcp(config, marina::reply, guests),
+        in_process(config, marina::reply)
+    );
+    let config = marina(PermK::new(4), 0.25);
+    let guests = in_threads(Method::MarinaPermK, 0);
+    assert_eq!(
+        over_tcp(config, marina::reply, guests),
+        in_process(config, marina::reply)
+    );
+    let config = marina(RandK::new(46), 0.25);
+    let guests = in_threads(Method::MarinaRandK, 0);
+    assert_eq!(
+        over_tcp(config, marina::reply, guests),
+        in_process(config, marina::reply)
+    );
+    let guests = in_threads(Method::Ef21TopK, 0);
+    assert_eq!(
+        over_tcp(EF21, ef21::reply, guests),
+        in_process(EF21, ef21::reply)
+    );
+}
+
+#[test]
+fn bytes_that_are_lost_or_changed_on_the_line_change_no_bit() {
+    let config = marina(PermK::new(4), 0.25);
+    let guests = in_threads(Method::MarinaPermK, 4000);
+    assert_eq!(
+        over_tcp(config, marina::reply, guests),
+        in_process(config, marina::reply)
+    );
+}
+
+/// An emulator that ends with its owner.
+struct Emulator(Child, &'static Board);
+
+impl Emulator {
+    fn start(board: &'static Board, method: Method, id: u32, address: SocketAddr) -> Self {
+        let file = folder().join(format!("{}-{id}.shard", board.name));
+        fs::write(&file, shard(method, id)).unwrap();
+        let child = Command::new(board.emulator())
+            .args(["-M", board.machine, "-display", "none", "-monitor", "none"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .args(["-bios", "none"])
+            .args(["-serial", &format!("tcp:{address}")])
+            .args(["-device", &loader(board, &file)])
+            .arg("-kernel")
+            .arg(image(board))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child, board)
+    }
+}
+
+/// Puts a shard where the image looks for it.
+fn loader(board: &Board, file: &Path) -> String {
+    let (file, at) = (file.display(), board.shard.origin);
+    format!("loader,file={file},addr={at:#x},force-raw=on")
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn folder() -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn image(board: &Board) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/firmware");
+    root.join(format!("{}.elf", board.name))
+}
+
+/// The boards that can run here, or those that are demanded.
+fn present() -> Vec<&'static Board> {
+    if let Ok(names) = std::env::var("THALWEG_BOARDS") {
+        let board = |name| boards::find(name).unwrap_or_else(|| panic!("no board {name}"));
+        return names.split_whitespace().map(board).collect();
+    }
+    let runs = |board: &&Board| {
+        let emulator = Command::new(board.emulator()).arg("--version").output();
+        emulator.is_ok() && image(board).exists()
+    };
+    let present: Vec<_> = boards::BOARDS.iter().filter(runs).collect();
+    if present.is_empty() {
+        eprintln!(
+            "no board runs: install qemu-system-arm or qemu-system-misc, and `bash examples/firmware/build`"
+        );
+    }
+    present
+}
+
+/// Boards take the ids from 0 on, three at most at a time.
+fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, reply: Reply<P>, method: Method) {
+    let expected = in_process(config, reply);
+    for boards in present().chunks(3) {
+        let mut machines = Vec::new();
+        let guests = |address| {
+            for (id, &board) in boards.iter().enumerate() {
+                machines.push(Emulator::start(board, method, id as u32, address));
+            }
+            (0..boards.len() as u32).collect()
+        };
+        let names: Vec<_> = boards.iter().map(|board| board.name).collect();
+        assert_eq!(over_tcp(config, reply, guests), expected, "{names:?}");
+        for Emulator(child, board) in &mut machines {
+            assert_eq!(child.wait().unwrap().code(), Some(0), "{}", board.name);
+        }
+    }
+}
+
+#[test]
+fn boards_have_the_bits_of_the_run_in_one_process() {
+    on_boards(
+        marina(PermK::new(4), 0.25),
+        marina::reply,
+        Method::MarinaPermK,
+    );
+    on_boards(
+        marina(RandK::new(46), 0.25),
+        marina::reply,
+        Method::MarinaRandK,
+    );
+    on_boards(EF21, ef21::reply, Method::Ef21TopK);
+}
