@@ -1,7 +1,9 @@
 //! Writes the linker's memory map for the board named by the environment variable `BOARD`, and takes in a shard named
 //! by `SHARD`, if there is one.
 
-use std::{env, fs, path::PathBuf};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
 #[path = "../device/src/boards.rs"]
 #[allow(dead_code)]
@@ -41,7 +43,11 @@ fn main() {
         println!("cargo:rustc-env=SHARD={}", path.display());
         println!("cargo:rerun-if-changed={}", path.display());
     }
-    for variable in ["BOARD", "HIDDEN", "SHARD"] {
+    println!("cargo:rustc-check-cfg=cfg(c_kernels)");
+    if env::var_os("C_KERNELS").is_some() {
+        c_kernels(board, &out);
+    }
+    for variable in ["C_KERNELS", "BOARD", "HIDDEN", "SHARD"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     println!("cargo:rerun-if-changed=build.rs");
@@ -72,4 +78,89 @@ fn memory(board: &Board) -> String {
         _ => String::new(),
     };
     format!("MEMORY {{\n{regions}}}\n{alias}{shard}PROVIDE(__stack_reserve = {stack});\n")
+}
+
+/// Compiles the kernels in C that the figures are compared with, or those of a CMSIS-DSP that `C_KERNELS` names.
+fn c_kernels(board: &Board, out: &Path) {
+    let processor: &[&str] = match board.core {
+        "Cortex-M0" => &["-mcpu=cortex-m0"],
+        "Cortex-M3" => &["-mcpu=cortex-m3"],
+        "Cortex-M4F" => &["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
+        "Cortex-M7" => &["-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
+        "Cortex-M33" => &["-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
+        "Cortex-M55" => &["-mcpu=cortex-m55", "-mfloat-abi=hard", "-mfpu=auto"],
+        // No C compiler for RISC-V is asked for.
+        _ => return,
+    };
+    let run = |program: &str, arguments: &[&str]| {
+        let status = Command::new(program)
+            .args(processor)
+            .args(arguments)
+            .status();
+        assert!(
+            status.is_ok_and(|s| s.success()),
+            "{program} {arguments:?}: install gcc-arm-none-eabi"
+        );
+    };
+    let object = out.join("kernels.o").display().to_string();
+    let mut arguments = vec![
+        "-O3",
+        "-mthumb",
+        "-ffunction-sections",
+        "-fno-math-errno",
+        "-c",
+        "c/kernels.c",
+        "-o",
+        &object,
+    ];
+    let folder = env::var("C_KERNELS").unwrap_or_default();
+    let include = ["Include", "PrivateInclude"].map(|name| format!("-I{folder}/{name}"));
+    if Path::new(&folder).is_dir() {
+        arguments.extend([
+            "-DCMSIS_DSP",
+            "-D__GNUC_PYTHON__",
+            "-DARM_MATH_LOOPUNROLL",
+            "-I",
+            &folder,
+        ]);
+        arguments.extend(include.iter().map(String::as_str));
+    }
+    run("arm-none-eabi-gcc", &arguments);
+    // With the soft floating point and the square root of their own toolchain, hidden from the rest of the image.
+    let linked = out.join("linked.o").display().to_string();
+    run(
+        "arm-none-eabi-gcc",
+        &[
+            "-mthumb",
+            "-r",
+            "-nostdlib",
+            &object,
+            "-lm",
+            "-lgcc",
+            "-lc",
+            "-lgcc",
+            "-o",
+            &linked,
+        ],
+    );
+    let names = [
+        "arm_dot_prod_f32",
+        "arm_scale_f32",
+        "arm_add_f32",
+        "arm_mean_f32",
+        "arm_power_f32",
+        "roots_f32",
+    ];
+    let keep = names.map(|name| format!("--keep-global-symbol={name}"));
+    let status = Command::new("arm-none-eabi-objcopy")
+        .args(keep)
+        .arg(&linked)
+        .status();
+    assert!(
+        status.is_ok_and(|s| s.success()),
+        "arm-none-eabi-objcopy failed"
+    );
+    println!("cargo:rustc-link-arg-bin=figures={linked}");
+    println!("cargo:rustc-cfg=c_kernels");
+    println!("cargo:rerun-if-changed=c/kernels.c");
 }
