@@ -46,6 +46,8 @@ pub enum Failure {
         /// Elements there.
         found: usize,
     },
+    /// The server has no place for this client: another one has it, or the shards differ.
+    SentAway,
     /// The serial port failed.
     Line(ErrorKind),
     /// The protocol refused: another run's server, or a shard that does not fit its own network.
@@ -60,6 +62,7 @@ impl fmt::Display for Failure {
                 needed,
                 found,
             } => write!(f, "`{name}` has {found} elements, {needed} are needed"),
+            Self::SentAway => f.write_str("the server has no place for this client"),
             Self::Line(kind) => write!(f, "the serial port failed: {kind:?}"),
             Self::Protocol(error) => error.fmt(f),
         }
@@ -267,6 +270,7 @@ impl Who {
         body: &Body<'_, f32>,
         out: &mut [u8],
     ) -> Result<usize, ProtocolError> {
+        // The `k` of a Hello stays 0: the shard has no fingerprint of the server's settings.
         let header = Header {
             client: self.id,
             round,
@@ -350,6 +354,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
         };
         match kind {
             Kind::Stop => return Ok(Taken::Stop),
+            Kind::Hello => return Err(Failure::SentAway),
             Kind::Model | Kind::Estimate => {}
             _ => return Ok(Taken::Frame),
         }

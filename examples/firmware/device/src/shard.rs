@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  bytes  field (little-endian)
-//!      0      4  magic D7 'T' 'W' 'S'
+//!      0      4  magic D7 'T' 'W' 'D'
 //!      4      1  major version, 1
 //!      5      1  minor version, 0
 //!      6      1  method: 1 whole gradients, 2 MARINA + PermK, 3 MARINA + RandK, 4 EF21 + TopK
@@ -33,7 +33,7 @@ use thalweg::wire::Crc32c;
 /// Bytes before the rows.
 pub const HEADER: usize = 64;
 
-const MAGIC: [u8; 4] = *b"\xD7TWS";
+const MAGIC: [u8; 4] = *b"\xD7TWD";
 const MAJOR: u8 = 1;
 
 /// Protocol and compressor of a client.
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(shard, SHARD);
         assert_eq!(shard.features.as_ptr().cast(), bytes[64..].as_ptr());
         // Offsets of the table in the module's docs.
-        assert_eq!(bytes[..8], [0xD7, b'T', b'W', b'S', 1, 0, 4, 0]);
+        assert_eq!(bytes[..8], [0xD7, b'T', b'W', b'D', 1, 0, 4, 0]);
         assert_eq!(bytes[8..20], [8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0]);
         assert_eq!(bytes[40..48], [7, 0, 0, 0, 0, 0, 0, 0x3F]);
         assert_eq!(bytes[64..68], 1.0_f32.to_le_bytes());

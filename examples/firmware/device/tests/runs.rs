@@ -169,13 +169,14 @@ fn serve<P: Protocol<f32>>(
 fn in_process<P: Protocol<f32> + Copy>(config: P, reply: Reply<P>) -> Vec<u32> {
     let mut clients: Vec<_> = (0..N).map(|id| host_client(config, reply, id)).collect();
     serve(&config, |opening| {
-        let answer = |client: &mut dyn FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>| {
+        let mut replies = Vec::new();
+        for client in &mut clients {
             let mut out = vec![0; frame_len::<f32>(D as u32)];
             let len = client(opening.frame, &mut out).unwrap();
             out.truncate(len);
-            Some(out)
-        };
-        clients.iter_mut().map(|client| answer(client)).collect()
+            replies.push(Some(out));
+        }
+        replies
     })
 }
 

@@ -33,6 +33,15 @@ pub fn shard() -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(&raw const __shard, BOARD.shard.len) }
 }
 
+/// The one reference to a static.
+///
+/// # Safety
+/// No other reference to it exists, nor will.
+pub const unsafe fn only<T>(place: *mut T) -> &'static mut T {
+    // SAFETY: the caller's promise; a static is aligned and initialised.
+    unsafe { &mut *place }
+}
+
 /// Exit statuses of QEMU.
 pub struct Exit;
 
@@ -48,6 +57,24 @@ impl Exit {
 /// Writes a message to the debugger, without the formatting machinery.
 pub fn print(message: &CStr) {
     semihosting::sys::arm_compat::sys_write0(message);
+}
+
+/// A number in decimal, then a byte.
+pub fn print_number(number: usize, end: u8) {
+    let (mut text, mut rest) = ([b'0'; 12], number);
+    text[11] = 0;
+    text[10] = end;
+    let mut start = 9;
+    for place in (0..10).rev() {
+        start = place;
+        text[place] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let text = text.get(start..).unwrap_or_default();
+    print(CStr::from_bytes_with_nul(text).unwrap_or_default());
 }
 
 /// Writes a message and ends.

@@ -63,13 +63,17 @@ fn start() -> ! {
         Err(_) => board::exit(Exit::BAD_SHARD, c"the shard is not aligned\n"),
     };
     // SAFETY: `start` runs once, and nothing else names the static.
-    let memory = unsafe { &mut *(&raw mut MEMORY) };
+    let memory = unsafe { board::only(&raw mut MEMORY) };
     let mut clock = board::Clock::new();
     match client::run(uart::Serial::new(), &shard, memory.lend(), || clock.beat()) {
         Ok(_) => board::exit(Exit::DONE, c""),
         Err(Failure::Capacity { .. }) => board::exit(
             Exit::BAD_SHARD,
             c"the shard's network is larger than the image's\n",
+        ),
+        Err(Failure::SentAway) => board::exit(
+            Exit::REFUSED,
+            c"the server has no place for this client: its shard is of another run, or another client has taken it\n",
         ),
         Err(Failure::Protocol(_)) => board::exit(
             Exit::REFUSED,

@@ -293,24 +293,6 @@ fn stack(run: impl FnOnce()) -> usize {
     128 + WATCHED - 4 * untouched
 }
 
-/// A number in decimal, then a byte.
-fn print(number: usize, end: u8) {
-    let (mut text, mut rest) = ([b'0'; 12], number);
-    text[11] = 0;
-    text[10] = end;
-    let mut start = 9;
-    for place in (0..10).rev() {
-        start = place;
-        text[place] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    let text = text.get(start..).unwrap_or_default();
-    board::print(CStr::from_bytes_with_nul(text).unwrap_or_default());
-}
-
 fn line(
     name: &CStr,
     kernel: extern "C" fn(&mut Room),
@@ -328,15 +310,15 @@ fn line(
     let depth = stack(|| black_box(kernel)(room));
     board::print(name);
     board::print(if refused { c" refused " } else { c" " });
-    print(elements, b' ');
-    print(count as usize, b' ');
-    print(depth, b' ');
-    print(ram, b'\n');
+    board::print_number(elements, b' ');
+    board::print_number(count as usize, b' ');
+    board::print_number(depth, b' ');
+    board::print_number(ram, b'\n');
 }
 
 fn start() -> ! {
     // SAFETY: `start` runs once, and nothing else names the static.
-    let room = unsafe { &mut *(&raw mut ROOM) };
+    let room = unsafe { board::only(&raw mut ROOM) };
     for &(name, kernel, elements, ram) in KERNELS {
         line(name, kernel, room, elements, ram);
     }
