@@ -47,7 +47,10 @@ fn main() {
     if env::var_os("C_KERNELS").is_some() {
         c_kernels(board, &out);
     }
-    for variable in ["C_KERNELS", "BOARD", "HIDDEN", "SHARD"] {
+    if env::var("SOFT_FLOAT").is_ok_and(|library| library == "gcc") {
+        soft_float(board, &out);
+    }
+    for variable in ["SOFT_FLOAT", "C_KERNELS", "BOARD", "HIDDEN", "SHARD"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     println!("cargo:rerun-if-changed=build.rs");
@@ -80,17 +83,45 @@ fn memory(board: &Board) -> String {
     format!("MEMORY {{\n{regions}}}\n{alias}{shard}PROVIDE(__stack_reserve = {stack});\n")
 }
 
-/// Compiles the kernels in C that the figures are compared with, or those of a CMSIS-DSP that `C_KERNELS` names.
-fn c_kernels(board: &Board, out: &Path) {
-    let processor: &[&str] = match board.core {
+/// The processor, for GCC; none for RISC-V, for which no C compiler is asked.
+fn processor(board: &Board) -> Option<&'static [&'static str]> {
+    Some(match board.core {
         "Cortex-M0" => &["-mcpu=cortex-m0"],
         "Cortex-M3" => &["-mcpu=cortex-m3"],
         "Cortex-M4F" => &["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
         "Cortex-M7" => &["-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
         "Cortex-M33" => &["-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
         "Cortex-M55" => &["-mcpu=cortex-m55", "-mfloat-abi=hard", "-mfpu=auto"],
-        // No C compiler for RISC-V is asked for.
-        _ => return,
+        _ => return None,
+    })
+}
+
+/// Takes addition, multiplication and division from GCC's library in place of Rust's: the bits are the same.
+fn soft_float(board: &Board, out: &Path) {
+    let Some(processor) = processor(board) else {
+        return;
+    };
+    let object = out.join("soft_float.o").display().to_string();
+    let wanted = [
+        "fadd", "fsub", "fmul", "fdiv", "dadd", "dsub", "dmul", "ddiv",
+    ];
+    let status = Command::new("arm-none-eabi-gcc")
+        .args(processor)
+        .args(["-mthumb", "-r", "-nostdlib", "-o", &object])
+        .args(wanted.map(|name| format!("-Wl,-u,__aeabi_{name}")))
+        .arg("-lgcc")
+        .status();
+    assert!(
+        status.is_ok_and(|s| s.success()),
+        "install gcc-arm-none-eabi"
+    );
+    println!("cargo:rustc-link-arg={object}");
+}
+
+/// Compiles the kernels in C that the figures are compared with, or those of a CMSIS-DSP that `C_KERNELS` names.
+fn c_kernels(board: &Board, out: &Path) {
+    let Some(processor) = processor(board) else {
+        return;
     };
     let run = |program: &str, arguments: &[&str]| {
         let status = Command::new(program)
