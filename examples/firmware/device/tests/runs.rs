@@ -396,6 +396,7 @@ impl Emulator {
             .arg("-kernel")
             .arg(image(board))
             .stdin(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         Self(child, board)
@@ -459,7 +460,23 @@ fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, reply: Reply<P>, method:
         let names: Vec<_> = boards.iter().map(|board| board.name).collect();
         assert_eq!(over_tcp(config, reply, guests), expected, "{names:?}");
         for Emulator(child, board) in &mut machines {
-            assert_eq!(child.wait().unwrap().code(), Some(0), "{}", board.name);
+            let mut said = String::new();
+            let stream = child.stderr.as_mut().unwrap();
+            io::Read::read_to_string(stream, &mut said).unwrap();
+            assert_eq!(
+                child.wait().unwrap().code(),
+                Some(0),
+                "{}: {said}",
+                board.name
+            );
+            // The board's words at the end: "stack: 2100 bytes of 4000".
+            let words: Vec<_> = said.split_whitespace().collect();
+            let ["stack:", depth, "bytes", "of", most] = words[..] else {
+                panic!("{}: {said}", board.name);
+            };
+            let number = |text: &str| text.parse::<usize>().unwrap();
+            assert!(number(depth) < number(most), "{}: {said}", board.name);
+            eprintln!("{}: {}", board.name, said.trim());
         }
     }
 }

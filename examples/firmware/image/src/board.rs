@@ -42,6 +42,58 @@ pub const unsafe fn only<T>(place: *mut T) -> &'static mut T {
     unsafe { &mut *place }
 }
 
+/// What the stack is painted with.
+const PAINT: u32 = 0xA5A5_5A5A;
+
+/// Memory below the live frames, of which the stack's use is to be known.
+pub struct Stack {
+    bottom: usize,
+    top: usize,
+}
+
+impl Stack {
+    /// Bytes beneath the caller's frame that the frames of this type's functions may take.
+    pub const MARGIN: usize = 128;
+
+    /// Paints what the board keeps for the stack, from its end up to the frame of the caller.
+    #[inline(never)]
+    pub fn paint() -> Self {
+        let end = (BOARD.ram.origin + BOARD.ram.len) & !3;
+        let stack = Self {
+            bottom: end - BOARD.stack,
+            top: Self::here(),
+        };
+        for at in stack.words() {
+            // SAFETY: below the frame of this function, above the statics: memory that nothing uses.
+            unsafe { (at as *mut u32).write_volatile(PAINT) }
+        }
+        stack
+    }
+
+    /// Bytes below the frame of whoever has painted that were written since.
+    #[inline(never)]
+    pub fn depth(&self) -> usize {
+        // SAFETY: the words that were painted.
+        let painted = |at: &usize| unsafe { (*at as *const u32).read_volatile() } == PAINT;
+        let untouched = self.words().take_while(painted).count();
+        Self::MARGIN + self.top - self.bottom - 4 * untouched
+    }
+
+    /// All that can be told: a depth as large is larger.
+    pub fn most(&self) -> usize {
+        Self::MARGIN + self.top - self.bottom
+    }
+
+    fn words(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.bottom..self.top).step_by(4)
+    }
+
+    fn here() -> usize {
+        let here = 0_u32;
+        ((&raw const here).addr() & !3) - Self::MARGIN
+    }
+}
+
 /// Exit statuses of QEMU.
 pub struct Exit;
 

@@ -1,14 +1,14 @@
 //! A federated client: the shard in flash, the server at the serial port.
 //!
 //! The image serves every client of every run whose network has at most `HIDDEN` hidden units: which it is, the shard
-//! tells. It exits with 0 when the server ends the run, and with 2 and a message when there is no shard or it does not fit.
+//! tells. It exits with 0 and states the stack that it has used when the server ends the run, and with 2 and a message when there is no shard or it does not fit.
 #![no_std]
 #![no_main]
 
 mod board;
 mod uart;
 
-use board::{BOARD, Exit};
+use board::{BOARD, Exit, Stack};
 use thalweg::model::mlp;
 use thalweg_device::client::{self, Failure};
 use thalweg_device::memory::{Fits, Memory, frame_len, indices_len, scratch_len};
@@ -65,8 +65,15 @@ fn start() -> ! {
     // SAFETY: `start` runs once, and nothing else names the static.
     let memory = unsafe { board::only(&raw mut MEMORY) };
     let mut clock = board::Clock::new();
+    let stack = Stack::paint();
     match client::run(uart::Serial::new(), &shard, memory.lend(), || clock.beat()) {
-        Ok(_) => board::exit(Exit::DONE, c""),
+        Ok(_) => {
+            board::print(c"stack: ");
+            board::print_number(stack.depth(), b' ');
+            board::print(c"bytes of ");
+            board::print_number(stack.most(), b'\n');
+            board::exit(Exit::DONE, c"")
+        }
         Err(Failure::Capacity { .. }) => board::exit(
             Exit::BAD_SHARD,
             c"the shard's network is larger than the image's\n",

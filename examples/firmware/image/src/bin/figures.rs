@@ -10,7 +10,9 @@ mod board;
 use core::ffi::CStr;
 use core::hint::black_box;
 
+#[cfg(target_arch = "arm")]
 use board::BOARD;
+use board::Stack;
 use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, PermK, RandK, TopK};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adam, lion, sgd};
@@ -118,7 +120,7 @@ macro_rules! kernels {
 }
 
 kernels! {
-    nothing 1, 128 + WATCHED, |_| Some(());
+    nothing 1, 0, |_| Some(());
     vector_dot N, 8 * N, |r| { r.result = vector::dot(&r.x, &r.y).ok()?; Some(()) };
     vector_scale N, 4 * N, |r| { vector::scale(black_box(1.5), &mut r.z); Some(()) };
     vector_add N, 12 * N, |r| { simd::map(&Add, [&r.x, &r.y], [&mut r.z]); Some(()) };
@@ -270,29 +272,6 @@ fn instructions(run: impl FnOnce()) -> u32 {
     count().wrapping_sub(before)
 }
 
-/// Bytes of stack that are watched: all that is reserved, but for the frames that are live.
-const WATCHED: usize = BOARD.stack - 512;
-const PAINT: u32 = 0xA5A5_5A5A;
-
-/// The deepest byte of stack that a function writes, below the caller's frame.
-#[inline(never)]
-fn stack(run: impl FnOnce()) -> usize {
-    let here = 0_u32;
-    let top = (&raw const here).addr() & !3;
-    // 128 bytes for the frames of this function and of the loops.
-    let top = top - 128;
-    let bottom = top - WATCHED;
-    for at in (bottom..top).step_by(4) {
-        // SAFETY: memory below the frames of this function, kept for the stack.
-        unsafe { (at as *mut u32).write_volatile(PAINT) }
-    }
-    run();
-    // SAFETY: as above.
-    let painted = |at: &usize| unsafe { (*at as *const u32).read_volatile() } == PAINT;
-    let untouched = (bottom..top).step_by(4).take_while(painted).count();
-    128 + WATCHED - 4 * untouched
-}
-
 fn line(
     name: &CStr,
     kernel: extern "C" fn(&mut Room),
@@ -307,7 +286,15 @@ fn line(
     let count = instructions(|| black_box(kernel)(room));
     let refused = room.result.is_nan();
     paint(room);
-    let depth = stack(|| black_box(kernel)(room));
+    let stack = Stack::paint();
+    black_box(kernel)(room);
+    let depth = stack.depth();
+    // The first line states what can be told.
+    let ram = if name == c"nothing" {
+        stack.most()
+    } else {
+        ram
+    };
     board::print(name);
     board::print(if refused { c" refused " } else { c" " });
     board::print_number(elements, b' ');
