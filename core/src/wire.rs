@@ -17,7 +17,7 @@
 //!     16      8  round
 //!     24      8  seed of the run
 //!     32      4  d, dimension
-//!     36      4  k, values sent (dithered kinds: number of levels)
+//!     36      4  k, values sent (dithered kinds: number of levels; Hello: fingerprint of the settings)
 //!     40      4  length of the payload, p
 //!     44      4  CRC-32C of bytes 0..44
 //!     48      p  payload
@@ -35,7 +35,7 @@
 //!
 //! ```text
 //! code kind              k       payload                                              payload bits
-//!   1  Hello             0       number of samples, u64                               64
+//!   1  Hello             any     number of samples, u64                               64
 //!   2  Model             d       values                                               B d
 //!   3  Estimate          d       values                                               B d
 //!   4  Dense             d       values                                               B d
@@ -55,6 +55,7 @@
 //! B = 32 or 64, w = ceil(log2 d), v = ceil(log2(k + 1))
 //! ```
 //!
+//! The `k` of a Hello is a fingerprint that whoever drives the run computes from its settings, 0 if it states none.
 //! PermK, RandK and RandSeqK send no indices: both ends derive them from (seed, round, client). Packed
 //! fields fill each byte from its lowest bit, and the bits past the last field are zero.
 //!
@@ -227,7 +228,8 @@ impl Kind {
     #[must_use]
     pub const fn takes(self, d: u32, k: u32) -> bool {
         match self {
-            Self::Hello | Self::Round | Self::Ack | Self::Drop | Self::Stop => k == 0,
+            Self::Hello => true,
+            Self::Round | Self::Ack | Self::Drop | Self::Stop => k == 0,
             Self::Model | Self::Estimate | Self::Dense | Self::Natural | Self::Sign => k == d,
             Self::PermK | Self::RandK | Self::RandSeqK | Self::Sparse => k <= d,
             Self::Dithered | Self::NaturalDithered => 1 <= k && k <= i32::MAX as u32,
@@ -341,7 +343,7 @@ pub struct Header {
     pub client: u32,
     /// Dimension of the model.
     pub d: u32,
-    /// Values sent; levels of a dithered kind.
+    /// Values sent; levels of a dithered kind; fingerprint of the settings in a Hello, 0 for none.
     pub k: u32,
     /// Round of the protocol.
     pub round: u64,

@@ -17,6 +17,7 @@
 //! reply of round r       ->                        again, the same bytes, whenever round r is opened again
 //! Drop(round r)          ->                        the client cannot take part in round r
 //!                        <-      Drop(round r)     the round was closed without this client
+//!                        <-      Hello             what was expected of the client, which is sent away
 //!                        <-      Stop              the run is over; the client closes
 //! ```
 //! Every message may be lost, repeated, reordered or damaged. Both sides may repeat all they say: a round is opened
@@ -24,11 +25,15 @@
 //!
 //! A client that is silent for `round_timeout` is left out of the round. One that lost its connection and kept its state
 //! continues, with the bits of a run without the loss, if it is back within the round; one that missed a round or starts anew
-//! is given the model, and takes part as the protocol allows a late client to.
+//! is given the model, and takes part as the protocol allows a late client to. No further round waits for a client that was
+//! left out, until it asks or answers again.
+//!
+//! A Hello of another seed, dimension, shard or fingerprint of settings is sent away, and so is the older of two connections
+//! that claim one client: the client ends with an error that names the difference.
 //!
 //! # Limits
 //! Memory: one frame in and two frames out per connection, whatever arrives; TCP's own window holds back a sender that is faster.
-//! A reader that is too slow for two frames misses rounds. Connections are capped, and closed when they do not say Hello in time.
+//! A reader that is too slow for two frames misses rounds. Connections that have not said Hello are capped, and closed in time.
 //! Time: every wait has a deadline in [`Limits`]; what runs out is a [`TransportError`].
 //!
 //! Frames are not authenticated here: put the port behind a tunnel that is.

@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 use std::time::Instant;
 
 use thalweg::federated::ProtocolError;
-use thalweg::wire::{Body, DecodeError, Dtype, Expect, Header, Kind, SERVER, decode, encode_into};
+use thalweg::wire::{
+    Body, DecodeError, Dtype, Expect, Frame, Header, Kind, Payload, SERVER, decode, encode_into,
+};
 
 use super::line::{Event, Line};
 use super::{Limits, TransportError};
@@ -22,6 +24,8 @@ pub struct Client {
     pub d: u32,
     /// Rows of its shard.
     pub samples: u64,
+    /// Fingerprint of the settings that it shares with the server, 0 to state none.
+    pub settings: u32,
     /// Deadlines and sizes.
     pub limits: Limits,
 }
@@ -47,6 +51,8 @@ struct Memory {
     last: Option<(u64, Vec<u8>)>,
     /// The state cannot follow; a model is wanted.
     lost: bool,
+    /// When a frame of the server arrived last.
+    heard: Option<Instant>,
 }
 
 /// How a line ended.
@@ -58,54 +64,59 @@ enum End {
 impl Client {
     /// Takes part in a run until the server ends it.
     ///
-    /// `connect` opens a line; it is asked again after failures until [`Limits::join_timeout`] has passed since a frame
-    /// last arrived. `answer` reads the frame that opens a round and writes the reply, as the protocols of
+    /// `connect` opens a line; it is asked again after failures, after pauses that double, until [`Limits::join_timeout`] has
+    /// passed since a frame last arrived. `answer` reads the frame that opens a round and writes the reply, as the protocols of
     /// [`thalweg::federated`] do; each round comes to it once.
     ///
     /// # Errors
-    /// [`TransportError::Io`] or [`TransportError::Silent`] when the server is gone; [`TransportError::Protocol`] for what
-    /// `answer` says, except for rounds that are sat out: a client that joined late, values that are not finite.
+    /// [`TransportError::Io`] or [`TransportError::Silent`] when the server is gone; [`TransportError::Settings`],
+    /// [`TransportError::Samples`], [`TransportError::NoSuchClient`] or [`TransportError::Displaced`] when it sends the client away;
+    /// [`TransportError::Protocol`] for what `answer` says, except for rounds that are sat out: a client that joined late,
+    /// values that are not finite.
     pub fn run<S: Read + Write>(
         &self,
         mut connect: impl FnMut() -> io::Result<S>,
         mut answer: impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<Summary, TransportError> {
         let mut memory = Memory::default();
-        let mut heard = Instant::now();
+        let (mut since, mut pause) = (Instant::now(), self.limits.frame_timeout / 10);
         let waited = self.limits.join_timeout;
         loop {
-            match connect() {
-                Ok(stream) => {
-                    let mut line = Line::new(stream, self.limits.frame);
-                    match self.follow(&mut line, &mut memory, &mut heard, &mut answer)? {
-                        End::Stop => return Ok(memory.summary),
-                        End::Lost => memory.summary.reconnects += 1,
+            let line = connect().map(|stream| Line::new(stream, self.limits.frame));
+            let lost = match line {
+                Ok(mut line) => match self.follow(&mut line, &mut memory, since, &mut answer)? {
+                    End::Stop => return Ok(memory.summary),
+                    End::Lost => {
+                        memory.summary.reconnects += 1;
+                        TransportError::Silent { waited }
                     }
-                    if heard.elapsed() >= waited {
-                        return Err(TransportError::Silent { waited });
-                    }
-                }
-                Err(source) if heard.elapsed() >= waited => {
-                    let what = "cannot connect to the server";
-                    return Err(TransportError::Io { what, source });
-                }
-                Err(_) => {}
+                },
+                Err(source) => TransportError::Io {
+                    what: "cannot connect to the server",
+                    source,
+                },
+            };
+            if let Some(heard) = memory.heard.take() {
+                (since, pause) = (heard, self.limits.frame_timeout / 10);
             }
-            // A server that refuses is not asked more often than a tenth of a frame's time allows.
-            std::thread::sleep(self.limits.frame_timeout / 10);
+            let Some(left) = waited.checked_sub(since.elapsed()) else {
+                return Err(lost);
+            };
+            std::thread::sleep(pause.min(left));
+            pause = (2 * pause).min(4 * self.limits.frame_timeout);
         }
     }
 
-    /// Serves one line until it ends.
+    /// Serves one line until it ends, or nothing has been heard for too long; the silence began at `since`.
     fn follow<S: Read + Write>(
         &self,
         line: &mut Line<S>,
         memory: &mut Memory,
-        heard: &mut Instant,
+        since: Instant,
         answer: &mut impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<End, TransportError> {
         line.send(&self.hello(memory)?);
-        let mut asked = Instant::now();
+        let (mut asked, mut heard) = (Instant::now(), since);
         let expect = Expect {
             client: Some(SERVER),
             seed: Some(self.seed),
@@ -119,16 +130,23 @@ impl Client {
                 return Ok(End::Lost);
             }
             match event {
-                Some(Event::Frame(frame)) => match decode(&frame, &expect).map(|f| f.header) {
-                    Ok(header) if header.kind == Kind::Stop => return Ok(End::Stop),
-                    Ok(header) if matches!(header.kind, Kind::Model | Kind::Estimate) => {
-                        *heard = Instant::now();
-                        asked = *heard;
-                        let reply = self.reply(header, &frame, memory, answer)?;
-                        line.send(&reply);
+                Some(Event::Frame(frame)) => match decode(&frame, &expect) {
+                    Ok(found) => {
+                        heard = Instant::now();
+                        memory.heard = Some(heard);
+                        match found.header.kind {
+                            Kind::Stop => return Ok(End::Stop),
+                            Kind::Hello => return Err(self.sent_away(&found)),
+                            Kind::Model | Kind::Estimate => {
+                                let reply = self.reply(found.header, &frame, memory, answer)?;
+                                line.send(&reply);
+                                asked = Instant::now();
+                                heard = asked;
+                                memory.heard = Some(heard);
+                            }
+                            _ => {}
+                        }
                     }
-                    Ok(header) if header.kind == Kind::Ack => *heard = Instant::now(),
-                    Ok(_) => {}
                     // A server of another run is no server; anything else was damage.
                     Err(
                         error
@@ -150,6 +168,32 @@ impl Client {
                 None if !moved => std::thread::sleep(self.limits.pause),
                 None => {}
             }
+        }
+    }
+
+    /// Why the server answers with a Hello: it states what it expected.
+    fn sent_away(&self, hello: &Frame<'_>) -> TransportError {
+        let (client, found) = (self.id, self.samples);
+        let expected = match hello.payload::<f32>() {
+            Ok(Payload::Hello { samples }) => samples,
+            _ => found,
+        };
+        if hello.header.k != self.settings && hello.header.k != 0 && self.settings != 0 {
+            TransportError::Settings {
+                client,
+                expected: hello.header.k,
+                found: self.settings,
+            }
+        } else if expected == 0 {
+            TransportError::NoSuchClient { client }
+        } else if expected != found {
+            TransportError::Samples {
+                client,
+                expected,
+                found,
+            }
+        } else {
+            TransportError::Displaced { client }
         }
     }
 
@@ -188,7 +232,7 @@ impl Client {
                 | ProtocolError::Argument(thalweg::Error::NonFinite { .. }),
             ) => {
                 memory.summary.passed += 1;
-                self.frame(Kind::Drop, Dtype::None, round, &Body::Empty)?
+                self.frame(Kind::Drop, Dtype::None, 0, round, &Body::Empty)?
             }
             Err(error) => return Err(error.into()),
         };
@@ -203,14 +247,17 @@ impl Client {
             Some((round, _)) if !memory.lost => round.saturating_add(1),
             _ => 0,
         };
-        let samples = self.samples;
-        self.frame(Kind::Hello, Dtype::F32, wanted, &Body::Hello { samples })
+        let body = Body::Hello {
+            samples: self.samples,
+        };
+        self.frame(Kind::Hello, Dtype::F32, self.settings, wanted, &body)
     }
 
     fn frame(
         &self,
         kind: Kind,
         dtype: Dtype,
+        k: u32,
         round: u64,
         body: &Body<'_, f32>,
     ) -> Result<Vec<u8>, TransportError> {
@@ -218,7 +265,7 @@ impl Client {
             client: self.id,
             round,
             seed: self.seed,
-            ..Header::new(kind, dtype, self.d, 0)
+            ..Header::new(kind, dtype, self.d, k)
         };
         let mut out = vec![0; header.frame_len()];
         encode_into(&header, body, &mut out)?;

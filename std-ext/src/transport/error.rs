@@ -30,10 +30,12 @@ pub enum TransportError {
         waited: Duration,
     },
     /// A round ended without a single reply.
-    #[error("no client replied to round {round} within {waited:?}")]
+    #[error("no client replied to round {round} within {waited:?}; {passed} could not take part")]
     NoReply {
         /// The round.
         round: u64,
+        /// Clients that said that they sit the round out: they joined late, or their numbers were not finite.
+        passed: usize,
         /// The time that was given.
         waited: Duration,
     },
@@ -42,6 +44,37 @@ pub enum TransportError {
     Silent {
         /// The time that was given.
         waited: Duration,
+    },
+    /// A client and its server do not run the same thing.
+    #[error("client {client} has settings {found:08x}, its server {expected:08x}")]
+    Settings {
+        /// The client.
+        client: u32,
+        /// Fingerprint of the server's settings.
+        expected: u32,
+        /// Fingerprint of the client's.
+        found: u32,
+    },
+    /// A client has a number that the run does not have.
+    #[error("there is no client {client} in this run")]
+    NoSuchClient {
+        /// The number.
+        client: u32,
+    },
+    /// Another connection said that it is this client, and took its place.
+    #[error("another connection has taken the place of client {client}")]
+    Displaced {
+        /// The client.
+        client: u32,
+    },
+    /// The protocol refused the reply of a client.
+    #[error("the reply of client {client} is refused: {source}")]
+    Refused {
+        /// The client.
+        client: u32,
+        /// Why.
+        #[source]
+        source: ProtocolError,
     },
     /// A client announced another shard than the server's options give it.
     #[error("client {client} has {found} samples, expected {expected}: its options differ")]

@@ -23,7 +23,7 @@ pub struct Limits {
     pub join_timeout: Duration,
     /// Pause when no stream has anything to say.
     pub pause: Duration,
-    /// Connections that have not said Hello yet; more are refused.
+    /// Connections that have not said Hello yet; the oldest is closed for one more.
     pub strangers: usize,
 }
 

@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
-use thalweg::federated::Run;
-use thalweg::wire::{Body, Dtype, Expect, Header, Kind, Payload, decode, encode_into};
+use thalweg::federated::{ProtocolError, Run};
+use thalweg::wire::{Body, Dtype, Expect, Header, Kind, Payload, SERVER, decode, encode_into};
 
 use super::line::{Event, Line};
 use super::{Limits, TransportError};
@@ -49,6 +49,8 @@ struct Peer<S> {
     line: Option<Line<S>>,
     /// It missed something, and needs the model.
     behind: bool,
+    /// It was silent for a whole round; until it asks or answers again no round waits for it.
+    away: bool,
     asked: Instant,
 }
 
@@ -68,7 +70,11 @@ pub struct Server<A: Accept> {
     d: u32,
     samples: Vec<u64>,
     limits: Limits,
+    settings: u32,
+    /// Lines that have not said Hello.
     strangers: Vec<(Instant, Line<A::Stream>)>,
+    /// Lines that are told why they are not served, and close.
+    leaving: Vec<(Instant, Line<A::Stream>)>,
     peers: Vec<Peer<A::Stream>>,
     /// Why a client was sent away last.
     refused: Option<TransportError>,
@@ -81,6 +87,7 @@ impl<A: Accept> Server<A> {
         let peer = |_: &u64| Peer {
             line: None,
             behind: false,
+            away: false,
             asked: Instant::now(),
         };
         Self {
@@ -92,11 +99,19 @@ impl<A: Accept> Server<A> {
             d,
             samples: samples.to_vec(),
             limits,
+            settings: 0,
             strangers: Vec::new(),
+            leaving: Vec::new(),
             peers: samples.iter().map(peer).collect(),
             refused: None,
             left_out: 0,
         }
+    }
+
+    /// States the fingerprint of the settings: clients that state another one are sent away.
+    #[must_use]
+    pub fn with_settings(self, settings: u32) -> Self {
+        Self { settings, ..self }
     }
 
     /// How often a client was left out of a round.
@@ -107,7 +122,7 @@ impl<A: Accept> Server<A> {
     /// Waits until every client has joined.
     ///
     /// # Errors
-    /// [`TransportError::NotJoined`] or [`TransportError::Samples`] after [`Limits::join_timeout`]; [`TransportError::Io`].
+    /// After [`Limits::join_timeout`]: why a client was sent away, or [`TransportError::NotJoined`]; [`TransportError::Io`].
     pub fn join(&mut self) -> Result<(), TransportError> {
         let began = Instant::now();
         let here = self.control(Kind::Ack, 0)?;
@@ -162,9 +177,11 @@ impl<A: Accept> Server<A> {
                             continue;
                         };
                         if header.kind == Kind::Hello {
+                            peer.away = false;
                             peer.hello(header.round, opening);
                         } else if header.round == opening.round {
                             peer.behind = false;
+                            peer.away = false;
                             if matches!(answer, Answer::Awaited) {
                                 *answer = match header.kind {
                                     Kind::Drop => Answer::Passed,
@@ -181,8 +198,13 @@ impl<A: Accept> Server<A> {
                     peer.open(opening);
                 }
             }
-            let awaited = answers.iter().any(|a| matches!(a, Answer::Awaited));
-            if !awaited || began.elapsed() >= self.limits.round_timeout {
+            let done = self
+                .peers
+                .iter()
+                .zip(&answers)
+                .all(|(peer, answer)| peer.away || !matches!(answer, Answer::Awaited));
+            let given = answers.iter().any(|a| !matches!(a, Answer::Awaited));
+            if (done && given) || began.elapsed() >= self.limits.round_timeout {
                 break;
             }
             self.rest(moved);
@@ -192,13 +214,16 @@ impl<A: Accept> Server<A> {
             if matches!(answer, Answer::Awaited) {
                 // Its state may have moved with an answer that never came.
                 peer.behind = true;
+                peer.away = true;
                 peer.send(&gone);
                 self.left_out += 1;
             }
         }
         if !answers.iter().any(|a| matches!(a, Answer::Given(_))) {
+            let passed = answers.iter().filter(|a| matches!(a, Answer::Passed));
             return Err(TransportError::NoReply {
                 round: opening.round,
+                passed: passed.count(),
                 waited: self.limits.round_timeout,
             });
         }
@@ -245,11 +270,17 @@ impl<A: Accept> Server<A> {
         let mut moved = false;
         if let Some(stream) = self.door.accept().map_err(source)? {
             moved = true;
-            if self.strangers.len() < self.limits.strangers {
-                let line = Line::new(stream, self.limits.frame);
-                self.strangers.push((Instant::now(), line));
+            if self.strangers.len() >= self.limits.strangers.max(1) {
+                self.strangers.remove(0);
             }
+            let line = Line::new(stream, self.limits.frame);
+            self.strangers.push((Instant::now(), line));
         }
+        self.leaving.retain_mut(|(since, line)| {
+            line.flush();
+            line.poll(self.limits.frame_timeout);
+            !line.is_closed() && since.elapsed() < self.limits.frame_timeout
+        });
         let mut kept = Vec::new();
         for (since, mut line) in std::mem::take(&mut self.strangers) {
             let event = line.poll(self.limits.frame_timeout);
@@ -266,15 +297,18 @@ impl<A: Accept> Server<A> {
                         continue;
                     };
                     // The newest line of a client replaces an older one.
-                    peer.line = Some(line);
+                    let older = peer.line.replace(line);
+                    peer.away = false;
                     match opening {
                         Some(opening) => peer.hello(wanted, opening),
                         None => peer.send(greeting),
                     }
+                    if let Some(older) = older {
+                        self.dismiss(id, older)?;
+                    }
                 }
-                Err(refused) => {
-                    // In our own seed and dimension, so that the client can name the difference.
-                    line.send(&self.control(Kind::Drop, 0)?);
+                Err((id, refused)) => {
+                    self.dismiss(id, line)?;
                     self.refused = Some(refused);
                 }
             }
@@ -283,34 +317,67 @@ impl<A: Accept> Server<A> {
         Ok(moved)
     }
 
-    /// Client and wanted round of a Hello of this run.
-    fn check_hello(&self, frame: &[u8]) -> Result<(u32, u64), TransportError> {
-        let refuse =
-            |error| TransportError::Protocol(thalweg::federated::ProtocolError::Decode(error));
+    /// Client and wanted round of a Hello of this run; otherwise who it was, and what is wrong.
+    fn check_hello(&self, frame: &[u8]) -> Result<(u32, u64), (u32, TransportError)> {
+        let protocol = |error| TransportError::Protocol(ProtocolError::Decode(error));
+        // First who it is: damage and other protocols end here.
+        let anyone = Expect::default();
+        let header = decode(frame, &anyone).map_err(|e| (SERVER, protocol(e)))?;
+        let Header {
+            client,
+            round,
+            k: found,
+            ..
+        } = header.header;
         let expect = Expect {
             kind: Some(Kind::Hello),
             seed: Some(self.run.seed),
             d: Some(self.d),
-            ..Expect::default()
+            ..anyone
         };
-        let frame = decode(frame, &expect).map_err(refuse)?;
-        let id = frame.header.client;
-        let Payload::Hello { samples: found } = frame.payload::<f32>().map_err(refuse)? else {
-            return Ok((id, 0));
-        };
-        let Some(&expected) = self.samples.get(id as usize) else {
-            let found = id;
-            let expected = self.run.clients;
-            return Err(thalweg::federated::ProtocolError::OutOfTurn { expected, found }.into());
-        };
-        if found != expected {
-            return Err(TransportError::Samples {
-                client: id,
+        let refuse = |error| (client, error);
+        let said = decode(frame, &expect)
+            .and_then(|frame| frame.payload::<f32>())
+            .map_err(|error| refuse(protocol(error)))?;
+        let expected = self.settings;
+        if found != expected && found != 0 && expected != 0 {
+            return Err(refuse(TransportError::Settings {
+                client,
                 expected,
                 found,
-            });
+            }));
         }
-        Ok((id, frame.header.round))
+        let Some(&expected) = self.samples.get(client as usize) else {
+            return Err(refuse(TransportError::NoSuchClient { client }));
+        };
+        match said {
+            Payload::Hello { samples: found } if found != expected => {
+                Err(refuse(TransportError::Samples {
+                    client,
+                    expected,
+                    found,
+                }))
+            }
+            _ => Ok((client, round)),
+        }
+    }
+
+    /// Tells a line what was expected of the client, in the seed and dimension of the run, and lets it go.
+    fn dismiss(&mut self, client: u32, mut line: Line<A::Stream>) -> Result<(), TransportError> {
+        let samples = self.samples.get(client as usize).copied().unwrap_or(0);
+        let header = Header {
+            seed: self.run.seed,
+            ..Header::new(Kind::Hello, Dtype::F32, self.d, self.settings)
+        };
+        let mut out = vec![0; header.frame_len()];
+        let expected: Body<'_, f32> = Body::Hello { samples };
+        encode_into(&header, &expected, &mut out)?;
+        line.send(&out);
+        if self.leaving.len() >= self.limits.strangers.max(1) {
+            self.leaving.remove(0);
+        }
+        self.leaving.push((Instant::now(), line));
+        Ok(())
     }
 
     fn rest(&self, moved: bool) {
