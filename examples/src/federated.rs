@@ -1,25 +1,32 @@
 //! The main job: a network trained over clients by FedAvg, MARINA and EF21 at one budget of uplink bits.
 
 pub mod check;
+pub mod client;
 pub mod exchange;
 pub mod method;
+pub mod network;
 mod picture;
 pub mod problem;
 pub mod session;
+pub mod threads;
 
 use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
+use thalweg_std::transport::TransportError;
 
 use crate::cli::{self, Common, Failure, bad, input};
 use crate::progress;
 use crate::source::Source;
 use crate::table::{Table, si};
 
+use exchange::Exchange;
 use method::{CompressorName, Method, ProtocolName, Rule};
+use network::Network;
 use problem::{Problem, Spread};
 use session::{Budget, Outcome, Point};
+use threads::Threads;
 
 /// Train a small network over clients with shards of their own, and compare protocols at an equal
 /// budget of uplink bits per client.
@@ -28,7 +35,7 @@ use session::{Budget, Outcome, Point};
 /// payloads, TopK's indices included. Each protocol tries the same step sizes on a part of the budget and keeps the
 /// one with the least training loss; the time of those trials is not in the table.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "federated", version)]
+#[command(name = "federated", version, after_long_help = PROCESSES)]
 pub struct Options {
     /// Options of every program.
     #[command(flatten)]
@@ -36,6 +43,9 @@ pub struct Options {
     /// Where the data comes from.
     #[command(flatten)]
     pub source: Source,
+    /// Where the other side is.
+    #[command(flatten)]
+    pub network: Network,
     /// Run these protocols only (comma-separated)
     #[arg(long, value_enum, value_delimiter = ',')]
     pub protocol: Vec<ProtocolName>,
@@ -69,6 +79,17 @@ pub struct Options {
     )]
     pub steps: Vec<f64>,
 }
+
+/// What `--help` says about runs over sockets.
+const PROCESSES: &str = "\
+One run over several processes, with the bits of the same run in one process:
+  federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --rounds 300 --listen 127.0.0.1:7000
+  federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --connect 127.0.0.1:7000 --client 0
+  federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --connect 127.0.0.1:7000 --client 1
+Server and clients take the same protocol, compressor, step size, data and seed; a difference is an error that names it.
+A client that loses its line connects again and goes on. One that was killed and is started again is given the model: FedAvg
+takes it back at once, MARINA at the next round of whole gradients, EF21 has none after the first, so that it sits out.
+Frames are checked for damage, not authenticated: keep the port inside a tunnel that is.";
 
 /// Share of the budget that each trial of a step size gets.
 const TRIAL: u64 = 4;
@@ -105,6 +126,10 @@ pub struct Row {
     pub seconds: f64,
     /// The run ended early because numbers were not finite.
     pub diverged: bool,
+    /// CRC-32C of the bytes of the final parameters: runs with equal bits have equal ones.
+    pub params_crc: String,
+    /// Replies that were missing: clients that were left out of a round or sat it out.
+    pub left_out: u64,
     /// The curve.
     pub points: Vec<Point>,
 }
@@ -144,10 +169,16 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     if options.common.check {
         return check::run(options);
     }
+    if let Some(server) = options.network.connect {
+        return network::take_part(options, server);
+    }
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
     cli::check_writable(&path)?;
-    let report = compare(options)?;
+    let report = match options.network.listen {
+        Some(address) => network::serve(options, address)?,
+        None => compare(options)?,
+    };
     let span = |rows: &[usize]| {
         let least = rows.iter().min().copied().unwrap_or(0);
         let most = rows.iter().max().copied().unwrap_or(0);
@@ -170,6 +201,10 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     print!("{}", table(&report));
     cli::write(&path, &picture::draw(&report).to_svg())?;
     println!("\n{}\npicture: {}", verdict(&report), path.display());
+    if let (Some(_), [row]) = (options.network.listen, &report.rows[..]) {
+        let (crc, left_out) = (&row.params_crc, row.left_out);
+        println!("final parameters: CRC-32C {crc}; replies that were missing: {left_out}");
+    }
     if let Some(path) = json {
         cli::write_json(path, &report)?;
     }
@@ -182,51 +217,72 @@ pub fn main(options: &Options) -> Result<(), Failure> {
 /// Bad options or data.
 pub fn compare(options: &Options) -> Result<Report, Failure> {
     let threads = options.common.threads()?;
-    let seed = options.common.seed;
-    check_steps(&options.steps)?;
-    if options.rounds == Some(0) {
-        return Err(bad("rounds", 0, "must be at least 1"));
-    }
-    let rule = Rule {
-        clients: options.clients,
-        k: options.k,
+    let plan = Plan::new(options)?;
+    let bench = Bench {
+        problem: &plan.problem,
+        rule: plan.rule,
+        threads,
     };
-    let methods = method::select(&options.protocol, options.compressor)?;
-    let data = options.source.load(seed)?;
-    let spread = Spread::Dirichlet(options.alpha);
-    let problem = Problem::new(data, options.clients, spread, options.hidden, seed)?;
-    let d = problem.model().dim();
-    rule.check(d)?;
-    let gradient = 32 * d as u64;
-    let bits = options.bits.unwrap_or(GRADIENTS * gradient);
-    if bits < gradient {
-        let rule = format!("must be at least {gradient}, one gradient of {d} numbers");
-        return Err(bad("bits", bits, &rule));
-    }
-    let rounds = options.rounds.unwrap_or(u64::MAX);
-    let budget = Budget { bits, rounds };
-    let mut rows = Vec::new();
-    for method in methods {
-        let bench = Bench {
-            problem: &problem,
-            rule,
-            threads,
-            seed,
+    let row = |&method| bench.row(method, plan.budget, &options.steps);
+    let rows = plan.methods.iter().map(row).collect::<Result<_, _>>()?;
+    Ok(plan.report(options, rows))
+}
+
+/// What the options ask for, checked.
+struct Plan {
+    problem: Problem,
+    methods: Vec<Method>,
+    rule: Rule,
+    budget: Budget,
+}
+
+impl Plan {
+    fn new(options: &Options) -> Result<Self, Failure> {
+        let seed = options.common.seed;
+        check_steps(&options.steps)?;
+        if options.rounds == Some(0) {
+            return Err(bad("rounds", 0, "must be at least 1"));
+        }
+        let rule = Rule {
+            clients: options.clients,
+            k: options.k,
         };
-        rows.push(bench.row(method, budget, &options.steps)?);
+        let methods = method::select(&options.protocol, options.compressor)?;
+        let data = options.source.load(seed)?;
+        let spread = Spread::Dirichlet(options.alpha);
+        let problem = Problem::new(data, options.clients, spread, options.hidden, seed)?;
+        let d = problem.dim();
+        rule.check(d)?;
+        let gradient = 32 * d as u64;
+        let bits = options.bits.unwrap_or(GRADIENTS * gradient);
+        if bits < gradient {
+            let rule = format!("must be at least {gradient}, one gradient of {d} numbers");
+            return Err(bad("bits", bits, &rule));
+        }
+        let rounds = options.rounds.unwrap_or(u64::MAX);
+        Ok(Self {
+            problem,
+            methods,
+            rule,
+            budget: Budget { bits, rounds },
+        })
     }
-    Ok(Report {
-        data: problem.data.name.clone(),
-        train_rows: problem.data.train.rows(),
-        test_rows: problem.data.test.rows(),
-        dimension: d,
-        clients: problem.clients(),
-        shard_rows: problem.shards.iter().map(Vec::len).collect(),
-        alpha: options.alpha,
-        seed,
-        budget_bits: bits,
-        rows,
-    })
+
+    fn report(&self, options: &Options, rows: Vec<Row>) -> Report {
+        let problem = &self.problem;
+        Report {
+            data: problem.data.name.clone(),
+            train_rows: problem.data.train.rows(),
+            test_rows: problem.data.test.rows(),
+            dimension: problem.dim(),
+            clients: problem.clients(),
+            shard_rows: problem.shards.iter().map(Vec::len).collect(),
+            alpha: options.alpha,
+            seed: problem.seed(),
+            budget_bits: self.budget.bits,
+            rows,
+        }
+    }
 }
 
 fn check_steps(steps: &[f64]) -> Result<(), Failure> {
@@ -247,8 +303,6 @@ pub struct Bench<'a> {
     pub rule: Rule,
     /// Worker threads.
     pub threads: usize,
-    /// Seed of draws.
-    pub seed: u64,
 }
 
 impl Bench<'_> {
@@ -285,7 +339,8 @@ impl Bench<'_> {
         };
         let label = format!("{method}, step {step}, whole budget");
         let outcome = self.run(method, budget, step, &label)?;
-        Ok(self.describe(method, step, trials, outcome))
+        let clients = self.problem.clients();
+        Ok(Row::new(method, step, trials, clients, outcome))
     }
 
     /// One run with a progress bar.
@@ -301,27 +356,56 @@ impl Bench<'_> {
     ) -> Result<Outcome, Failure> {
         let bar = progress::bar(budget.bits);
         bar.set_message(label.to_owned());
-        let outcome = method::run(self, method, budget, step, &|bits| bar.set_position(bits));
+        let part = InThreads {
+            bench: self,
+            budget,
+            watch: &|bits| bar.set_position(bits),
+        };
+        let outcome = method::cast(method, self.problem, self.rule, step, part);
         bar.finish_and_clear();
         outcome.map_err(input)
     }
+}
 
-    fn describe(
-        &self,
+/// A whole run in this process.
+struct InThreads<'a> {
+    bench: &'a Bench<'a>,
+    budget: Budget,
+    watch: &'a dyn Fn(u64),
+}
+
+impl method::Part for InThreads<'_> {
+    type Out = Result<Outcome, TransportError>;
+
+    fn play<E: Exchange>(self, exchange: &E) -> Self::Out {
+        let Bench {
+            problem, threads, ..
+        } = *self.bench;
+        std::thread::scope(|scope| {
+            let mut clients = Threads::start(scope, exchange, problem, threads)?;
+            session::run(exchange, problem, self.budget, &mut clients, self.watch)
+        })
+    }
+}
+
+impl Row {
+    /// The figures of a run.
+    fn new(
         method: Method,
         step_size: f64,
         trials: Vec<(f64, Option<f64>)>,
+        clients: usize,
         outcome: Outcome,
-    ) -> Row {
+    ) -> Self {
         let last = outcome.last().map(|p| p.measure);
         let figure = |f: fn(problem::Measure) -> f64| last.map_or(f64::NAN, f);
-        Row {
+        Self {
             method: method.to_string(),
             step_size,
             trials,
             rounds: outcome.ledger.rounds,
             uplink_bits: outcome.ledger.uplink_max,
-            uplink_bits_mean: outcome.ledger.uplink_mean(self.problem.clients() as u32),
+            uplink_bits_mean: outcome.ledger.uplink_mean(clients as u32),
             downlink_bits: outcome.ledger.downlink,
             overhead_bytes: outcome.ledger.overhead_bytes,
             train_loss: figure(|m| m.train_loss),
@@ -329,6 +413,8 @@ impl Bench<'_> {
             test_accuracy: figure(|m| m.test_accuracy),
             seconds: outcome.seconds,
             diverged: outcome.diverged,
+            params_crc: outcome.params_crc(),
+            left_out: outcome.left_out,
             points: outcome.points,
         }
     }

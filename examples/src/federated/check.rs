@@ -59,7 +59,6 @@ fn identical(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failu
         problem: &problem,
         rule: Rule { clients, k: None },
         threads,
-        seed,
     };
     // MARINA with PermK is gradient descent here, round by round, up to rounding.
     let rounds = Budget {
@@ -106,7 +105,6 @@ fn uneven(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure>
         problem: &problem,
         rule: Rule { clients, k: None },
         threads,
-        seed,
     };
     let budget = Budget {
         bits: 60 * 32 * problem.model().dim() as u64,

@@ -76,6 +76,11 @@ pub trait Exchange: Sync {
         frame: &[u8],
         buffers: Buffers<'_, f32>,
     ) -> Result<(), ProtocolError>;
+    /// Passes over the client whose turn it is.
+    ///
+    /// # Errors
+    /// What the protocol says.
+    fn skip(&self, server: &mut Self::Server) -> Result<(), ProtocolError>;
     /// Closes the round.
     ///
     /// # Errors
@@ -188,6 +193,10 @@ impl<P: Reply + Sync> Exchange for Gradients<P> {
         estimator::accept(&self.0, server, frame, buffers)
     }
 
+    fn skip(&self, server: &mut Self::Server) -> Result<(), ProtocolError> {
+        estimator::skip(&self.0, server)
+    }
+
     fn finish(&self, server: &mut Self::Server) -> Result<(), ProtocolError> {
         estimator::finish(&self.0, server)
     }
@@ -275,6 +284,10 @@ impl<C: Compressor<f32> + Sync> Exchange for Averaging<C> {
         buffers: Buffers<'_, f32>,
     ) -> Result<(), ProtocolError> {
         fed_avg::accept(&self.config, server, samples, frame, buffers)
+    }
+
+    fn skip(&self, server: &mut Self::Server) -> Result<(), ProtocolError> {
+        fed_avg::skip(&self.config, server)
     }
 
     fn finish(&self, server: &mut Self::Server) -> Result<(), ProtocolError> {

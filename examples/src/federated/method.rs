@@ -5,13 +5,12 @@ use std::fmt;
 use thalweg::compress::{
     Compressor, Dithering, Identity, Natural, PermK, RandK, RandSeqK, Sign, TopK, k_from_ratio,
 };
-use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
+use thalweg::federated::{Run, ef21, fed_avg, marina};
 
 use crate::cli::{Failure, bad};
 
-use super::Bench;
-use super::exchange::{Averaging, Gradients};
-use super::session::{self, Budget, Outcome};
+use super::exchange::{Averaging, Exchange, Gradients};
+use super::problem::Problem;
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -172,38 +171,39 @@ impl Rule {
     }
 }
 
-/// Runs a method once.
+/// What is done with a method once its types are known: a whole run, its server, or one of its clients.
+pub trait Part {
+    /// What comes out.
+    type Out;
+    /// Does it.
+    fn play<E: Exchange>(self, exchange: &E) -> Self::Out;
+}
+
+/// Builds a method for a problem and hands it to `part`.
 ///
 /// MARINA's probability of a full round is the share of the bits that a compressed message sends, so that both kinds of
 /// round cost the same on average.
-///
-/// # Errors
-/// What the protocol says.
-pub fn run(
-    bench: &Bench<'_>,
-    method: Method,
-    budget: Budget,
-    step: f64,
-    watch: &dyn Fn(u64),
-) -> Result<Outcome, ProtocolError> {
-    let d = bench.problem.model().dim();
-    let (k, n) = (bench.rule.k(d), bench.problem.clients());
+pub fn cast<P: Part>(method: Method, problem: &Problem, rule: Rule, step: f64, part: P) -> P::Out {
+    let d = problem.dim();
+    let (k, n) = (rule.k(d), problem.clients());
     let job = Job {
-        bench,
         protocol: method.protocol,
-        budget,
+        run: Run {
+            seed: problem.seed(),
+            clients: n as u32,
+        },
         step,
-        watch,
+        part,
     };
     match method.compressor {
-        CompressorName::Identity => job.run(Identity, 1.0),
-        CompressorName::PermK => job.run(PermK::new(n), 1.0 / n.min(d) as f64),
-        CompressorName::RandK => job.run(RandK::new(k), k as f64 / d as f64),
-        CompressorName::RandSeqK => job.run(RandSeqK::new(k), k as f64 / d as f64),
-        CompressorName::TopK => job.run(TopK { k }, k as f64 / d as f64),
-        CompressorName::Natural => job.run(Natural, share(&Natural, d)),
-        CompressorName::Qsgd => job.run(Dithering::qsgd(15), share(&Dithering::qsgd(15), d)),
-        CompressorName::Sign => job.run(Sign, share(&Sign, d)),
+        CompressorName::Identity => job.cast(Identity, 1.0),
+        CompressorName::PermK => job.cast(PermK::new(n), 1.0 / n.min(d) as f64),
+        CompressorName::RandK => job.cast(RandK::new(k), k as f64 / d as f64),
+        CompressorName::RandSeqK => job.cast(RandSeqK::new(k), k as f64 / d as f64),
+        CompressorName::TopK => job.cast(TopK { k }, k as f64 / d as f64),
+        CompressorName::Natural => job.cast(Natural, share(&Natural, d)),
+        CompressorName::Qsgd => job.cast(Dithering::qsgd(15), share(&Dithering::qsgd(15), d)),
+        CompressorName::Sign => job.cast(Sign, share(&Sign, d)),
     }
 }
 
@@ -212,38 +212,29 @@ fn share(compressor: &impl Compressor<f32>, d: usize) -> f64 {
     compressor.bits(d) as f64 / (32 * d) as f64
 }
 
-struct Job<'a> {
-    bench: &'a Bench<'a>,
+struct Job<P> {
     protocol: ProtocolName,
-    budget: Budget,
+    run: Run,
     step: f64,
-    watch: &'a dyn Fn(u64),
+    part: P,
 }
 
-impl Job<'_> {
-    fn run<C: Compressor<f32> + Sync>(
-        &self,
-        compressor: C,
-        probability: f64,
-    ) -> Result<Outcome, ProtocolError> {
-        let run = Run {
-            seed: self.bench.seed,
-            clients: self.bench.problem.clients() as u32,
-        };
-        let step_size = self.step as f32;
+impl<P: Part> Job<P> {
+    fn cast<C: Compressor<f32> + Sync>(self, compressor: C, probability: f64) -> P::Out {
+        let (run, step_size) = (self.run, self.step as f32);
         match self.protocol {
-            ProtocolName::Gd | ProtocolName::Marina => self.start(&Gradients(marina::Config {
+            ProtocolName::Gd | ProtocolName::Marina => self.part.play(&Gradients(marina::Config {
                 run,
                 step_size,
                 probability,
                 compressor,
             })),
-            ProtocolName::Ef21 => self.start(&Gradients(ef21::Config {
+            ProtocolName::Ef21 => self.part.play(&Gradients(ef21::Config {
                 run,
                 step_size,
                 compressor,
             })),
-            ProtocolName::Fedavg => self.start(&Averaging {
+            ProtocolName::Fedavg => self.part.play(&Averaging {
                 config: fed_avg::Config {
                     run,
                     server_learning_rate: 1.0,
@@ -252,17 +243,5 @@ impl Job<'_> {
                 learning_rate: self.step,
             }),
         }
-    }
-
-    fn start<E: super::exchange::Exchange>(&self, exchange: &E) -> Result<Outcome, ProtocolError> {
-        let bench = self.bench;
-        session::run(
-            exchange,
-            bench.problem,
-            self.budget,
-            bench.threads,
-            bench.seed,
-            self.watch,
-        )
     }
 }

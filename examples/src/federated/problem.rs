@@ -104,6 +104,16 @@ impl Problem {
         mlp::Model::new(&self.sizes)
     }
 
+    /// Parameters of the network.
+    pub fn dim(&self) -> usize {
+        self.model().dim()
+    }
+
+    /// Seed of the partition, of the initial network and of every draw of a run.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Number of clients.
     pub fn clients(&self) -> usize {
         self.shards.len()

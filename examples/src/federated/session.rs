@@ -1,18 +1,34 @@
-//! A run: clients in threads, frames in channels, a server that keeps the ledger.
+//! A run: the server's side of every round, whoever carries the frames.
 //!
-//! Client `i` lives in thread `i mod threads`. The server holds early replies back and takes them in the order of
-//! clients, so that the numbers do not depend on the threads.
+//! A [`Carrier`] hands the frame that opens a round to all clients and brings their replies. Threads of this process are one
+//! ([`threads`](super::threads)), the sockets of [`thalweg_std::transport`] the other. The server takes replies in the order of
+//! clients and never learns who brought them, so a run has the same bits on both.
 
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use thalweg::compress::Buffers;
 use thalweg::federated::{Ledger, ProtocolError, frame_len};
-use thalweg_std::data::Batches;
+use thalweg::wire::{Body, Dtype, Header, Kind, crc32c, encode_into};
+use thalweg_std::transport::{self, Accept, Opening, TransportError};
 
-use super::exchange::{Exchange, Local};
+use super::exchange::Exchange;
 use super::problem::{Measure, Problem};
+
+/// Who carries frames between the server and its clients.
+pub trait Carrier {
+    /// Opens a round; answers with the reply of each client, in their order, `None` for one that is left out.
+    ///
+    /// # Errors
+    /// No reply will come any more; in one process also what a client's protocol says.
+    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError>;
+}
+
+impl<S: Read + Write, A: Accept<Stream = S>> Carrier for transport::Server<A> {
+    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+        Self::round(self, opening)
+    }
+}
 
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +64,8 @@ pub struct Outcome {
     pub params: Vec<f32>,
     /// Numbers grew beyond what `f32` holds, and the run ended early.
     pub diverged: bool,
+    /// Replies that were missing: clients that were left out of a round or sat it out.
+    pub left_out: u64,
 }
 
 impl Outcome {
@@ -55,116 +73,37 @@ impl Outcome {
     pub fn last(&self) -> Option<&Point> {
         self.points.last()
     }
+
+    /// CRC-32C of the bytes of the model at the end: equal for runs with equal bits.
+    pub fn params_crc(&self) -> String {
+        let bytes: Vec<u8> = self.params.iter().flat_map(|x| x.to_le_bytes()).collect();
+        format!("{:08x}", crc32c(&bytes))
+    }
 }
 
 /// Ratio of bits between two measurements.
 const SPACING: f64 = 1.12;
 
-/// Rows of a mini-batch of local training.
-const BATCH: usize = 16;
-
-type Up = (usize, Result<Vec<u8>, ProtocolError>);
-
 /// Runs a protocol until the next round would exceed the budget; `watch` hears the bits of each round.
 ///
 /// # Errors
-/// What the protocol says, except for numbers that are not finite: those end the run as diverged.
+/// What the protocol or the carrier says, except for numbers that are not finite: those end the run as diverged.
 pub fn run<E: Exchange>(
     exchange: &E,
     problem: &Problem,
     budget: Budget,
-    threads: usize,
-    seed: u64,
+    carrier: &mut impl Carrier,
     watch: &dyn Fn(u64),
-) -> Result<Outcome, ProtocolError> {
-    let start = problem.start()?;
-    let (d, clients) = (start.len(), problem.clients());
-    std::thread::scope(|scope| {
-        let (reply, replies) = mpsc::channel::<Up>();
-        let mut workers = Vec::new();
-        for thread in 0..threads.min(clients) {
-            let (to_worker, broadcasts) = mpsc::channel::<Arc<[u8]>>();
-            let reply = reply.clone();
-            workers.push(to_worker);
-            let ids = (thread..clients).step_by(threads);
-            scope.spawn(move || work(exchange, problem, d, seed, ids, &broadcasts, &reply));
-        }
-        // With the original gone, the channel closes when the last worker ends.
-        drop(reply);
-        serve(exchange, problem, budget, start, &workers, &replies, watch)
-    })
-}
-
-/// The life of some clients: a broadcast in, a reply of each out.
-fn work<E: Exchange>(
-    exchange: &E,
-    problem: &Problem,
-    d: usize,
-    seed: u64,
-    ids: impl Iterator<Item = usize>,
-    broadcasts: &Receiver<Arc<[u8]>>,
-    reply: &Sender<Up>,
-) {
-    let mut clients = Vec::new();
-    for id in ids {
-        let rows = problem.shards.get(id).map_or(0, Vec::len);
-        // A shard has a row at least, and fewer than 2^32.
-        let Ok(batches) = Batches::epochs(rows, BATCH.min(rows), seed, id as u64) else {
-            return;
-        };
-        let Ok(client) = exchange.client(id as u32, d) else {
-            return;
-        };
-        let local = Local {
-            problem,
-            client: id,
-            scratch: Vec::new(),
-            gradient: vec![0.0; d],
-            values: vec![0.0; d],
-            indices: vec![0; d],
-            levels: vec![0; d],
-            batches,
-            rows: Vec::new(),
-        };
-        clients.push((client, local));
-    }
-    let mut out = vec![0; frame_len::<f32>(d as u32)];
-    while let Ok(frame) = broadcasts.recv() {
-        for (client, local) in &mut clients {
-            let result = exchange
-                .answer(client, local, &frame, &mut out)
-                .map(|len| out.get(..len).unwrap_or_default().to_vec());
-            if reply.send((local.client, result)).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// The life of the server.
-fn serve<E: Exchange>(
-    exchange: &E,
-    problem: &Problem,
-    budget: Budget,
-    start: Vec<f32>,
-    workers: &[Sender<Arc<[u8]>>],
-    replies: &Receiver<Up>,
-    watch: &dyn Fn(u64),
-) -> Result<Outcome, ProtocolError> {
-    let d = start.len();
+) -> Result<Outcome, TransportError> {
+    let start = problem.start().map_err(ProtocolError::from)?;
+    let measure = |x: &[f32]| problem.measure(x).map_err(ProtocolError::from);
     let mut points = vec![Point {
         rounds: 0,
         uplink_bits: 0,
-        measure: problem.measure(&start)?,
+        measure: measure(&start)?,
     }];
+    let mut room = Room::new(start.len());
     let mut server = exchange.server(start)?;
-    let mut room = Room {
-        frame: vec![0; frame_len::<f32>(d as u32)],
-        values: vec![0.0; d],
-        indices: vec![0; d],
-        levels: vec![0; d],
-        early: vec![None; problem.clients()],
-    };
     let (mut seconds, mut next, mut diverged) = (Duration::ZERO, 0.0, false);
     loop {
         let ledger = *exchange.ledger(&server);
@@ -177,7 +116,7 @@ fn serve<E: Exchange>(
             points.push(Point {
                 rounds: ledger.rounds,
                 uplink_bits: ledger.uplink_max,
-                measure: problem.measure(exchange.params(&server))?,
+                measure: measure(exchange.params(&server))?,
             });
             next = ledger.uplink_max as f64 * SPACING;
         }
@@ -185,11 +124,13 @@ fn serve<E: Exchange>(
             break;
         }
         let clock = Instant::now();
-        let round = room.round(exchange, problem, &mut server, workers, replies);
+        let round = room.round(exchange, problem, &mut server, carrier);
         seconds += clock.elapsed();
         match round {
             Ok(()) => {}
-            Err(ProtocolError::Argument(thalweg::Error::NonFinite { .. })) => {
+            Err(TransportError::Protocol(ProtocolError::Argument(thalweg::Error::NonFinite {
+                ..
+            }))) => {
                 diverged = true;
                 break;
             }
@@ -202,43 +143,60 @@ fn serve<E: Exchange>(
         seconds: seconds.as_secs_f64(),
         params: exchange.params(&server).to_vec(),
         diverged,
+        left_out: room.left_out,
     })
 }
 
 /// Memory of the server beside its state.
 struct Room {
     frame: Vec<u8>,
+    welcome: Vec<u8>,
     values: Vec<f32>,
     indices: Vec<u32>,
     levels: Vec<i32>,
-    early: Vec<Option<Vec<u8>>>,
+    left_out: u64,
 }
 
 impl Room {
+    fn new(d: usize) -> Self {
+        Self {
+            frame: vec![0; frame_len::<f32>(d as u32)],
+            welcome: vec![0; frame_len::<f32>(d as u32)],
+            values: vec![0.0; d],
+            indices: vec![0; d],
+            levels: vec![0; d],
+            left_out: 0,
+        }
+    }
+
     fn round<E: Exchange>(
         &mut self,
         exchange: &E,
         problem: &Problem,
         server: &mut E::Server,
-        workers: &[Sender<Arc<[u8]>>],
-        replies: &Receiver<Up>,
-    ) -> Result<(), ProtocolError> {
+        carrier: &mut impl Carrier,
+    ) -> Result<(), TransportError> {
+        let round = exchange.ledger(server).rounds;
         let len = exchange.broadcast(server, &mut self.frame)?;
-        let frame: Arc<[u8]> = self.frame.get(..len).unwrap_or_default().into();
-        for worker in workers {
-            // A worker that is gone shows below, as a missing reply.
-            let _ = worker.send(Arc::clone(&frame));
-        }
-        let mut turn = 0;
-        while let Some(shard) = problem.shards.get(turn) {
-            let Some(frame) = self.early.get_mut(turn).and_then(Option::take) else {
-                let missing = ProtocolError::Incomplete {
-                    missing: turn as u32,
-                };
-                let (client, reply) = replies.recv().map_err(|_| missing)?;
-                if let Some(place) = self.early.get_mut(client) {
-                    *place = Some(reply?);
-                }
+        // For clients that missed a round: the model, whatever the protocol broadcasts. The ledger counts broadcasts only.
+        let d = self.values.len() as u32;
+        let header = Header {
+            round,
+            seed: problem.seed(),
+            ..Header::new(Kind::Model, Dtype::F32, d, d)
+        };
+        let model = Body::Values(exchange.params(server));
+        let late = encode_into(&header, &model, &mut self.welcome)?;
+        let opening = Opening {
+            round,
+            frame: self.frame.get(..len).unwrap_or_default(),
+            welcome: self.welcome.get(..late).unwrap_or_default(),
+        };
+        let replies = carrier.round(&opening)?;
+        for (client, (shard, reply)) in problem.shards.iter().zip(replies).enumerate() {
+            let Some(frame) = reply else {
+                exchange.skip(server)?;
+                self.left_out += 1;
                 continue;
             };
             let buffers = Buffers {
@@ -246,9 +204,11 @@ impl Room {
                 indices: &mut self.indices,
                 levels: &mut self.levels,
             };
-            exchange.accept(server, shard.len() as u32, &frame, buffers)?;
-            turn += 1;
+            let client = client as u32;
+            exchange
+                .accept(server, shard.len() as u32, &frame, buffers)
+                .map_err(|source| TransportError::Refused { client, source })?;
         }
-        exchange.finish(server)
+        Ok(exchange.finish(server)?)
     }
 }

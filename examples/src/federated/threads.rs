@@ -1,0 +1,94 @@
+//! Clients in threads of this process: frames travel through channels.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Scope;
+
+use thalweg::federated::{ProtocolError, frame_len};
+use thalweg_std::transport::{Opening, TransportError};
+
+use super::client::Client;
+use super::exchange::Exchange;
+use super::problem::Problem;
+use super::session::Carrier;
+
+type Up = (usize, Result<Vec<u8>, ProtocolError>);
+
+/// The clients of a run; client `i` lives in thread `i mod threads`. The threads end when this is dropped.
+#[derive(Debug)]
+pub struct Threads {
+    clients: usize,
+    workers: Vec<Sender<Arc<[u8]>>>,
+    replies: Receiver<Up>,
+}
+
+impl Threads {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// A client without rows.
+    pub fn start<'scope, 'a: 'scope, E: Exchange>(
+        scope: &'scope Scope<'scope, '_>,
+        exchange: &'a E,
+        problem: &'a Problem,
+        threads: usize,
+    ) -> Result<Self, ProtocolError> {
+        let clients = problem.clients();
+        let (reply, replies) = mpsc::channel();
+        let mut workers = Vec::new();
+        for thread in 0..threads.min(clients) {
+            let ids = (thread..clients).step_by(threads);
+            let own = ids.map(|id| Client::new(exchange, problem, id));
+            let own = own.collect::<Result<Vec<_>, _>>()?;
+            let out = vec![0; frame_len::<f32>(problem.dim() as u32)];
+            let (to_worker, broadcasts) = mpsc::channel();
+            let reply = reply.clone();
+            workers.push(to_worker);
+            scope.spawn(move || work(own, out, &broadcasts, &reply));
+        }
+        Ok(Self {
+            clients,
+            workers,
+            replies,
+        })
+    }
+}
+
+/// The life of some clients: a broadcast in, a reply of each out.
+fn work<E: Exchange>(
+    mut clients: Vec<Client<'_, E>>,
+    mut out: Vec<u8>,
+    broadcasts: &Receiver<Arc<[u8]>>,
+    reply: &Sender<Up>,
+) {
+    while let Ok(frame) = broadcasts.recv() {
+        for client in &mut clients {
+            let result = client
+                .answer(&frame, &mut out)
+                .map(|len| out.get(..len).unwrap_or_default().to_vec());
+            if reply.send((client.id(), result)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Carrier for Threads {
+    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+        let frame: Arc<[u8]> = opening.frame.into();
+        for worker in &self.workers {
+            // A worker that is gone shows below, as a missing reply.
+            let _ = worker.send(Arc::clone(&frame));
+        }
+        let mut replies = vec![None; self.clients];
+        for missing in 0..self.clients {
+            let (client, reply) = self.replies.recv().map_err(|_| ProtocolError::Incomplete {
+                missing: missing as u32,
+            })?;
+            if let Some(place) = replies.get_mut(client) {
+                *place = Some(reply?);
+            }
+        }
+        Ok(replies)
+    }
+}
