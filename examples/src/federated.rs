@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod client;
+pub mod devices;
 pub mod exchange;
 pub mod method;
 pub mod network;
@@ -21,6 +22,7 @@ use crate::progress;
 use crate::source::Source;
 use crate::table::{Table, si};
 
+use devices::Devices;
 use exchange::Exchange;
 use method::{CompressorName, Method, ProtocolName, Rule};
 use network::Network;
@@ -46,6 +48,9 @@ pub struct Options {
     /// Where the other side is.
     #[command(flatten)]
     pub network: Network,
+    /// Which clients are boards.
+    #[command(flatten)]
+    pub devices: Devices,
     /// Run these protocols only (comma-separated)
     #[arg(long, value_enum, value_delimiter = ',')]
     pub protocol: Vec<ProtocolName>,
@@ -89,6 +94,9 @@ One run over several processes, with the bits of the same run in one process:
 Server and clients take the same protocol, compressor, step size, data and seed; a difference is an error that names it.
 A client that loses its line connects again and goes on. One that was killed and is started again is given the model: FedAvg
 takes it back at once, MARINA at the next round of whole gradients, EF21 has none after the first, so that it sits out.
+Boards beside threads in one run, in QEMU, with the bits of threads alone:
+  bash examples/firmware/build microbit
+  federated --protocol marina --compressor perm-k --steps 0.5 --hidden 6 --rounds 20 --device microbit=2
 Frames are checked for damage, not authenticated: keep the port inside a tunnel that is.";
 
 /// Share of the budget that each trial of a step size gets.
@@ -175,9 +183,11 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
     cli::check_writable(&path)?;
-    let report = match options.network.listen {
-        Some(address) => network::serve(options, address)?,
-        None => compare(options)?,
+    let over_sockets = options.network.listen.is_some() || !options.devices.device.is_empty();
+    let report = if over_sockets {
+        network::serve(options)?
+    } else {
+        compare(options)?
     };
     let span = |rows: &[usize]| {
         let least = rows.iter().min().copied().unwrap_or(0);
@@ -201,7 +211,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     print!("{}", table(&report));
     cli::write(&path, &picture::draw(&report).to_svg())?;
     println!("\n{}\npicture: {}", verdict(&report), path.display());
-    if let (Some(_), [row]) = (options.network.listen, &report.rows[..]) {
+    if let (true, [row]) = (over_sockets, &report.rows[..]) {
         let (crc, left_out) = (&row.params_crc, row.left_out);
         println!("final parameters: CRC-32C {crc}; replies that were missing: {left_out}");
     }

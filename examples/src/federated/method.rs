@@ -179,10 +179,22 @@ pub trait Part {
     fn play<E: Exchange>(self, exchange: &E) -> Self::Out;
 }
 
+impl CompressorName {
+    /// MARINA's probability of a full round: the share of the bits that a compressed message sends, so that both kinds of
+    /// round cost the same on average.
+    pub fn probability(self, k: usize, clients: usize, d: usize) -> f64 {
+        match self {
+            Self::Identity => 1.0,
+            Self::PermK => 1.0 / clients.min(d) as f64,
+            Self::RandK | Self::RandSeqK | Self::TopK => k as f64 / d as f64,
+            Self::Natural => share(&Natural, d),
+            Self::Qsgd => share(&Dithering::qsgd(15), d),
+            Self::Sign => share(&Sign, d),
+        }
+    }
+}
+
 /// Builds a method for a problem and hands it to `part`.
-///
-/// MARINA's probability of a full round is the share of the bits that a compressed message sends, so that both kinds of
-/// round cost the same on average.
 pub fn cast<P: Part>(method: Method, problem: &Problem, rule: Rule, step: f64, part: P) -> P::Out {
     let d = problem.dim();
     let (k, n) = (rule.k(d), problem.clients());
@@ -193,17 +205,18 @@ pub fn cast<P: Part>(method: Method, problem: &Problem, rule: Rule, step: f64, p
             clients: n as u32,
         },
         step,
+        probability: method.compressor.probability(k, n, d),
         part,
     };
     match method.compressor {
-        CompressorName::Identity => job.cast(Identity, 1.0),
-        CompressorName::PermK => job.cast(PermK::new(n), 1.0 / n.min(d) as f64),
-        CompressorName::RandK => job.cast(RandK::new(k), k as f64 / d as f64),
-        CompressorName::RandSeqK => job.cast(RandSeqK::new(k), k as f64 / d as f64),
-        CompressorName::TopK => job.cast(TopK { k }, k as f64 / d as f64),
-        CompressorName::Natural => job.cast(Natural, share(&Natural, d)),
-        CompressorName::Qsgd => job.cast(Dithering::qsgd(15), share(&Dithering::qsgd(15), d)),
-        CompressorName::Sign => job.cast(Sign, share(&Sign, d)),
+        CompressorName::Identity => job.cast(Identity),
+        CompressorName::PermK => job.cast(PermK::new(n)),
+        CompressorName::RandK => job.cast(RandK::new(k)),
+        CompressorName::RandSeqK => job.cast(RandSeqK::new(k)),
+        CompressorName::TopK => job.cast(TopK { k }),
+        CompressorName::Natural => job.cast(Natural),
+        CompressorName::Qsgd => job.cast(Dithering::qsgd(15)),
+        CompressorName::Sign => job.cast(Sign),
     }
 }
 
@@ -216,12 +229,13 @@ struct Job<P> {
     protocol: ProtocolName,
     run: Run,
     step: f64,
+    probability: f64,
     part: P,
 }
 
 impl<P: Part> Job<P> {
-    fn cast<C: Compressor<f32> + Sync>(self, compressor: C, probability: f64) -> P::Out {
-        let (run, step_size) = (self.run, self.step as f32);
+    fn cast<C: Compressor<f32> + Sync>(self, compressor: C) -> P::Out {
+        let (run, step_size, probability) = (self.run, self.step as f32, self.probability);
         match self.protocol {
             ProtocolName::Gd | ProtocolName::Marina => self.part.play(&Gradients(marina::Config {
                 run,

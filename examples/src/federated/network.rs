@@ -1,17 +1,18 @@
-//! A run that spans processes: `--listen` serves it, `--connect` takes part in it.
+//! A run over sockets: `--listen` serves it, `--connect` takes part in it, and `--device` gives it boards.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use thalweg::federated::{ProtocolError, frame_len};
 use thalweg::wire::Crc32c;
 use thalweg_std::transport::{Client as Line, Limits, Server, Summary, TransportError, tcp};
 
-use crate::cli::{Failure, bad};
+use crate::cli::{Failure, bad, input};
 use crate::progress;
 
 use super::client::Client;
+use super::devices::Door;
 use super::exchange::Exchange;
 use super::method::{self, Method, Part};
 use super::problem::Problem;
@@ -103,29 +104,58 @@ impl Plan {
 
 /// Serves the run that the options ask for, and measures it.
 ///
+/// Clients of this process are threads with sockets of their own. To the server they are clients like all others, boards
+/// included: one way for every frame, one place for order and deadlines.
+///
 /// # Errors
-/// Bad options or data, an address that cannot be listened at, clients that do not join or stop replying.
-pub fn serve(options: &Options, at: SocketAddr) -> Result<Report, Failure> {
+/// Bad options or data, an address that cannot be listened at, clients that do not join or stop replying, boards that fail.
+pub fn serve(options: &Options) -> Result<Report, Failure> {
+    let (network, devices) = (&options.network, &options.devices);
+    let (option, at) = match network.listen {
+        Some(at) => ("listen", at),
+        None => ("device", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+    };
     let plan = Plan::new(options)?;
-    let (method, step) = plan.one_run("listen", &options.steps)?;
-    let (d, clients) = (plan.problem.dim(), plan.problem.clients());
-    let limits = options.network.limits(d, clients)?;
-    let listener = tcp::listen(at).map_err(|error| bad("listen", at, &error.to_string()))?;
+    let (method, step) = plan.one_run(option, &options.steps)?;
+    let (problem, rule) = (&plan.problem, plan.rule);
+    let (d, clients) = (problem.dim(), problem.clients());
+    let limits = network.limits(d, clients)?;
+    let crew = devices.crew(problem, rule, method, step)?;
+    let listener = tcp::listen(at).map_err(|error| bad(option, at, &error.to_string()))?;
     let at = listener.local_addr().unwrap_or(at);
     println!("listening at {at} for {clients} clients, numbered from 0");
     // Whoever starts the clients waits for this line.
     let _ = std::io::stdout().flush();
-    let samples: Vec<u64> = plan.problem.shards.iter().map(|s| s.len() as u64).collect();
-    let server = Server::new(listener, plan.problem.seed(), d as u32, &samples, limits);
-    let mut server = server.with_settings(plan.settings(method, step));
-    let part = Serve {
-        plan: &plan,
-        server: &mut server,
-    };
-    let outcome = method::cast(method, &plan.problem, plan.rule, step, part);
-    // Clients that are left are sent home whatever happened.
-    let _ = server.stop();
-    let outcome = outcome.map_err(|error| advice(&format!("--listen {at}"), &error))?;
+    let mut threads = crew.stand_ins;
+    if network.listen.is_none() {
+        threads.extend(0..clients - crew.seats.len() - threads.len());
+    }
+    let door =
+        Door::new(listener, crew.seats).map_err(|error| bad("device", at, &error.to_string()))?;
+    let samples: Vec<u64> = problem.shards.iter().map(|s| s.len() as u64).collect();
+    let settings = plan.settings(method, step);
+    let server = Server::new(door, problem.seed(), d as u32, &samples, limits);
+    let mut server = server.with_settings(settings);
+    let outcome = std::thread::scope(|scope| {
+        for id in threads {
+            let part = TakePart::new(problem, id, at, settings, limits);
+            // What it says shows at the server, as a missing reply.
+            scope.spawn(move || method::cast(method, problem, rule, step, part).map(drop));
+        }
+        let part = Serve {
+            plan: &plan,
+            server: &mut server,
+        };
+        let outcome = method::cast(method, problem, rule, step, part);
+        // Clients that are left are sent home whatever happened.
+        let _ = server.stop();
+        outcome
+    });
+    let outcome = outcome.map_err(|error| match error {
+        // The door states what has failed: the listener or a board.
+        TransportError::Io { source, .. } => input(format!("server at {at}: {source}")),
+        error => advice(&format!("server at {at}"), &error),
+    })?;
     let row = Row::new(method, step, Vec::new(), clients, outcome);
     Ok(plan.report(options, vec![row]))
 }
@@ -133,7 +163,7 @@ pub fn serve(options: &Options, at: SocketAddr) -> Result<Report, Failure> {
 /// The server of a run.
 struct Serve<'a> {
     plan: &'a Plan,
-    server: &'a mut Server<TcpListener>,
+    server: &'a mut Server<Door>,
 }
 
 impl Part for Serve<'_> {
@@ -161,24 +191,12 @@ pub fn take_part(options: &Options, server: SocketAddr) -> Result<(), Failure> {
     let (method, step) = plan.one_run("connect", &options.steps)?;
     let (d, clients) = (plan.problem.dim(), plan.problem.clients());
     let id = options.network.client.unwrap_or(0);
-    let Some(shard) = plan.problem.shards.get(id) else {
+    if id >= clients {
         let rule = format!("must be below the number of clients, {clients}");
         return Err(bad("client", id, &rule));
-    };
-    let line = Line {
-        id: id as u32,
-        seed: plan.problem.seed(),
-        d: d as u32,
-        samples: shard.len() as u64,
-        settings: plan.settings(method, step),
-        limits: options.network.limits(d, clients)?,
-    };
-    let problem = &plan.problem;
-    let part = TakePart {
-        problem,
-        line,
-        server,
-    };
+    }
+    let (problem, limits) = (&plan.problem, options.network.limits(d, clients)?);
+    let part = TakePart::new(problem, id, server, plan.settings(method, step), limits);
     let summary = method::cast(method, problem, plan.rule, step, part);
     let who = format!("client {id} of the server at {server}");
     let Summary {
@@ -198,6 +216,30 @@ struct TakePart<'a> {
     problem: &'a Problem,
     line: Line,
     server: SocketAddr,
+}
+
+impl<'a> TakePart<'a> {
+    fn new(
+        problem: &'a Problem,
+        id: usize,
+        server: SocketAddr,
+        settings: u32,
+        limits: Limits,
+    ) -> Self {
+        let line = Line {
+            id: id as u32,
+            seed: problem.seed(),
+            d: problem.dim() as u32,
+            samples: problem.shards.get(id).map_or(0, Vec::len) as u64,
+            settings,
+            limits,
+        };
+        Self {
+            problem,
+            line,
+            server,
+        }
+    }
 }
 
 impl Part for TakePart<'_> {

@@ -104,6 +104,11 @@ impl Problem {
         mlp::Model::new(&self.sizes)
     }
 
+    /// Inputs, hidden units and classes of the network.
+    pub const fn sizes(&self) -> [usize; 3] {
+        self.sizes
+    }
+
     /// Parameters of the network.
     pub fn dim(&self) -> usize {
         self.model().dim()

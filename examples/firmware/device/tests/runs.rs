@@ -199,6 +199,7 @@ fn over_tcp<P: Protocol<f32> + Copy + Send>(
                     seed: SEED,
                     d: D as u32,
                     samples: samples[id as usize],
+                    settings: 0,
                     limits: limits(),
                 };
                 let connect = || tcp::connect(address, Duration::from_secs(1));
