@@ -40,6 +40,7 @@
 //! | feature | effect |
 //! |---|---|
 //! | `alloc` | [`Storage`] for `Vec` and `Box<[T]>`; nothing in the crate allocates |
+//! | `c` | a flat C interface: module `c` |
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -49,6 +50,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod bilevel;
+#[cfg(feature = "c")]
+pub mod c;
 pub mod compress;
 pub mod dynamics;
 pub mod error;

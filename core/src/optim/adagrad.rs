@@ -136,6 +136,12 @@ impl<B: Storage> State<B> {
         state
     }
 
+    /// A state that goes on: memory of another language, with its count of steps.
+    #[cfg(feature = "c")]
+    pub(crate) const fn from_parts(sum: B, steps: u64) -> Self {
+        Self { sum, steps }
+    }
+
     /// Forgets the past.
     pub fn reset(&mut self)
     where

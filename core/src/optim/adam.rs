@@ -220,6 +220,17 @@ impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
         state
     }
 
+    /// A state that goes on: memory of another language, with its count of steps.
+    #[cfg(feature = "c")]
+    pub(crate) const fn from_parts(m: B, v: B, largest: U, steps: u64) -> Self {
+        Self {
+            m,
+            v,
+            largest,
+            steps,
+        }
+    }
+
     /// Forgets the past.
     pub fn reset(&mut self)
     where

@@ -125,6 +125,12 @@ impl<B: Storage> State<B> {
         state
     }
 
+    /// A state that goes on: memory of another language.
+    #[cfg(feature = "c")]
+    pub(crate) const fn from_parts(momentum: B) -> Self {
+        Self { momentum }
+    }
+
     /// Forgets the past.
     pub fn reset(&mut self)
     where

@@ -182,6 +182,16 @@ impl<B: Storage, C: Storage<Elem = B::Elem>, M: Storage<Elem = B::Elem>> State<B
         state
     }
 
+    /// A state that goes on: memory of another language.
+    #[cfg(feature = "c")]
+    pub(crate) const fn from_parts(mean_square: B, mean: C, buffer: M) -> Self {
+        Self {
+            mean_square,
+            mean,
+            buffer,
+        }
+    }
+
     /// Forgets the past.
     pub fn reset(&mut self)
     where

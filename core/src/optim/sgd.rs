@@ -145,6 +145,17 @@ impl<B: Storage> State<B> {
         state
     }
 
+    /// A state that goes on: memory of another language, with its count of steps.
+    #[cfg(feature = "c")]
+    pub(crate) const fn from_parts(buffer: B, steps: u64) -> Self {
+        Self { buffer, steps }
+    }
+
+    #[cfg(feature = "c")]
+    pub(crate) const fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Forgets the past.
     pub fn reset(&mut self)
     where

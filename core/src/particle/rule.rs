@@ -139,6 +139,12 @@ impl<B: Storage> State<B> {
         state
     }
 
+    /// A state that goes on: memory of another language, with its count of steps.
+    #[cfg(feature = "c")]
+    pub(crate) const fn from_parts(buffer: B, steps: u64) -> Self {
+        Self { buffer, steps }
+    }
+
     /// Accumulator of AdaGrad; first, then second moments of Adam.
     pub fn buffer(&self) -> &[B::Elem] {
         self.buffer.as_slice()

@@ -1,0 +1,128 @@
+/* Every function of the library once, with answers that can be checked by hand. Prints "ok" and exits with 0. */
+#include "thalweg.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static int failures;
+
+/* Counts a claim that does not hold, and says which. */
+static void hold(int claim, const char *what) {
+  if (!claim) {
+    printf("failed: %s\n", what);
+    failures++;
+  }
+}
+
+/* Both scalar types are called alike. */
+#define NEAR(a, b) (fabs((double)(a) - (double)(b)) < 1e-5)
+#define OK(call) hold((call) == THALWEG_STATUS_OK, #call)
+
+#define EXERCISE(T, S)                                                                                                  \
+  static void exercise_##S(void) {                                                                                     \
+    T x[4] = {1, -2, 3, 0.5}, y[4] = {2, 1, 0, 4}, out = 0, s[4] = {0}, v[4] = {0}, w[4] = {0};                        \
+    const T g[4] = {3, -1, 2, -4};                                                                                     \
+    ThalwegError error;                                                                                                \
+    uint64_t steps = 0;                                                                                                \
+    size_t sent = 0, count = 0, written = 0, state = 0, room = 0;                                                      \
+    OK(thalweg_dot_##S(x, y, 4, &out, &error));                                                                        \
+    hold(out == 2, "the dot product is 2 - 2 + 0 + 2");                                                                \
+    OK(thalweg_axpy_##S(2, x, y, 4, &error));                                                                          \
+    hold(y[0] == 4 && y[3] == 5, "y + 2 x");                                                                           \
+    OK(thalweg_norm2_##S(g, 4, &out, &error));                                                                         \
+    hold(NEAR(out * out, 30), "the norm of (3, -1, 2, -4)");                                                           \
+                                                                                                                       \
+    ThalwegSgdConfig sgd = thalweg_sgd_config(0.5);                                                                    \
+    sgd.momentum = 0.5;                                                                                                \
+    OK(thalweg_sgd_step_##S(&sgd, &steps, s, x, g, 4, &error));                                                        \
+    OK(thalweg_sgd_step_##S(&sgd, &steps, s, x, g, 4, &error));                                                        \
+    hold(x[0] == (T)(1 - 1.5 - 2.25) && steps == 2, "two steps of momentum");                                          \
+    ThalwegAdamConfig adam = thalweg_adamw_config();                                                                   \
+    adam.weight_decay = 0;                                                                                             \
+    memset(s, 0, sizeof s), memset(x, 0, sizeof x), steps = 0;                                                         \
+    OK(thalweg_adam_step_##S(&adam, &steps, s, v, w, x, g, 4, &error));                                                \
+    hold(NEAR(x[0], -1e-3) && NEAR(x[3], 1e-3), "the first step of Adam is the learning rate");                        \
+    ThalwegLionConfig lion = thalweg_lion_config(0.25);                                                                \
+    memset(s, 0, sizeof s), memset(x, 0, sizeof x);                                                                    \
+    OK(thalweg_lion_step_##S(&lion, s, x, g, 4, &error));                                                              \
+    hold(x[0] == (T)-0.25, "so is Lion's");                                                                            \
+    ThalwegRmspropConfig rmsprop = thalweg_rmsprop_config();                                                           \
+    memset(s, 0, sizeof s), memset(x, 0, sizeof x);                                                                    \
+    OK(thalweg_rmsprop_step_##S(&rmsprop, s, v, w, x, g, 4, &error));                                                  \
+    hold(NEAR(x[0], -0.1) && NEAR(s[0], 0.09), "RMSprop");                                                             \
+    ThalwegAdagradConfig adagrad = thalweg_adagrad_config();                                                           \
+    memset(s, 0, sizeof s), memset(x, 0, sizeof x), steps = 0;                                                         \
+    OK(thalweg_adagrad_step_##S(&adagrad, &steps, s, x, g, 4, &error));                                                \
+    hold(NEAR(x[0], -0.01) && s[0] == 9, "Adagrad");                                                                   \
+    T clipped[2] = {3, 4};                                                                                             \
+    OK(thalweg_clip_by_norm_##S(1, clipped, 2, &out, &error));                                                         \
+    hold(out == 5 && NEAR(clipped[0], 0.6), "clipping");                                                               \
+                                                                                                                       \
+    /* Two clients with the same vector: the mean of what PermK sends is the vector. */                               \
+    ThalwegDrawKey key = {.seed = 1, .round = 2, .client = 0};                                                         \
+    T sum[4] = {0};                                                                                                    \
+    uint32_t where[4];                                                                                                 \
+    for (key.client = 0; key.client < 2; key.client++) {                                                               \
+      OK(thalweg_perm_k_compress_##S(&key, 2, g, 4, s, thalweg_perm_k_len(4, 2), &sent, &error));                      \
+      OK(thalweg_perm_k_add_##S(&key, 2, s, sent, sum, 4, &error));                                                    \
+    }                                                                                                                  \
+    hold(memcmp(sum, g, sizeof sum) == 0, "PermK's mean of equal vectors is the vector");                              \
+    key.client = 1;                                                                                                    \
+    OK(thalweg_rand_k_compress_##S(&key, 4, g, 4, s, 4, &sent, &error));                                               \
+    memset(sum, 0, sizeof sum);                                                                                        \
+    OK(thalweg_rand_k_add_##S(&key, 1, s, 4, sum, 4, &error));                                                         \
+    hold(memcmp(sum, g, sizeof sum) == 0, "RandK with k = d sends all");                                               \
+    OK(thalweg_top_k_compress_##S(1, g, 4, s, where, thalweg_top_k_room(4, 1), &error));                               \
+    hold(where[0] == 3 && s[0] == -4, "the largest magnitude");                                                        \
+    OK(thalweg_top_k_add_##S(s, where, 1, 2, sum, 4, &error));                                                         \
+    hold(sum[3] == -6, "half of it is added");                                                                         \
+    OK(thalweg_natural_compress_##S(&key, x, 4, s, 4, &sent, &error));                                                 \
+                                                                                                                       \
+    unsigned char bytes[128];                                                                                          \
+    ThalwegFrameHeader header = {.round = 3, .seed = 1, .client = 1, .d = 4, .k = 2, .kind = THALWEG_KIND_PERM_K,      \
+                                 .dtype = sizeof(T) == 4 ? THALWEG_DTYPE_F32 : THALWEG_DTYPE_F64};                     \
+    ThalwegFrameHeader found;                                                                                          \
+    OK(thalweg_frame_write_values_##S(&header, g, 2, bytes, sizeof bytes, &written, &error));                          \
+    hold(written == THALWEG_FRAME_OVERHEAD + 2 * sizeof(T), "the length of a frame");                                  \
+    OK(thalweg_frame_read(bytes, written, &found, &error));                                                            \
+    hold(found.round == 3 && found.client == 1 && found.k == 2, "the fields of a frame");                              \
+    OK(thalweg_frame_values_##S(bytes, written, s, 4, &count, &error));                                                \
+    hold(count == 2 && s[1] == -1, "the values of a frame");                                                           \
+    bytes[written - 6] ^= 1;                                                                                           \
+    hold(thalweg_frame_read(bytes, written, &found, &error) == THALWEG_STATUS_DECODE && error.text[0], "damage");      \
+    header.kind = THALWEG_KIND_SPARSE;                                                                                 \
+    where[0] = 1, where[1] = 3;                                                                                        \
+    OK(thalweg_frame_write_sparse_##S(&header, where, g, 2, bytes, sizeof bytes, &written, &error));                   \
+    OK(thalweg_frame_sparse_##S(bytes, written, where, s, 4, &count, &error));                                         \
+    hold(where[1] == 3 && s[0] == 3, "a sparse frame");                                                                \
+                                                                                                                       \
+    ThalwegSvgdConfig svgd = thalweg_svgd_config(1);                                                                   \
+    svgd.bandwidth = 2;                                                                                                \
+    T particles[2] = {0, 1}, flat[2] = {0, 0}, scratch[256];                                                           \
+    OK(thalweg_svgd_lengths(&svgd, 2, 1, &state, &room, &error));                                                      \
+    hold(state == 0 && room <= 256, "the lengths of a step of particles");                                             \
+    steps = 0;                                                                                                         \
+    OK(thalweg_svgd_step_##S(&svgd, &steps, NULL, particles, flat, 2, 1, scratch, 256, &error));                       \
+    hold(NEAR(particles[1], 1 + exp(-0.5) / 2), "particles repel each other");                                         \
+    hold(thalweg_dot_##S(NULL, x, 4, &out, &error) == THALWEG_STATUS_NULL, "a null pointer is refused");               \
+    hold(strcmp(error.text, "`x` is null") == 0, "and named");                                                         \
+  }
+
+EXERCISE(float, f32)
+EXERCISE(double, f64)
+
+int main(void) {
+  exercise_f32();
+  exercise_f64();
+  unsigned char bytes[64];
+  size_t written = 0;
+  uint64_t samples = 0;
+  ThalwegFrameHeader hello = {.d = 4, .kind = THALWEG_KIND_HELLO, .dtype = THALWEG_DTYPE_F32};
+  OK(thalweg_frame_write_control(&hello, 1797, bytes, sizeof bytes, &written, NULL));
+  OK(thalweg_frame_number(bytes, written, &samples, NULL));
+  hold(samples == 1797, "the samples of a client");
+  hold(thalweg_adam_config().weight_decay == 0, "Adam decays nothing");
+  printf("thalweg %s: %s\n", thalweg_version(), failures ? "failed" : thalweg_status_name(THALWEG_STATUS_OK));
+  return failures != 0;
+}

@@ -1,0 +1,705 @@
+// thalweg: gradient descent and its relatives, over the memory of the caller. Generated; the contract is in core/src/c.rs.
+
+#ifndef THALWEG_H
+#define THALWEG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Bytes of an [`Error`]'s text with the zero at its end.
+#define THALWEG_ERROR_TEXT 124
+
+// Products and sums as on every target, with the same bits.
+#define THALWEG_ARITHMETIC_PORTABLE 0
+
+// Whatever is fast on this target.
+#define THALWEG_ARITHMETIC_FAST 1
+
+// Weight decay enters the gradient.
+#define THALWEG_DECAY_L2 0
+
+// Parameters shrink by the learning rate times the weight decay: AdamW as in PyTorch.
+#define THALWEG_DECAY_DECOUPLED 1
+
+// Parameters shrink by the weight decay alone.
+#define THALWEG_DECAY_INDEPENDENT 2
+
+// A client joins.
+#define THALWEG_KIND_HELLO 1
+
+// The model, `d` values.
+#define THALWEG_KIND_MODEL 2
+
+// The gradient estimate, `d` values.
+#define THALWEG_KIND_ESTIMATE 3
+
+// A client's `d` values.
+#define THALWEG_KIND_DENSE 4
+
+// A client's share of the shared permutation.
+#define THALWEG_KIND_PERM_K 5
+
+// The values at `k` drawn coordinates.
+#define THALWEG_KIND_RAND_K 6
+
+// The values at `k` consecutive coordinates.
+#define THALWEG_KIND_RAND_SEQ_K 7
+
+// Coordinates and values.
+#define THALWEG_KIND_SPARSE 8
+
+// Signed powers of two.
+#define THALWEG_KIND_NATURAL 9
+
+// A scale and `d` signs.
+#define THALWEG_KIND_SIGN 10
+
+// A norm and `d` levels.
+#define THALWEG_KIND_DITHERED 11
+
+// A norm and `d` levels at powers of two.
+#define THALWEG_KIND_NATURAL_DITHERED 12
+
+// A round is opened.
+#define THALWEG_KIND_ROUND 13
+
+// Received and applied.
+#define THALWEG_KIND_ACK 14
+
+// A client leaves, or is left out.
+#define THALWEG_KIND_DROP 15
+
+// The run ends.
+#define THALWEG_KIND_STOP 16
+
+// No values.
+#define THALWEG_DTYPE_NONE 0
+
+// `float`.
+#define THALWEG_DTYPE_F32 1
+
+// `double`.
+#define THALWEG_DTYPE_F64 2
+
+// Bytes of a frame around its payload.
+#define THALWEG_FRAME_OVERHEAD 52
+
+// `exp(-q/h)`.
+#define THALWEG_KERNEL_RBF 0
+
+// `(1 + q/h)^(-1/2)`.
+#define THALWEG_KERNEL_IMQ 1
+
+// The step size times the field.
+#define THALWEG_RULE_CONSTANT 0
+
+// AdaGrad with the constants of SVGD's published code.
+#define THALWEG_RULE_ADAGRAD 1
+
+// Adam with the constants of its paper.
+#define THALWEG_RULE_ADAM 2
+
+// What a call ended with. `thalweg_status_name` gives the name.
+enum ThalwegStatus
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Done.
+  THALWEG_STATUS_OK = 0,
+  // A slice of the wrong length.
+  THALWEG_STATUS_LENGTH = 1,
+  // A hyperparameter, count or index outside its range.
+  THALWEG_STATUS_PARAMETER = 2,
+  // A value that is NaN or infinite where a finite one is needed.
+  THALWEG_STATUS_NON_FINITE = 3,
+  // A matrix that is not invertible to working precision.
+  THALWEG_STATUS_SINGULAR = 4,
+  // An iteration that did not reach its tolerance.
+  THALWEG_STATUS_NO_CONVERGENCE = 5,
+  // A value for which an iteration diverges.
+  THALWEG_STATUS_UNSTABLE = 6,
+  // A pointer that is null where elements are needed.
+  THALWEG_STATUS_NULL = 7,
+  // A pointer that is not aligned to its elements, or a length beyond the address space.
+  THALWEG_STATUS_POINTER = 8,
+  // Bytes that are not a frame of this format, or not the one asked for.
+  THALWEG_STATUS_DECODE = 9,
+  // A frame that cannot be written.
+  THALWEG_STATUS_ENCODE = 10,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum ThalwegStatus ThalwegStatus;
+#else
+typedef uint32_t ThalwegStatus;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// A status and the same in words: which argument, what it is, what it must be.
+typedef struct ThalwegError {
+  // The status that the call answered.
+  ThalwegStatus status;
+  // Zero-terminated ASCII, cut where the room ends.
+  char text[THALWEG_ERROR_TEXT];
+} ThalwegError;
+
+// Hyperparameters of stochastic gradient descent: [`sgd::Config`].
+typedef struct ThalwegSgdConfig {
+  // Step length.
+  double learning_rate;
+  // Decay of the buffer; 0 needs none.
+  double momentum;
+  // Share of the gradient that does not enter the buffer.
+  double dampening;
+  // Strength of the decay.
+  double weight_decay;
+  // One of `THALWEG_DECAY_*`.
+  uint32_t decay;
+  // 1: Nesterov's form.
+  uint32_t nesterov;
+  // 1: ascend.
+  uint32_t maximize;
+} ThalwegSgdConfig;
+
+// Hyperparameters of Adam, AdamW and AMSGrad: [`adam::Config`].
+typedef struct ThalwegAdamConfig {
+  // Step length.
+  double learning_rate;
+  // Decay of the first moment.
+  double beta1;
+  // Decay of the second moment.
+  double beta2;
+  // Added to the root.
+  double eps;
+  // Strength of the decay.
+  double weight_decay;
+  // One of `THALWEG_DECAY_*`.
+  uint32_t decay;
+  // 1: AMSGrad, which needs its third slice.
+  uint32_t amsgrad;
+  // 1: ascend.
+  uint32_t maximize;
+  // One of `THALWEG_ARITHMETIC_*`.
+  uint32_t arithmetic;
+} ThalwegAdamConfig;
+
+// Hyperparameters of Lion: [`lion::Config`].
+typedef struct ThalwegLionConfig {
+  // Step length.
+  double learning_rate;
+  // Share of the momentum in the direction.
+  double beta1;
+  // Decay of the momentum.
+  double beta2;
+  // Strength of the decay.
+  double weight_decay;
+  // One of `THALWEG_DECAY_*`.
+  uint32_t decay;
+  // 1: ascend.
+  uint32_t maximize;
+} ThalwegLionConfig;
+
+// Hyperparameters of RMSprop: [`rmsprop::Config`].
+typedef struct ThalwegRmspropConfig {
+  // Step length.
+  double learning_rate;
+  // Decay of the mean square.
+  double alpha;
+  // Added to the root.
+  double eps;
+  // Decay of the buffer; 0 needs none.
+  double momentum;
+  // Strength of the decay.
+  double weight_decay;
+  // 1: `eps` is inside the root.
+  uint32_t eps_in_sqrt;
+  // 1: the square of the mean gradient is subtracted, which needs its slice.
+  uint32_t centered;
+  // One of `THALWEG_DECAY_*`.
+  uint32_t decay;
+  // 1: ascend.
+  uint32_t maximize;
+  // One of `THALWEG_ARITHMETIC_*`.
+  uint32_t arithmetic;
+} ThalwegRmspropConfig;
+
+// Hyperparameters of Adagrad: [`adagrad::Config`].
+typedef struct ThalwegAdagradConfig {
+  // Step length.
+  double learning_rate;
+  // Decay of the step length.
+  double lr_decay;
+  // What the sum of squares begins with.
+  double initial_accumulator;
+  // Added to the root.
+  double eps;
+  // Strength of the decay.
+  double weight_decay;
+  // One of `THALWEG_DECAY_*`.
+  uint32_t decay;
+  // 1: ascend.
+  uint32_t maximize;
+  // One of `THALWEG_ARITHMETIC_*`.
+  uint32_t arithmetic;
+} ThalwegAdagradConfig;
+
+// What shared draws are drawn from: [`Key`].
+typedef struct ThalwegDrawKey {
+  // Seed of the run.
+  uint64_t seed;
+  // Round of the protocol.
+  uint64_t round;
+  // Client that sends.
+  uint32_t client;
+} ThalwegDrawKey;
+
+// The fields of a frame: [`Header`].
+typedef struct ThalwegFrameHeader {
+  // Round of the protocol.
+  uint64_t round;
+  // Seed of the run.
+  uint64_t seed;
+  // The sender's number.
+  uint32_t client;
+  // Dimension of the model.
+  uint32_t d;
+  // Values sent.
+  uint32_t k;
+  // Code of the kind, `THALWEG_KIND_*`.
+  uint32_t kind;
+  // Code of the scalar type: 0 none, 1 `f32`, 2 `f64`.
+  uint32_t dtype;
+  // Flags.
+  uint32_t flags;
+} ThalwegFrameHeader;
+
+// Hyperparameters: [`svgd::Config`].
+typedef struct ThalwegSvgdConfig {
+  // Length of a step.
+  double step_size;
+  // Bandwidth, a squared length; 0 asks for the median rule.
+  double bandwidth;
+  // One of `THALWEG_KERNEL_*`.
+  uint32_t kernel;
+  // One of `THALWEG_RULE_*`.
+  uint32_t rule;
+  // One of `THALWEG_ARITHMETIC_*`.
+  uint32_t arithmetic;
+} ThalwegSvgdConfig;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The name of a status, zero-terminated, valid for ever.
+const char *thalweg_status_name(uint32_t status);
+
+// The version of the library, `"major.minor.patch"`, zero-terminated, valid for ever.
+const char *thalweg_version(void);
+
+// Writes `sum_i x_i y_i` to `out`, with the same bits on every target.
+ThalwegStatus thalweg_dot_f32(const float *x, const float *y, size_t n, float *out, struct ThalwegError *error);
+
+// [`thalweg_dot_f32`] in `f64`.
+ThalwegStatus thalweg_dot_f64(const double *x, const double *y, size_t n, double *out, struct ThalwegError *error);
+
+// Writes the Euclidean norm of `x` to `out`, without overflow of the squares.
+ThalwegStatus thalweg_norm2_f32(const float *x, size_t n, float *out, struct ThalwegError *error);
+
+// [`thalweg_norm2_f32`] in `f64`.
+ThalwegStatus thalweg_norm2_f64(const double *x, size_t n, double *out, struct ThalwegError *error);
+
+// `y <- y + a x`.
+ThalwegStatus thalweg_axpy_f32(float a, const float *x, float *y, size_t n, struct ThalwegError *error);
+
+// [`thalweg_axpy_f32`] in `f64`.
+ThalwegStatus thalweg_axpy_f64(double a, const double *x, double *y, size_t n, struct ThalwegError *error);
+
+// Plain descent with this step length.
+struct ThalwegSgdConfig thalweg_sgd_config(double learning_rate);
+
+// PyTorch's defaults for Adam.
+struct ThalwegAdamConfig thalweg_adam_config(void);
+
+// PyTorch's defaults for AdamW.
+struct ThalwegAdamConfig thalweg_adamw_config(void);
+
+// Optax's defaults for Lion, with this step length.
+struct ThalwegLionConfig thalweg_lion_config(double learning_rate);
+
+// PyTorch's defaults for RMSprop.
+struct ThalwegRmspropConfig thalweg_rmsprop_config(void);
+
+// PyTorch's defaults for Adagrad.
+struct ThalwegAdagradConfig thalweg_adagrad_config(void);
+
+// One step of gradient descent on `params` along `grad`; `buffer` is read only with momentum, and may be null without.
+ThalwegStatus thalweg_sgd_step_f32(const struct ThalwegSgdConfig *config,
+                                   uint64_t *steps,
+                                   float *buffer,
+                                   float *params,
+                                   const float *grad,
+                                   size_t n,
+                                   struct ThalwegError *error);
+
+// [`thalweg_sgd_step_f32`] in `f64`.
+ThalwegStatus thalweg_sgd_step_f64(const struct ThalwegSgdConfig *config,
+                                   uint64_t *steps,
+                                   double *buffer,
+                                   double *params,
+                                   const double *grad,
+                                   size_t n,
+                                   struct ThalwegError *error);
+
+// One step of Adam; `largest` is read only by AMSGrad, and may be null otherwise.
+ThalwegStatus thalweg_adam_step_f32(const struct ThalwegAdamConfig *config,
+                                    uint64_t *steps,
+                                    float *m,
+                                    float *v,
+                                    float *largest,
+                                    float *params,
+                                    const float *grad,
+                                    size_t n,
+                                    struct ThalwegError *error);
+
+// [`thalweg_adam_step_f32`] in `f64`.
+ThalwegStatus thalweg_adam_step_f64(const struct ThalwegAdamConfig *config,
+                                    uint64_t *steps,
+                                    double *m,
+                                    double *v,
+                                    double *largest,
+                                    double *params,
+                                    const double *grad,
+                                    size_t n,
+                                    struct ThalwegError *error);
+
+// One step of Lion.
+ThalwegStatus thalweg_lion_step_f32(const struct ThalwegLionConfig *config,
+                                    float *momentum,
+                                    float *params,
+                                    const float *grad,
+                                    size_t n,
+                                    struct ThalwegError *error);
+
+// [`thalweg_lion_step_f32`] in `f64`.
+ThalwegStatus thalweg_lion_step_f64(const struct ThalwegLionConfig *config,
+                                    double *momentum,
+                                    double *params,
+                                    const double *grad,
+                                    size_t n,
+                                    struct ThalwegError *error);
+
+// One step of RMSprop; `mean` is read only when centred, `buffer` only with momentum.
+ThalwegStatus thalweg_rmsprop_step_f32(const struct ThalwegRmspropConfig *config,
+                                       float *mean_square,
+                                       float *mean,
+                                       float *buffer,
+                                       float *params,
+                                       const float *grad,
+                                       size_t n,
+                                       struct ThalwegError *error);
+
+// [`thalweg_rmsprop_step_f32`] in `f64`.
+ThalwegStatus thalweg_rmsprop_step_f64(const struct ThalwegRmspropConfig *config,
+                                       double *mean_square,
+                                       double *mean,
+                                       double *buffer,
+                                       double *params,
+                                       const double *grad,
+                                       size_t n,
+                                       struct ThalwegError *error);
+
+// One step of Adagrad.
+ThalwegStatus thalweg_adagrad_step_f32(const struct ThalwegAdagradConfig *config,
+                                       uint64_t *steps,
+                                       float *sum,
+                                       float *params,
+                                       const float *grad,
+                                       size_t n,
+                                       struct ThalwegError *error);
+
+// [`thalweg_adagrad_step_f32`] in `f64`.
+ThalwegStatus thalweg_adagrad_step_f64(const struct ThalwegAdagradConfig *config,
+                                       uint64_t *steps,
+                                       double *sum,
+                                       double *params,
+                                       const double *grad,
+                                       size_t n,
+                                       struct ThalwegError *error);
+
+// Scales `grad` down to `max_norm` where its norm is larger; writes the norm before.
+ThalwegStatus thalweg_clip_by_norm_f32(float max_norm, float *grad, size_t n, float *norm, struct ThalwegError *error);
+
+// [`thalweg_clip_by_norm_f32`] in `f64`.
+ThalwegStatus thalweg_clip_by_norm_f64(double max_norm,
+                                       double *grad,
+                                       size_t n,
+                                       double *norm,
+                                       struct ThalwegError *error);
+
+// Values that PermK's client sends at most: `ceil(d/n)`; the share of one client can be one less, or none.
+size_t thalweg_perm_k_len(size_t d, size_t clients);
+
+// Room in which TopK runs at full speed; `k` is enough.
+size_t thalweg_top_k_room(size_t d, size_t k);
+
+// Writes the values that `key.client` of `clients` sends of `x`; `room` is at least [`thalweg_perm_k_len`], `sent` receives their number.
+ThalwegStatus thalweg_perm_k_compress_f32(const struct ThalwegDrawKey *key,
+                                          size_t clients,
+                                          const float *x,
+                                          size_t d,
+                                          float *values,
+                                          size_t room,
+                                          size_t *sent,
+                                          struct ThalwegError *error);
+
+// [`thalweg_perm_k_compress_f32`] in `f64`.
+ThalwegStatus thalweg_perm_k_compress_f64(const struct ThalwegDrawKey *key,
+                                          size_t clients,
+                                          const double *x,
+                                          size_t d,
+                                          double *values,
+                                          size_t room,
+                                          size_t *sent,
+                                          struct ThalwegError *error);
+
+// `out <- out + C(x)/clients` from the values of `key.client`.
+ThalwegStatus thalweg_perm_k_add_f32(const struct ThalwegDrawKey *key,
+                                     size_t clients,
+                                     const float *values,
+                                     size_t sent,
+                                     float *out,
+                                     size_t d,
+                                     struct ThalwegError *error);
+
+// [`thalweg_perm_k_add_f32`] in `f64`.
+ThalwegStatus thalweg_perm_k_add_f64(const struct ThalwegDrawKey *key,
+                                     size_t clients,
+                                     const double *values,
+                                     size_t sent,
+                                     double *out,
+                                     size_t d,
+                                     struct ThalwegError *error);
+
+// Writes the `k` values that `key.client` sends of `x`.
+ThalwegStatus thalweg_rand_k_compress_f32(const struct ThalwegDrawKey *key,
+                                          size_t k,
+                                          const float *x,
+                                          size_t d,
+                                          float *values,
+                                          size_t room,
+                                          size_t *sent,
+                                          struct ThalwegError *error);
+
+// [`thalweg_rand_k_compress_f32`] in `f64`.
+ThalwegStatus thalweg_rand_k_compress_f64(const struct ThalwegDrawKey *key,
+                                          size_t k,
+                                          const double *x,
+                                          size_t d,
+                                          double *values,
+                                          size_t room,
+                                          size_t *sent,
+                                          struct ThalwegError *error);
+
+// `out <- out + C(x)/clients` from the `k` values of `key.client`.
+ThalwegStatus thalweg_rand_k_add_f32(const struct ThalwegDrawKey *key,
+                                     size_t clients,
+                                     const float *values,
+                                     size_t k,
+                                     float *out,
+                                     size_t d,
+                                     struct ThalwegError *error);
+
+// [`thalweg_rand_k_add_f32`] in `f64`.
+ThalwegStatus thalweg_rand_k_add_f64(const struct ThalwegDrawKey *key,
+                                     size_t clients,
+                                     const double *values,
+                                     size_t k,
+                                     double *out,
+                                     size_t d,
+                                     struct ThalwegError *error);
+
+// Writes the `k` largest magnitudes of `x` and their coordinates to the first `k` places; `room` is at least `k`, [`thalweg_top_k_room`] for full speed.
+ThalwegStatus thalweg_top_k_compress_f32(size_t k,
+                                         const float *x,
+                                         size_t d,
+                                         float *values,
+                                         uint32_t *indices,
+                                         size_t room,
+                                         struct ThalwegError *error);
+
+// [`thalweg_top_k_compress_f32`] in `f64`.
+ThalwegStatus thalweg_top_k_compress_f64(size_t k,
+                                         const double *x,
+                                         size_t d,
+                                         double *values,
+                                         uint32_t *indices,
+                                         size_t room,
+                                         struct ThalwegError *error);
+
+// `out <- out + C(x)/clients` from `k` values and coordinates; `out` is untouched unless the coordinates rise strictly below `d`.
+ThalwegStatus thalweg_top_k_add_f32(const float *values,
+                                    const uint32_t *indices,
+                                    size_t k,
+                                    size_t clients,
+                                    float *out,
+                                    size_t d,
+                                    struct ThalwegError *error);
+
+// [`thalweg_top_k_add_f32`] in `f64`.
+ThalwegStatus thalweg_top_k_add_f64(const double *values,
+                                    const uint32_t *indices,
+                                    size_t k,
+                                    size_t clients,
+                                    double *out,
+                                    size_t d,
+                                    struct ThalwegError *error);
+
+// Rounds each element of `x` to a power of two at random, without bias.
+ThalwegStatus thalweg_natural_compress_f32(const struct ThalwegDrawKey *key,
+                                           const float *x,
+                                           size_t d,
+                                           float *values,
+                                           size_t room,
+                                           size_t *sent,
+                                           struct ThalwegError *error);
+
+// [`thalweg_natural_compress_f32`] in `f64`.
+ThalwegStatus thalweg_natural_compress_f64(const struct ThalwegDrawKey *key,
+                                           const double *x,
+                                           size_t d,
+                                           double *values,
+                                           size_t room,
+                                           size_t *sent,
+                                           struct ThalwegError *error);
+
+// Writes a frame without values: Hello with its `number` of samples, Round with 1 for a full one, Ack, Drop, Stop.
+ThalwegStatus thalweg_frame_write_control(const struct ThalwegFrameHeader *header,
+                                          uint64_t number,
+                                          uint8_t *out,
+                                          size_t room,
+                                          size_t *written,
+                                          struct ThalwegError *error);
+
+// Checks a whole frame, and writes its fields to `header`.
+ThalwegStatus thalweg_frame_read(const uint8_t *bytes,
+                                 size_t len,
+                                 struct ThalwegFrameHeader *header,
+                                 struct ThalwegError *error);
+
+// Writes the number that Hello and Round carry to `number`.
+ThalwegStatus thalweg_frame_number(const uint8_t *bytes, size_t len, uint64_t *number, struct ThalwegError *error);
+
+// Writes a frame with values: Model, Estimate, Dense, PermK, RandK, RandSeqK, Natural; `written` receives its length.
+ThalwegStatus thalweg_frame_write_values_f32(const struct ThalwegFrameHeader *header,
+                                             const float *values,
+                                             size_t count,
+                                             uint8_t *out,
+                                             size_t room,
+                                             size_t *written,
+                                             struct ThalwegError *error);
+
+// [`thalweg_frame_write_values_f32`] in `f64`.
+ThalwegStatus thalweg_frame_write_values_f64(const struct ThalwegFrameHeader *header,
+                                             const double *values,
+                                             size_t count,
+                                             uint8_t *out,
+                                             size_t room,
+                                             size_t *written,
+                                             struct ThalwegError *error);
+
+// Writes a Sparse frame.
+ThalwegStatus thalweg_frame_write_sparse_f32(const struct ThalwegFrameHeader *header,
+                                             const uint32_t *indices,
+                                             const float *values,
+                                             size_t k,
+                                             uint8_t *out,
+                                             size_t room,
+                                             size_t *written,
+                                             struct ThalwegError *error);
+
+// [`thalweg_frame_write_sparse_f32`] in `f64`.
+ThalwegStatus thalweg_frame_write_sparse_f64(const struct ThalwegFrameHeader *header,
+                                             const uint32_t *indices,
+                                             const double *values,
+                                             size_t k,
+                                             uint8_t *out,
+                                             size_t room,
+                                             size_t *written,
+                                             struct ThalwegError *error);
+
+// Reads the values of a frame with values; `count` receives their number.
+ThalwegStatus thalweg_frame_values_f32(const uint8_t *bytes,
+                                       size_t len,
+                                       float *values,
+                                       size_t room,
+                                       size_t *count,
+                                       struct ThalwegError *error);
+
+// [`thalweg_frame_values_f32`] in `f64`.
+ThalwegStatus thalweg_frame_values_f64(const uint8_t *bytes,
+                                       size_t len,
+                                       double *values,
+                                       size_t room,
+                                       size_t *count,
+                                       struct ThalwegError *error);
+
+// Reads the coordinates and values of a Sparse frame.
+ThalwegStatus thalweg_frame_sparse_f32(const uint8_t *bytes,
+                                       size_t len,
+                                       uint32_t *indices,
+                                       float *values,
+                                       size_t room,
+                                       size_t *count,
+                                       struct ThalwegError *error);
+
+// [`thalweg_frame_sparse_f32`] in `f64`.
+ThalwegStatus thalweg_frame_sparse_f64(const uint8_t *bytes,
+                                       size_t len,
+                                       uint32_t *indices,
+                                       double *values,
+                                       size_t room,
+                                       size_t *count,
+                                       struct ThalwegError *error);
+
+// A constant step, the Gaussian kernel, the median rule.
+struct ThalwegSvgdConfig thalweg_svgd_config(double step_size);
+
+// Elements of state and of scratch that a step of `n` particles in `d` dimensions needs.
+ThalwegStatus thalweg_svgd_lengths(const struct ThalwegSvgdConfig *config,
+                                   size_t n,
+                                   size_t d,
+                                   size_t *state,
+                                   size_t *scratch,
+                                   struct ThalwegError *error);
+
+// Moves `n` particles in `d` dimensions once; `scores` holds `grad log p` at each. `state` may be null for a constant step.
+ThalwegStatus thalweg_svgd_step_f32(const struct ThalwegSvgdConfig *config,
+                                    uint64_t *steps,
+                                    float *state,
+                                    float *particles,
+                                    const float *scores,
+                                    size_t n,
+                                    size_t d,
+                                    float *scratch,
+                                    size_t scratch_len,
+                                    struct ThalwegError *error);
+
+// [`thalweg_svgd_step_f32`] in `f64`.
+ThalwegStatus thalweg_svgd_step_f64(const struct ThalwegSvgdConfig *config,
+                                    uint64_t *steps,
+                                    double *state,
+                                    double *particles,
+                                    const double *scores,
+                                    size_t n,
+                                    size_t d,
+                                    double *scratch,
+                                    size_t scratch_len,
+                                    struct ThalwegError *error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* THALWEG_H */
