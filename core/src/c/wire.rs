@@ -2,7 +2,7 @@
 
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
 use crate::Real;
-use crate::wire::{self, Body, Dtype, Expect, Frame, Header, Kind, Payload};
+use crate::wire::{self, Body, Dtype, Expect, Frame, Header, Kind, Payload, Values};
 
 /// The fields of a frame: [`Header`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,18 +207,30 @@ unsafe fn read_values<T: Real>(
             one_mut("count", count)?,
         )
     };
-    let (found, read): (usize, &mut dyn Iterator<Item = T>) = match frame.payload::<T>()? {
-        Payload::Values(values) => (values.len(), &mut values.iter()),
-        Payload::Natural(values) => (values.len(), &mut values.iter()),
+    match frame.payload::<T>()? {
+        Payload::Values(read) => *count = copy_values(&read, values)?,
+        Payload::Natural(read) => *count = copy(read.len(), read.iter(), values)?,
         _ => return Err(KIND),
-    };
-    crate::error::check_scratch("values", found, room)?;
-    *count = found;
-    values
-        .iter_mut()
-        .zip(read)
-        .for_each(|(value, read)| *value = read);
+    }
     Ok(())
+}
+
+fn copy_values<T: Real>(read: &Values<'_, T>, out: &mut [T]) -> Result<usize, Fault> {
+    let found = out.len();
+    let place = out.get_mut(..read.len()).ok_or(crate::Error::Length {
+        name: "values",
+        expected: read.len(),
+        found,
+    })?;
+    read.copy_into(place)?;
+    Ok(read.len())
+}
+
+/// Fills `out` with all `found` elements of `read`, and answers their number.
+fn copy<T>(found: usize, read: impl Iterator<Item = T>, out: &mut [T]) -> Result<usize, Fault> {
+    crate::error::check_scratch("values", found, out.len())?;
+    out.iter_mut().zip(read).for_each(|(out, read)| *out = read);
+    Ok(found)
 }
 
 unsafe fn read_sparse<T: Real>(
@@ -245,16 +257,8 @@ unsafe fn read_sparse<T: Real>(
     else {
         return Err(KIND);
     };
-    crate::error::check_scratch("values", read.len(), room)?;
-    *count = read.len();
-    indices
-        .iter_mut()
-        .zip(read.iter())
-        .for_each(|(index, read)| *index = read);
-    values
-        .iter_mut()
-        .zip(read_values.iter())
-        .for_each(|(value, read)| *value = read);
+    copy(read.len(), read.iter(), indices)?;
+    *count = copy_values(&read_values, values)?;
     Ok(())
 }
 
