@@ -36,12 +36,15 @@
 //! Rejected: differences pair by pair (three times the flops and no tile reuse), and one `n x n` matrix (memory
 //! traffic instead of arithmetic, from n = 1000).
 
-use crate::particle::rows::InRows;
+mod profile;
+
 use core::ops::Range;
 
+use self::profile::{DISTANCE, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::error::{check_length, check_scratch};
 use crate::matrix::{Factor, MatrixMut, MatrixRef, gemm, gemm_scratch};
-use crate::simd::{self, Lanes, Update, math};
+use crate::particle::rows::InRows;
+use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
 /// Most rows of kernel values that are kept at a time: a multiple of every tile but AVX-512's.
@@ -60,47 +63,6 @@ pub enum Family {
     /// `(1 + q/h)^(-1/2)`, with tails that reach isolated particles.
     Imq,
 }
-
-/// A function of the squared distance.
-#[derive(Clone, Copy)]
-enum Profile {
-    Rbf,
-    Imq,
-    /// `(1 + q/h)^(-3/2)`.
-    ImqSlope,
-}
-
-/// Profile of `max(0, (a + b_j) + g_j)`, `g = -2 <y_i, y_j>`.
-#[derive(Clone, Copy)]
-struct FromGram<T, const PROFILE: u8> {
-    norm: T,
-    /// `-1/h` (RBF) or `1/h`.
-    scale: T,
-}
-
-impl<T: Real, const PROFILE: u8> Update<T, 1, 1> for FromGram<T, PROFILE> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [g]: [L; 1], [b]: [L; 1]) -> [L; 1] {
-        let (zero, one) = (g.constant(T::ZERO), g.constant(T::ONE));
-        let q = zero.largest((g.constant(self.norm) + b) + g);
-        let x = g.constant(self.scale) * q;
-        [match PROFILE {
-            DISTANCE => q,
-            RBF => math::exp(x),
-            IMQ => one / (one + x).sqrt(),
-            // q >= 0: the argument of the root is at least 1.
-            _ => {
-                let y = one + x;
-                one / (y * y.sqrt())
-            }
-        }]
-    }
-}
-
-const DISTANCE: u8 = 0;
-const RBF: u8 = 1;
-const IMQ: u8 = 2;
-const IMQ_SLOPE: u8 = 3;
 
 /// Elements of scratch with which kernel sums over `n` rows of `m` coordinates and `q` columns run at full speed.
 const fn sum_scratch_len(n: usize, m: usize, q: usize) -> usize {

@@ -14,6 +14,7 @@ fn the_committed_header_is_that_of_the_sources() {
     for file in [
         "c.rs",
         "c/vector.rs",
+        "c/optim/config.rs",
         "c/optim.rs",
         "c/compress.rs",
         "c/wire.rs",

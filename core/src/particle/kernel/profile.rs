@@ -1,0 +1,45 @@
+//! From an element of the Gram matrix to one of the kernel.
+
+use crate::Real;
+use crate::simd::{Lanes, Update, math};
+
+/// A function of the squared distance.
+#[derive(Clone, Copy)]
+pub(super) enum Profile {
+    Rbf,
+    Imq,
+    /// `(1 + q/h)^(-3/2)`.
+    ImqSlope,
+}
+
+/// Profile of `max(0, (a + b_j) + g_j)`, `g = -2 <y_i, y_j>`.
+#[derive(Clone, Copy)]
+pub(super) struct FromGram<T, const PROFILE: u8> {
+    pub(super) norm: T,
+    /// `-1/h` (RBF) or `1/h`.
+    pub(super) scale: T,
+}
+
+impl<T: Real, const PROFILE: u8> Update<T, 1, 1> for FromGram<T, PROFILE> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [g]: [L; 1], [b]: [L; 1]) -> [L; 1] {
+        let (zero, one) = (g.constant(T::ZERO), g.constant(T::ONE));
+        let q = zero.largest((g.constant(self.norm) + b) + g);
+        let x = g.constant(self.scale) * q;
+        [match PROFILE {
+            DISTANCE => q,
+            RBF => math::exp(x),
+            IMQ => one / (one + x).sqrt(),
+            // q >= 0: the argument of the root is at least 1.
+            _ => {
+                let y = one + x;
+                one / (y * y.sqrt())
+            }
+        }]
+    }
+}
+
+pub(super) const DISTANCE: u8 = 0;
+pub(super) const RBF: u8 = 1;
+pub(super) const IMQ: u8 = 2;
+pub(super) const IMQ_SLOPE: u8 = 3;
