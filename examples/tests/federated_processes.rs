@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -350,8 +349,10 @@ id=${{file##*-}}; id=${{id%.shard}}
 {act}
 "#
     );
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    // By a shell: a program that another thread starts meanwhile would inherit the open file, and an open file cannot be run.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\""]);
+    assert!(shell.arg(&script).arg(text).status().unwrap().success());
     fs::write(folder.join("mps2-an386.elf"), "").unwrap();
     let folder = folder.to_str().unwrap();
     let environment = [

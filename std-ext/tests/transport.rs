@@ -55,10 +55,9 @@ fn limits() -> Limits {
 
 /// Short enough for a test in which a client stays silent.
 fn hasty() -> Limits {
-    Limits {
-        round_timeout: Duration::from_millis(400),
-        ..limits()
-    }
+    let mut limits = limits();
+    limits.round_timeout = Duration::from_secs(1);
+    limits
 }
 
 fn me(id: u32) -> Client {
@@ -379,7 +378,7 @@ fn a_peer_that_drips_or_sends_what_no_round_asked_for_is_left_out_and_changes_no
     let good = frame(reply, &Body::Values(&[1.0; D]));
     let drip = |stream: &mut TcpStream| {
         for byte in &good {
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(2));
             stream.write_all(std::slice::from_ref(byte))?;
         }
         Ok(())
@@ -409,7 +408,7 @@ fn a_peer_that_drips_or_sends_what_no_round_asked_for_is_left_out_and_changes_no
     };
     type Act<'a> = &'a (dyn Fn(&mut TcpStream) -> io::Result<()> + Sync);
     let acts: [(&str, Act<'_>); 3] = [("drip", &drip), ("flood", &flood), ("stray", &stray)];
-    for (name, act) in acts {
+    let one = |name: &str, act: Act<'_>| {
         let (listener, address) = listen();
         thread::scope(|scope| {
             let _others = [0, 1].map(|id| start(scope, me(id), address));
@@ -417,7 +416,12 @@ fn a_peer_that_drips_or_sends_what_no_round_asked_for_is_left_out_and_changes_no
             let found = run(listener, hasty());
             assert_eq!(found, (in_process(|_, id| id == 2), ROUNDS), "{name}");
         });
-    }
+    };
+    thread::scope(|scope| {
+        for (name, act) in acts {
+            scope.spawn(move || one(name, act));
+        }
+    });
 }
 
 /// A stream that has a Hello to say, takes a few bytes and then nothing.
@@ -473,7 +477,7 @@ fn a_reader_that_never_reads_is_left_out_and_changes_no_other_bit() {
     thread::scope(|scope| {
         let _others = [0, 1].map(|id| start(scope, me(id), address));
         let silent = |_: &mut TcpStream| {
-            thread::sleep(Duration::from_millis(900));
+            thread::sleep(Duration::from_millis(1200));
             Err(ErrorKind::TimedOut.into())
         };
         scope.spawn(move || misbehave(address, silent));
@@ -556,35 +560,40 @@ fn strangers_in_any_number_keep_no_client_out() {
     });
 }
 
+/// A client that soon gives up a server that is silent.
+fn impatient(id: u32) -> Client {
+    let mut client = me(id);
+    client.limits.join_timeout = Duration::from_millis(200);
+    client
+}
+
 #[test]
-fn a_client_that_never_comes_is_named_in_time() {
-    let limits = Limits {
-        join_timeout: Duration::from_millis(200),
-        ..limits()
-    };
-    let began = Instant::now();
-    let error = server(listen().0, limits).join().unwrap_err().to_string();
-    assert!(error.contains("client 0 has not joined"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(5));
+fn a_client_that_never_comes_is_named_in_time_and_the_others_are_told_to_wait_until_then() {
+    let (listener, address) = listen();
+    let mut limits = limits();
+    limits.join_timeout = Duration::from_millis(600);
+    thread::scope(|scope| {
+        let early = start(scope, impatient(1), address);
+        let began = Instant::now();
+        let mut server = server(listener, limits);
+        let error = server.join().unwrap_err().to_string();
+        assert!(error.contains("client 0 has not joined"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        server.stop().unwrap();
+        assert_eq!(early.join().unwrap().unwrap().rounds, 0);
+    });
 }
 
 #[test]
 fn a_server_that_is_silent_or_gone_is_named_in_time() {
     let (listener, address) = listen();
-    let impatient = Client {
-        limits: Limits {
-            join_timeout: Duration::from_millis(200),
-            ..limits()
-        },
-        ..me(0)
-    };
     let began = Instant::now();
     let connect = || tcp::connect(address, Duration::from_secs(1));
     // The system takes the connection into the queue; nobody answers.
-    let error = impatient.run(connect, client(0)).unwrap_err();
+    let error = impatient(0).run(connect, client(0)).unwrap_err();
     assert!(matches!(error, TransportError::Silent { .. }), "{error}");
     drop(listener);
-    let error = impatient.run(connect, client(0)).unwrap_err();
+    let error = impatient(0).run(connect, client(0)).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("cannot connect to the server"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(5));

@@ -46,7 +46,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     first.ok_or_else(|| "the name has no address".into())
 }
 
-/// Frames go out again after this share of the patience of a round.
+/// Frames go out again after this share of the lesser patience.
 const ASKED_AGAIN: u32 = 10;
 
 impl Network {
@@ -63,11 +63,12 @@ impl Network {
             ))
         };
         let round_timeout = seconds("round-patience", self.round_patience)?;
+        let join_timeout = seconds("patience", self.patience)?;
         let common = Limits::new(frame_len::<f32>(d as u32));
         Ok(Limits {
-            frame_timeout: round_timeout / ASKED_AGAIN,
+            frame_timeout: round_timeout.min(join_timeout) / ASKED_AGAIN,
             round_timeout,
-            join_timeout: seconds("patience", self.patience)?,
+            join_timeout,
             strangers: common.strangers.max(2 * clients),
             ..common
         })

@@ -129,7 +129,11 @@ impl<A: Accept> Server<A> {
         loop {
             let mut moved = self.admit(&here, None)?;
             for peer in &mut self.peers {
-                moved |= peer.poll(&self.limits).is_some();
+                if peer.poll(&self.limits).is_some() {
+                    // Whoever asks while others are missing hears that the server is there.
+                    moved = true;
+                    peer.send(&here);
+                }
             }
             let Some(missing) = self.peers.iter().position(|peer| peer.line.is_none()) else {
                 return Ok(());
