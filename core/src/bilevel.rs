@@ -21,6 +21,13 @@
 //! | [`aid`], conjugate gradients or fixed point | N | M Hessian, 1 mixed | 5 d + p |
 //! | [`itd`], reverse | N | N Hessian, N mixed | (N + 4) d + p |
 //!
+//! | problem | outer variable | inner variable | direct term |
+//! |---|---|---|---|
+//! | [`ridge`] | logarithms of penalties, one per feature | weights of a regression | no |
+//! | [`hyper_cleaning`] | weights of training rows with doubtful labels | a classifier | no |
+//! | [`hyper_representation`] | linear features | linear head | yes |
+//! | [`hyper_representation::network`] | hidden layers, shared by tasks | a head per task | yes |
+//!
 //! A [`Problem`] needs gradients only; [`SecondOrder`] is for the baselines. Where f depends on x itself, compare with
 //! the direct gradient `f_x` alone: an estimate of the Jacobian that does not beat it has shown nothing.
 //!
@@ -31,12 +38,15 @@
 //!
 //! Reference: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022.
 
+use crate::error::check_length;
+use crate::model::mlp;
 use crate::random::{self, Purpose, Stream};
-use crate::{Error, Real};
+use crate::{Error, Real, vector};
 
 pub mod aid;
 pub mod descent;
 pub mod es_jacobian;
+pub mod hyper_cleaning;
 pub mod hyper_representation;
 pub mod itd;
 pub mod ridge;
@@ -120,6 +130,17 @@ pub trait Problem<T: Real> {
     /// Elements of scratch that every function may use.
     fn scratch_len(&self) -> usize;
 
+    /// Writes to `scratch` what inner gradients and second-order products need of x alone, for as long as x stays.
+    ///
+    /// Called before the first of them for an x; until the last, `scratch` is theirs. By default nothing is prepared.
+    ///
+    /// # Errors
+    /// As [`inner_gradient_into`](Self::inner_gradient_into).
+    fn prepare(&self, x: &[T], scratch: &mut [T]) -> Result<(), Error> {
+        let _ = (x, scratch);
+        Ok(())
+    }
+
     /// Writes `g_y(x, y; draw)`.
     ///
     /// # Errors
@@ -183,6 +204,37 @@ pub trait SecondOrder<T: Real>: Problem<T> {
         scratch: &mut [T],
         out: &mut [T],
     ) -> Result<(), Error>;
+}
+
+/// Checks x, y and h against a problem; answers p and d.
+fn check_dims<T: Real>(
+    problem: &(impl Problem<T> + ?Sized),
+    x: &[T],
+    y: &[T],
+    h: &[T],
+) -> Result<(usize, usize), Error> {
+    let (p, d) = (problem.outer_dim(), problem.inner_dim());
+    check_length("x", p, x.len())?;
+    check_length("y", d, y.len())?;
+    check_length("h", p, h.len())?;
+    Ok((p, d))
+}
+
+/// Answers for the end of the unperturbed path and the outer value there.
+fn check_path<T: Real>(y: &[T], value: T) -> Result<(), Error> {
+    let name = "inner path";
+    match vector::first_non_finite(y).or((!value.is_finite()).then_some(0)) {
+        Some(index) => Err(Error::NonFinite { name, index }),
+        None => Ok(()),
+    }
+}
+
+/// The network of the outer loss: the penalty belongs to the inner one.
+fn without_penalty<T: Real>(network: mlp::Model<'_, T>) -> mlp::Model<'_, T> {
+    mlp::Model {
+        l2: T::ZERO,
+        ..network
+    }
 }
 
 /// Cuts the first pieces of these lengths off a scratch; the rest is the last.

@@ -11,7 +11,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use thalweg::Arithmetic;
-use thalweg::bilevel::{self, descent, es_jacobian, ridge};
+use thalweg::bilevel::hyper_representation::network::{Problem as Network, Task};
+use thalweg::bilevel::{self, Problem, descent, es_jacobian, ridge};
 use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Key, Natural, NaturalDithering, Norm, PermK, RandK,
     RandSeqK, Sign, TopK, Weight,
@@ -267,7 +268,28 @@ fn no_hypergradient_allocates() {
         products: 3,
         solver: bilevel::aid::Solver::ConjugateGradients,
     };
+    let rows = Batch::classes(&x, 5, &[0, 1, 1, 0, 1, 0]).unwrap();
+    let network = mlp::Model::new(&[5, 3, 2]);
+    let cleaning = bilevel::hyper_cleaning::Problem::new(network, rows, rows).unwrap();
+    let tasks = [Task {
+        support: rows,
+        query: rows,
+    }; 2];
+    let problems: [&dyn Problem<f32>; 3] = [
+        &cleaning,
+        &Network::new(network, &tasks, None).unwrap(),
+        &Network::new(network, &tasks, Some(2)).unwrap(),
+    ];
+    let mut memory = [0.0; 4000];
     let count = allocations(|| {
+        for problem in problems {
+            let x = [0.1; 18];
+            let (x, _) = x.split_at(problem.outer_dim());
+            let (mut start, mut h) = ([0.0; 26], [0.0; 18]);
+            let mut state = es_jacobian::State::from_storage(&mut start[..problem.inner_dim()]);
+            let h = &mut h[..x.len()];
+            es_jacobian::step(&config, &mut state, problem, x, &mut memory, h).unwrap();
+        }
         let x = [0.0; 5];
         es_jacobian::step(&config, &mut state, &problem, &x, &mut scratch, &mut h).unwrap();
         bilevel::aid::hypergradient(&implicit, round, &problem, &x, &mut w, &mut scratch, &mut h)

@@ -10,10 +10,10 @@
 //! exactly stops, with the last iterate.
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_scratch};
 use crate::{Error, Real, vector};
 
-use super::{Round, SecondOrder, cut, descent};
+use super::{Round, SecondOrder, check_dims, check_path, cut, descent};
 
 /// How the linear system is solved.
 ///
@@ -82,7 +82,7 @@ pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) ->
 /// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, answers the outer value.
 ///
 /// # Errors
-/// Wrong lengths and settings.
+/// Wrong lengths and settings; [`Error::NonFinite`] named `inner path`, or `residual` with the step of the solver as its index.
 ///
 /// ```
 /// use thalweg::bilevel::{Round, aid, descent, ridge};
@@ -107,24 +107,24 @@ pub fn hypergradient<T: Real>(
     h: &mut [T],
 ) -> Result<T, Error> {
     config.validate()?;
-    let (p, d) = (problem.outer_dim(), problem.inner_dim());
-    check_length("x", p, x.len())?;
-    check_length("y", d, y.len())?;
-    check_length("h", p, h.len())?;
+    let (p, d) = check_dims(problem, x, y, h)?;
     let least = scratch_len(config, p, d, problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
     let ([v, r, q, product, mixed], scratch) = cut(scratch, [d, d, d, d, p])?;
     descent::run(&config.inner, round, problem, x, y, scratch)?;
     let value = problem.outer_gradients_into(x, y, &round.outer(), scratch, h, r)?;
+    check_path(y, value)?;
     let draw = round.inner(config.inner.steps);
+    problem.prepare(x, scratch)?;
     v.fill(T::ZERO);
     match config.solver {
         Solver::FixedPoint { step_size } => {
             let eta = T::from_f64(step_size);
-            for _ in 0..config.products {
+            for step in 0..config.products {
                 problem.hessian_product_into(x, y, v, &draw, scratch, product)?;
+                vector::axpy(-T::ONE, r, product)?;
+                check_residual(vector::norm2_squared(product), step)?;
                 vector::axpy(-eta, product, v)?;
-                vector::axpy(eta, r, v)?;
             }
         }
         Solver::ConjugateGradients => {
@@ -132,7 +132,7 @@ pub fn hypergradient<T: Real>(
                 *q = r;
             }
             let mut square = vector::norm2_squared(r);
-            for _ in 0..config.products {
+            for number in 0..config.products {
                 problem.hessian_product_into(x, y, q, &draw, scratch, product)?;
                 let curvature = vector::dot(q, product)?;
                 // A direction without curvature is the zero direction where g is strongly convex.
@@ -144,6 +144,7 @@ pub fn hypergradient<T: Real>(
                 vector::axpy(-step, product, r)?;
                 let last = square;
                 square = vector::norm2_squared(r);
+                check_residual(square, number)?;
                 // last is not 0: the loop has not stopped.
                 let keep = square / last;
                 for (q, &r) in q.iter_mut().zip(&*r) {
@@ -155,4 +156,14 @@ pub fn hypergradient<T: Real>(
     problem.mixed_product_into(x, y, v, &draw, scratch, mixed)?;
     vector::axpy(-T::ONE, mixed, h)?;
     Ok(value)
+}
+
+/// Answers for the square of the residual after step `index` of the solver.
+fn check_residual<T: Real>(square: T, index: usize) -> Result<(), Error> {
+    let name = "residual";
+    if square.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::NonFinite { name, index })
+    }
 }

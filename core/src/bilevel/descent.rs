@@ -124,6 +124,7 @@ pub fn run<T: Real>(
     check_scratch("scratch", least, scratch.len())?;
     let state = config.method.state_len(d);
     let ([grad, state], scratch) = super::cut(scratch, [d, state])?;
+    problem.prepare(x, scratch)?;
     match config.method {
         Method::Sgd(method) => {
             let mut state = sgd::State::from_storage(state);

@@ -13,10 +13,11 @@
 //! c_j u_j`. `directions: 0` is the direct gradient `h = f_x`.
 //!
 //! For a linear response the indirect term `a = J^T f_y` is met on average with the relative variance (p + 1) / Q for
-//! Gaussian directions and (p - 1) / Q for [`Direction::UnitSphereTimesP`], whatever mu. The smoothing bias is O(mu) forward and
-//! O(mu^2) central. [`Direction::UnitSphere`] estimates a / p: the published code, for comparison.
+//! Gaussian directions and (p - 1) / Q for [`Direction::UnitSphereTimesP`] and [`Direction::Rademacher`], whatever mu. The
+//! smoothing bias is O(mu) forward and O(mu^2) central. [`Direction::UnitSphere`] estimates a / p: the published code, for
+//! comparison.
 //!
-//! Cost: (Q + 1) N inner gradients, twice Q N for central. Memory: [`scratch_len`], whatever N and Q. The differences `y_j - y^N` are
+//! Cost: (Q + 1) N inner gradients, twice Q N for central; beside them a direction is drawn once and added twice. Memory: [`scratch_len`], whatever N and Q. The differences `y_j - y^N` are
 //! formed per element before their product with f_y, so that two large products are never subtracted.
 //!
 //! With [`Start::Warm`] y^0 is the last y^N and is treated as a constant in x: the object that is estimated is the
@@ -64,151 +65,17 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-use crate::error::{check, check_length, check_scratch};
+mod config;
+
+use crate::error::{check_length, check_scratch};
 use crate::random::Lanes32;
 use crate::simd::{self, Lanes, Sum};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage, vector};
 
-use super::{Problem, Round, cut, descent};
+use super::{Problem, Round, check_dims, check_path, cut, descent};
 
-/// What is perturbed.
-///
-/// ```
-/// assert_eq!(thalweg::bilevel::es_jacobian::Estimate::default(), thalweg::bilevel::es_jacobian::Estimate::Response);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Estimate {
-    /// The result of training only: ESJ.
-    #[default]
-    Response,
-    /// The outer value as a function of x alone: HOZOG.
-    OuterValue,
-}
-
-/// The difference quotient along a direction.
-///
-/// ```
-/// assert_eq!(thalweg::bilevel::es_jacobian::Difference::default(), thalweg::bilevel::es_jacobian::Difference::Forward);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Difference {
-    /// One more path per direction, bias O(mu).
-    #[default]
-    Forward,
-    /// Two more paths per direction, bias O(mu^2).
-    Central,
-}
-
-/// The law of the directions.
-///
-/// ```
-/// assert_eq!(thalweg::bilevel::es_jacobian::Direction::default(), thalweg::bilevel::es_jacobian::Direction::Gaussian);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Standard normal: unbiased.
-    #[default]
-    Gaussian,
-    /// Uniform on the unit sphere: the indirect term comes out 1/p as long.
-    UnitSphere,
-    /// Uniform on the unit sphere, coefficients times p: unbiased.
-    UnitSphereTimesP,
-    /// The p unit vectors, coefficients summed: exact up to the bias of the difference; `directions` above 0 means all p.
-    Basis,
-}
-
-/// Where the inner loop of a round starts.
-///
-/// ```
-/// assert_eq!(thalweg::bilevel::es_jacobian::Start::default(), thalweg::bilevel::es_jacobian::Start::Cold);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    /// At the same y^0 in every round.
-    #[default]
-    Cold,
-    /// Where the unperturbed path of the last round ended.
-    Warm,
-}
-
-/// Hyperparameters.
-///
-/// ```
-/// use thalweg::bilevel::{descent, es_jacobian::{Config, Difference}};
-/// let inner = descent::Config { steps: 20, method: descent::Method::gd(1e-3) };
-/// let config = Config { directions: 10, difference: Difference::Central, ..Config::new(inner) };
-/// assert!(config.validate::<f32>().is_ok());
-/// let error = Config { radius: 1e-6, ..config }.validate::<f32>().unwrap_err();
-/// assert_eq!(error.to_string(), "`radius` must be finite and above 1e-6 in f32, 1.9e-15 in f64");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Config {
-    /// Seed of directions and minibatches.
-    pub seed: u64,
-    /// The inner loop.
-    pub inner: descent::Config,
-    /// Directions Q per round; 0 gives the direct gradient.
-    pub directions: usize,
-    /// Smoothing radius mu; default 0.01. In `f32` rounding costs 0.1 % at 1e-3 forward and passes 10 % at 1e-6.
-    pub radius: f64,
-    /// Forward or central.
-    pub difference: Difference,
-    /// The law of the directions.
-    pub direction: Direction,
-    /// Cold or warm.
-    pub start: Start,
-    /// ESJ or HOZOG.
-    pub estimate: Estimate,
-}
-
-impl Config {
-    /// ESJ with one Gaussian direction, forward differences and the published radius 0.01, cold start.
-    #[must_use]
-    pub const fn new(inner: descent::Config) -> Self {
-        Self {
-            seed: 0,
-            inner,
-            directions: 1,
-            radius: 0.01,
-            difference: Difference::Forward,
-            direction: Direction::Gaussian,
-            start: Start::Cold,
-            estimate: Estimate::Response,
-        }
-    }
-
-    /// Checks the radius against the precision of `T`, and the inner loop.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`].
-    pub fn validate<T: Real>(&self) -> Result<(), Error> {
-        let least = 1e-6 * (T::EPSILON.to_f64() / f64::from(f32::EPSILON));
-        check(
-            "radius",
-            self.radius > least && T::from_f64(self.radius).is_finite(),
-            "must be finite and above 1e-6 in f32, 1.9e-15 in f64",
-        )?;
-        self.inner.validate()
-    }
-
-    /// Directions of a round with `p` outer variables.
-    ///
-    /// ```
-    /// use thalweg::bilevel::{descent, es_jacobian::{Config, Direction}};
-    /// let config = Config::new(descent::Config { steps: 1, method: descent::Method::gd(0.1) });
-    /// assert_eq!(config.count(40), 1);
-    /// assert_eq!(Config { direction: Direction::Basis, ..config }.count(40), 40);
-    /// ```
-    #[must_use]
-    pub const fn count(&self, p: usize) -> usize {
-        match (self.direction, self.directions) {
-            (_, 0) => 0,
-            (Direction::Basis, _) => p,
-            (_, directions) => directions,
-        }
-    }
-}
+pub use config::{Config, Difference, Direction, Estimate, Start};
 
 /// The start of the inner loop and the count of rounds.
 ///
@@ -369,12 +236,9 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
     h: &mut [T],
 ) -> Result<Point<'a, T>, Error> {
     config.validate::<T>()?;
-    let (p, d) = (problem.outer_dim(), problem.inner_dim());
     let y0 = state.y0.as_slice();
-    check_length("x", p, x.len())?;
-    check_length("h", p, h.len())?;
+    let (p, d) = check_dims(problem, x, y_n, h)?;
     check_length("state.y0", d, y0.len())?;
-    check_length("y_n", d, y_n.len())?;
     check_length("grad_y", d, grad_y.len())?;
     let least = path_len(config, p, d, problem.scratch_len());
     check_scratch("scratch", least, path.len())?;
@@ -385,11 +249,7 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
     copy(y0, y_n);
     descent::run(&config.inner, round, problem, x, y_n, path)?;
     let value = problem.outer_gradients_into(x, y_n, &round.outer(), path, h, grad_y)?;
-    let fault = vector::first_non_finite(y_n).or((!value.is_finite()).then_some(0));
-    if let Some(index) = fault {
-        let name = "inner path";
-        return Err(Error::NonFinite { name, index });
-    }
+    check_path(y_n, value)?;
     if config.estimate == Estimate::OuterValue && config.directions > 0 {
         h.fill(T::ZERO);
     }
@@ -422,7 +282,11 @@ pub fn direction_into<T: Real>(direction: Direction, round: Round, j: usize, u: 
         }
         return;
     }
-    Lanes32::new(&mut round.direction(j)).fill_normal(u);
+    let mut lanes = Lanes32::new(&mut round.direction(j));
+    if direction == Direction::Rademacher {
+        return lanes.fill_rademacher(u);
+    }
+    lanes.fill_normal(u);
     if direction != Direction::Gaussian {
         let norm = vector::norm2(u);
         // A zero draw (of no elements) is left as it is.
@@ -532,7 +396,9 @@ pub fn add_direction<T: Real>(config: &Config, c: T, u: &[T], h: &mut [T]) -> Re
     }
     let scale = match config.direction {
         Direction::Basis => T::ONE,
-        Direction::Gaussian | Direction::UnitSphere => T::from_usize(config.directions),
+        Direction::Gaussian | Direction::Rademacher | Direction::UnitSphere => {
+            T::from_usize(config.directions)
+        }
         Direction::UnitSphereTimesP => {
             T::from_f64(config.directions as f64 / h.len().max(1) as f64)
         }

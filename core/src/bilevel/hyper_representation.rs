@@ -6,6 +6,7 @@
 //! ```
 //!
 //! `x` is H row by row: m x d for m inputs and d features, so p = m d. The direct term is most of the gradient here.
+//! [`network`] has features of any depth and one or many heads.
 
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
@@ -13,6 +14,8 @@ use crate::{Error, Real, vector};
 
 use super::ridge::Data;
 use super::{Draw, SecondOrder, cut};
+
+pub mod network;
 
 /// The problem of two sets of rows.
 ///

@@ -9,12 +9,12 @@
 //! It stores the whole path: memory grows with N. Inner loops of plain gradient descent only.
 //! Reference: Franceschi et al., *Forward and reverse gradient-based hyperparameter optimization*, ICML 2017, algorithm 1.
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_scratch};
 use crate::optim::sgd;
 use crate::{Error, Real, vector};
 
 use super::descent::{self, Method};
-use super::{Round, SecondOrder, cut};
+use super::{Round, SecondOrder, check_dims, check_path, cut};
 
 /// The step size of a plain descent.
 pub(super) fn step_size<T: Real>(inner: &descent::Config) -> Result<T, Error> {
@@ -49,7 +49,7 @@ pub const fn scratch_len(steps: u64, p: usize, d: usize, problem: usize) -> Opti
 /// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, answers the outer value.
 ///
 /// # Errors
-/// Wrong lengths, or an inner loop that is not plain gradient descent.
+/// Wrong lengths, or an inner loop that is not plain gradient descent; [`Error::NonFinite`] named `inner path`.
 ///
 /// ```
 /// use thalweg::bilevel::{Round, descent, itd, ridge};
@@ -73,16 +73,14 @@ pub fn hypergradient<T: Real>(
     h: &mut [T],
 ) -> Result<T, Error> {
     let alpha = step_size::<T>(inner)?;
-    let (p, d) = (problem.outer_dim(), problem.inner_dim());
-    check_length("x", p, x.len())?;
-    check_length("y", d, y.len())?;
-    check_length("h", p, h.len())?;
+    let (p, d) = check_dims(problem, x, y, h)?;
     let least = scratch_len(inner.steps, p, d, problem.scratch_len()).unwrap_or(usize::MAX);
     check_scratch("scratch", least, scratch.len())?;
     let path = d.saturating_mul(inner.steps as usize);
     let ([path, a, product, mixed, grad], scratch) = cut(scratch, [path, d, d, p, d])?;
     // An empty path has no chunks; d = 0 would have chunks of length 0.
     let width = d.max(1);
+    problem.prepare(x, scratch)?;
     for (t, stored) in (0_u64..).zip(path.chunks_exact_mut(width)) {
         for (to, &from) in stored.iter_mut().zip(&*y) {
             *to = from;
@@ -91,6 +89,8 @@ pub fn hypergradient<T: Real>(
         vector::axpy(-alpha, grad, y)?;
     }
     let value = problem.outer_gradients_into(x, y, &round.outer(), scratch, h, a)?;
+    check_path(y, value)?;
+    problem.prepare(x, scratch)?;
     for (t, y) in path.chunks_exact(width).enumerate().rev() {
         let draw = round.inner(t as u64);
         problem.mixed_product_into(x, y, a, &draw, scratch, mixed)?;

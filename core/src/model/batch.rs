@@ -253,6 +253,11 @@ impl<'a, T: Real> Batch<'a, T> {
         self.labels
     }
 
+    /// Whether rows come through a list.
+    pub(crate) const fn is_selection(&self) -> bool {
+        self.list.is_some()
+    }
+
     /// Row of the data at position `i`.
     #[inline]
     fn place(&self, i: usize) -> Option<usize> {

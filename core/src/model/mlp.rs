@@ -1,4 +1,4 @@
-//! Multilayer perceptron of any depth: affine maps with ReLU or tanh between them.
+//! Multilayer perceptron of any depth: affine maps with ReLU, tanh or sigmoid between them.
 //!
 //! Gradients come by back-propagation over blocks of rows. Beside the mean gradient there are the per-sample
 //! gradients and the Jacobian of the outputs, whole or as a product from either side, for tangent kernels and
@@ -25,6 +25,8 @@ mod activation;
 mod jacobian;
 mod predict;
 mod propagate;
+mod trunk;
+mod weighted;
 
 pub use activation::Activation;
 
@@ -301,11 +303,13 @@ impl<'a, T: Real> Model<'a, T> {
         rows.clamp(1, BLOCK_ROWS)
     }
 
-    /// The value, and the gradient where a slice is given for it; `most` rows at a time.
+    /// The value without weights, and the gradient, with the weights of rows if there are some, where a slice is given for it; `most`
+    /// rows at a time.
     fn evaluate(
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
+        weights: Option<&[T]>,
         scratch: &mut [T],
         mut grad: Option<&mut [T]>,
         most: usize,
@@ -334,6 +338,9 @@ impl<'a, T: Real> Model<'a, T> {
                 .forward(params, x, rows, acts, &mut dense)
                 .ok_or(SHORT)?;
             sum += self.loss.measure(batch, start, outputs, scale, z);
+            if let Some(weights) = weights {
+                weighted::scale_rows(weights.get(start..).ok_or(SHORT)?, outputs, z);
+            }
             if let Some(grad) = &mut grad {
                 self.accumulate(params, x, rows, acts, spare, &mut dense, grad)
                     .ok_or(SHORT)?;
@@ -354,7 +361,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
     }
 
     fn value(&self, params: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
-        self.evaluate(params, batch, scratch, None, BLOCK_ROWS)
+        self.evaluate(params, batch, None, scratch, None, BLOCK_ROWS)
     }
 
     fn gradient_into(
@@ -365,7 +372,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         grad: &mut [T],
     ) -> Result<(), Error> {
         let most = self.rows_at_once(scratch);
-        self.evaluate(params, batch, scratch, Some(grad), most)
+        self.evaluate(params, batch, None, scratch, Some(grad), most)
             .map(drop)
     }
 
@@ -376,7 +383,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         scratch: &mut [T],
         grad: &mut [T],
     ) -> Result<T, Error> {
-        self.evaluate(params, batch, scratch, Some(grad), BLOCK_ROWS)
+        self.evaluate(params, batch, None, scratch, Some(grad), BLOCK_ROWS)
     }
 }
 
@@ -389,7 +396,7 @@ pub(super) mod tests {
     use std::vec::Vec;
 
     const SIZES: [&[usize]; 4] = [&[5, 3], &[5, 4, 3], &[5, 7, 4, 3], &[1, 2, 1, 2]];
-    const ACTIVATIONS: [Activation; 2] = [Activation::Relu, Activation::Tanh];
+    const ACTIVATIONS: [Activation; 3] = [Activation::Relu, Activation::Tanh, Activation::Sigmoid];
 
     pub(super) fn each_model(mut check: impl FnMut(Model<'_, f64>)) {
         for sizes in SIZES {

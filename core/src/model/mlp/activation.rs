@@ -15,6 +15,8 @@ pub enum Activation {
     Relu,
     /// Hyperbolic tangent.
     Tanh,
+    /// `1 / (1 + exp(-z))`.
+    Sigmoid,
 }
 
 #[derive(Clone, Copy)]
@@ -55,12 +57,31 @@ impl<T: Real> Update<T, 1, 1> for TanhSlope {
     }
 }
 
+#[derive(Clone, Copy)]
+struct Sigmoid;
+impl<T: Real> Update<T, 1, 0> for Sigmoid {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [z]: [L; 1], _: [L; 0]) -> [L; 1] {
+        [math::sigmoid(z)]
+    }
+}
+
+#[derive(Clone, Copy)]
+struct SigmoidSlope;
+impl<T: Real> Update<T, 1, 1> for SigmoidSlope {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [delta]: [L; 1], [a]: [L; 1]) -> [L; 1] {
+        [(a - a * a) * delta]
+    }
+}
+
 impl Activation {
     /// `a <- h(a)`.
     pub(super) fn apply<T: Real>(self, a: &mut [T]) {
         match self {
             Self::Relu => simd::update(&Relu, [a], []),
             Self::Tanh => simd::update(&Tanh, [a], []),
+            Self::Sigmoid => simd::update(&Sigmoid, [a], []),
         }
     }
 
@@ -69,6 +90,7 @@ impl Activation {
         match self {
             Self::Relu => simd::update(&ReluSlope, [delta], [a]),
             Self::Tanh => simd::update(&TanhSlope, [delta], [a]),
+            Self::Sigmoid => simd::update(&SigmoidSlope, [delta], [a]),
         }
     }
 }

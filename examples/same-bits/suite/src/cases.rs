@@ -99,4 +99,6 @@ pub static LARGE: &[Case] = &[
     ("targets f64", target::all::<f64>),
     ("checkpoints", storage::checkpoints),
     ("stream", storage::stream),
+    ("bilevel networks f32", bilevel::networks::<f32>),
+    ("bilevel networks f64", bilevel::networks::<f64>),
 ];

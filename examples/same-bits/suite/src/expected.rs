@@ -45,8 +45,8 @@ pub const EXPECTED: &[u64] = &[
     0x0318f07dde58eabe, // quadratic f64
     0x29652fabacd365bb, // linear and logistic f32
     0xe773a81eb1f12376, // linear and logistic f64
-    0xa0d879810cdad977, // networks f32
-    0xaa84d81805fdf7ae, // networks f64
+    0xd41b1ad3a00ed1f9, // networks f32
+    0x3bffb1446975cac1, // networks f64
     0xd692695ab72fcac0, // autoencoder f32
     0x908927b0a7a0dbb4, // autoencoder f64
     0x9cd641c8d5755909, // frames f32
@@ -67,8 +67,8 @@ pub const EXPECTED: &[u64] = &[
     0xd8c9b878b5e8d82b, // stein samplers f64
     0x4e29a18a797da02f, // particle chains f32
     0x65d5076034d2c218, // particle chains f64
-    0x7c767fda9ef8f632, // bilevel f32
-    0x3e9f6b349e050739, // bilevel f64
+    0xa79ecb9f590b8873, // bilevel f32
+    0xa79b9208fd347f24, // bilevel f64
     0x4f5aa6e058548082, // training sums f32
     0x4f5aa6e058548082, // training sums f64
     0x44398d2b46cc6b4d, // windows
@@ -78,4 +78,6 @@ pub const EXPECTED: &[u64] = &[
     0x3434d56a988a98f7, // targets f64
     0xedfa37e413d52fdc, // checkpoints
     0x1e4f73b2ccfd13f5, // stream
+    0x1ada2c5c32c75374, // bilevel networks f32
+    0xc5844b6c2583a8b2, // bilevel networks f64
 ];

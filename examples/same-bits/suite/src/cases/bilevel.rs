@@ -3,8 +3,11 @@
 use thalweg::Real;
 use thalweg::bilevel::descent::Method;
 use thalweg::bilevel::es_jacobian::{self, Config, Difference, Direction, Estimate, Start, State};
-use thalweg::bilevel::{Draw, Round, SecondOrder, aid, descent, hyper_representation, itd, ridge};
+use thalweg::bilevel::hyper_representation::network::{self, Task};
+use thalweg::bilevel::{Draw, Problem, Round, SecondOrder};
+use thalweg::bilevel::{aid, descent, hyper_cleaning, hyper_representation, itd, ridge};
 use thalweg::matrix::MatrixRef;
+use thalweg::model::{Batch, mlp};
 use thalweg::optim::{adam, sgd};
 use thalweg::random;
 use thalweg::snapshot::Snapshot;
@@ -48,6 +51,7 @@ fn one<T: Real, const P: usize, const D: usize>(
     let gd = Method::gd(0.05);
     let directions = [
         Direction::Gaussian,
+        Direction::Rademacher,
         Direction::UnitSphere,
         Direction::UnitSphereTimesP,
         Direction::Basis,
@@ -55,7 +59,7 @@ fn one<T: Real, const P: usize, const D: usize>(
     for (direction, method) in
         directions
             .into_iter()
-            .zip([gd, Method::Sgd(heavy), Method::Adam(adam), gd])
+            .zip([gd, gd, Method::Sgd(heavy), Method::Adam(adam), gd])
     {
         for estimate in [Estimate::Response, Estimate::OuterValue] {
             for difference in [Difference::Forward, Difference::Central] {
@@ -88,6 +92,7 @@ fn one<T: Real, const P: usize, const D: usize>(
             }
         }
     }
+    problem.prepare(&x, &mut scratch)?;
     pieces::<T, P, D>(hash, problem, &x, &mut scratch)?;
     implicit::<T, P, D>(hash, problem, &x, &mut scratch)
 }
@@ -201,5 +206,95 @@ fn products<T: Real, const P: usize, const D: usize>(
     hash.reals(&d);
     problem.mixed_product_into(x, y, y, &draw, scratch, &mut p)?;
     hash.reals(&p);
+    Ok(())
+}
+
+const SIZES: [usize; 3] = [2, 3, 2];
+const NETWORK: mlp::Model<'static, f32> = mlp::Model::new(&SIZES);
+const HIDDEN: usize = NETWORK.trunk().dim();
+const HEAD: usize = NETWORK.head().dim();
+const LABELS: [u32; 4] = [0, 1, 1, 0];
+/// Scratch of the networks.
+const SCRATCH: usize = 330;
+
+const fn network<T: Real>(l2: T) -> mlp::Model<'static, T> {
+    mlp::Model {
+        activation: mlp::Activation::Sigmoid,
+        l2,
+        ..mlp::Model::new(&SIZES)
+    }
+}
+
+/// Problems of networks: rows with wrong labels; heads of two tasks, with minibatches and without.
+pub(super) fn networks<T: Real>(hash: &mut Hash) -> Outcome {
+    let mut x = [T::ZERO; 4 * 2];
+    paint(&mut x, 45);
+    let network = network(T::from_f64(0.1));
+    let rows = Batch::classes(&x, 2, &LABELS)?;
+    let (support, query) = (rows.range(0, 3)?, rows.range(1, 3)?);
+    let flat = mlp::Model {
+        sizes: &[2, 2],
+        ..network
+    };
+    gradients::<T, 4, 6>(hash, &hyper_cleaning::Problem::new(flat, rows, query)?)?;
+    let tasks = [
+        Task { support, query },
+        Task {
+            support: query,
+            query: support,
+        },
+    ];
+    for minibatch in [None, Some(1)] {
+        let problem = network::Problem::new(network, &tasks, minibatch)?;
+        gradients::<T, HIDDEN, { 2 * HEAD }>(hash, &problem)?;
+    }
+    parts(hash, &rows)
+}
+
+/// Hypergradients from gradients alone.
+fn gradients<T: Real, const P: usize, const D: usize>(
+    hash: &mut Hash,
+    problem: &dyn Problem<T>,
+) -> Outcome {
+    let (mut x, mut h, mut scratch) = ([T::ZERO; P], [T::ZERO; P], [T::ZERO; SCRATCH]);
+    paint(&mut x, 46);
+    let config = Config::new(descent::Config {
+        steps: 3,
+        method: Method::gd(0.3),
+    });
+    let own = problem.scratch_len();
+    hash.size(es_jacobian::scratch_len(&config, P, D, own));
+    for estimate in [Estimate::Response, Estimate::OuterValue] {
+        let config = Config {
+            estimate,
+            start: Start::Warm,
+            ..config
+        };
+        let mut state = State::<[T; D]>::new();
+        for _ in 0..2 {
+            let value = es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h)?;
+            hash.reals(&[value]);
+            hash.reals(&h);
+        }
+        hash.reals(state.y0());
+    }
+    Ok(())
+}
+
+/// Features, and a head on them whose rows are weighted.
+fn parts<T: Real>(hash: &mut Hash, rows: &Batch<'_, T>) -> Outcome {
+    let network = network(T::ZERO);
+    let (mut scratch, mut out) = ([T::ZERO; SCRATCH], [T::ZERO; 4 * 3]);
+    let mut params = [T::ZERO; HIDDEN];
+    paint(&mut params, 47);
+    network.features_into(&params, rows, &mut scratch, &mut out)?;
+    hash.reals(&out);
+    let (mut params, mut grad) = ([T::ZERO; HEAD], [T::ZERO; HEAD]);
+    paint(&mut params, 48);
+    let features = Batch::classes(&out, 3, &LABELS)?;
+    let weights = [0.0, 0.5, 2.0, 1.0].map(T::from_f64);
+    let head = network.head();
+    head.weighted_gradient_into(&params, &features, &weights, &mut scratch, &mut grad)?;
+    hash.reals(&grad);
     Ok(())
 }

@@ -131,7 +131,7 @@ pub(super) fn networks<T: Real>(hash: &mut Hash) -> Outcome {
     }
     let batch = Batch::new(&features, FEATURES, Labels::Classes(&[0, 1, 2, 2, 1, 0]))?;
     hash.size(usize::from(batch.labels() == Labels::None));
-    for activation in [Activation::Relu, Activation::Tanh] {
+    for activation in [Activation::Relu, Activation::Tanh, Activation::Sigmoid] {
         for loss in [Loss::CrossEntropy, Loss::Squared] {
             for arithmetic in [Arithmetic::Fast, Arithmetic::Portable] {
                 let model = mlp::Model {
