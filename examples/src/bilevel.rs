@@ -5,12 +5,14 @@
 //! | [`problem`] | the two benchmarks and their data |
 //! | [`method`] | the rows, and one run of one row |
 //! | [`published`] | the published table, and the comparison with it |
+//! | [`stories`] | problems with gradients only: hyper-cleaning, few-shot learning, hidden layers |
 
 pub mod method;
 pub mod problem;
 pub mod published;
+pub mod stories;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -23,16 +25,20 @@ use thalweg_std::plot::{Axis, Figure, Panel, Series};
 
 use crate::cli::{self, Claims, Common, Failure, bad, input};
 use crate::progress;
+use crate::source::Source;
 use crate::table::{Table, si};
 
 use method::{Estimator, Kind, Method, methods, run};
 use problem::{Experiment, Setting};
+use stories::Story;
 
 /// ESJ, HOZOG, ITD, AID and the direct gradient on two bilevel benchmarks.
 ///
 /// A: shallow hyper-representation, where the outer loss depends on x itself and the direct gradient alone does what the published curve
 /// does. B: per-feature ridge, where it does nothing. Losses are means over seeds at equal outer steps; the last column compares at
 /// equal inner gradients, a second-order product counted as one. Then memory and time of one hypergradient against N.
+///
+/// --problem chooses another story, with gradients only; its table has the direct gradient too.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bilevel", version)]
 pub struct Options {
@@ -42,6 +48,15 @@ pub struct Options {
     /// Runs that are averaged, with seeds that follow the first [default: 3 for A, 5 for B]
     #[arg(long)]
     pub seeds: Option<u64>,
+    /// What is run
+    #[arg(long, value_enum, default_value_t = Story::Tables)]
+    pub problem: Story,
+    /// The published size of the two-layer network: minutes
+    #[arg(long)]
+    pub full: bool,
+    /// Data of hyper-cleaning, few-shot and mnist
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// One row of a table: means over seeds.
@@ -107,6 +122,9 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(seeds) = seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
         return Err(bad("seeds", seeds, "must be between 1 and 1000"));
     }
+    if options.problem != Story::Tables {
+        return tell(options, &path, threads);
+    }
     let rows = rows(options.common.seed, seeds, threads)?;
     let lengths = lengths(options.common.seed).map_err(input)?;
     for experiment in [Experiment::A, Experiment::B] {
@@ -132,6 +150,70 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Runs another story.
+fn tell(options: &Options, path: &Path, threads: usize) -> Result<(), Failure> {
+    let Options {
+        common,
+        problem,
+        full,
+        source,
+        ..
+    } = options;
+    let report = stories::report(*problem, source, *full, common.seed, threads)?;
+    println!("{}", report.table());
+    if let Some(path) = &common.json {
+        cli::write_json(path, &report)?;
+    }
+    if !common.check || common.plot.is_some() {
+        let figure = Figure {
+            title: report.title.clone(),
+            panels: vec![report.panel()],
+        };
+        cli::write(path, &figure.to_svg())?;
+        println!("picture: {}", path.display());
+    }
+    if common.check {
+        let mut claims = Claims::default();
+        stories::compare(*problem, &report, &mut claims);
+        return claims.verdict(common.json.as_deref());
+    }
+    Ok(())
+}
+
+/// The results of all jobs in their order, shared among threads.
+///
+/// # Errors
+/// That of the first job that fails.
+pub fn parallel<J: Sync, R: Send>(
+    jobs: &[J],
+    threads: usize,
+    work: impl Fn(&J) -> Result<R, Failure> + Sync,
+) -> Result<Vec<R>, Failure> {
+    let bar = progress::bar(jobs.len() as u64);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(jobs.len()) {
+            scope.spawn(|| {
+                while let Some((i, job)) = {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    jobs.get(i).map(|job| (i, job))
+                } {
+                    let outcome = work(job);
+                    if let Ok(mut done) = done.lock() {
+                        done.push((i, outcome));
+                    }
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let mut done = done.into_inner().map_err(input)?;
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
 /// All rows of both experiments, runs shared among threads.
 ///
 /// # Errors
@@ -144,40 +226,18 @@ pub fn rows(seed: u64, seeds: Option<u64>, threads: usize) -> Result<Vec<Row>, F
             jobs.extend((0..count).map(|i| (experiment, method, seed.wrapping_add(i))));
         }
     }
-    let bar = progress::bar(jobs.len() as u64);
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(jobs.len()) {
-            scope.spawn(|| {
-                while let Some((i, &(experiment, method, seed))) = {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    jobs.get(i).map(|job| (i, job))
-                } {
-                    let outcome = run(experiment, method, seed);
-                    if let Ok(mut done) = done.lock() {
-                        done.push((i, experiment, method, outcome));
-                    }
-                    bar.inc(1);
-                }
-            });
-        }
-    });
-    bar.finish_and_clear();
-    let mut done = done.into_inner().map_err(input)?;
-    done.sort_by_key(|job| job.0);
-    let same = |a: &(usize, Experiment, &Method, _), b: &(usize, Experiment, &Method, _)| {
-        a.1 == b.1 && a.2.name == b.2.name
-    };
+    let done = parallel(&jobs, threads, |&(experiment, method, seed)| {
+        let outcome = run(experiment, method, seed);
+        let named = |error| Failure::Input(format!("{experiment:?}, {}: {error}", method.name));
+        Ok((experiment, method.name, outcome.map_err(named)?))
+    })?;
+    let same = |a: &(Experiment, &str, _), b: &(Experiment, &str, _)| (a.0, a.1) == (b.0, b.1);
     let mut rows = Vec::new();
     for group in done.chunk_by(same) {
-        let Some(&(_, experiment, method, _)) = group.first() else {
+        let Some(&(experiment, name, _)) = group.first() else {
             continue;
         };
-        let runs = group.iter().map(|job| job.3.clone());
-        let runs: Vec<method::Run> = runs
-            .collect::<Result<_, _>>()
-            .map_err(|error| Failure::Input(format!("{experiment:?}, {}: {error}", method.name)))?;
+        let runs: Vec<&method::Run> = group.iter().map(|(_, _, run)| run).collect();
         let mean = |at: &dyn Fn(&method::Run) -> Option<f64>| {
             runs.iter()
                 .map(|run| at(run).unwrap_or(f64::NAN))
@@ -187,7 +247,10 @@ pub fn rows(seed: u64, seeds: Option<u64>, threads: usize) -> Result<Vec<Row>, F
         let constants = experiment.constants();
         let [.., last] = constants.marks;
         let length = last + 1;
-        let gradients = method.kind.cost(constants.inner);
+        let method = methods(experiment)
+            .iter()
+            .find(|method| method.name == name);
+        let gradients = method.map_or(0, |method| method.kind.cost(constants.inner));
         // Losses are taken before a step: after `steps` of them.
         let afford = (constants.inner * last as u64 / gradients) as usize;
         let curve: Vec<f64> = (0..length)
@@ -196,7 +259,7 @@ pub fn rows(seed: u64, seeds: Option<u64>, threads: usize) -> Result<Vec<Row>, F
         let pick = |k: usize| curve.get(k).copied().unwrap_or(f64::NAN);
         rows.push(Row {
             experiment,
-            name: method.name,
+            name,
             steps: constants.marks,
             validation: constants.marks.iter().map(|&k| pick(k)).collect(),
             test: (0..constants.marks.len())

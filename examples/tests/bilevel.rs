@@ -29,6 +29,30 @@ fn wrong_options_are_named_and_end_with_2() {
             "the folder does not exist",
         ),
         (&["--sedes", "3"], "--sedes"),
+        (&["--problem", "nothing"], "hyper-cleaning"),
+        (&["--problem", "mnist", "--data", "/nowhere"], "--format"),
+        (
+            &[
+                "--problem",
+                "mnist",
+                "--data",
+                "/nowhere",
+                "--format",
+                "idx",
+            ],
+            "/nowhere",
+        ),
+        (
+            &[
+                "--problem",
+                "few-shot",
+                "--data",
+                "Cargo.toml",
+                "--format",
+                "csv",
+            ],
+            "Cargo.toml",
+        ),
     ] {
         let output = run(arguments);
         let error = String::from_utf8(output.stderr).unwrap();
