@@ -183,8 +183,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let path = options.common.plot.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
     cli::check_writable(&path)?;
-    let over_sockets = options.network.listen.is_some() || !options.devices.device.is_empty();
-    let report = if over_sockets {
+    let report = if options.network.listen.is_some() || !options.devices.device.is_empty() {
         network::serve(options)?
     } else {
         compare(options)?
@@ -211,7 +210,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     print!("{}", table(&report));
     cli::write(&path, &picture::draw(&report).to_svg())?;
     println!("\n{}\npicture: {}", verdict(&report), path.display());
-    if let (true, [row]) = (over_sockets, &report.rows[..]) {
+    if let [row] = &report.rows[..] {
         let (crc, left_out) = (&row.params_crc, row.left_out);
         println!("final parameters: CRC-32C {crc}; replies that were missing: {left_out}");
     }
