@@ -17,12 +17,13 @@ use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Key, Natural, NaturalDithering, Norm, PermK, RandK,
     RandSeqK, Sign, TopK, Weight,
 };
-use thalweg::dynamics::{label_noise, limit_flow};
+use thalweg::dynamics::{invariant_measure, label_noise, limit_flow};
 use thalweg::federated::estimator::{self, Client, Server};
 use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
 use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use thalweg::snapshot::Snapshot;
 
 struct Counting;
 
@@ -83,6 +84,38 @@ fn neither_label_noise_nor_its_limit_allocates() {
         x.copy_from_slice(limit.params());
         let noise = limit_flow::Noise::Isotropic(1.0);
         limit_flow::step(&mut problem.clone(), &mut x, noise, 1e-3, &[], &mut memory).unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn no_diagnostic_allocates() {
+    let (x, g) = ([0.25_f32; D], [0.5_f32; D]);
+    let mut monitor = invariant_measure::Monitor::new(32).unwrap();
+    let mut noise = invariant_measure::Noise::<[f64; D]>::new();
+    let mut histogram = invariant_measure::Histogram::new(0.0, 1.0).unwrap();
+    let mut scratch = [0.0; invariant_measure::lanczos_scratch_len(D, 3)];
+    let (mut bytes, mut sums, mut values) = ([0; 9000], [0.0; 3], [0.0; 2]);
+    let slope = |x: &[f32], g: &mut [f32]| {
+        g.copy_from_slice(x);
+        Ok(())
+    };
+    let count = allocations(|| {
+        for _ in 0..64 {
+            monitor.observe(0.1, 1.0, &x, &g).unwrap();
+            noise.push(&g).unwrap();
+            histogram.push(0.5);
+        }
+        for observable in invariant_measure::Observable::ALL {
+            monitor.report(observable).unwrap();
+        }
+        invariant_measure::project_into(&x, 1, &mut sums);
+        invariant_measure::movement(&x, &g).unwrap();
+        noise.estimate().unwrap();
+        invariant_measure::power_iteration(&x, slope, 1, &mut scratch).unwrap();
+        invariant_measure::lanczos(&x, slope, 1, 3, &mut scratch, &mut values, &mut []).unwrap();
+        let len = monitor.save(&mut bytes).unwrap();
+        monitor.restore(&bytes[..len]).unwrap();
     });
     assert_eq!(count, 0);
 }

@@ -13,7 +13,7 @@
 //! | K4 | [`norm_ratio`], [`heavy_ball_ratio`], [`curvature_ratio`] | none | O(1) |
 //! | K5 | [`Noise`]: full gradient without bias, and noise | d + 2 numbers | 3 d |
 //! | K6 | [`BatchMeans`], [`Window`] | 36 and 75 numbers | O(1) |
-//! | K7 | [`Histogram`] | 66 counts | O(1) |
+//! | K7 | [`Histogram`], [`shape_ratio`] | 66 counts | O(1) |
 //! | K8 | [`power_iteration`], [`lanczos`] | 4 d; (m + 4) d | 2 gradients a product |
 //!
 //! Sums are in `f64` for both scalar types, in 32 logical lanes and blocks of [`simd::BLOCK`](crate::simd::BLOCK)
@@ -38,6 +38,32 @@
 //! # Ok::<(), thalweg::Error>(())
 //! ```
 //!
+//! A server shows its model after the step:
+//! ```
+//! use thalweg::compress::{Buffers, Identity};
+//! use thalweg::dynamics::invariant_measure::{Monitor, Observable, Verdict};
+//! use thalweg::federated::{Run, estimator, marina};
+//! let run = Run { seed: 7, clients: 1 };
+//! let config = marina::Config { run, step_size: 0.25, probability: 0.5, compressor: Identity };
+//! let mut server = estimator::Server::new([8.0], [0.0], [0.0])?;
+//! let mut client = estimator::Client::new(0, [0.0], [0.0])?;
+//! let (mut frame, mut values) = ([0; 128], [0.0]);
+//! let mut monitor = Monitor::new(64)?; // one
+//! for _ in 0..1024 {
+//!     let len = estimator::broadcast(&config, &mut server, &mut frame)?;
+//!     estimator::receive(&config, &mut client, &frame[..len])?;
+//!     let mut gradient = [2.0 * client.params()[0]];
+//!     let len = marina::reply(&config, &mut client, &mut gradient, Buffers::values(&mut values), &mut frame)?;
+//!     estimator::accept(&config, &mut server, &frame[..len], Buffers::values(&mut values))?;
+//!     estimator::finish(&config, &mut server)?;
+//!     let x = server.params();
+//!     monitor.observe_after(config.step_size, x[0] * x[0], x, server.estimate())?; // two
+//! }
+//! assert_eq!(monitor.report(Observable::Loss)?.verdict, Verdict::Stationary);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! Windows of `16 2^m` steps are judged whole; of others the last `16 2^m`.
+//!
 //! # Where we differ from the paper
 //! The authors' scripts log the squared norm of a mean of M batch gradients, which is too large by noise / M; [`Noise`]
 //! takes that off. The gradient is that of what is optimised, weight decay included.
@@ -46,6 +72,7 @@
 //! Measure Perspective*, ICML 2022. Ratios: Yaida, *Fluctuation-dissipation relations for stochastic gradient descent*,
 //! 2018. Batch means: Lang, Xiao and Zhang, *Using statistics to automate stochastic optimization*, 2019.
 
+mod batch_means;
 mod curvature;
 mod histogram;
 mod monitor;
@@ -55,14 +82,15 @@ mod stats;
 mod tests;
 mod window;
 
+pub use batch_means::{BatchMeans, MEANS, SLOTS, Summary};
 pub use curvature::{
     Curvature, MOST_LANCZOS, hessian_vector_into, lanczos, lanczos_scratch_len, power_iteration,
     power_scratch_len,
 };
-pub use histogram::{BINS, Histogram};
+pub use histogram::{BINS, Histogram, shape_ratio};
 pub use monitor::{Monitor, Observable};
 pub use noise::{Noise, NoiseEstimate};
 pub use stats::{
     StepStats, curvature_ratio, heavy_ball_ratio, movement, norm_ratio, project_into, step_stats,
 };
-pub use window::{BatchMeans, MEANS, Report, SLOTS, Summary, Verdict, Window, compare, critical};
+pub use window::{Report, Verdict, Window, compare, critical};

@@ -1,13 +1,13 @@
-"""False alarms of stationarity tests on AR(1) noise, two windows of 4000, nominal level 1 %.
+"""False alarms of stationarity tests on AR(1) noise, two windows of 4096, nominal level 1 %.
 
-NumPy 2.4. The batch means are direct block sums: 16 a window (250 samples each), and 63 for the square-root rule.
+NumPy 2.4. The batch means are direct block sums: 16 a window (256 samples each), and 63 for the square-root rule.
 The Kolmogorov-Smirnov test takes samples as independent. Prints the shares that the tests of
 `dynamics::invariant_measure` hold themselves against.
 """
 import sys
 import numpy as np
 
-RUNS, N = 1000, 4000
+RUNS, N = 10_000, 4096
 T30, T124 = 2.7500, 2.6161  # scipy.stats.t.isf(0.005, 30) and (0.005, 124)
 
 

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::error::check;
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 
 /// Bins of a histogram, beside one below and one above.
 pub const BINS: usize = 64;
@@ -138,4 +139,78 @@ impl Histogram {
             .iter_mut()
             .chain([&mut self.below, &mut self.above])
     }
+}
+
+const FIELDS: [Field; 2] = [Field::reals::<f64>(2), Field::words::<u32>(BINS + 2)];
+
+impl Snapshot for Histogram {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&FIELDS)
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut writer = Writer::new(out, *b"IMHI", 1)?;
+        writer.slice(&[self.low, self.high])?;
+        let mut counts = [0; BINS + 2];
+        for (to, from) in counts.iter_mut().zip(self.counts()) {
+            *to = from;
+        }
+        writer.words(&counts)?;
+        writer.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::new(bytes, *b"IMHI", 1, &FIELDS)?;
+        let (mut bounds, mut counts) = ([0.0; 2], [0; BINS + 2]);
+        reader.slice_into(&mut bounds)?;
+        reader.words_into(&mut counts)?;
+        reader.finish()?;
+        let [low, high] = bounds;
+        let mut state = Self::new(low, high).map_err(|_| SnapshotError::Value {
+            name: "high",
+            rule: "must be above `low`, at a finite distance",
+        })?;
+        for (to, from) in state.counts_mut().zip(counts) {
+            *to = from;
+        }
+        *self = state;
+        Ok(())
+    }
+}
+
+/// Distance of the shapes of two windows, from the histograms of their halves in the order of time.
+///
+/// ```text
+/// TV(window 1, window 2) / max(TV(halves of window 1), TV(halves of window 2))
+/// ```
+/// The divisor is what noise alone does: samples of one law give about `1 / sqrt 2`, since halves have half the samples.
+/// Above 1 the shapes differ by more than they do inside the windows. Nothing when a half is empty, or when no half
+/// differs from its other.
+///
+/// # Errors
+/// Different bounds.
+///
+/// ```
+/// use thalweg::dynamics::invariant_measure::{Histogram, shape_ratio};
+/// let mut halves = [Histogram::new(0.0, 1.0)?; 4];
+/// for (k, half) in halves.iter_mut().enumerate() {
+///     // 8 samples each: k in one bin, the rest in another.
+///     (0..8).for_each(|i| half.push(if i < k { 0.9 } else { 0.1 }));
+/// }
+/// let [a, b, c, d] = &halves;
+/// // 1/16 against 5/16; halves are at a distance of 1/8.
+/// assert_eq!(shape_ratio([a, b], [c, d])?, Some(2.0));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn shape_ratio([a, b]: [&Histogram; 2], [c, d]: [&Histogram; 2]) -> Result<Option<f64>, Error> {
+    let (mut first, mut second) = (*a, *c);
+    first.merge(b)?;
+    second.merge(d)?;
+    let (within, others) = (a.total_variation(b)?, c.total_variation(d)?);
+    let (Some(p), Some(q), Some(between)) = (within, others, first.total_variation(&second)?)
+    else {
+        return Ok(None);
+    };
+    let noise = p.max(q);
+    Ok((noise > 0.0).then(|| between / noise))
 }

@@ -1,9 +1,13 @@
 //! The kernels K1, K4 and K6 behind one call a step.
 
-use super::stats::{norm_ratio, step_stats};
+use super::stats::{StepStats, norm_ratio, step_stats};
 use super::window::{Report, Window, compare};
 use crate::error::check;
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::{Error, Real};
+
+/// Fewest steps of a window.
+const LEAST: u64 = 32;
 
 /// What a [`Monitor`] follows.
 ///
@@ -52,6 +56,7 @@ pub struct Monitor {
     learning_rate: f64,
     samples: u64,
     resets: u64,
+    steps: u64,
     /// Of each observable: the last complete window but one, the last, the one that is filled.
     windows: [[Window; 3]; 4],
 }
@@ -62,20 +67,31 @@ impl Monitor {
     /// # Errors
     /// Fewer than 32 steps, which never hold 50 correlation times.
     pub fn new(len: u64) -> Result<Self, Error> {
-        check("len", len >= 32, "must be at least 32")?;
+        check("len", len >= LEAST, "must be at least 32")?;
         Ok(Self {
             len,
             learning_rate: f64::NAN,
             samples: 0,
             resets: 0,
+            steps: 0,
             windows: [[Window::new(); 3]; 4],
         })
     }
 
-    /// Takes note of a step, before the parameters move.
+    /// Takes note of a step before the parameters move: `x_k`, and the gradient that is subtracted from it.
     ///
     /// # Errors
-    /// Lengths that differ; nothing is noted then.
+    /// Lengths that differ; [`Error::NonFinite`] for a loss, parameters or a gradient whose sums are NaN or infinite,
+    /// with the number of the step since the monitor was made. Nothing is noted then.
+    ///
+    /// ```
+    /// use thalweg::dynamics::invariant_measure::Monitor;
+    /// let mut monitor = Monitor::new(64)?;
+    /// monitor.observe(0.1, 2.0, &[1.0], &[0.5])?;
+    /// let error = monitor.observe(0.1, 2.0, &[1.0], &[f64::NAN]).unwrap_err();
+    /// assert_eq!(error.to_string(), "`grad` is not finite at index 1"); // the second step
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
     pub fn observe<T: Real>(
         &mut self,
         learning_rate: f64,
@@ -83,7 +99,53 @@ impl Monitor {
         params: &[T],
         grad: &[T],
     ) -> Result<(), Error> {
-        let stats = step_stats(params, grad)?;
+        self.note(learning_rate, loss.to_f64(), step_stats(params, grad)?)
+    }
+
+    /// Takes note of a step of plain SGD after the parameters have moved: `x_{k+1} = x_k - eta g_k`, and `g_k`.
+    ///
+    /// For loops that only show what a step has made, such as the server of a protocol. The sums are those of `x_k`:
+    /// `<x_k, g> = <x_{k+1}, g> + eta <g, g>`, but for the rounding of the step.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe).
+    ///
+    /// ```
+    /// use thalweg::dynamics::invariant_measure::Monitor;
+    /// let (mut before, mut after) = (Monitor::new(32)?, Monitor::new(32)?);
+    /// before.observe(0.5, 1.0, &[3.0], &[2.0])?;
+    /// after.observe_after(0.5, 1.0, &[2.0], &[2.0])?;
+    /// assert_eq!(before, after);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn observe_after<T: Real>(
+        &mut self,
+        learning_rate: f64,
+        loss: T,
+        params: &[T],
+        grad: &[T],
+    ) -> Result<(), Error> {
+        let StepStats { gg, tg, tt } = step_stats(params, grad)?;
+        let stats = StepStats {
+            gg,
+            tg: tg + learning_rate * gg,
+            tt: tt + 2.0 * learning_rate * tg + learning_rate * learning_rate * gg,
+        };
+        self.note(learning_rate, loss.to_f64(), stats)
+    }
+
+    fn note(&mut self, learning_rate: f64, loss: f64, stats: StepStats) -> Result<(), Error> {
+        let index = usize::try_from(self.steps).unwrap_or(usize::MAX);
+        for (name, value) in [
+            ("loss", loss),
+            ("grad", stats.gg),
+            ("params", stats.tt),
+            ("grad", stats.tg),
+        ] {
+            if !value.is_finite() {
+                return Err(Error::NonFinite { name, index });
+            }
+        }
         if self.learning_rate != learning_rate {
             if self.samples > 0 {
                 self.resets += 1;
@@ -92,7 +154,7 @@ impl Monitor {
             self.windows = [[Window::new(); 3]; 4];
             self.learning_rate = learning_rate;
         }
-        let values = [loss.to_f64(), stats.gg, stats.tg, stats.tt];
+        let values = [loss, stats.gg, stats.tg, stats.tt];
         for ([before, last, open], value) in self.windows.iter_mut().zip(values) {
             open.push(value);
             if open.samples() == self.len {
@@ -100,6 +162,7 @@ impl Monitor {
             }
         }
         self.samples += 1;
+        self.steps += 1;
         Ok(())
     }
 
@@ -115,6 +178,16 @@ impl Monitor {
         self.resets
     }
 
+    const fn windows_of(&self, observable: Observable) -> &[Window; 3] {
+        let [loss, gg, tg, tt] = &self.windows;
+        match observable {
+            Observable::Loss => loss,
+            Observable::GradientSquare => gg,
+            Observable::ParamsGradient => tg,
+            Observable::ParamsSquare => tt,
+        }
+    }
+
     /// The last complete window of an observable; without samples before the first is complete.
     ///
     /// ```
@@ -124,14 +197,24 @@ impl Monitor {
     /// ```
     #[must_use]
     pub const fn last(&self, observable: Observable) -> &Window {
-        let [loss, gg, tg, tt] = &self.windows;
-        let [_, last, _] = match observable {
-            Observable::Loss => loss,
-            Observable::GradientSquare => gg,
-            Observable::ParamsGradient => tg,
-            Observable::ParamsSquare => tt,
-        };
+        let [_, last, _] = self.windows_of(observable);
         last
+    }
+
+    /// The complete window before the last one; without samples before the second is complete.
+    ///
+    /// ```
+    /// use thalweg::dynamics::invariant_measure::{Monitor, Observable};
+    /// let mut monitor = Monitor::new(32)?;
+    /// (0..64).try_for_each(|k| monitor.observe(0.1, f64::from(k / 32), &[1.0], &[0.0]))?;
+    /// let means = [monitor.before(Observable::Loss), monitor.last(Observable::Loss)].map(|w| w.mean());
+    /// assert_eq!(means, [Some(0.0), Some(1.0)]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn before(&self, observable: Observable) -> &Window {
+        let [before, _, _] = self.windows_of(observable);
+        before
     }
 
     /// Compares the last two complete windows, at a level of 1 % over the four observables together.
@@ -146,13 +229,7 @@ impl Monitor {
     /// # Ok::<(), thalweg::Error>(())
     /// ```
     pub fn report(&self, observable: Observable) -> Result<Report, Error> {
-        let [loss, gg, tg, tt] = &self.windows;
-        let [before, last, _] = match observable {
-            Observable::Loss => loss,
-            Observable::GradientSquare => gg,
-            Observable::ParamsGradient => tg,
-            Observable::ParamsSquare => tt,
-        };
+        let [before, last, _] = self.windows_of(observable);
         check(
             "samples",
             before.samples() > 0,
@@ -167,5 +244,64 @@ impl Monitor {
         let tg = self.last(Observable::ParamsGradient).mean()?;
         let gg = self.last(Observable::GradientSquare).mean()?;
         norm_ratio(self.learning_rate, tg, gg)
+    }
+}
+
+/// Four counts, the step size, twelve windows.
+const FIELDS: usize = 5 + 12 * Window::FIELDS.len();
+
+fn fields() -> [Field; FIELDS] {
+    let mut fields = [Field::U64; FIELDS];
+    let windows = Window::FIELDS.iter().cycle();
+    for (to, from) in fields.iter_mut().skip(5).zip(windows) {
+        *to = *from;
+    }
+    let [_, _, _, _, learning_rate, ..] = &mut fields;
+    *learning_rate = Field::real::<f64>();
+    fields
+}
+
+impl Snapshot for Monitor {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&fields())
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut writer = Writer::new(out, *b"IMMO", 1)?;
+        for count in [self.len, self.samples, self.resets, self.steps] {
+            writer.u64(count)?;
+        }
+        writer.real(self.learning_rate)?;
+        for window in self.windows.as_flattened() {
+            window.write(&mut writer)?;
+        }
+        writer.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::new(bytes, *b"IMMO", 1, &fields())?;
+        let mut state = Self {
+            len: reader.u64()?,
+            samples: reader.u64()?,
+            resets: reader.u64()?,
+            steps: reader.u64()?,
+            learning_rate: reader.real()?,
+            windows: [[Window::new(); 3]; 4],
+        };
+        for window in state.windows.as_flattened_mut() {
+            *window = Window::read(&mut reader)?;
+        }
+        reader.finish()?;
+        // A window that is longer would never be full.
+        let windows = state.windows.as_flattened();
+        let is_whole = windows.iter().all(|w| w.samples() <= state.len);
+        if state.len < LEAST || !is_whole {
+            return Err(SnapshotError::Value {
+                name: "len",
+                rule: "must be at least 32, and no window longer",
+            });
+        }
+        *self = state;
+        Ok(())
     }
 }

@@ -1,0 +1,242 @@
+//! K6: batch means in fixed memory.
+
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
+
+/// Slots of [`BatchMeans`].
+pub const SLOTS: usize = 32;
+/// Batch means that a summary uses.
+pub const MEANS: usize = 16;
+
+/// Sums of consecutive samples in at most 32 slots of equal length, which doubles when they are full.
+///
+/// ```
+/// use thalweg::dynamics::invariant_measure::BatchMeans;
+/// let mut means = BatchMeans::new();
+/// for _ in 0..1000 {
+///     means.push(3.0);
+/// }
+/// let summary = means.summary().unwrap_or_else(|| unreachable!());
+/// assert_eq!((summary.mean, summary.error, summary.samples), (3.0, 0.0, 512)); // 16 slots of 32
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchMeans {
+    slots: [f64; SLOTS],
+    /// Samples a slot; at least 1.
+    len: u64,
+    fill: usize,
+    sum: f64,
+    count: u64,
+}
+
+/// What the last 16 slots say.
+///
+/// ```
+/// use thalweg::dynamics::invariant_measure::BatchMeans;
+/// assert_eq!(BatchMeans::new().summary(), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Mean of the batch means.
+    pub mean: f64,
+    /// Standard error of the mean: deviation of the batch means over 4.
+    pub error: f64,
+    /// Samples that were used.
+    pub samples: u64,
+}
+
+impl BatchMeans {
+    /// Nothing seen.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            slots: [0.0; SLOTS],
+            len: 1,
+            fill: 0,
+            sum: 0.0,
+            count: 0,
+        }
+    }
+
+    /// Adds a sample.
+    pub fn push(&mut self, x: f64) {
+        self.sum += x;
+        self.count += 1;
+        if self.count == self.len {
+            let sum = self.sum;
+            self.append(sum);
+            (self.sum, self.count) = (0.0, 0);
+        }
+    }
+
+    /// Sums of the complete slots.
+    ///
+    /// ```
+    /// use thalweg::dynamics::invariant_measure::BatchMeans;
+    /// let mut means = BatchMeans::new();
+    /// (0..32).for_each(|i| means.push(f64::from(i)));
+    /// assert_eq!((means.slot_len(), means.slots()[15]), (2, 61.0)); // 30 + 31
+    /// ```
+    #[must_use]
+    pub fn slots(&self) -> &[f64] {
+        self.slots.get(..self.fill).unwrap_or(&self.slots)
+    }
+
+    /// Samples in each slot.
+    #[must_use]
+    pub const fn slot_len(&self) -> u64 {
+        self.len
+    }
+
+    /// The last 16 batch means, oldest first.
+    pub(super) fn means(&self) -> Option<[f64; MEANS]> {
+        let slots = self.slots().last_chunk::<MEANS>()?;
+        // A length is at least 1.
+        Some(slots.map(|sum| sum / self.len as f64))
+    }
+
+    /// Mean and standard error; nothing before 16 slots are complete.
+    #[must_use]
+    pub fn summary(&self) -> Option<Summary> {
+        let (mean, error) = mean_and_error(&self.means()?);
+        Some(Summary {
+            mean,
+            error,
+            samples: self.len.saturating_mul(MEANS as u64),
+        })
+    }
+
+    /// Appends the complete slots of a later part of the run, or of another device's run of the same process.
+    ///
+    /// The shorter slots are joined to the length of the longer; what does not fill a slot is dropped.
+    pub fn merge(&mut self, next: &Self) {
+        let mut next = *next;
+        while self.len < next.len {
+            self.halve();
+        }
+        while next.len < self.len {
+            next.halve();
+        }
+        // An append may double this length; what is left of `next` then fills a slot together.
+        (self.sum, self.count) = (0.0, 0);
+        for &sum in next.slots() {
+            self.sum += sum;
+            self.count += next.len;
+            if self.count == self.len {
+                let sum = self.sum;
+                self.append(sum);
+                (self.sum, self.count) = (0.0, 0);
+            }
+        }
+        (self.sum, self.count) = (0.0, 0);
+    }
+
+    /// Sums of `x` and of `x^2` as they are once `shift` is added to every `x`.
+    pub(super) fn shifted(pair: [&Self; 2], shift: f64) -> [Self; 2] {
+        let [mut first, mut second] = pair.map(|means| *means);
+        let move_sums = |sum: &mut f64, squares: &mut f64, count: u64| {
+            let n = count as f64;
+            *squares += 2.0 * shift * *sum + n * shift * shift;
+            *sum += n * shift;
+        };
+        for (sum, squares) in first
+            .slots
+            .iter_mut()
+            .zip(&mut second.slots)
+            .take(first.fill)
+        {
+            move_sums(sum, squares, first.len);
+        }
+        move_sums(&mut first.sum, &mut second.sum, first.count);
+        [first, second]
+    }
+
+    fn append(&mut self, sum: f64) {
+        if let Some(slot) = self.slots.get_mut(self.fill) {
+            *slot = sum;
+            self.fill += 1;
+        }
+        if self.fill == SLOTS {
+            self.halve();
+        }
+    }
+
+    /// Joins slots in pairs; an odd last slot is dropped.
+    fn halve(&mut self) {
+        let slots = self.slots;
+        for (to, pair) in self.slots.iter_mut().zip(slots.as_chunks::<2>().0) {
+            let [a, b] = *pair;
+            *to = a + b;
+        }
+        self.fill /= 2;
+        self.len = self.len.saturating_mul(2);
+    }
+
+    /// Layout of a saved state, here and in a window.
+    pub(super) const FIELDS: [Field; 4] = [
+        Field::U64,
+        Field::U64,
+        Field::U64,
+        Field::reals::<f64>(SLOTS + 1),
+    ];
+
+    pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<(), SnapshotError> {
+        writer.u64(self.len)?;
+        writer.u64(self.fill as u64)?;
+        writer.u64(self.count)?;
+        let mut reals = [self.sum; SLOTS + 1];
+        for (to, from) in reals.iter_mut().zip(&self.slots) {
+            *to = *from;
+        }
+        writer.slice(&reals)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, SnapshotError> {
+        let (len, fill, count) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        let mut reals = [0.0; SLOTS + 1];
+        reader.slice_into(&mut reals)?;
+        let [slots @ .., sum] = reals;
+        // Bytes that pass the check but no state could have written: the nearest state that could.
+        let len = len.max(1);
+        Ok(Self {
+            slots,
+            len,
+            fill: fill.min(SLOTS as u64 - 1) as usize,
+            sum,
+            count: count.min(len - 1),
+        })
+    }
+}
+
+impl Default for BatchMeans {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Snapshot for BatchMeans {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&Self::FIELDS)
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut writer = Writer::new(out, *b"IMBM", 1)?;
+        self.write(&mut writer)?;
+        writer.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::new(bytes, *b"IMBM", 1, &Self::FIELDS)?;
+        let state = Self::read(&mut reader)?;
+        reader.finish()?;
+        *self = state;
+        Ok(())
+    }
+}
+
+/// Mean and its standard error from 16 means; both divisors are constants.
+pub(super) fn mean_and_error(means: &[f64; MEANS]) -> (f64, f64) {
+    let n = MEANS as f64;
+    let mean = means.iter().sum::<f64>() / n;
+    let squares: f64 = means.iter().map(|x| (x - mean) * (x - mean)).sum();
+    (mean, libm::sqrt(squares / (n - 1.0) / n))
+}
