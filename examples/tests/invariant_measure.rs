@@ -1,0 +1,99 @@
+//! The command line of `invariant_measure`, on runs of a moment.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use std::process::{Command, Output};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_invariant_measure"))
+        .args(arguments)
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn bad_options_are_named_and_exit_with_2() {
+    for (arguments, name) in [
+        (&["--rates", "0"][..], "rates"),
+        (&["--rates=-1"], "rates"),
+        (&["--rates", "nan"], "rates"),
+        (&["--steps", "10"], "steps"),
+        (&["--full-steps", "10"], "full-steps"),
+        (&["--batch", "0"], "batch"),
+        (&["--rows", "1"], "rows"),
+        (&["--corrupt", "1.5"], "corrupt"),
+        (&["--hidden", "0"], "hidden"),
+        (&["--decay=-1"], "decay"),
+        (&["--threads", "0"], "threads"),
+        (&["--unheard-of"], "unheard-of"),
+        (&["--data", "no/such.csv", "--format", "csv"], "no/such.csv"),
+        (&["--data", "no/such.csv"], "format"),
+        (&["--plot", "no/such/folder.svg"], "no/such"),
+        (&["--json", "no/such/folder.json"], "no/such"),
+        // The run that diverges, and the step.
+        (
+            &["--rates", "1e300", "--steps", "1200", "--full-steps", "0"],
+            "1e300: `",
+        ),
+    ] {
+        let out = program(arguments);
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(name), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn other_data_give_every_table_a_plot_and_json() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    let data = format!("{folder}/invariant_measure.csv");
+    let rows = (0..60).map(|i| format!("{},{},{}\n", i % 7, i * i % 11, i % 3));
+    std::fs::write(&data, rows.collect::<String>()).unwrap();
+    let out = program(&[
+        "--data",
+        &data,
+        "--format",
+        "csv",
+        "--rates",
+        "0.1",
+        "--steps",
+        "1200",
+        "--full-steps",
+        "0",
+        "--hidden",
+        "3",
+        "--batch",
+        "4",
+        "--json",
+        "im.json",
+        "--plot",
+        "im.svg",
+    ]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(
+        out.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    for word in [
+        "R1",
+        "stationary",
+        "inconclusive",
+        "Kolmogorov",
+        "η = 0.1, then 0.01",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let json = std::fs::read_to_string(format!("{folder}/im.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    // The second run lowers its step size once, which empties the windows.
+    assert_eq!(json.pointer("/runs/1/resets").unwrap(), 1);
+    let points = json.pointer("/runs/0/points").unwrap().as_array().unwrap();
+    assert_eq!(points.len(), 301);
+    assert!(
+        std::fs::read_to_string(format!("{folder}/im.svg"))
+            .unwrap()
+            .contains("η = 0.1")
+    );
+}
