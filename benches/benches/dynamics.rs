@@ -1,8 +1,9 @@
-//! Steps of label noise beside the plain loop, with the same draws; the exact limit.
+//! Steps of label noise beside the plain loop, with the same draws; the exact limit; the sums of a step beside a read of the same bytes.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
+use thalweg::dynamics::invariant_measure::step_stats;
 use thalweg::dynamics::label_noise::{self, Config, Sparse, State};
 use thalweg::dynamics::limit_flow::{self, Exact};
 use thalweg::matrix::MatrixRef;
@@ -81,12 +82,40 @@ fn exact_limit(c: &mut Criterion) {
     });
 }
 
+/// K1: three sums in one pass, beside one sum of squares over the same bytes and the plain loop.
+fn step_sums(c: &mut Criterion) {
+    let mut group = c.benchmark_group("step_stats");
+    // L1, L2, memory.
+    for d in [1000, 100_000, 10_000_000] {
+        let mut stream = random::stream(8, 0, 0, Purpose::DATA);
+        let both: Vec<f32> = (0..2 * d).map(|_| random::uniform(&mut stream)).collect();
+        let (x, g) = both.split_at(d);
+        group.throughput(Throughput::Bytes(8 * d as u64));
+        group.bench_function(BenchmarkId::new("thalweg", d), |b| {
+            b.iter(|| step_stats(black_box(x), black_box(g)));
+        });
+        group.bench_function(BenchmarkId::new("sum of squares", d), |b| {
+            b.iter(|| thalweg::vector::norm2_squared(black_box(&both)));
+        });
+        group.bench_function(BenchmarkId::new("plain", d), |b| {
+            b.iter(|| {
+                let (x, g) = (black_box(x), black_box(g));
+                x.iter().zip(g).fold([0.0; 3], |[gg, tg, tt], (x, g)| {
+                    let (x, g) = (f64::from(*x), f64::from(*g));
+                    [gg + g * g, tg + x * g, tt + x * x]
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(600));
-    targets = label_noise, exact_limit
+    targets = label_noise, exact_limit, step_sums
 }
 criterion_main!(benches);

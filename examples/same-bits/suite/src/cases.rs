@@ -101,4 +101,6 @@ pub static LARGE: &[Case] = &[
     ("stream", storage::stream),
     ("bilevel networks f32", bilevel::networks::<f32>),
     ("bilevel networks f64", bilevel::networks::<f64>),
+    ("joined windows f32", invariant_measure::joined::<f32>),
+    ("joined windows f64", invariant_measure::joined::<f64>),
 ];

@@ -4,10 +4,12 @@ use thalweg::Real;
 use thalweg::dynamics::invariant_measure::{
     BatchMeans, Histogram, Monitor, Noise, Observable, Report, StepStats, Summary, Window, compare,
     critical, curvature_ratio, heavy_ball_ratio, hessian_vector_into, lanczos, lanczos_scratch_len,
-    movement, norm_ratio, power_iteration, power_scratch_len, project_into, step_stats,
+    movement, norm_ratio, power_iteration, power_scratch_len, project_into, shape_ratio,
+    step_stats,
 };
 use thalweg::model::quadratic::Quadratic;
 use thalweg::model::{Batch, Objective};
+use thalweg::snapshot::Snapshot;
 
 use crate::{Hash, MISSING, Outcome, paint};
 
@@ -126,5 +128,42 @@ pub(super) fn curvature<T: Real>(hash: &mut Hash) -> Outcome {
     hash.size(steps);
     hash.reals(&largest);
     hash.reals(&smallest);
+    Ok(())
+}
+
+/// Save, restore, join: what the accumulators do on devices that report to one another.
+pub(super) fn joined<T: Real>(hash: &mut Hash) -> Outcome {
+    let (mut x, mut g) = ([T::ZERO; D], [T::ZERO; D]);
+    paint(&mut x, 85);
+    paint(&mut g, 86);
+    let mut monitor = Monitor::new(32)?;
+    let mut window = Window::new();
+    let mut halves = [Histogram::new(-1.0, 5.0)?; 4];
+    for i in 0..64_u32 {
+        let loss = f64::from(i % 5) + f64::from(i % 3) * 0.375;
+        monitor.observe_after(0.1, T::from_f64(loss), &x, &g)?;
+        window.push(loss);
+        let half = halves.get_mut(i as usize / 16).ok_or(MISSING)?;
+        half.push(loss);
+    }
+    let (before, last) = (
+        monitor.before(Observable::Loss),
+        monitor.last(Observable::ParamsGradient),
+    );
+    numbers(hash, &[before.mean(), last.mean(), last.variance()]);
+    let [a, b, c, d] = &halves;
+    numbers(hash, &[shape_ratio([a, b], [c, d])?]);
+    let mut bytes = [0; 1024];
+    let len = window.save(&mut bytes)?;
+    let saved = bytes.get(..len).ok_or(MISSING)?;
+    hash.bytes(saved);
+    let mut other = Window::new();
+    other.restore(saved)?;
+    other.merge(before);
+    numbers(hash, &[other.mean(), other.correlation_time()]);
+    let len = a.save(&mut bytes)?;
+    let mut restored = *b;
+    restored.restore(bytes.get(..len).ok_or(MISSING)?)?;
+    hash.size(restored.snapshot_len() + monitor.snapshot_len());
     Ok(())
 }
