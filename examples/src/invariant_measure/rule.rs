@@ -21,15 +21,16 @@ pub struct Patience {
     waited: u32,
 }
 
-impl Patience {
-    /// Nothing seen.
-    pub const fn new() -> Self {
+impl Default for Patience {
+    fn default() -> Self {
         Self {
             best: f64::INFINITY,
             waited: 0,
         }
     }
+}
 
+impl Patience {
     /// Takes an evaluation.
     pub fn stops(&mut self, loss: f64) -> bool {
         if loss < self.best - 1e-3 {
@@ -42,15 +43,10 @@ impl Patience {
 }
 
 /// A small gradient.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Threshold(Option<f64>);
 
 impl Threshold {
-    /// Nothing seen.
-    pub const fn new() -> Self {
-        Self(None)
-    }
-
     /// Takes the norm of a full gradient.
     pub fn stops(&mut self, gradient: f64) -> bool {
         gradient < 0.01 * *self.0.get_or_insert(gradient)
@@ -173,11 +169,11 @@ mod tests {
 
     #[test]
     fn each_rule_stops_where_its_condition_first_holds() {
-        let mut patience = Patience::new();
+        let mut patience = Patience::default();
         let stop = (0..).find(|&k| patience.stops(1.0 / f64::from(k + 1)));
-        // 1/k falls by less than 1e-3 from k = 32 on, but 0.001 below the best is reached again and again until 1/k^2 m.
-        assert!(stop.is_some_and(|k| k > 100));
-        let mut threshold = Threshold::new();
+        // 20 evaluations of 1 / k bring less than 0.001 once 20 / k^2 does: near k = 140.
+        assert!(stop.is_some_and(|k| (100..200).contains(&k)), "{stop:?}");
+        let mut threshold = Threshold::default();
         assert_eq!((0..9).find(|&k| threshold.stops(0.5_f64.powi(k))), Some(7));
         let mut pflug = Pflug::new(1);
         // Equal signs, then alternating ones.

@@ -285,7 +285,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
     let fourth_from = plan.table - plan.table / 4;
     let short_len = (plan.steps / 30).max(LEAST_WINDOW);
     let mut short = Monitor::new(short_len)?;
-    let (mut patience, mut threshold) = (Patience::new(), Threshold::new());
+    let (mut patience, mut threshold) = (Patience::default(), Threshold::default());
     let (mut pflug, mut sasa) = (Pflug::new(d), Sasa::default());
     let mut stops = Stops::default();
     let (mut points, mut sharpness): (Vec<Point>, Vec<(u64, f64)>) = (Vec::new(), Vec::new());

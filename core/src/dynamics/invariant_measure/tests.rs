@@ -318,10 +318,8 @@ fn resumes<S: Snapshot + Copy + PartialEq + core::fmt::Debug>(
     other.restore(&bytes).unwrap();
     assert_eq!(other, state);
     (77..200).for_each(|i| {
-        [&mut state, &mut other]
-            .map(|s| go_on(s, i))
-            .into_iter()
-            .for_each(drop)
+        go_on(&mut state, i);
+        go_on(&mut other, i);
     });
     assert_eq!(other, state);
     let last = bytes.len() / 2;
@@ -336,10 +334,10 @@ fn restored_accumulators_go_on_with_the_same_bits() {
     resumes(BatchMeans::new(), |s, i| s.push(f64::from(i).sqrt()));
     resumes(Window::new(), |s, i| s.push(f64::from(i).sqrt()));
     resumes(Histogram::new(-1.0, 10.0).unwrap(), |s, i| {
-        s.push(f64::from(i).sqrt())
+        s.push(f64::from(i).sqrt());
     });
     resumes(Noise::<[f64; 2]>::new(), |s, i| {
-        s.push(&[0.1, f64::from(i)]).unwrap()
+        s.push(&[0.1, f64::from(i)]).unwrap();
     });
     // Two windows and an open one when it is saved; the step size changes later.
     resumes(Monitor::new(32).unwrap(), |s, i| {

@@ -80,4 +80,6 @@ pub const EXPECTED: &[u64] = &[
     0x1e4f73b2ccfd13f5, // stream
     0x1ada2c5c32c75374, // bilevel networks f32
     0xc5844b6c2583a8b2, // bilevel networks f64
+    0x3ff2512cfa5e0105, // joined windows f32
+    0x3ff2512cfa5e0105, // joined windows f64
 ];
