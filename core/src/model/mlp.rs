@@ -17,7 +17,7 @@
 //!
 //! Cost for `P` parameters: value 2P flops a row, gradient 6P, Jacobian `C` times a gradient without its sum,
 //! product with a vector 4P. Scratch: [`Model::scratch_len`], which does not grow
-//! beyond [`BLOCK_ROWS`](super::BLOCK_ROWS) rows.
+//! beyond [`BLOCK_ROWS`] rows.
 //!
 //! Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
 
