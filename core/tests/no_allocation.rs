@@ -23,6 +23,9 @@ use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
 use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use thalweg::particle::{
+    energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc, sgnht, stein, svgd,
+};
 use thalweg::snapshot::Snapshot;
 
 struct Counting;
@@ -329,6 +332,62 @@ fn no_hypergradient_allocates() {
             .unwrap();
         bilevel::itd::hypergradient(&inner, round, &problem, &x, &mut w, &mut scratch, &mut h)
             .unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn neither_a_step_of_particles_nor_a_discrepancy_allocates() {
+    const N: usize = 40;
+    const D: usize = 3;
+    let mut x: [f64; N * D] = std::array::from_fn(|i| (i * 37 % 101) as f64 / 25.0 - 2.0);
+    let (ones, zeros, sample) = ([1.0; N * D], [0.0; N * D], x);
+    let mut stream = thalweg::random::stream(1, 0, 0, thalweg::random::Purpose::NOISE);
+    let mut lanes = thalweg::random::Lanes32::new(&mut stream);
+    let mut scratch = [0.0; 8000];
+    let descent = svgd::Config::new(0.01);
+    let inertial = stein::sghmc::Config::new(0.01);
+    let noisy = sghmc::Config {
+        step_size: 0.01,
+        friction: 1.0,
+    };
+    let leaps = hmc::Config {
+        step_size: 0.01,
+        leapfrog_steps: 2,
+    };
+    let mut plain = svgd::State::<[f64; 0]>::new();
+    let mut state = momentum::State::<[f64; N * D]>::new();
+    let mut thermostats = momentum::Thermostats::from_storage([0.0; N * D], [1.0; N]);
+    let count = allocations(|| {
+        let (x, scratch, g) = (&mut x, &mut scratch[..], &mut sample.map(|x| -x));
+        svgd::step(&descent, &mut plain, D, x, g, scratch).unwrap();
+        let factor = MatrixRef::new(&[1.0, 0.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0, 2.0], D, D).unwrap();
+        matrix_svgd::step(&descent, &mut plain, factor, x, g, scratch).unwrap();
+        stein::riemannian::step(&descent, &mut plain, D, x, g, &ones, &zeros, scratch).unwrap();
+        stein::sghmc::step(&inertial, &mut state, D, x, g, scratch).unwrap();
+        let score = |x: &[f64], out: &mut [f64]| {
+            out.copy_from_slice(x);
+            thalweg::vector::scale(-1.0, out);
+            Ok(())
+        };
+        stein::sghmc::step_strang(&inertial, &mut state, D, x, g, scratch, score).unwrap();
+        stein::sgrhmc::step(&inertial, &mut state, D, x, g, &ones, &zeros, scratch).unwrap();
+        stein::sgnht::step(&inertial, &mut thermostats, D, x, g, scratch).unwrap();
+        langevin::step(0.01, D, x, g, &mut lanes, scratch).unwrap();
+        sghmc::step(&noisy, &mut state, D, x, g, &mut lanes, scratch).unwrap();
+        sgnht::step(&noisy, &mut thermostats, D, x, g, &mut lanes, scratch).unwrap();
+        let density = |x: &[f64], out: &mut [f64]| {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = -x;
+            }
+            -0.5 * thalweg::vector::norm2_squared(x)
+        };
+        hmc::step(&leaps, D, x, &mut stream, scratch, density).unwrap();
+        ksd::squared(&ksd::Config::IMQ, D, x, g).unwrap();
+        let reference = mmd::Reference::new(D, &sample, 2.0).unwrap();
+        reference.squared(x).unwrap();
+        let reference = energy_distance::Reference::new(D, &sample).unwrap();
+        reference.distance(x).unwrap();
     });
     assert_eq!(count, 0);
 }
