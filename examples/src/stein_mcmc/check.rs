@@ -5,9 +5,11 @@
 //! `tests/reference/stein_mcmc.py`, and those of B, and all Stein discrepancies, against the published values. Each must be met within a
 //! factor of 2.
 
+use std::array::from_fn;
 use std::path::Path;
 
 use thalweg::particle::stein::general::{Recipe, direction_into};
+use thalweg::random::{Purpose, normal, stream};
 use thalweg::{Arithmetic, Error};
 
 use crate::cli::{Claims, Failure, input};
@@ -88,6 +90,7 @@ pub fn run(
 ) -> Result<Vec<(Problem, Report)>, Failure> {
     let mut claims = Claims::default();
     formulas(&mut claims).map_err(input)?;
+    affine(&mut claims, seed);
     let mut pictures = vec![ill_conditioned(&mut claims, seed, threads)?];
     pictures.push(correlated(&mut claims, seed, threads)?);
     pictures.push(mixture(&mut claims, seed, threads)?);
@@ -435,4 +438,55 @@ fn formulas(claims: &mut Claims) -> Result<(), Error> {
     let figure = "Stein identity without Gamma beside (0, 0.0335)";
     claims.at_most(figure, found[0].hypot(found[1].abs() - 0.0335), 5e-5);
     Ok(())
+}
+
+/// Stein SGHMC under `k = 1 + z . z'`: `phi(z) = M [ mean g + mean(g z^T) z + z ]` rests where the moments are those of the Gaussian.
+fn affine(claims: &mut Claims, seed: u64) {
+    const N: usize = 12;
+    const STEP: f64 = 0.02;
+    let mut rng = stream(seed, 0, 0, Purpose::INIT);
+    let mut z: [[f64; 4]; N] = [[0.0; 4]; N];
+    z.as_flattened_mut().fill_with(|| normal(&mut rng));
+    let mean = |rows: &[[f64; 4]; N], f: &dyn Fn(usize, &[f64; 4]) -> f64| {
+        let each = rows.iter().enumerate();
+        each.map(|(j, row)| f(j, row)).sum::<f64>() / N as f64
+    };
+    // Momenta (the last two) on even half steps, positions on odd ones.
+    for half in 0..12_000 {
+        let at = z;
+        // Target N((0.5, -1), [[1, 0.8], [0.8, 1]]), momenta N(0, I).
+        let g = at.map(|[x, y, r, s]| {
+            let (x, y) = (x - 0.5, y + 1.0);
+            [(0.8 * y - x) / 0.36, (0.8 * x - y) / 0.36, -r, -s]
+        });
+        let drift: [f64; 4] = from_fn(|a| mean(&g, &|_, g| g[a]));
+        let cross: [[f64; 4]; 4] = from_fn(|a| from_fn(|b| mean(&g, &|j, g| g[a] * at[j][b])));
+        for z in &mut z {
+            let inner: [f64; 4] = from_fn(|a| {
+                let product = cross[a].iter().zip(&*z).map(|(c, z)| c * z);
+                drift[a] + product.sum::<f64>() + z[a]
+            });
+            let [x, y, r, s] = inner;
+            if half % 2 == 0 {
+                z[2] += STEP * (x + r);
+                z[3] += STEP * (y + s);
+            } else {
+                z[0] -= STEP * r;
+                z[1] -= STEP * s;
+            }
+        }
+    }
+    let centre: [f64; 4] = from_fn(|c| mean(&z, &|_, z| z[c]));
+    let covariance = |a: usize, b: usize| mean(&z, &|_, z| (z[a] - centre[a]) * (z[b] - centre[b]));
+    for (name, found, exact) in [
+        ("first mean", centre[0], 0.5),
+        ("second mean", centre[1], -1.0),
+        ("first variance", covariance(0, 0), 1.0),
+        ("covariance", covariance(0, 1), 0.8),
+        ("second variance", covariance(1, 1), 1.0),
+        ("momentum variance", covariance(2, 2), 1.0),
+    ] {
+        let figure = format!("affine kernel: {name} beside {exact}");
+        claims.at_most(&figure, (found - exact).abs(), 0.02);
+    }
 }

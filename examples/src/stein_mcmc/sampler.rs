@@ -26,8 +26,14 @@ pub enum Method {
     SvgdAdagrad,
     /// Stein SGHMC: momenta, friction, no noise
     SteinSghmc,
+    /// The same by Strang's splitting: half a kick, a drift, half a kick
+    SteinStrang,
     /// Stein SGNHT: the same with thermostats for frictions
     SteinSgnht,
+    /// Stein Riemannian Langevin dynamics
+    SteinRld,
+    /// Stein SGRHMC: momenta and a metric
+    SteinSgrhmc,
     /// Independent Langevin chains
     Langevin,
     /// Independent SGHMC chains: momenta, friction, noise
@@ -44,7 +50,10 @@ impl fmt::Display for Method {
             Self::Svgd => "SVGD",
             Self::SvgdAdagrad => "SVGD, AdaGrad",
             Self::SteinSghmc => "Stein SGHMC",
+            Self::SteinStrang => "Stein SGHMC, Strang",
             Self::SteinSgnht => "Stein SGNHT",
+            Self::SteinRld => "Stein RLD",
+            Self::SteinSgrhmc => "Stein SGRHMC",
             Self::Langevin => "Langevin chains",
             Self::Sghmc => "SGHMC chains",
             Self::Sgnht => "SGNHT chains",
@@ -143,10 +152,22 @@ impl Method {
                 .iter()
                 .map(|&b| pairs(grid.momentum, &|step, c| Setting::stein(step, c, b)))
                 .collect(),
-            Self::SteinSgnht => vec![pairs(grid.momentum, &|step, c| Setting {
-                method: self,
-                ..Setting::stein(step, c, 4.0)
-            })],
+            Self::SteinRld => first(grid.descent),
+            Self::SteinSgrhmc => vec![
+                grid.momentum
+                    .iter()
+                    .map(|&step| Setting {
+                        bandwidth: Some(4.0),
+                        ..Setting::first_order(self, step)
+                    })
+                    .collect(),
+            ],
+            Self::SteinStrang | Self::SteinSgnht => {
+                vec![pairs(grid.momentum, &|step, c| Setting {
+                    method: self,
+                    ..Setting::stein(step, c, 4.0)
+                })]
+            }
             Self::Sgnht => vec![pairs(grid.chain, &|step, c| Setting {
                 method: self,
                 ..Setting::chain(step, c)
@@ -168,6 +189,32 @@ pub struct Run<'a> {
     scratch: Vec<f64>,
 }
 
+/// The diagonal of a metric at each particle, and its divergence.
+#[derive(Clone, Debug)]
+struct Metric {
+    diagonal: Vec<f64>,
+    divergence: Vec<f64>,
+}
+
+impl Metric {
+    fn new(len: usize) -> Self {
+        Self {
+            diagonal: vec![0.0; len],
+            divergence: vec![0.0; len],
+        }
+    }
+
+    /// `(1 + theta^2)^-power`: short steps far out, whatever the target. Nothing here is tuned to one.
+    fn fill(&mut self, theta: &[f64], power: f64) {
+        let out = self.diagonal.iter_mut().zip(&mut self.divergence);
+        for ((m, gamma), x) in out.zip(theta) {
+            let q = 1.0 + x * x;
+            *m = q.powf(-power);
+            *gamma = -2.0 * power * x * *m / q;
+        }
+    }
+}
+
 /// What a sampler remembers beside its particles.
 #[derive(Clone, Debug)]
 enum State {
@@ -177,6 +224,9 @@ enum State {
         state: momentum::State<Vec<f64>>,
         is_explicit: bool,
     },
+    SteinStrang(stein::sghmc::Config, momentum::State<Vec<f64>>),
+    SteinRld(svgd::Config, svgd::State<Vec<f64>>, Metric),
+    SteinSgrhmc(stein::sghmc::Config, momentum::State<Vec<f64>>, Metric),
     SteinSgnht(
         stein::sghmc::Config,
         momentum::Thermostats<Vec<f64>, Vec<f64>>,
@@ -248,6 +298,20 @@ impl<'a> Run<'a> {
                 };
                 (state, interacting.scratch_len(n, d))
             }
+            Method::SteinStrang => {
+                let state = State::SteinStrang(interacting, momenta());
+                (state, interacting.scratch_len(n, d))
+            }
+            Method::SteinRld => {
+                let config = svgd::Config::new(step);
+                let state = svgd::State::from_storage(Vec::new());
+                let len = stein::riemannian::scratch_len(&config, n, d);
+                (State::SteinRld(config, state, Metric::new(n * d)), len)
+            }
+            Method::SteinSgrhmc => {
+                let state = State::SteinSgrhmc(interacting, momenta(), Metric::new(n * d));
+                (state, stein::sgrhmc::scratch_len(&interacting, n, d))
+            }
             Method::Langevin => (State::Langevin(step, lanes), n * d),
             Method::Sghmc => {
                 let state = momenta();
@@ -296,7 +360,10 @@ impl<'a> Run<'a> {
         if let State::Exact(rng) = state {
             return problem.exact_into(rng, theta);
         }
-        problem.scores_into(theta, scores)?;
+        // Strang's second kick leaves the scores of where its particles are.
+        if !matches!(state, State::SteinStrang(_, state) if state.steps() > 0) {
+            problem.scores_into(theta, scores)?;
+        }
         match state {
             State::Svgd(config, state) => {
                 svgd::step(config, state, d, theta, scores, scratch).map(drop)
@@ -314,6 +381,32 @@ impl<'a> Run<'a> {
             }
             State::SteinSghmc { config, state, .. } => {
                 stein::sghmc::step(config, state, d, theta, scores, scratch).map(drop)
+            }
+            State::SteinStrang(config, state) => {
+                let score = |x: &[f64], out: &mut [f64]| problem.scores_into(x, out);
+                stein::sghmc::step_strang(config, state, d, theta, scores, scratch, score).map(drop)
+            }
+            State::SteinRld(config, state, metric) => {
+                metric.fill(theta, 1.0);
+                let Metric {
+                    diagonal,
+                    divergence,
+                } = metric;
+                stein::riemannian::step(
+                    config, state, d, theta, scores, diagonal, divergence, scratch,
+                )
+                .map(drop)
+            }
+            State::SteinSgrhmc(config, state, metric) => {
+                metric.fill(theta, 0.5);
+                let Metric {
+                    diagonal,
+                    divergence,
+                } = metric;
+                stein::sgrhmc::step(
+                    config, state, d, theta, scores, diagonal, divergence, scratch,
+                )
+                .map(drop)
             }
             State::SteinSgnht(config, state) => {
                 stein::sgnht::step(config, state, d, theta, scores, scratch).map(drop)
