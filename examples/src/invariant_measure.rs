@@ -86,8 +86,8 @@ const MOST_STEPS: u64 = 100_000_000;
 const TABLE_TIME: f64 = 4800.0;
 /// Steps of the published run that is lowered, and its share that comes before.
 const LOWERED: (u64, u64) = (32_000, 12_000);
-/// Runs of the calibration.
-const CALIBRATION_RUNS: usize = 2000;
+/// Runs of the calibration: of the check, and of a run for the eye.
+const CALIBRATION_RUNS: (usize, usize) = (2000, 400);
 
 /// All figures of the tables.
 #[derive(Debug, Serialize)]
@@ -138,11 +138,13 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let runs: Result<Vec<Run>, Failure> = runs.map_err(input)?.into_iter().collect();
     bar.finish_and_clear();
     let seed = options.common.seed;
+    let (most, few) = CALIBRATION_RUNS;
+    let simulations = if check { most } else { few };
     let report = Report {
         data: problem.name.clone(),
         runs: runs?,
         calibration: each(threads, &CORRELATIONS, |&rho| {
-            calibrate(rho, CALIBRATION_RUNS, seed)
+            calibrate(rho, simulations, seed)
         })
         .map_err(input)?,
     };

@@ -34,7 +34,7 @@ fn bad_options_are_named_and_exit_with_2() {
         // The run that diverges, and the step.
         (
             &["--rates", "1e300", "--steps", "1200", "--full-steps", "0"],
-            "1e300: `",
+            "`loss` is not finite at index 1",
         ),
     ] {
         let out = program(arguments);

@@ -119,7 +119,7 @@ impl Window {
     /// let (mut all, mut first, mut second) = (Window::new(), Window::new(), Window::new());
     /// for i in 0..64_u8 {
     ///     let part = if i < 32 { &mut first } else { &mut second };
-    ///     [part, &mut all].map(|window| window.push(f64::from(i * i % 7)));
+    ///     [part, &mut all].map(|window| window.push(f64::from(i % 7)));
     /// }
     /// first.merge(&second);
     /// assert_eq!(first, all);
