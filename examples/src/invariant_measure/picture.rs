@@ -54,41 +54,44 @@ pub(super) fn figure(name: &str, runs: &[Run]) -> Figure {
             });
             Series::line(&run.name, points.collect())
         });
+    let mut panels = vec![
+        Panel {
+            x: Axis::log("step"),
+            y: Axis::linear("loss, all rows"),
+            series: along(|p| p.loss),
+        },
+        Panel {
+            x: Axis::log("step"),
+            y: Axis::log("norm of the full gradient"),
+            series: along(|p| p.gradient),
+        },
+        Panel {
+            x: Axis::log("step"),
+            y: Axis::log("weights' movement in 1/300 of the run"),
+            series: along(|p| p.moved),
+        },
+        Panel {
+            x: Axis::log("2/η"),
+            y: Axis::log("sharpness at the end of table 1"),
+            series: against,
+        },
+        Panel {
+            x: Axis::log("step"),
+            y: Axis::log("sharpness over 2/η"),
+            series: scaled.collect(),
+        },
+        Panel {
+            x: Axis::log("step"),
+            y: Axis::linear("R1 = 2 <x,g> / (η <g,g>)"),
+            series: ratios.collect(),
+        },
+    ];
+    // Sharpness along a run is measured too seldom for a short one to have a curve.
+    panels.retain(|panel| panel.series.iter().any(|series| !series.points.is_empty()));
     Figure {
         title: format!(
             "{name}: the loss stops, the gradient does not vanish, the weights go on moving"
         ),
-        panels: vec![
-            Panel {
-                x: Axis::log("step"),
-                y: Axis::linear("loss, all rows"),
-                series: along(|p| p.loss),
-            },
-            Panel {
-                x: Axis::log("step"),
-                y: Axis::log("norm of the full gradient"),
-                series: along(|p| p.gradient),
-            },
-            Panel {
-                x: Axis::log("step"),
-                y: Axis::log("weights' movement in 1/300 of the run"),
-                series: along(|p| p.moved),
-            },
-            Panel {
-                x: Axis::log("2/η"),
-                y: Axis::log("sharpness at the end of table 1"),
-                series: against,
-            },
-            Panel {
-                x: Axis::log("step"),
-                y: Axis::log("sharpness over 2/η"),
-                series: scaled.collect(),
-            },
-            Panel {
-                x: Axis::log("step"),
-                y: Axis::linear("R1 = 2 <x,g> / (η <g,g>)"),
-                series: ratios.collect(),
-            },
-        ],
+        panels,
     }
 }
