@@ -1,8 +1,8 @@
 //! A flat C interface over the caller's slices, for engines that are not written in Rust (feature `c`).
 //!
-//! Every function takes pointers with lengths, reads plain structs, keeps nothing, and answers a [`Status`]. The last
-//! argument may point to an [`Error`], which then says in words what is wrong; it may be null. The numbers, the bits and
-//! the checks are those of the Rust functions, whose documentation holds.
+//! Functions take pointers with lengths and plain structs, and keep nothing. Those that can fail answer a [`Status`]; their
+//! last argument may point to an [`Error`], which then says in words what is wrong; it may be null. The numbers, the bits
+//! and the checks are those of the Rust functions, whose documentation holds.
 //!
 //! # Safety, for all functions
 //! A pointer with a length must be valid for that many elements, and memory that is written must not overlap any other
