@@ -547,10 +547,12 @@ fn null_misaligned_and_endless_pointers_are_named_and_write_nothing() {
             thalweg_dot_f64([2.0].as_ptr(), [4.0].as_ptr(), 1, &mut sum, null_mut()),
             Status::Ok
         );
+        let mut added = 3.0;
         assert_eq!(
-            thalweg_axpy_f64(0.5, &sum, &mut sum.clone(), 1, null_mut()),
+            thalweg_axpy_f64(0.5, &sum, &mut added, 1, null_mut()),
             Status::Ok
         );
+        assert_eq!(added, 7.0);
         let mut norm = 0.0;
         assert_eq!(
             thalweg_norm2_f64([3.0, 4.0].as_ptr(), 2, &mut norm, null_mut()),

@@ -407,6 +407,21 @@ fn a_shape_that_changes_is_told_from_noise_by_the_halves() {
 }
 
 #[test]
+fn the_noise_of_shapes_is_that_of_the_noisier_window() {
+    let halves = [0, 1, 4, 7].map(|high| {
+        let mut half = Histogram::new(0.0, 1.0).unwrap();
+        (0..8).for_each(|i| half.push(if i < high { 0.9 } else { 0.1 }));
+        half
+    });
+    let [a, b, c, d] = &halves;
+    // 1/16 against 11/16; halves are at distances of 1/8 and 3/8.
+    let expected = (10.0 / 16.0) / (3.0 / 8.0);
+    let found = shape_ratio([a, b], [c, d]).unwrap().unwrap();
+    assert!((found - expected).abs() < 1e-15);
+    assert_eq!(shape_ratio([c, d], [a, b]).unwrap(), Some(found));
+}
+
+#[test]
 fn windows_of_parts_are_the_window_of_the_whole() {
     // Dyadic numbers about other origins: every sum is exact.
     let x: Vec<f64> = (0..16 * 32)
