@@ -10,8 +10,8 @@
 //!    `k + 4 sigma` elements should reach.
 //! 2. One pass over lanes collects the elements above it and the first `k` that equal it, in order. NaN reaches every
 //!    magnitude, so the pass finds NaN at no cost.
-//! 3. Radix selection on the bits of the candidates' magnitudes gives the exact `k`-th; one pass keeps what lies above
-//!    it and the first of its ties.
+//! 3. Bisection on the bits of a magnitude, each step a count on lanes, gives the exact `k`-th of the candidates; one
+//!    pass keeps what lies above it and the first of its ties. The sample's magnitude is found in the same way.
 //!
 //! When fewer than `k` elements survive, or more than the buffers hold (the sample was unlucky, or an adversary knew
 //! it), radix selection runs on the vector itself: one pass for each byte of a magnitude, then one that collects. The
@@ -21,7 +21,7 @@
 //!
 //! | | reads | writes |
 //! |---|---|---|
-//! | short way | `d` once, candidates 5 times | candidates once |
+//! | short way | `d` once, sample and candidates up to 32 times (`f64`: 64) | candidates once |
 //! | radix on the vector | `d` 5 times (`f64`: 9) | `k` |
 //!
 //! An index costs `ceil(log2 d)` bits on the wire: it depends on the data, so the receiver cannot derive it.
@@ -77,7 +77,7 @@ pub const fn candidates(d: usize, k: usize) -> usize {
     }
     let rank = sample_rank(d, k) as u64;
     // Four deviations above the expected number of elements that reach the sampled rank, and room for the sample itself.
-    let most = (rank + 4 * rank.isqrt() + 4) * d as u64 / SAMPLE as u64 + 1;
+    let most = (rank + 4 * rank.isqrt() + 4) * d as u64 / SAMPLE as u64 + ROW as u64;
     let room = if most < SAMPLE as u64 {
         SAMPLE as u64
     } else {
@@ -195,12 +195,14 @@ fn short_way<T: Real>(
             *sampled = x;
         }
     }
-    let sampled = || sample.iter().map(|&x| magnitude(x));
-    let guess = select(&sampled, sample_rank(x.len(), k)).key;
+    let rank = sample_rank(x.len(), k);
+    // A threshold that a few more elements reach serves as well.
+    let guess = bisect(sample, rank, rank / 16, 0);
     let collected = simd::dispatch(Collect {
         x,
-        least: T::from_bits_u64(guess),
-        ties: k,
+        least: T::from_bits_u64(guess.key),
+        // Ties that crowd the sample would crowd the buffers.
+        ties: if guess.ties == 0 { 0 } else { k },
         most: usize::MAX,
         values: &mut *values,
         indices: &mut *indices,
@@ -208,8 +210,7 @@ fn short_way<T: Real>(
     let Some(found) = collected.filter(|&found| found >= k) else {
         return Ok(false);
     };
-    let keys = || values.iter().take(found).map(|&x| magnitude(x));
-    let Selected { key, mut ties } = select(&keys, k);
+    let Selected { key, mut ties } = bisect(first("values", found, values)?, k, 0, guess.key);
     let mut kept = 0;
     for i in 0..found {
         let (Some(&value), Some(&index)) = (values.get(i), indices.get(i)) else {
@@ -249,10 +250,59 @@ fn long_way<T: Real>(
     Ok(())
 }
 
-/// The `k`-th largest key, and how many of the elements that equal it are among the first `k`.
+/// Magnitudes above `key` are selected, and the first `ties` of those equal to it.
 struct Selected {
     key: u64,
     ties: usize,
+}
+
+/// Selects `rank` to `rank + slack` of the largest magnitudes, or just `rank` where ties leave no other choice; at least `rank`
+/// elements reach `low`.
+fn bisect<T: Real>(x: &[T], rank: usize, slack: usize, low: u64) -> Selected {
+    let (mut low, mut high) = (low, magnitude(T::INFINITY) + 1);
+    let mut above = 0;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let reached = count(x, T::from_bits_u64(middle));
+        if reached < rank {
+            (high, above) = (middle, reached);
+        } else if reached - rank <= slack {
+            return Selected {
+                key: middle - 1,
+                ties: 0,
+            };
+        } else {
+            low = middle;
+        }
+    }
+    Selected {
+        key: low,
+        ties: rank - above,
+    }
+}
+
+/// Elements of magnitude at least `least`.
+fn count<T: Real>(x: &[T], least: T) -> usize {
+    // Whole numbers below 2^24: their sums are exact.
+    x.chunks(simd::BLOCK)
+        .map(|x| {
+            let [reached] = simd::sum(&Reaches { least }, [x]);
+            reached.to_f64() as usize
+        })
+        .sum()
+}
+
+#[derive(Clone, Copy)]
+struct Reaches<T> {
+    least: T,
+}
+
+impl<T: Real> simd::Sum<T, 1, 1> for Reaches<T> {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [x]: [L; 1]) -> [L; 1] {
+        let reaches = x.constant(self.least).le(x.abs());
+        [L::select(reaches, x.constant(T::ONE), x.constant(T::ZERO))]
+    }
 }
 
 /// Selects the `rank`-th largest of keys that can be walked several times, a byte of the key at a time from the top.
@@ -287,7 +337,7 @@ fn select<I: Iterator<Item = u64>>(keys: &impl Fn() -> I, rank: usize) -> Select
     Selected { key, ties: left }
 }
 
-/// Collects elements of magnitude at least `least` in order, at most `ties` of those equal to it, until `most`.
+/// Collects elements of magnitude above `least` in order, and the first `ties` of those equal to it, until `most`.
 struct Collect<'a, T> {
     x: &'a [T],
     least: T,
@@ -298,9 +348,48 @@ struct Collect<'a, T> {
 }
 
 impl<T: Real> Collect<'_, T> {
+    /// Bit `i` is set where element `i` of the row is to be looked at; NaN is.
+    #[inline(always)]
+    fn mask<S: Simd>(&self, simd: S, row: &[T; ROW]) -> u32 {
+        let least = T::Lanes::<S>::splat(simd, self.least);
+        let mut mask = 0;
+        for (g, group) in T::Lanes::<S>::groups(row).0.iter().enumerate() {
+            let magnitudes = T::Lanes::<S>::load(simd, group).abs();
+            // Negated, so that NaN reaches.
+            let reaches = if self.ties > 0 {
+                !magnitudes.lt(least)
+            } else {
+                !magnitudes.le(least)
+            };
+            mask |= reaches.bits() << (g * T::Lanes::<S>::LEN);
+        }
+        mask
+    }
+
+    /// Takes the elements of a row, with room for all and no ties to count. The first slot is written in any case and
+    /// counted if there is one: whether a row has an element is a branch taken at random. True when one is NaN.
+    #[inline(always)]
+    fn take_row(&mut self, row: &[T; ROW], start: usize, mut mask: u32, found: &mut usize) -> bool {
+        let mut nan = false;
+        loop {
+            let i = mask.trailing_zeros() as usize % ROW;
+            let value = row.get(i).copied().unwrap_or_default();
+            if let (Some(v), Some(j)) = (self.values.get_mut(*found), self.indices.get_mut(*found))
+            {
+                (*v, *j) = (value, (start + i) as u32);
+            }
+            nan |= value.is_nan();
+            *found += usize::from(mask != 0);
+            mask &= mask.wrapping_sub(1);
+            if mask == 0 {
+                return nan;
+            }
+        }
+    }
+
     /// Takes element `index`; false when the buffers are full.
     #[inline(always)]
-    fn push(&mut self, index: usize, found: &mut usize) -> Result<bool, Error> {
+    fn take(&mut self, index: usize, found: &mut usize) -> Result<bool, Error> {
         let Some(&value) = self.x.get(index) else {
             return Ok(true);
         };
@@ -328,26 +417,23 @@ impl<T: Real> Kernel for Collect<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) -> Self::Output {
-        let least = T::Lanes::<S>::splat(simd, self.least);
+        let room = self.values.len().min(self.indices.len());
         let mut found = 0;
         let (rows, rest) = self.x.as_chunks::<ROW>();
         for (r, row) in rows.iter().enumerate() {
-            let mut mask = 0_u32;
-            for (g, group) in T::Lanes::<S>::groups(row).0.iter().enumerate() {
-                let magnitudes = T::Lanes::<S>::load(simd, group).abs();
-                // Negated, so that NaN reaches.
-                let reaches = if self.ties > 0 {
-                    !magnitudes.lt(least)
-                } else {
-                    !magnitudes.le(least)
-                };
-                mask |= reaches.bits() << (g * T::Lanes::<S>::LEN);
-            }
-            while mask != 0 {
-                let index = r * ROW + mask.trailing_zeros() as usize;
-                mask &= mask - 1;
-                if !self.push(index, &mut found)? {
-                    return Ok(None);
+            let (start, mut mask) = (r * ROW, self.mask(simd, row));
+            if self.ties == 0 && found + ROW <= room {
+                if self.take_row(row, start, mask, &mut found) {
+                    let nan = row.iter().position(|x| x.is_nan());
+                    return Err(not_a_number(start + nan.unwrap_or(0)));
+                }
+            } else {
+                while mask != 0 {
+                    let index = start + mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    if !self.take(index, &mut found)? {
+                        return Ok(None);
+                    }
                 }
             }
             if found >= self.most {
@@ -357,7 +443,7 @@ impl<T: Real> Kernel for Collect<'_, T> {
         let start = self.x.len() - rest.len();
         for (i, x) in (start..).zip(rest) {
             let below = x.abs() < self.least;
-            if !below && found < self.most && !self.push(i, &mut found)? {
+            if !below && found < self.most && !self.take(i, &mut found)? {
                 return Ok(None);
             }
         }
