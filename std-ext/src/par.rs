@@ -33,8 +33,8 @@ pub use reduce::{dot, norm2, norm2_squared, sum, sum_abs};
 
 pub use thalweg::simd::BLOCK;
 
-/// Elements below which a pass over memory stays on one thread: some 10 microseconds of work.
-pub const SERIAL: usize = 32_768;
+/// Elements below which a pass over memory stays on one thread: to wake a second one costs as much as it would save.
+pub const SERIAL: usize = 4 * BLOCK;
 
 /// Elements of one task of an elementwise pass: of the order of an L2 cache, and enough tasks to share.
 const CHUNK: usize = 32_768;

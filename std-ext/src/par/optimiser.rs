@@ -75,9 +75,10 @@ impl<S: Send> Blocks<S> {
                 });
             }
         }
-        if self.n < SERIAL.max(BLOCK) {
-            let mut states = self.states.iter_mut();
-            return states.try_for_each(|state| step(state, params, grad));
+        if self.n < SERIAL {
+            let blocks = params.chunks_mut(BLOCK).zip(grad.chunks(BLOCK));
+            return (self.states.iter_mut().zip(blocks))
+                .try_for_each(|(state, (params, grad))| step(state, params, grad));
         }
         self.states
             .par_iter_mut()
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn steps_have_the_bits_of_one_state() {
-        for n in [0, 1003, BLOCK, 2 * BLOCK + 1003] {
+        for n in [0, 1003, BLOCK, 2 * BLOCK + 1003, SERIAL + 1003] {
             let start = painted(n, 1);
             let momentum = sgd::Config {
                 momentum: 0.9,

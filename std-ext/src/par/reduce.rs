@@ -11,7 +11,7 @@ use super::{BLOCK, SERIAL};
 
 /// Adds what `block` answers for each block of two slices of equal length, in order.
 fn blocks<T: Real>(x: &[T], y: &[T], block: impl Fn(&[T], &[T]) -> T + Sync) -> T {
-    if x.len() <= SERIAL.max(BLOCK) {
+    if x.len() < SERIAL {
         return block(x, y);
     }
     let parts: Vec<T> = x
