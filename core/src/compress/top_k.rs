@@ -616,9 +616,11 @@ mod tests {
         for at in [0, 31, 32, 20_000, n - 1] {
             for k in [1, 100, n] {
                 for room in [k, candidates(n, k)] {
-                    let mut x = vec![1.0_f32; n];
-                    x[at] = f32::NAN;
-                    assert_eq!(found(&x, k, room), Err(not_a_number(at)));
+                    // With ties, and without.
+                    for mut x in [vec![1.0_f32; n], (0..n).map(|i| 1.0 + i as f32).collect()] {
+                        x[at] = f32::NAN;
+                        assert_eq!(found(&x, k, room), Err(not_a_number(at)));
+                    }
                 }
             }
         }

@@ -20,12 +20,14 @@ const DECAYS: [Decay; 3] = [Decay::L2, Decay::Decoupled, Decay::Independent];
 /// A step of an optimiser on parameters and gradient.
 type Advance<'a, T, S> = &'a dyn Fn(&mut S, &mut [T], &[T]) -> Result<(), Error>;
 
-/// Steps with a state that is saved and restored after each one.
+/// Steps with a state that is saved and restored after each one: past the sixteenth, where Adam flushes subnormal moments.
 fn steps<T: Real, S: Snapshot>(hash: &mut Hash, state: &mut S, step: Advance<'_, T, S>) -> Outcome {
     let (mut x, mut g, mut saved) = ([T::ZERO; D], [T::ZERO; D], [0; 1024]);
     paint(&mut x, 20);
-    for t in 0..4 {
+    for t in 0..17 {
         paint(&mut g, 21 + t);
+        // Its moments are subnormal.
+        g[0] = T::MIN_POSITIVE;
         step(state, &mut x, &g)?;
         save_and_restore(hash, state, &mut saved)?;
     }
