@@ -132,7 +132,7 @@ pub struct Row {
     pub test_accuracy: f64,
     /// Time of the rounds.
     pub seconds: f64,
-    /// The run ended early because numbers were not finite.
+    /// The run ended early because numbers were not finite, or its loss above that of the start.
     pub diverged: bool,
     /// CRC-32C of the bytes of the final parameters: runs with equal bits have equal ones.
     pub params_crc: String,
@@ -315,7 +315,8 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Chooses a step size on a part of the budget, then runs the whole.
+    /// Chooses a step size on a part of the budget, then runs the whole; one that diverges only there gives way to the next
+    /// smaller.
     ///
     /// # Errors
     /// What the protocol says; every step size diverges.
@@ -346,8 +347,22 @@ impl Bench<'_> {
                 )));
             }
         };
-        let label = format!("{method}, step {step}, whole budget");
-        let outcome = self.run(method, budget, step, &label)?;
+        let whole = |step| {
+            self.run(
+                method,
+                budget,
+                step,
+                &format!("{method}, step {step}, whole budget"),
+            )
+        };
+        let (mut step, mut outcome) = (step, whole(step)?);
+        let smaller = |step: f64| {
+            let smaller = steps.iter().copied().filter(move |&s| s < step);
+            smaller.max_by(f64::total_cmp)
+        };
+        while let (true, Some(next)) = (outcome.diverged, smaller(step)) {
+            (step, outcome) = (next, whole(next)?);
+        }
         let clients = self.problem.clients();
         Ok(Row::new(method, step, trials, clients, outcome))
     }

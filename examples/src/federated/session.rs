@@ -62,7 +62,7 @@ pub struct Outcome {
     pub seconds: f64,
     /// The model at the end.
     pub params: Vec<f32>,
-    /// Numbers grew beyond what `f32` holds, and the run ended early.
+    /// Numbers grew beyond what `f32` holds and the run ended early, or the loss ended above its start.
     pub diverged: bool,
     /// Replies that were missing: clients that were left out of a round or sat it out.
     pub left_out: u64,
@@ -137,6 +137,8 @@ pub fn run<E: Exchange>(
             Err(error) => return Err(error),
         }
     }
+    let loss = |point: Option<&Point>| point.map(|p| p.measure.train_loss);
+    diverged |= loss(points.last()) > loss(points.first());
     Ok(Outcome {
         points,
         ledger: *exchange.ledger(&server),
