@@ -1,9 +1,19 @@
-//! Writes the linker's memory map for the board named by the environment variable `BOARD`.
+//! Writes the linker's memory map for the board named by the environment variable `BOARD`; without it, for the first below that
+//! runs the target.
 
 use std::{env, fs, path::PathBuf};
 
 fn main() {
-    let board = env::var("BOARD").unwrap_or_else(|_| "mps2-an386".into());
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let board = env::var("BOARD").unwrap_or_else(|_| {
+        let usual = match target.as_str() {
+            "thumbv6m-none-eabi" => "microbit",
+            "thumbv7m-none-eabi" => "mps2-an385",
+            target if target.starts_with("riscv32") => "virt",
+            _ => "mps2-an386",
+        };
+        usual.into()
+    });
     let arm = |flash: &str, ram: &str| format!("MEMORY {{\n  FLASH : {flash}\n  RAM : {ram}\n}}\n");
     let memory = match board.as_str() {
         "microbit" => arm(
