@@ -384,6 +384,13 @@ impl<T: Real, L: Law<T>> Kernel for FillReal<'_, T, L> {
             let steps = block.len().div_ceil(LANES) * L::STEPS;
             let (used, _) = words.split_at_mut_checked(steps).unwrap_or_default();
             step_rows(simd, self.s, used);
+            if L::STEPS == 1 {
+                // One loop of unknown length: short bodies in a loop of 32 are unrolled before they are put in registers.
+                for (out, word) in block.iter_mut().zip(used.as_flattened()) {
+                    *out = self.law.number(*word, *word);
+                }
+                continue;
+            }
             for (out, words) in block.chunks_mut(LANES).zip(used.chunks(L::STEPS)) {
                 let (Some(first), Some(last)) = (words.first(), words.last()) else {
                     return;

@@ -18,6 +18,9 @@ use crate::simd::{Kernel, LANES, Lanes, Simd, math};
 /// Rows of words drawn before they are converted: 1 KiB on the stack.
 const ROWS: usize = 8;
 
+/// The elements of one row of u and one of v.
+type Pair<T> = [T; 2 * LANES];
+
 /// A slice to be filled with normal numbers.
 pub(super) struct FillNormal<'a, T> {
     pub(super) s: &'a mut [Row; 4],
@@ -31,42 +34,69 @@ impl<T: Real> Kernel for FillNormal<'_, T> {
     fn run<S: Simd>(self, simd: S) {
         let steps = <Uniform as Law<T>>::STEPS;
         let mut words = [[0; LANES]; ROWS];
-        for block in self.out.chunks_mut(ROWS / steps * LANES) {
-            let rows = block.len().div_ceil(2 * LANES) * 2 * steps;
-            let (used, _) = words.split_at_mut_checked(rows).unwrap_or_default();
-            step_rows(simd, self.s, used);
-            for (out, words) in block.chunks_mut(2 * LANES).zip(used.chunks(2 * steps)) {
-                let mut pair = [[T::ZERO; LANES]; 2];
-                for (row, words) in pair.iter_mut().zip(words.chunks(steps)) {
-                    if let (Some(first), Some(last)) = (words.first(), words.last()) {
-                        convert(&Uniform, first, last, row);
-                    }
-                }
-                let [x, y] = &mut pair;
-                polar::<T, S>(simd, x, y);
-                for (out, row) in out.chunks_mut(LANES).zip(&pair) {
-                    for (out, x) in out.iter_mut().zip(row) {
-                        *out = *x;
-                    }
-                }
+        let (pairs, rest) = self.out.as_chunks_mut();
+        for block in pairs.chunks_mut(ROWS / (2 * steps)) {
+            draw(simd, self.s, &mut words, block);
+        }
+        if !rest.is_empty() {
+            let mut last = [[T::ZERO; 2 * LANES]];
+            draw(simd, self.s, &mut words, &mut last);
+            for (out, x) in rest.iter_mut().zip(last.as_flattened()) {
+                *out = *x;
             }
         }
     }
 }
 
-/// Takes a row of u and a row of v, leaves a row of x and a row of y.
+/// Fills at most as many pairs as there are words for.
 #[inline(always)]
-fn polar<T: Real, S: Simd>(simd: S, u: &mut [T; LANES], v: &mut [T; LANES]) {
-    let (u, _) = T::Lanes::<S>::groups_mut(u);
-    let (v, _) = T::Lanes::<S>::groups_mut(v);
+fn draw<T: Real, S: Simd>(
+    simd: S,
+    s: &mut [Row; 4],
+    words: &mut [Row; ROWS],
+    pairs: &mut [Pair<T>],
+) {
+    let steps = <Uniform as Law<T>>::STEPS;
+    let (used, _) = words
+        .split_at_mut_checked(pairs.len() * 2 * steps)
+        .unwrap_or_default();
+    step_rows(simd, s, used);
+    let (rows, _) = pairs.as_flattened_mut().as_chunks_mut();
+    for (row, words) in rows.iter_mut().zip(used.chunks(steps)) {
+        if let (Some(first), Some(last)) = (words.first(), words.last()) {
+            convert(&Uniform, first, last, row);
+        }
+    }
+    polar(simd, pairs);
+}
+
+/// Takes rows of u and of v, leaves rows of x and of y.
+///
+/// Two loops: the logarithm and the root are one long chain of operations, and a processor has more of them under way at a
+/// time when nothing else lies between.
+#[inline(always)]
+fn polar<T: Real, S: Simd>(simd: S, pairs: &mut [Pair<T>]) {
     let one = T::Lanes::<S>::splat(simd, T::ONE);
     let minus_two = T::Lanes::<S>::splat(simd, T::from_f64(-2.0));
-    for (u, v) in u.iter_mut().zip(v) {
-        // 1 - u is exact and in (0, 1], so the logarithm is finite and not positive.
-        let r = (minus_two * math::ln(one - T::Lanes::<S>::load(simd, u))).sqrt();
-        let (sin, cos) = math::sin_cos_turns(T::Lanes::<S>::load(simd, v));
-        (r * cos).store(u);
-        (r * sin).store(v);
+    for pair in pairs.iter_mut() {
+        let (u, _) = pair.split_at_mut(LANES);
+        for u in T::Lanes::<S>::groups_mut(u).0 {
+            // 1 - u is exact and in (0, 1], far above the least normal number.
+            math::ln_normal(one - T::Lanes::<S>::load(simd, u)).store(u);
+        }
+    }
+    for pair in pairs {
+        let (r, v) = pair.split_at_mut(LANES);
+        let (r, v) = (
+            T::Lanes::<S>::groups_mut(r).0,
+            T::Lanes::<S>::groups_mut(v).0,
+        );
+        for (r, v) in r.iter_mut().zip(v) {
+            let radius = (minus_two * T::Lanes::<S>::load(simd, r)).sqrt();
+            let (sin, cos) = math::sin_cos_of_turn(T::Lanes::<S>::load(simd, v));
+            (radius * cos).store(r);
+            (radius * sin).store(v);
+        }
     }
 }
 
@@ -193,14 +223,16 @@ mod tests {
     #[test]
     fn the_extreme_words_give_the_stated_bounds() {
         // u = 0 gives r = 0, the largest u gives the largest magnitude: sqrt(2 * 24 ln 2), sqrt(2 * 53 ln 2).
-        let (mut u, mut v) = ([0.0_f32; 32], [0.0; 32]);
-        polar(crate::simd::Scalar, &mut u, &mut v);
-        assert_eq!((u[0], v[0]), (0.0, 0.0));
-        let (mut u, mut v) = ([1.0 - f32::EPSILON / 2.0; 32], [0.0; 32]);
-        polar(crate::simd::Scalar, &mut u, &mut v);
-        assert!((u[0] - 5.768_108).abs() < 1e-5 && v[0] == 0.0);
-        let (mut u, mut v) = ([1.0 - f64::EPSILON / 2.0; 32], [0.5; 32]);
-        polar(crate::simd::Scalar, &mut u, &mut v);
-        assert!((u[0] + 8.571_674_348_652_905).abs() < 1e-12 && v[0] == 0.0);
+        fn ends<T: Real>(u: T, v: T) -> (T, T) {
+            let mut pair = [[u; 64]];
+            pair[0][32..].fill(v);
+            polar(crate::simd::Scalar, &mut pair);
+            (pair[0][0], pair[0][32])
+        }
+        assert_eq!(ends(0.0_f32, 0.0), (0.0, 0.0));
+        let (x, y) = ends(1.0 - f32::EPSILON / 2.0, 0.0);
+        assert!((x - 5.768_108).abs() < 1e-5 && y == 0.0);
+        let (x, y) = ends(1.0 - f64::EPSILON / 2.0, 0.5);
+        assert!((x + 8.571_674_348_652_905).abs() < 1e-12 && y == 0.0);
     }
 }

@@ -114,6 +114,17 @@ pub fn ln<L: Lanes>(x: L) -> L {
     L::select(zero.lt(x) & x.lt(infinity), y, beyond)
 }
 
+/// Natural logarithm of positive normal finite numbers: the bits of [`ln`], two thirds of its work.
+#[inline(always)]
+pub(crate) fn ln_normal<L: Lanes>(x: L) -> L {
+    let (k, m) = split(x);
+    combine(
+        k,
+        m - x.constant(L::Scalar::ONE),
+        x.constant(L::Scalar::ZERO),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     super::super::testing::accuracy!("ln", super::super::ln_into, f64::ln, |_| true, f32 0.9, f64 0.9);

@@ -195,18 +195,24 @@ pub fn cos<L: Lanes>(x: L) -> L {
 #[inline(always)]
 pub fn sin_cos_turns<L: Lanes>(x: L) -> (L, L) {
     let zero = x.constant(L::Scalar::ZERO);
+    let (sin, cos) = sin_cos_of_turn(x);
+    let sin = L::select(sin.eq(zero), zero.copy_sign(x), sin);
+    let within = x.abs().le(x.constant(L::Scalar::TURNS_MOST));
+    let nan = x.constant(L::Scalar::NAN);
+    (L::select(within, sin, nan), L::select(within, cos, nan))
+}
+
+/// [`sin_cos_turns`] of finite angles within its bound, but that a sine of zero is positive: the bits for angles that are not
+/// negative.
+#[inline(always)]
+pub(crate) fn sin_cos_of_turn<L: Lanes>(x: L) -> (L, L) {
+    let zero = x.constant(L::Scalar::ZERO);
     let magic = x.constant(L::Scalar::ROUND);
     let quarters = x * x.constant(L::Scalar::from_f64(4.0));
     let rounded = quarters + magic;
     let r = quarters - (rounded - magic);
     let (sin, cos) = rotate(r * x.constant(L::Scalar::FRAC_PI_2), rounded);
-    let sin = L::select(sin.eq(zero), zero.copy_sign(x), sin);
-    let within = x.abs().le(x.constant(L::Scalar::TURNS_MOST));
-    let nan = x.constant(L::Scalar::NAN);
-    (
-        L::select(within, sin, nan),
-        L::select(within, cos + zero, nan),
-    )
+    (sin + zero, cos + zero)
 }
 
 #[cfg(test)]
