@@ -28,7 +28,7 @@
 //! | [`hyper_representation`] | linear features | linear head | yes |
 //! | [`hyper_representation::network`] | hidden layers, shared by tasks | a head per task | yes |
 //!
-//! A [`Problem`] needs gradients only; [`SecondOrder`] is for the baselines. Where f depends on x itself, compare with
+//! A [`Problem`] needs gradients only; [`SecondOrder`] is for the baselines, and [`differences`] makes it of gradients. Where f depends on x itself, compare with
 //! the direct gradient `f_x` alone: an estimate of the Jacobian that does not beat it has shown nothing.
 //!
 //! # Equal minibatches
@@ -45,6 +45,7 @@ use crate::{Error, Real, vector};
 
 pub mod aid;
 pub mod descent;
+pub mod differences;
 pub mod es_jacobian;
 pub mod hyper_cleaning;
 pub mod hyper_representation;

@@ -18,6 +18,7 @@ use crate::model::{Batch, Objective, mlp};
 use crate::simd::math;
 use crate::{Error, Real};
 
+use super::differences::InnerSlope;
 use super::{Draw, cut};
 
 /// Rows with labels that may be wrong within, rows to be trusted without.
@@ -111,5 +112,27 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         grad_x.fill(T::ZERO);
         let network = super::without_penalty(self.network);
         network.value_and_gradient_into(y, &self.validation, scratch, grad_y)
+    }
+}
+
+impl<T: Real> InnerSlope<T> for Problem<'_, T> {
+    /// `sigmoid'(l_i) loss(w; x_i, c_i) / n`.
+    fn inner_slope_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        _: &Draw,
+        scratch: &mut [T],
+        grad_x: &mut [T],
+    ) -> Result<(), Error> {
+        let network = super::without_penalty(self.network);
+        let n = T::from_usize(self.train.len());
+        math::sigmoid_into(x, grad_x)?;
+        for (i, slope) in grad_x.iter_mut().enumerate() {
+            let row = self.train.range(i, 1)?;
+            // There is a row.
+            *slope = *slope * (T::ONE - *slope) * network.value(y, &row, scratch)? / n;
+        }
+        Ok(())
     }
 }

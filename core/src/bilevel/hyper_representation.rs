@@ -12,6 +12,7 @@ use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
 use crate::{Error, Real, vector};
 
+use super::differences::InnerSlope;
 use super::ridge::Data;
 use super::{Draw, SecondOrder, cut};
 
@@ -138,6 +139,24 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         grad_x.fill(T::ZERO);
         add_outer_product(s, y, grad_x)?;
         Ok(value)
+    }
+}
+
+impl<T: Real> InnerSlope<T> for Problem<'_, T> {
+    /// `s_g w^T`.
+    fn inner_slope_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        _: &Draw,
+        scratch: &mut [T],
+        grad_x: &mut [T],
+    ) -> Result<(), Error> {
+        let h = self.matrix(x)?;
+        let ([s], scratch) = cut(scratch, [h.rows()])?;
+        self.pull_back(&self.inner, h, y, scratch, s)?;
+        grad_x.fill(T::ZERO);
+        add_outer_product(s, y, grad_x)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::matrix::{MatrixRef, gemv, gemv_transposed};
 use crate::simd::{self, Lanes, Map, Update, math};
 use crate::{Error, Real, vector};
 
+use super::differences::InnerSlope;
 use super::{Draw, SecondOrder, cut};
 
 /// Rows of features with their targets.
@@ -117,6 +118,16 @@ impl<T: Real> Update<T, 1, 2> for Penalty {
     }
 }
 
+/// `exp(l) w w / 2`.
+#[derive(Clone, Copy)]
+struct Slope;
+impl<T: Real> Map<T, 2, 1> for Slope {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [l, w]: [L; 2]) -> [L; 1] {
+        [math::exp(l) * w * w * l.constant(T::from_f64(0.5))]
+    }
+}
+
 /// `exp(l) w v`.
 #[derive(Clone, Copy)]
 struct Mixed;
@@ -174,6 +185,20 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         self.validation.pull_back(r, grad_y)?;
         grad_x.fill(T::ZERO);
         Ok(value)
+    }
+}
+
+impl<T: Real> InnerSlope<T> for Problem<'_, T> {
+    fn inner_slope_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        _: &Draw,
+        _: &mut [T],
+        grad_x: &mut [T],
+    ) -> Result<(), Error> {
+        simd::map(&Slope, [x, y], [grad_x]);
+        Ok(())
     }
 }
 

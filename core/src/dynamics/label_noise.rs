@@ -269,6 +269,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         state_len(problem.dim()),
         state.params().len(),
     )?;
+    problem.check_fits()?;
     rates.step(problem, state, rng)
 }
 
@@ -278,9 +279,10 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
 /// noise. The bits are those of as many calls of [`step`].
 ///
 /// # Errors
-/// [`Error::Parameter`] and [`Error::Length`] for wrong arguments; nothing is changed then. [`Error::NonFinite`] names the
-/// step whose residual is NaN or infinite, [`Error::Unstable`] the one that would turn the sign of a coordinate; the state
-/// then holds the parameters before that step.
+/// [`Error::Parameter`] and [`Error::Length`] for wrong arguments, and for more samples than dimensions unless
+/// [`Sparse::interpolating`] has found an exact fit; nothing is changed then. [`Error::NonFinite`] names the step whose
+/// residual is NaN or infinite, [`Error::Unstable`] the one that would turn the sign of a coordinate; the state then
+/// holds the parameters before that step.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::{self, Config, Sparse, State};
@@ -311,6 +313,7 @@ pub fn run<T: Real, B: Storage<Elem = T>>(
         state_len(problem.dim()),
         state.params().len(),
     )?;
+    problem.check_fits()?;
     let mut squares = 0.0;
     for _ in 0..steps {
         let r = rates.step(problem, state, rng)?.to_f64();

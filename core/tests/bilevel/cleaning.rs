@@ -13,7 +13,7 @@ fn classes(n: usize) -> Vec<u32> {
     (0..n as u32).map(|i| i * 7 % 3).collect()
 }
 
-fn with_cleaning<R>(
+pub(super) fn with_cleaning<R>(
     work: impl FnOnce(&hyper_cleaning::Problem<'_, f64>, [Batch<'_, f64>; 2]) -> R,
 ) -> R {
     let (a, b) = (painted(9 * 4, 11), painted(6 * 4, 12));

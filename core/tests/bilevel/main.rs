@@ -19,6 +19,7 @@ use thalweg::snapshot::Snapshot;
 use thalweg::{Error, Real, vector};
 
 mod cleaning;
+mod differences;
 mod directions;
 mod exact;
 mod inner;

@@ -4,7 +4,7 @@ use super::*;
 use thalweg::bilevel::hyper_representation::network::{Problem as Network, Task};
 use thalweg::model::{Batch, Labels, Loss, Objective, mlp};
 
-const MODEL: mlp::Model<'static, f64> = mlp::Model {
+pub(super) const MODEL: mlp::Model<'static, f64> = mlp::Model {
     activation: mlp::Activation::Sigmoid,
     l2: 0.3,
     ..mlp::Model::new(&[4, 5, 3, 2])
@@ -14,7 +14,7 @@ const P: usize = 5 * 5 + 3 * 6;
 const D: usize = 2 * 4;
 
 /// Three tasks of different sizes.
-fn with_tasks<R>(work: impl FnOnce(&[Task<'_, f64>; 3]) -> R) -> R {
+pub(super) fn with_tasks<R>(work: impl FnOnce(&[Task<'_, f64>; 3]) -> R) -> R {
     let (x, y): (Vec<f64>, Vec<u32>) = (painted(30 * 4, 21), (0..30).map(|i| i % 2).collect());
     let rows = |start: usize, len| {
         let all = Batch::classes(&x, 4, &y).unwrap();

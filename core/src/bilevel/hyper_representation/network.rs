@@ -17,6 +17,7 @@
 //! Reference: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022, section 5; Ji, Yang and
 //! Liang, *Bilevel optimization: convergence analysis and enhanced design*, ICML 2021, section 5.1 (heads of tasks).
 
+use crate::bilevel::differences::InnerSlope;
 use crate::bilevel::{Draw, cut, without_penalty};
 use crate::error::{check, check_length};
 use crate::model::{Batch, Objective, copy, mlp};
@@ -122,11 +123,12 @@ impl<'a, T: Real> Problem<'a, T> {
         rows.range(run.saturating_mul(size), size)
     }
 
-    /// Value of the outer loss, and its gradients where slices are given for them.
-    fn outer(
+    /// Weighted sum of the tasks' losses on their query rows, or those of support, and its gradients where slices are given.
+    fn losses(
         &self,
-        x: &[T],
-        y: &[T],
+        rows_of: fn(&Task<'a, T>) -> Batch<'a, T>,
+        share: T,
+        [x, y]: [&[T]; 2],
         draw: &Draw,
         scratch: &mut [T],
         mut grads: Option<[&mut [T]; 2]>,
@@ -137,14 +139,13 @@ impl<'a, T: Real> Problem<'a, T> {
         let (trunk, head) = params.split_at_mut_checked(x.len()).unwrap_or_default();
         copy(x, trunk);
         let heads = head.len().max(1);
-        let share = T::ONE / T::from_usize(self.tasks.len());
         let mut generator = draw.stream();
         let mut sum = T::ZERO;
         if let Some([grad_x, _]) = &mut grads {
             grad_x.fill(T::ZERO);
         }
         for (i, (task, y)) in self.tasks.iter().zip(y.chunks_exact(heads)).enumerate() {
-            let rows = self.pick(&task.query, &mut generator)?;
+            let rows = self.pick(&rows_of(task), &mut generator)?;
             let (_, head) = params.split_at_mut_checked(x.len()).unwrap_or_default();
             copy(y, head);
             let Some([grad_x, grad_y]) = &mut grads else {
@@ -160,6 +161,19 @@ impl<'a, T: Real> Problem<'a, T> {
             }
         }
         Ok(sum * share)
+    }
+
+    /// Value of the outer loss, and its gradients where slices are given for them.
+    fn outer(
+        &self,
+        x: &[T],
+        y: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        grads: Option<[&mut [T]; 2]>,
+    ) -> Result<T, Error> {
+        let share = T::ONE / T::from_usize(self.tasks.len());
+        self.losses(|task| task.query, share, [x, y], draw, scratch, grads)
     }
 }
 
@@ -238,5 +252,20 @@ impl<T: Real> crate::bilevel::Problem<T> for Problem<'_, T> {
         grad_y: &mut [T],
     ) -> Result<T, Error> {
         self.outer(x, y, draw, scratch, Some([grad_x, grad_y]))
+    }
+}
+
+impl<T: Real> InnerSlope<T> for Problem<'_, T> {
+    fn inner_slope_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        grad_x: &mut [T],
+    ) -> Result<(), Error> {
+        let grads = Some([grad_x, &mut []]);
+        self.losses(|task| task.support, T::ONE, [x, y], draw, scratch, grads)
+            .map(drop)
     }
 }

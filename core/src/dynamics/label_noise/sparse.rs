@@ -64,6 +64,8 @@ pub struct Sparse<'a, T> {
     y: &'a [T],
     /// The largest magnitude in `z`.
     largest: T,
+    /// Some `w` is known to fit every sample, or there are no more samples than dimensions.
+    fits: bool,
 }
 
 impl<'a, T: Real> Sparse<'a, T> {
@@ -94,8 +96,49 @@ impl<'a, T: Real> Sparse<'a, T> {
         }
         match vector::first_non_finite(y) {
             Some(index) => Err(Error::NonFinite { name: "y", index }),
-            None => Ok(Self { z, y, largest }),
+            None => Ok(Self {
+                z,
+                y,
+                largest,
+                fits: z.rows() <= z.columns(),
+            }),
         }
+    }
+
+    /// The same, of which [`check_interpolates`](Self::check_interpolates) holds: needed for more samples than dimensions, which
+    /// only labels in the range of `z` let fit.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new) and [`check_interpolates`](Self::check_interpolates).
+    ///
+    /// ```
+    /// use thalweg::dynamics::label_noise::Sparse;
+    /// use thalweg::matrix::MatrixRef;
+    /// let z = MatrixRef::new(&[1.0_f64, 2.0], 2, 1)?;
+    /// assert!(Sparse::interpolating(z, &[3.0, 6.0], &mut [0.0; 10]).is_ok());
+    /// assert!(Sparse::interpolating(z, &[3.0, 5.0], &mut [0.0; 10]).is_err());
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn interpolating(
+        z: MatrixRef<'a, T>,
+        y: &'a [T],
+        scratch: &mut [T],
+    ) -> Result<Self, Error> {
+        let problem = Self::new(z, y)?;
+        problem.check_interpolates(scratch)?;
+        Ok(Self {
+            fits: true,
+            ..problem
+        })
+    }
+
+    /// Answers for exact fits where their existence is not plain: without any, label noise has nothing to walk along.
+    pub(super) fn check_fits(&self) -> Result<(), Error> {
+        check(
+            "problem",
+            self.fits,
+            "must come from `Sparse::interpolating` for more samples than dimensions",
+        )
     }
 
     /// Dimension `d` of the signal; the parameters are twice as many.

@@ -343,6 +343,38 @@ fn inconsistent_labels_are_refused_and_consistent_ones_are_not() {
 }
 
 #[test]
+fn more_samples_than_dimensions_run_only_where_they_are_known_to_fit() {
+    let z = [1.0_f64, 2.0, 0.0, 1.0, 3.0, -1.0];
+    let view = MatrixRef::new(&z, 3, 2).unwrap();
+    let mut y = [0.5, -0.25, 2.0];
+    let config = Config::new(1e-3);
+    let mut scratch = [0.0; check_interpolates_scratch_len(3)];
+    let mut state = State::uniform([0.0; 4], 1.0);
+    {
+        let problem = Sparse::new(view, &y).unwrap();
+        let refused = Err(Error::Parameter {
+            name: "problem",
+            rule: "must come from `Sparse::interpolating` for more samples than dimensions",
+        });
+        assert_eq!(
+            run(&config, &problem, &mut state, 9, &mut stream(3)),
+            refused
+        );
+        assert_eq!(step(&config, &problem, &mut state, &mut stream(3)), refused);
+        assert_eq!(state, State::uniform([0.0; 4], 1.0));
+        // The baseline has a minimum to go to.
+        assert!(descend(&config, &problem, &mut state.clone(), &mut [0.0; 2]).is_ok());
+    }
+    assert!(Sparse::interpolating(view, &y, &mut scratch).is_err());
+    for (y, row) in y.iter_mut().zip(z.chunks(2)) {
+        *y = 3.0 * row[0] + row[1];
+    }
+    let problem = Sparse::interpolating(view, &y, &mut scratch).unwrap();
+    run(&config, &problem, &mut state, 9, &mut stream(3)).unwrap();
+    assert_eq!(state.steps(), 9);
+}
+
+#[test]
 fn every_bad_argument_is_named_and_changes_nothing() {
     let [n, d] = SHAPE;
     let (z, y) = (data::<f64>(), labels::<f64>());

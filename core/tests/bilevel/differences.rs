@@ -1,0 +1,122 @@
+//! Second-order products by differences of gradients.
+
+use super::cleaning::with_cleaning;
+use super::network::{MODEL, with_tasks};
+use super::*;
+use thalweg::bilevel::differences::{Differences, InnerSlope};
+use thalweg::bilevel::hyper_representation::network::Problem as Network;
+use thalweg::model::mlp;
+
+const DRAW: Draw = Round { seed: 1, number: 2 }.inner(3);
+
+/// Both products at a painted point.
+fn products<P: SecondOrder<f64>>(problem: &P, x: &[f64]) -> [Vec<f64>; 2] {
+    let (p, d) = (problem.outer_dim(), problem.inner_dim());
+    let (y, v) = (painted::<f64>(d, 51), painted::<f64>(d, 52));
+    let mut scratch = vec![f64::NAN; problem.scratch_len()];
+    let (mut hessian, mut mixed) = (vec![f64::NAN; d], vec![f64::NAN; p]);
+    problem.prepare(x, &mut scratch).unwrap();
+    // Twice: a mixed product leaves what the next product needs.
+    for _ in 0..2 {
+        problem
+            .mixed_product_into(x, &y, &v, &DRAW, &mut scratch, &mut mixed)
+            .unwrap();
+        problem
+            .hessian_product_into(x, &y, &v, &DRAW, &mut scratch, &mut hessian)
+            .unwrap();
+    }
+    [hessian, mixed]
+}
+
+#[test]
+fn differences_are_the_products_where_these_are_known() {
+    // g is quadratic in y: only rounding is left.
+    fn check(problem: &(impl SecondOrder<f64> + InnerSlope<f64>), x: &[f64]) {
+        let expected = products(problem, x);
+        let found = products(&Differences::new(problem), x);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(vector::norm2(expected) > 0.1);
+            assert!(distance(found, expected) < 1e-9);
+        }
+    }
+    with_ridge(|problem, x| check(problem, x));
+    with_representation(|problem, x| check(problem, x));
+}
+
+#[test]
+fn no_direction_has_products_of_zero() {
+    with_ridge(|problem, x| {
+        let problem = Differences::new(problem);
+        let (zeros, mut out) = ([0.0; 12], [f64::NAN; 12]);
+        let mut scratch = vec![f64::NAN; problem.scratch_len()];
+        problem
+            .hessian_product_into(x, &zeros, &zeros, &DRAW, &mut scratch, &mut out)
+            .unwrap();
+        assert_eq!(out, zeros);
+        problem
+            .mixed_product_into(x, x, &zeros, &DRAW, &mut scratch, &mut out)
+            .unwrap();
+        assert_eq!(out, zeros);
+    });
+}
+
+/// Reverse mode through differences beside central differences of whole runs along every unit vector.
+fn agree<P: InnerSlope<f64>>(problem: &P, step: f64) {
+    let (x, y0) = (
+        painted::<f64>(problem.outer_dim(), 61),
+        painted::<f64>(problem.inner_dim(), 62),
+    );
+    let inner = gd(6, step);
+    let itd = itd_gradient(&Differences::new(problem), &inner, &x, &y0);
+    let config = Config {
+        radius: 1e-4,
+        directions: 1,
+        direction: Direction::Basis,
+        difference: Difference::Central,
+        ..Config::new(inner)
+    };
+    let (paths, _) = estimate(&config, problem, &x, &y0);
+    assert!(vector::norm2(&paths) > 1e-4);
+    assert!(distance(&itd, &paths) < 1e-6, "{}", distance(&itd, &paths));
+}
+
+#[test]
+fn itd_by_differences_is_the_response_along_unit_vectors() {
+    with_cleaning(|problem, _| agree(problem, 0.5));
+    with_tasks(|tasks| {
+        for minibatch in [None, Some(2)] {
+            agree(&Network::new(MODEL, tasks, minibatch).unwrap(), 0.2);
+        }
+    });
+}
+
+#[test]
+fn at_the_minimum_aid_by_differences_is_itd() {
+    with_tasks(|tasks| {
+        let strong = mlp::Model { l2: 1.0, ..MODEL };
+        let problem = Network::new(strong, tasks, None).unwrap();
+        let problem = Differences::new(&problem);
+        let (x, y0) = (
+            painted::<f64>(problem.outer_dim(), 61),
+            painted::<f64>(problem.inner_dim(), 62),
+        );
+        let inner = gd(200, 0.5);
+        let itd = itd_gradient(&problem, &inner, &x, &y0);
+        for solver in [
+            Solver::ConjugateGradients,
+            Solver::FixedPoint { step_size: 0.5 },
+        ] {
+            let config = aid::Config {
+                inner,
+                products: 60,
+                solver,
+            };
+            let aid = aid_gradient(&problem, &config, &x, &y0);
+            assert!(
+                distance(&aid, &itd) < 1e-6,
+                "{solver:?} {}",
+                distance(&aid, &itd)
+            );
+        }
+    });
+}
