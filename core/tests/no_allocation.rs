@@ -317,6 +317,7 @@ fn no_hypergradient_allocates() {
         &Network::new(network, &tasks, Some(2)).unwrap(),
     ];
     let mut memory = [0.0; 4000];
+    let (z, mut memory64) = ([1.0, 2.0], [0.0; 10]);
     let count = allocations(|| {
         for problem in problems {
             let x = [0.1; 18];
@@ -332,6 +333,12 @@ fn no_hypergradient_allocates() {
             .unwrap();
         bilevel::itd::hypergradient(&inner, round, &problem, &x, &mut w, &mut scratch, &mut h)
             .unwrap();
+        let (l, mut w, mut h) = ([0.5; 6], [0.1; 26], [0.0; 6]);
+        let problem = bilevel::differences::Differences::new(&cleaning);
+        bilevel::itd::hypergradient(&inner, round, &problem, &l, &mut w, &mut memory, &mut h)
+            .unwrap();
+        let view = MatrixRef::new(&z, 2, 1).unwrap();
+        label_noise::Sparse::interpolating(view, &z, &mut memory64).unwrap();
     });
     assert_eq!(count, 0);
 }

@@ -103,4 +103,6 @@ pub static LARGE: &[Case] = &[
     ("bilevel networks f64", bilevel::networks::<f64>),
     ("joined windows f32", invariant_measure::joined::<f32>),
     ("joined windows f64", invariant_measure::joined::<f64>),
+    ("bilevel differences f32", bilevel::differences::<f32>),
+    ("bilevel differences f64", bilevel::differences::<f64>),
 ];

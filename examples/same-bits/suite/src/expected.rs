@@ -82,4 +82,6 @@ pub const EXPECTED: &[u64] = &[
     0xc5844b6c2583a8b2, // bilevel networks f64
     0x3ff2512cfa5e0105, // joined windows f32
     0x3ff2512cfa5e0105, // joined windows f64
+    0xb925af3531136924, // bilevel differences f32
+    0xb96f22453a2814c4, // bilevel differences f64
 ];

@@ -2,6 +2,7 @@
 
 use thalweg::Real;
 use thalweg::bilevel::descent::Method;
+use thalweg::bilevel::differences::{Differences, InnerSlope};
 use thalweg::bilevel::es_jacobian::{self, Config, Difference, Direction, Estimate, Start, State};
 use thalweg::bilevel::hyper_representation::network::{self, Task};
 use thalweg::bilevel::{Draw, Problem, Round, SecondOrder};
@@ -296,5 +297,53 @@ fn parts<T: Real>(hash: &mut Hash, rows: &Batch<'_, T>) -> Outcome {
     let head = network.head();
     head.weighted_gradient_into(&params, &features, &weights, &mut scratch, &mut grad)?;
     hash.reals(&grad);
+    Ok(())
+}
+
+/// Slopes of the inner loss, and the products that gradients give.
+pub(super) fn differences<T: Real>(hash: &mut Hash) -> Outcome {
+    let mut x = [T::ZERO; 4 * 2];
+    paint(&mut x, 49);
+    let network = network(T::from_f64(0.1));
+    let rows = Batch::classes(&x, 2, &LABELS)?;
+    let (support, query) = (rows.range(0, 3)?, rows.range(1, 3)?);
+    let flat = mlp::Model {
+        sizes: &[2, 2],
+        ..network
+    };
+    slopes::<T, _, 4, 6>(hash, &hyper_cleaning::Problem::new(flat, rows, query)?)?;
+    let tasks = [Task { support, query }];
+    let problem = network::Problem::new(network, &tasks, None)?;
+    slopes::<T, _, HIDDEN, HEAD>(hash, &problem)?;
+    let data = ridge::Data::new(MatrixRef::new(&x, 4, 2)?, &x[..4])?;
+    slopes::<T, _, 2, 2>(hash, &ridge::Problem::new(data, data)?)?;
+    let problem = hyper_representation::Problem::new(data, data, 3, T::ONE)?;
+    slopes::<T, _, 6, 3>(hash, &problem)
+}
+
+fn slopes<T: Real, P: InnerSlope<T>, const X: usize, const Y: usize>(
+    hash: &mut Hash,
+    problem: &P,
+) -> Outcome {
+    let (mut x, mut y, mut v) = ([T::ZERO; X], [T::ZERO; Y], [T::ZERO; Y]);
+    paint(&mut x, 52);
+    paint(&mut y, 53);
+    paint(&mut v, 54);
+    let draw = Round { seed: 1, number: 2 }.inner(3);
+    let (mut of_x, mut of_y, mut scratch) = ([T::ZERO; X], [T::ZERO; Y], [T::ZERO; SCRATCH]);
+    problem.inner_slope_into(&x, &y, &draw, &mut scratch, &mut of_x)?;
+    hash.reals(&of_x);
+    let products = Differences::new(problem);
+    hash.size(products.scratch_len() + products.outer_dim() + products.inner_dim());
+    products.prepare(&x, &mut scratch)?;
+    products.mixed_product_into(&x, &y, &v, &draw, &mut scratch, &mut of_x)?;
+    products.hessian_product_into(&x, &y, &v, &draw, &mut scratch, &mut of_y)?;
+    hash.reals(&of_x);
+    hash.reals(&of_y);
+    products.inner_gradient_into(&x, &y, &draw, &mut scratch, &mut of_y)?;
+    hash.reals(&of_y);
+    hash.reals(&[products.outer_value(&x, &y, &draw, &mut scratch)?]);
+    products.outer_gradients_into(&x, &y, &draw, &mut scratch, &mut of_x, &mut of_y)?;
+    hash.reals(&of_x);
     Ok(())
 }

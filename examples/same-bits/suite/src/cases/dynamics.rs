@@ -40,7 +40,9 @@ pub(super) fn noise<T: Real>(hash: &mut Hash) -> Outcome {
     paint(&mut z, 60);
     paint(&mut y, 61);
     let problem = Sparse::new(MatrixRef::new(&z, N, D)?, &y)?;
-    problem.check_interpolates(&mut [T::ZERO; check_interpolates_scratch_len(N)])?;
+    let mut scratch = [T::ZERO; check_interpolates_scratch_len(N)];
+    problem.check_interpolates(&mut scratch)?;
+    let problem = Sparse::interpolating(problem.data(), &y, &mut scratch)?;
     let config = Config::new(1e-3);
     config.validate()?;
     hash.word(config.steps(1e-4));

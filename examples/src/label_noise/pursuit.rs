@@ -1,0 +1,109 @@
+//! Basis pursuit: the fit of smallest weighted 1-norm, with its certificate.
+//!
+//! ```text
+//! minimise sum_j c_j |w_j|  subject to Z w = y        dual: maximise <y, l>  subject to |Z^T l|_j <= c_j
+//! w <- projection of a - b on Z w = y
+//! a <- soft threshold of w + b at c / rho
+//! b <- b + w - a                                      rho b = Z^T l at the solution
+//! ```
+//!
+//! ADMM for the linear program; it ends when a dual point, shrunk until it is feasible, certifies the value of a primal one.
+//! Reference: Boyd et al., *Distributed optimization and statistical learning via the alternating direction method of
+//! multipliers*, 2011, section 6.2.
+
+use thalweg::matrix::{self, MatrixMut, MatrixRef};
+use thalweg::{Arithmetic, Error, vector};
+
+/// Iterations between two looks at the gap.
+const LOOK: usize = 50;
+/// Relative gap at the end.
+const GAP: f64 = 1e-9;
+/// Most iterations.
+const ITERATIONS: usize = 200_000;
+
+/// Data with the factor of `Z Z^T`.
+struct Rows<'a> {
+    z: MatrixRef<'a, f64>,
+    y: &'a [f64],
+    factor: Vec<f64>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(z: MatrixRef<'a, f64>, y: &'a [f64]) -> Result<Self, Error> {
+        let n = z.rows();
+        let mut factor = vec![0.0; n * n];
+        let out = MatrixMut::new(&mut factor, n, n)?;
+        matrix::gemm(Arithmetic::Portable, 1.0, z, z.t(), 0.0, out, &mut [])?;
+        matrix::cholesky(MatrixMut::new(&mut factor, n, n)?)?;
+        Ok(Self { z, y, factor })
+    }
+
+    /// `dual <- (Z Z^T)^-1 dual`.
+    fn solve(&self, dual: &mut [f64]) -> Result<(), Error> {
+        let n = self.z.rows();
+        matrix::cholesky_solve_vector(MatrixRef::new(&self.factor, n, n)?, dual)
+    }
+
+    /// The nearest point of `Z w = y`.
+    fn project(&self, w: &mut [f64], dual: &mut [f64]) -> Result<(), Error> {
+        dual.copy_from_slice(self.y);
+        matrix::gemv(-1.0, self.z, w, 1.0, dual)?;
+        self.solve(dual)?;
+        matrix::gemv_transposed(1.0, self.z, dual, 1.0, w)
+    }
+}
+
+/// The fit of smallest `sum_j c_j |w_j|`.
+///
+/// # Errors
+/// Samples that depend on one another; [`Error::NoConvergence`] when the gap stays.
+pub fn basis_pursuit(z: MatrixRef<'_, f64>, y: &[f64], c: &[f64]) -> Result<Vec<f64>, Error> {
+    let rows = Rows::new(z, y)?;
+    let d = z.columns();
+    let (mut w, mut a, mut b) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+    let (mut dual, mut slopes) = (vec![0.0; z.rows()], vec![0.0; d]);
+    // The size of a threshold beside that of the solution decides how fast the two agree.
+    rows.project(&mut w, &mut dual)?;
+    let rho = vector::norm1(c) / vector::norm1(&w).max(f64::MIN_POSITIVE);
+    for iteration in 1..=ITERATIONS {
+        vector::axpby_into(1.0, &a, -1.0, &b, &mut w)?;
+        rows.project(&mut w, &mut dual)?;
+        for (((a, b), w), c) in a.iter_mut().zip(&mut b).zip(&w).zip(c) {
+            let sum = w + *b;
+            *a = sum - sum.clamp(-c / rho, c / rho);
+            *b = sum - *a;
+        }
+        if iteration % LOOK != 0 {
+            continue;
+        }
+        // The multiplier that is nearest to rho b, shrunk until no slope is above its weight.
+        matrix::gemv(rho, z, &b, 0.0, &mut dual)?;
+        rows.solve(&mut dual)?;
+        matrix::gemv_transposed(1.0, z, &dual, 0.0, &mut slopes)?;
+        let excess = slopes.iter().zip(c).map(|(s, c)| s.abs() / c);
+        let below = vector::dot(y, &dual)? / excess.fold(1.0, f64::max);
+        let value: f64 = w.iter().zip(c).map(|(w, c)| c * w.abs()).sum();
+        if value - below <= GAP * value {
+            return Ok(w);
+        }
+    }
+    Err(Error::NoConvergence {
+        name: "basis pursuit",
+        iterations: ITERATIONS,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cheapest_of_the_fits_is_found() {
+        // Fits are w_1 + 2 w_2 = 2: prices 1 and 1 ask for (0, 1), prices 1 and 3 for (2, 0).
+        let z = MatrixRef::new(&[1.0, 2.0], 1, 2).unwrap();
+        for (c, expected) in [([1.0, 1.0], [0.0, 1.0]), ([1.0, 3.0], [2.0, 0.0])] {
+            let w = basis_pursuit(z, &[2.0], &c).unwrap();
+            assert!(vector::squared_distance(&w, &expected).unwrap() < 1e-12, "{w:?}");
+        }
+    }
+}
