@@ -33,7 +33,7 @@ mod gemm;
 mod gemv;
 mod nalgebra;
 mod syrk;
-mod tile;
+pub(crate) mod tile;
 mod view;
 
 pub use cholesky::{
@@ -45,6 +45,7 @@ pub use distance::{
 };
 pub use eigen::{symmetric_eigen, symmetric_eigen_scratch};
 pub use elementary::{add_diagonal, symmetrize, trace, transpose_into};
+pub(crate) use gemm::pack;
 pub use gemm::{gemm, gemm_scratch};
 pub use gemv::{gemv, gemv_transposed};
 pub use syrk::{Upper, syrk};

@@ -33,7 +33,7 @@ use crate::{Arithmetic, Error, Real};
 
 mod pack;
 
-use pack::pack;
+pub(crate) use pack::pack;
 
 /// Most rows of `A` that are packed at a time: a multiple of 4, 6 and 8.
 const MC: usize = 144;

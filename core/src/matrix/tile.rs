@@ -20,7 +20,7 @@ use crate::simd::{Lanes, Level, prefetch};
 /// | AVX2 | 16 | 6 x 2 | 16 |
 /// | NEON | 32 | 8 x 2 | 20 |
 /// | AVX-512 | 32 | 14 x 2 | 32 |
-pub(super) const fn shape(level: Level) -> (usize, usize) {
+pub(crate) const fn shape(level: Level) -> (usize, usize) {
     match level {
         Level::Avx512 => (14, 2),
         Level::Avx2 => (6, 2),
@@ -30,16 +30,16 @@ pub(super) const fn shape(level: Level) -> (usize, usize) {
 }
 
 /// The most rows of a tile at any level.
-pub(super) const MAX_ROWS: usize = 14;
+pub(crate) const MAX_ROWS: usize = 14;
 /// The most columns of a tile at any level: two registers of sixteen `f32`.
-pub(super) const MAX_COLUMNS: usize = 32;
+pub(crate) const MAX_COLUMNS: usize = 32;
 
 /// Terms before the end of a tile at which the next one is asked for: longer than the latency of an L3 cache.
 const AHEAD: usize = 32;
 
 /// What becomes of the old value of `C` before the first product is added.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Old<T> {
+pub(crate) enum Old<T> {
     /// It stays (`beta = 1`, and every block of `k` but the first).
     Keep,
     /// It is not read (`beta = 0`).
@@ -50,7 +50,7 @@ pub(super) enum Old<T> {
 
 impl<T: Real> Old<T> {
     /// The form that stands for a factor.
-    pub(super) fn of(beta: T) -> Self {
+    pub(crate) fn of(beta: T) -> Self {
         if beta == T::ONE {
             Self::Keep
         } else if beta == T::ZERO {
@@ -65,7 +65,7 @@ impl<T: Real> Old<T> {
 ///
 /// Rows of the tile that `c` does not hold in full are left alone.
 #[inline(always)]
-pub(super) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
+pub(crate) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
     simd: L::Simd,
     a: &[L::Scalar],
     b: &[L::Scalar],
@@ -100,10 +100,12 @@ pub(super) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>
     let (b, late_b) = b.split_at_checked(early).unwrap_or((b, &[]));
     add::<L, FAST, MR, NV>(simd, a, b, &mut acc);
     // The tile below is next. Asked for any sooner, its lines are displaced by the panels: rows a power of two
-    // apart share a few sets of the cache.
-    for i in MR..2 * MR {
-        prefetch(c.get(i * stride));
-        prefetch(c.get(i * stride + NV * L::LEN - 1));
+    // apart share a few sets of the cache. Where tiles are contiguous the cache sees to it by itself.
+    if stride > NV * L::LEN {
+        for i in MR..2 * MR {
+            prefetch(c.get(i * stride));
+            prefetch(c.get(i * stride + NV * L::LEN - 1));
+        }
     }
     add::<L, FAST, MR, NV>(simd, late_a, late_b, &mut acc);
     for (i, acc) in acc.iter().enumerate() {

@@ -18,37 +18,39 @@
 //!
 //! # How it is done
 //! ```text
-//! for each block I of HEIGHT rows:
-//!   Q  <- |y_i|^2 + |y_j|^2 - 2 Y_I Y_J^T     J = all rows up to the end of I
-//!   K  <- exp(-Q/h)                           on lanes
-//!   out_I <- K W_J                            W = [ v - (2/h) s u | s ]
-//!   out_j <- out_j + K^T W_I                  for the rows j before I: the symmetry of K halves the first two lines
+//! for each block of sources J, of targets I:
+//!   K     <- k(|y_i|^2 + |y_j|^2 - 2 Y_I Y_J^T)        a strip of I after another, exponentials on lanes
+//!   out_I <- out_I + K W_J                             W = [ v - (2/h) s u | s ]
+//!   out_J <- out_J + K^T W_I                           if all are targets, from I > J: the symmetry of K
 //! out_i <- (out_i + (2/h) u_i (K s)_i) / n
 //! ```
-//! Every element is the chain over j of [`gemm`], so blocks, threads and symmetry leave the bits alone. Norms are chains in the order of
-//! the Gram matrix: under [`Arithmetic::Portable`] equal rows are at distance 0 exactly. Cost: `n^2 (m + 2 d)` flops and
-//! `n^2 / 2` exponentials; rows by themselves, for threads, `n^2 (2 m + 2 d)` and `n^2`. Repulsion of the IMQ kernel has weights of its
-//! own and costs the same again.
+//! Every element is the chain over j of [`gemm`](crate::matrix::gemm()), so blocks, threads and symmetry leave the bits alone. Norms are
+//! chains in the order of the Gram matrix: under [`Arithmetic::Portable`] equal rows are at distance 0 exactly. Cost:
+//! `n^2 (m + 2 d)` flops and `n^2 / 2` exponentials; rows by themselves, for threads, `n^2 (2 m + 2 d)` and `n^2`. Repulsion of
+//! the IMQ kernel has weights of its own and costs the same again. Values of the Gaussian kernel below the least normal number are 0.
 //!
 //! Error: a distance carries `2 m u (|y_i|^2 + |y_j|^2)` with `u` the unit roundoff and `y` centred, so rows much closer together than they
 //! are far from the mean lose digits of their distance; their kernel is near 1 and does not notice.
 //!
-//! Rejected: differences pair by pair (three times the flops and no tile reuse), and one `n x n` matrix (memory
-//! traffic instead of arithmetic, from n = 1000).
+//! Rejected: differences pair by pair (three times the flops and no tile reuse), one `n x n` matrix (memory traffic instead of
+//! arithmetic, from n = 1000), and two calls of `gemm` for each block (kernel values are packed again: 1.4 times slower).
 
+mod gram;
+mod panels;
 mod profile;
 
 use core::ops::Range;
 
-use self::profile::{DISTANCE, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
+use self::gram::{SHORT, subtract_mean};
+use self::panels::{Job, Panels};
+use self::profile::Profile;
 use crate::error::{check_length, check_scratch};
-use crate::matrix::{Factor, MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::matrix::{MatrixMut, MatrixRef};
 use crate::particle::rows::InRows;
 use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
-/// Most rows of kernel values that are kept at a time: a multiple of every tile but AVX-512's.
-pub const HEIGHT: usize = 144;
+pub(super) use self::gram::{Rows, centre, distances_scratch_len};
 
 /// Family of the kernel.
 ///
@@ -62,234 +64,6 @@ pub enum Family {
     Rbf,
     /// `(1 + q/h)^(-1/2)`, with tails that reach isolated particles.
     Imq,
-}
-
-/// Elements of scratch with which kernel sums over `n` rows of `m` coordinates and `q` columns run at full speed.
-const fn sum_scratch_len(n: usize, m: usize, q: usize) -> usize {
-    let height = if n < HEIGHT { n } else { HEIGHT };
-    let (a, b, c) = (
-        gemm_scratch(height, n, m),
-        gemm_scratch(height, q, n),
-        gemm_scratch(n, q, height),
-    );
-    let ab = if a > b { a } else { b };
-    height
-        .saturating_mul(n)
-        .saturating_add(if ab > c { ab } else { c })
-}
-
-/// Centred coordinates and their squared norms.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a, T> {
-    pub(super) y: MatrixRef<'a, T>,
-    norms: &'a [T],
-    arithmetic: Arithmetic,
-}
-
-/// Writes `y` less its column means, and its squared norms.
-pub(super) fn centre<'a, T: Real>(
-    arithmetic: Arithmetic,
-    m: usize,
-    y: &[T],
-    centred: &'a mut [T],
-    norms: &'a mut [T],
-) -> Result<Rows<'a, T>, Error> {
-    subtract_mean(m, y, centred);
-    for (norm, row) in norms.iter_mut().zip(centred.in_rows(m)) {
-        *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
-    }
-    Ok(Rows {
-        y: MatrixRef::new(centred, norms.len(), m)?,
-        norms,
-        arithmetic,
-    })
-}
-
-/// `out <- x` less its column means.
-fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
-    // The first row of the result is the mean while it is needed; a cloud without rows has none.
-    let Some((mean, rest)) = out.split_at_mut_checked(d) else {
-        return;
-    };
-    let d = d.max(1);
-    mean.fill(T::ZERO);
-    for row in x.in_rows(d) {
-        for (mean, &x) in mean.iter_mut().zip(row) {
-            *mean += x;
-        }
-    }
-    // There is a first row, so the divisor is at least 1.
-    let n = T::from_usize(x.len().checked_div(d).unwrap_or(1));
-    for mean in mean.iter_mut() {
-        *mean /= n;
-    }
-    for (out, row) in rest.in_rows_mut(d).zip(x.in_rows(d).skip(1)) {
-        for ((out, &x), &mean) in out.iter_mut().zip(row).zip(&*mean) {
-            *out = x - mean;
-        }
-    }
-    for (mean, &x) in mean.iter_mut().zip(x) {
-        *mean = x - *mean;
-    }
-}
-
-/// Answer to a scratch that an arithmetic slip has cut too short; lengths are checked before.
-const SHORT: Error = Error::Parameter {
-    name: "scratch",
-    rule: "must have the stated length",
-};
-
-impl<T: Real> Rows<'_, T> {
-    pub(super) const fn n(&self) -> usize {
-        self.y.rows()
-    }
-
-    /// Rows of a block, and whether the products have room to pack.
-    fn height(&self, packed: usize, scratch: usize) -> usize {
-        let n = self.n().max(1);
-        if scratch >= packed {
-            HEIGHT.min(n)
-        } else {
-            scratch.checked_div(n).unwrap_or(1).clamp(1, HEIGHT)
-        }
-    }
-
-    /// Profile of the distances of the rows `range` to the rows before `columns`.
-    fn block<const PROFILE: u8>(
-        &self,
-        scale: T,
-        range: Range<usize>,
-        columns: usize,
-        block: &mut [T],
-        scratch: &mut [T],
-    ) -> Result<(), Error> {
-        let (m, height) = (self.y.columns(), range.len());
-        let sources = self.y.block(0..columns, 0..m)?;
-        let targets = self.y.block(range.clone(), 0..m)?;
-        let minus_two = -(T::ONE + T::ONE);
-        let mut view = MatrixMut::new(block, height, columns)?;
-        let view_of = view.reborrow();
-        gemm(
-            self.arithmetic,
-            minus_two,
-            targets,
-            sources.t(),
-            T::ZERO,
-            view_of,
-            scratch,
-        )?;
-        let norms = self.norms.get(range.clone()).unwrap_or_default();
-        for ((i, out), &norm) in range.zip(view.row_iter_mut()).zip(norms) {
-            let body = FromGram::<T, PROFILE> { norm, scale };
-            simd::update(&body, [&mut *out], [self.norms]);
-            if let Some(diagonal) = out.get_mut(i) {
-                *diagonal = if PROFILE == DISTANCE { T::ZERO } else { T::ONE };
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls `visit` with the squared distances of each row to the rows before it, in order.
-    pub(super) fn distances(
-        &self,
-        scratch: &mut [T],
-        mut visit: impl FnMut(&[T]),
-    ) -> Result<(), Error> {
-        let n = self.n();
-        let packed = distances_scratch_len(n, self.y.columns());
-        let height = self.height(packed, scratch.len());
-        let mut start = 0;
-        while start < n {
-            let end = n.min(start + height);
-            let (block, rest) = scratch
-                .split_at_mut_checked((end - start) * end)
-                .ok_or(SHORT)?;
-            self.block::<DISTANCE>(T::ONE, start..end, end, block, rest)?;
-            for (i, row) in (start..end).zip(block.in_rows(end)) {
-                visit(row.get(..i).unwrap_or_default());
-            }
-            start = end;
-        }
-        Ok(())
-    }
-
-    /// The Gaussian kernel between one row and all.
-    pub(super) fn kernel_row(
-        &self,
-        h: T,
-        i: usize,
-        row: &mut [T],
-        scratch: &mut [T],
-    ) -> Result<(), Error> {
-        // h > 0 is checked by the caller.
-        self.block::<RBF>(-(T::ONE / h), i..i + 1, self.n(), row, scratch)
-    }
-
-    /// `out <- beta out + K w`, all rows by way of the lower triangle, or the rows `range` alone.
-    fn sum<const PROFILE: u8>(
-        &self,
-        scale: T,
-        w: MatrixRef<'_, T>,
-        beta: T,
-        range: Option<Range<usize>>,
-        mut out: MatrixMut<'_, T>,
-        scratch: &mut [T],
-    ) -> Result<(), Error> {
-        let (n, q) = (self.n(), w.columns());
-        let packed = sum_scratch_len(n, self.y.columns(), q);
-        let height = self.height(packed, scratch.len());
-        let symmetric = range.is_none();
-        let range = range.unwrap_or(0..n);
-        let (first, last) = (range.start, range.end);
-        let mut start = first;
-        while start < last {
-            let end = last.min(start + height);
-            let columns = if symmetric { end } else { n };
-            let (block, rest) = scratch
-                .split_at_mut_checked((end - start) * columns)
-                .ok_or(SHORT)?;
-            self.block::<PROFILE>(scale, start..end, columns, block, rest)?;
-            let k = MatrixRef::new(block, end - start, columns)?;
-            let rows = out.block_mut(start - first..end - first, 0..q)?;
-            let sources = w.block(0..columns, 0..q)?;
-            gemm(self.arithmetic, T::ONE, k, sources, beta, rows, rest)?;
-            if symmetric && start > 0 {
-                let k: Factor<'_, T> = k.block(0..end - start, 0..start)?.t();
-                let rows = out.block_mut(0..start, 0..q)?;
-                let sources = w.block(start..end, 0..q)?;
-                gemm(self.arithmetic, T::ONE, k, sources, T::ONE, rows, rest)?;
-            }
-            start = end;
-        }
-        Ok(())
-    }
-
-    fn sum_of(
-        &self,
-        profile: Profile,
-        h: T,
-        w: MatrixRef<'_, T>,
-        beta: T,
-        range: Option<Range<usize>>,
-        out: MatrixMut<'_, T>,
-        scratch: &mut [T],
-    ) -> Result<(), Error> {
-        // h > 0 is checked by every caller.
-        let inverse = T::ONE / h;
-        match profile {
-            Profile::Rbf => self.sum::<RBF>(-inverse, w, beta, range, out, scratch),
-            Profile::Imq => self.sum::<IMQ>(inverse, w, beta, range, out, scratch),
-            Profile::ImqSlope => self.sum::<IMQ_SLOPE>(inverse, w, beta, range, out, scratch),
-        }
-    }
-}
-
-/// Elements of scratch of [`Rows::distances`] at full speed.
-pub(super) const fn distances_scratch_len(n: usize, m: usize) -> usize {
-    let height = if n < HEIGHT { n } else { HEIGHT };
-    height
-        .saturating_mul(n)
-        .saturating_add(gemm_scratch(height, n, m))
 }
 
 /// One sum over pairs; see the [module](self).
@@ -364,7 +138,8 @@ const fn fixed_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
 
 /// Elements of scratch with which [`field_into`] runs at full speed.
 ///
-/// `n (m + d + 2 q + 1)` with `q = d + 1` (`2 d` with weights), `144 n` kernel values, and the packing of the products.
+/// `n (m + d + 2 q + 1)` with `q = d + 1` (`2 d` with weights), about `2 n (m + q)` for the packed factors, and blocks of kernel
+/// values whose size does not grow.
 ///
 /// ```
 /// use thalweg::particle::kernel::{field_scratch_len, least_field_scratch_len};
@@ -372,7 +147,12 @@ const fn fixed_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
 /// assert!(field_scratch_len(2000, 200, 200, false) < 2000 * 2000);
 /// ```
 pub const fn field_scratch_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
-    fixed_len(n, m, d, is_weighted).saturating_add(sum_scratch_len(n, m, columns(d, is_weighted)))
+    fixed_len(n, m, d, is_weighted).saturating_add(panels::scratch_len(
+        n,
+        n,
+        m,
+        columns(d, is_weighted),
+    ))
 }
 
 /// Elements of scratch that [`field_into`] needs: one row of kernel values, and plain loops. The bits are the same.
@@ -413,51 +193,64 @@ impl<T: Real> Sources<'_, T> {
         self.w.columns()
     }
 
-    /// Elements of scratch with which [`rows_into`](Self::rows_into) runs at full speed; `n` are enough.
-    pub const fn scratch_len(&self) -> usize {
-        sum_scratch_len(self.n(), self.rows.y.columns(), self.columns())
+    /// Elements of scratch with which the sums of `rows` particles run at full speed; [`n`](Self::n) are enough.
+    pub const fn scratch_len(&self, rows: usize) -> usize {
+        panels::scratch_len(self.n(), rows, self.rows.y.columns(), self.columns())
     }
 
-    /// Sums of all particles, `n` times [`columns`](Self::columns), by way of the symmetry of the kernel.
-    ///
-    /// # Errors
-    /// [`Error::Length`] when `out` or `scratch` is too short.
-    pub fn all_into(&self, out: &mut [T], scratch: &mut [T]) -> Result<(), Error> {
-        self.into(None, out, scratch)
-    }
-
-    /// Sums of the particles of a range, with the bits of [`all_into`](Self::all_into).
+    /// Sums of the particles of a range, [`columns`](Self::columns) for each; the bits do not depend on how ranges are cut.
     ///
     /// # Errors
     /// [`Error::Length`] when `out` or `scratch` is too short, [`Error::Parameter`] for a range past the end.
     pub fn rows_into(
         &self,
-        rows: Range<usize>,
+        range: Range<usize>,
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.into(Some(rows), out, scratch)
+        check_scratch("scratch", self.n(), scratch.len())?;
+        self.rows.y.block(range.clone(), 0..0)?;
+        let mut out = MatrixMut::new(out, range.len(), self.columns())?;
+        let Some(drift) = self.drift else {
+            return self.sum(Profile::Rbf, self.w, false, range, out, scratch);
+        };
+        let (slope, all) = (Profile::ImqSlope, out.reborrow());
+        self.sum(slope, self.w, false, range.clone(), all, scratch)?;
+        // The chain of the drift follows that of the repulsion in the first columns.
+        let out = out.block_mut(0..range.len(), 0..drift.columns())?;
+        self.sum(Profile::Imq, drift, true, range, out, scratch)
     }
 
-    fn into(
+    /// `out <- K w` for some rows, or `out + K w`.
+    fn sum(
         &self,
-        range: Option<Range<usize>>,
-        out: &mut [T],
+        profile: Profile,
+        w: MatrixRef<'_, T>,
+        is_added: bool,
+        targets: Range<usize>,
+        out: MatrixMut<'_, T>,
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        let (n, q) = (self.n(), self.columns());
-        check_scratch("scratch", n, scratch.len())?;
-        let height = range.as_ref().map_or(n, ExactSizeIterator::len);
-        let mut out = MatrixMut::new(out, height, q)?;
-        let (rows, h) = (&self.rows, self.h);
-        let Some(drift) = self.drift else {
-            return rows.sum_of(Profile::Rbf, h, self.w, T::ZERO, range, out, scratch);
+        let (rows, h) = (self.rows, self.h);
+        if scratch.len() < self.scratch_len(targets.len()) {
+            let beta = if is_added { T::ONE } else { T::ZERO };
+            return rows.add_rows(profile, h, w, beta, targets, out, scratch);
+        }
+        let job = Job {
+            rows,
+            profile,
+            h,
+            w,
+            is_added,
+            targets,
+            out,
+            scratch,
         };
-        let view = out.reborrow();
-        let part = range.clone();
-        rows.sum_of(Profile::ImqSlope, h, self.w, T::ZERO, part, view, scratch)?;
-        // The chain of the drift follows that of the repulsion in the first columns.
-        rows.sum_of(Profile::Imq, h, drift, T::ONE, range, out, scratch)
+        match rows.arithmetic {
+            Arithmetic::Portable => simd::dispatch(Panels::<T, false>(job)),
+            Arithmetic::Fast => simd::dispatch(Panels::<T, true>(job)),
+        }
+        Ok(())
     }
 }
 
@@ -483,7 +276,7 @@ impl<T: Real> Sources<'_, T> {
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub trait Driver<T: Real> {
-    /// Writes all sums, `n` rows of [`Sources::columns`], with the bits of [`Sources::all_into`].
+    /// Writes all sums, `n` rows of [`Sources::columns`], with the bits of [`Sources::rows_into`].
     ///
     /// # Errors
     /// Those of [`Sources::rows_into`].
@@ -506,7 +299,7 @@ impl<T: Real> Driver<T> for Serial {
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        sources.all_into(out, scratch)
+        sources.rows_into(0..sources.n(), out, scratch)
     }
 }
 

@@ -56,6 +56,7 @@ mod testing;
 
 pub use erf::erf;
 pub use exp::exp;
+pub(crate) use exp2::exp2_down;
 pub use exp2::{exp2, scale};
 pub use expm1::expm1;
 pub use forms::*;

@@ -1,8 +1,7 @@
 //! Sums over pairs of particles on several threads.
 //!
 //! ```text
-//! n particles -> blocks of at most HEIGHT rows, dealt to the threads in turn
-//! thread: rows of a block by two matrix products, in a scratch of its own
+//! n particles -> a range of rows for each thread, in a scratch of its own
 //! ```
 //! A row of the sums is one chain of operations over the sources, whoever takes it, so the bits are those of one thread. Threads do
 //! without the symmetry of the kernel: `4 n^2 d` flops in place of `3 n^2 d`, so that two of them are at best 1.5 times as fast as one.
@@ -10,7 +9,7 @@
 use rayon::prelude::*;
 use thalweg::Real;
 use thalweg::error::Error;
-use thalweg::particle::kernel::{Driver, HEIGHT, Sources};
+use thalweg::particle::kernel::{Driver, Sources};
 
 /// Products of pairs and columns below which one thread does all: some 50 microseconds.
 const SMALL: usize = 1 << 20;
@@ -54,31 +53,18 @@ impl<T: Real> Driver<T> for Threads<T> {
     ) -> Result<(), Error> {
         let (n, q) = (sources.n(), sources.columns());
         let work = n.saturating_mul(n).saturating_mul(q);
-        let threads = rayon::current_num_threads();
-        if threads < 2 || work < SMALL || n < 2 {
-            return sources.all_into(out, scratch);
+        let threads = rayon::current_num_threads().min(n);
+        if threads < 2 || work < SMALL {
+            return sources.rows_into(0..n, out, scratch);
         }
-        // At most HEIGHT rows for the tiles, and a share for every thread.
-        let height = n.div_ceil(threads).min(HEIGHT);
-        let tasks = n.div_ceil(height).min(threads);
-        self.scratch.resize_with(tasks, Vec::new);
-        // A thread takes every `tasks`-th block, so that a scratch is one thread's.
-        let mut shares: Vec<Vec<(usize, &mut [T])>> = (0..tasks).map(|_| Vec::new()).collect();
-        for (i, block) in out.chunks_mut(height * q).enumerate() {
-            if let Some(share) = shares.get_mut(i % tasks) {
-                share.push((i * height, block));
-            }
-        }
-        self.scratch
-            .par_iter_mut()
-            .zip(shares)
-            .try_for_each(|(scratch, share)| {
-                scratch.resize(sources.scratch_len(), T::ZERO);
-                share.into_iter().try_for_each(|(start, out)| {
-                    let end = start + out.len() / q;
-                    sources.rows_into(start..end, out, scratch)
-                })
-            })
+        let height = n.div_ceil(threads);
+        self.scratch.resize_with(threads, Vec::new);
+        let shares = self.scratch.par_iter_mut().zip(out.par_chunks_mut(height * q));
+        shares.enumerate().try_for_each(|(i, (scratch, out))| {
+            let rows = i * height..i * height + out.len() / q;
+            scratch.resize(sources.scratch_len(rows.len()), T::ZERO);
+            sources.rows_into(rows, out, scratch)
+        })
     }
 }
 

@@ -11,7 +11,7 @@ const RUN: usize = 16;
 ///
 /// In a panel, the `width` elements of one column follow each other; missing rows are zeros.
 #[inline(always)]
-pub(super) fn pack<T: Real>(
+pub(crate) fn pack<T: Real>(
     source: Factor<'_, T>,
     width: usize,
     i0: usize,
@@ -21,9 +21,11 @@ pub(super) fn pack<T: Real>(
     out: &mut [T],
 ) {
     let panels = (0..count).step_by(width);
+    // Without columns there is nothing to copy; said so that no check of a chunk's length remains.
+    let depth = depth.max(1);
     match source {
         Factor::Plain(m) => {
-            for (at, panel) in panels.zip(out.chunks_exact_mut(width * depth)) {
+            for (at, panel) in panels.zip(out.chunks_exact_mut((width * depth).max(1))) {
                 let blocks = panel.chunks_mut(width * RUN);
                 for (p, block) in (0..depth).step_by(RUN).zip(blocks) {
                     for r in 0..width {

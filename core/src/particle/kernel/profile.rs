@@ -12,11 +12,21 @@ pub(super) enum Profile {
     ImqSlope,
 }
 
+impl Profile {
+    /// Factor of the squared distance under the bandwidth `h`, which every caller has found positive.
+    pub(super) fn scale<T: Real>(self, h: T) -> T {
+        match self {
+            Self::Rbf => T::from_f64(-core::f64::consts::LOG2_E) / h,
+            Self::Imq | Self::ImqSlope => T::ONE / h,
+        }
+    }
+}
+
 /// Profile of `max(0, (a + b_j) + g_j)`, `g = -2 <y_i, y_j>`.
 #[derive(Clone, Copy)]
 pub(super) struct FromGram<T, const PROFILE: u8> {
     pub(super) norm: T,
-    /// `-1/h` (RBF) or `1/h`.
+    /// `-log2(e)/h` (RBF) or `1/h`.
     pub(super) scale: T,
 }
 
@@ -28,7 +38,7 @@ impl<T: Real, const PROFILE: u8> Update<T, 1, 1> for FromGram<T, PROFILE> {
         let x = g.constant(self.scale) * q;
         [match PROFILE {
             DISTANCE => q,
-            RBF => math::exp(x),
+            RBF => math::exp2_down(x),
             IMQ => one / (one + x).sqrt(),
             // q >= 0: the argument of the root is at least 1.
             _ => {

@@ -28,9 +28,9 @@ impl<T: Real> Driver<T> for RowByRow {
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        sources.all_into(out, scratch)?;
+        sources.rows_into(0..sources.n(), out, scratch)?;
         let rows = out.chunks_exact_mut(sources.columns().max(1));
-        debug_assert!(sources.scratch_len() >= sources.n());
+        debug_assert!(sources.scratch_len(1) >= sources.n());
         rows.enumerate()
             .try_for_each(|(i, out)| sources.rows_into(i..i + 1, out, scratch))
     }

@@ -1,0 +1,194 @@
+//! Distances between the rows of a cloud by way of their Gram matrix, a block of rows at a time.
+
+use core::ops::Range;
+
+use super::profile::{DISTANCE, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
+use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::particle::rows::InRows;
+use crate::simd;
+use crate::{Arithmetic, Error, Real};
+
+/// Most rows of distances that are kept at a time: a multiple of every tile but AVX-512's.
+const HEIGHT: usize = 144;
+
+/// Answer to a scratch that an arithmetic slip has cut too short; lengths are checked before.
+pub(super) const SHORT: Error = Error::Parameter {
+    name: "scratch",
+    rule: "must have the stated length",
+};
+
+/// Centred coordinates and their squared norms.
+#[derive(Clone, Copy)]
+pub(in crate::particle) struct Rows<'a, T> {
+    pub(in crate::particle) y: MatrixRef<'a, T>,
+    pub(super) norms: &'a [T],
+    pub(super) arithmetic: Arithmetic,
+}
+
+/// Writes `y` less its column means, and its squared norms.
+pub(in crate::particle) fn centre<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    centred: &'a mut [T],
+    norms: &'a mut [T],
+) -> Result<Rows<'a, T>, Error> {
+    subtract_mean(m, y, centred);
+    for (norm, row) in norms.iter_mut().zip(centred.in_rows(m)) {
+        *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
+    }
+    Ok(Rows {
+        y: MatrixRef::new(centred, norms.len(), m)?,
+        norms,
+        arithmetic,
+    })
+}
+
+/// `out <- x` less its column means.
+pub(super) fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
+    // The first row of the result is the mean while it is needed; a cloud without rows has none.
+    let Some((mean, rest)) = out.split_at_mut_checked(d) else {
+        return;
+    };
+    let d = d.max(1);
+    mean.fill(T::ZERO);
+    for row in x.in_rows(d) {
+        for (mean, &x) in mean.iter_mut().zip(row) {
+            *mean += x;
+        }
+    }
+    // There is a first row, so the divisor is at least 1.
+    let n = T::from_usize(x.len().checked_div(d).unwrap_or(1));
+    for mean in mean.iter_mut() {
+        *mean /= n;
+    }
+    for (out, row) in rest.in_rows_mut(d).zip(x.in_rows(d).skip(1)) {
+        for ((out, &x), &mean) in out.iter_mut().zip(row).zip(&*mean) {
+            *out = x - mean;
+        }
+    }
+    for (mean, &x) in mean.iter_mut().zip(x) {
+        *mean = x - *mean;
+    }
+}
+
+impl<T: Real> Rows<'_, T> {
+    pub(in crate::particle) const fn n(&self) -> usize {
+        self.y.rows()
+    }
+
+    /// Rows of a block, and whether the products have room to pack.
+    fn height(&self, packed: usize, scratch: usize) -> usize {
+        let n = self.n().max(1);
+        if scratch >= packed {
+            HEIGHT.min(n)
+        } else {
+            scratch.checked_div(n).unwrap_or(1).clamp(1, HEIGHT)
+        }
+    }
+
+    /// Profile of the distances of the rows `range` to the rows before `columns`.
+    fn block<const PROFILE: u8>(
+        &self,
+        scale: T,
+        range: Range<usize>,
+        columns: usize,
+        block: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        let (m, height) = (self.y.columns(), range.len());
+        let sources = self.y.block(0..columns, 0..m)?;
+        let targets = self.y.block(range.clone(), 0..m)?;
+        let minus_two = -(T::ONE + T::ONE);
+        let mut view = MatrixMut::new(block, height, columns)?;
+        let view_of = view.reborrow();
+        gemm(
+            self.arithmetic,
+            minus_two,
+            targets,
+            sources.t(),
+            T::ZERO,
+            view_of,
+            scratch,
+        )?;
+        let norms = self.norms.get(range.clone()).unwrap_or_default();
+        for ((i, out), &norm) in range.zip(view.row_iter_mut()).zip(norms) {
+            let body = FromGram::<T, PROFILE> { norm, scale };
+            simd::update(&body, [&mut *out], [self.norms]);
+            if let Some(diagonal) = out.get_mut(i) {
+                *diagonal = if PROFILE == DISTANCE { T::ZERO } else { T::ONE };
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` with the squared distances of each row to the rows before it, in order.
+    pub(in crate::particle) fn distances(
+        &self,
+        scratch: &mut [T],
+        mut visit: impl FnMut(&[T]),
+    ) -> Result<(), Error> {
+        let n = self.n();
+        let packed = distances_scratch_len(n, self.y.columns());
+        let height = self.height(packed, scratch.len());
+        let mut start = 0;
+        while start < n {
+            let end = n.min(start + height);
+            let (block, rest) = scratch
+                .split_at_mut_checked((end - start) * end)
+                .ok_or(SHORT)?;
+            self.block::<DISTANCE>(T::ONE, start..end, end, block, rest)?;
+            for (i, row) in (start..end).zip(block.in_rows(end)) {
+                visit(row.get(..i).unwrap_or_default());
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// The Gaussian kernel between one row and all.
+    pub(in crate::particle) fn kernel_row(
+        &self,
+        h: T,
+        i: usize,
+        row: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        self.block::<RBF>(Profile::Rbf.scale(h), i..i + 1, self.n(), row, scratch)
+    }
+
+    /// `out <- beta out + K w` for the rows `range`, one after another; `row` has room for the kernel values of one.
+    pub(super) fn add_rows(
+        &self,
+        profile: Profile,
+        h: T,
+        w: MatrixRef<'_, T>,
+        beta: T,
+        range: Range<usize>,
+        mut out: MatrixMut<'_, T>,
+        row: &mut [T],
+    ) -> Result<(), Error> {
+        let (n, q) = (self.n(), w.columns());
+        let row = row.get_mut(..n).ok_or(SHORT)?;
+        for (at, i) in range.enumerate() {
+            let (scale, one) = (profile.scale(h), i..i + 1);
+            match profile {
+                Profile::Rbf => self.block::<RBF>(scale, one, n, row, &mut []),
+                Profile::Imq => self.block::<IMQ>(scale, one, n, row, &mut []),
+                Profile::ImqSlope => self.block::<IMQ_SLOPE>(scale, one, n, row, &mut []),
+            }?;
+            let k = MatrixRef::new(row, 1, n)?;
+            let out = out.block_mut(at..at + 1, 0..q)?;
+            gemm(self.arithmetic, T::ONE, k, w, beta, out, &mut [])?;
+        }
+        Ok(())
+    }
+}
+
+/// Elements of scratch of [`Rows::distances`] at full speed.
+pub(in crate::particle) const fn distances_scratch_len(n: usize, m: usize) -> usize {
+    let height = if n < HEIGHT { n } else { HEIGHT };
+    height
+        .saturating_mul(n)
+        .saturating_add(gemm_scratch(height, n, m))
+}

@@ -1,0 +1,268 @@
+//! Sums over pairs on packed panels: kernel values live in the caches only, between two products.
+//!
+//! ```text
+//! pack Y in panels of MR rows (sources), -2 Y in strips of NR rows (targets), W in panels of MR columns
+//! for each block of sources J, each block of targets I:
+//!   for each strip i of I:
+//!     P   <- Y_J (-2 Y_i)^T                   by tiles that leave it as the next product wants it
+//!     P   <- k(|y_j|^2 + |y_i|^2 + P)         on lanes
+//!     S_i <- S_i + W_J^T P                    the sums of the strip, a column of w in each row
+//!     keep P^T                                if all are targets, from I > J: the symmetry of k
+//!   for each strip j of J:  S_j <- S_j + W_I^T P^T
+//! out_i <- S_i^T
+//! ```
+//! Strips and panels are those of [`gemm`](crate::matrix::gemm), and so is the tile; blocks reach each sum in the order of the
+//! sources, so an element is the same chain. `P` takes the layout of a packed factor without being packed, and the
+//! targets sit on the lanes: few columns of `w` are padded to `MR`, not to `NR`.
+
+use core::ops::Range;
+
+use super::gram::Rows;
+use super::profile::{FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
+use crate::Real;
+use crate::matrix::tile::{self, MAX_COLUMNS, MAX_ROWS, Old, tile};
+use crate::matrix::{MatrixMut, MatrixRef, pack};
+use crate::particle::rows::InRows;
+use crate::particle::take;
+use crate::simd::{Kernel, Lanes, Simd, Update};
+
+/// Sources, or targets, of a block: a multiple of the tile both ways. `P` is half of a first cache.
+const fn block(tile_rows: usize) -> usize {
+    if tile_rows == MAX_ROWS { MOST } else { 192 }
+}
+
+/// The largest block.
+const MOST: usize = MAX_ROWS * 16;
+
+/// Elements of `f32` in a cache line: packed panels start at one.
+const LINE: usize = 16;
+
+/// Elements of scratch with which the sums of `targets` among `n` rows of `m` coordinates and `q` columns are taken.
+pub(super) const fn scratch_len(n: usize, targets: usize, m: usize, q: usize) -> usize {
+    let sources = n.saturating_add(MAX_ROWS - 1);
+    let rows = sources.saturating_add(targets.saturating_add(MAX_COLUMNS - 1));
+    let row = m.saturating_add(q.saturating_add(MAX_ROWS - 1));
+    let values = if n < MOST { sources } else { MOST } * MAX_COLUMNS;
+    let turned = if n > block(0) && targets == n {
+        MOST * MOST
+    } else {
+        0
+    };
+    rows.saturating_mul(row)
+        .saturating_add(values + turned + LINE - 1)
+}
+
+/// `out <- K w` for the rows `targets`, or `out + K w`.
+pub(super) struct Job<'a, T> {
+    pub(super) rows: Rows<'a, T>,
+    pub(super) profile: Profile,
+    pub(super) h: T,
+    pub(super) w: MatrixRef<'a, T>,
+    pub(super) is_added: bool,
+    pub(super) targets: Range<usize>,
+    pub(super) out: MatrixMut<'a, T>,
+    pub(super) scratch: &'a mut [T],
+}
+
+/// A job, its products fused or not.
+pub(super) struct Panels<'a, T, const FAST: bool>(pub(super) Job<'a, T>);
+
+impl<T: Real, const FAST: bool> Kernel for Panels<'_, T, FAST> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        const { assert!(MOST.is_multiple_of(MAX_COLUMNS) && block(0).is_multiple_of(6 * 32)) };
+        // `LEVEL` is a constant: one arm remains of each copy of this function.
+        match const { tile::shape(S::LEVEL) } {
+            (MAX_ROWS, _) => sums::<T, S, FAST, MAX_ROWS, 2>(simd, self.0),
+            (8, _) => sums::<T, S, FAST, 8, 2>(simd, self.0),
+            (6, _) => sums::<T, S, FAST, 6, 2>(simd, self.0),
+            _ => sums::<T, S, FAST, 4, 2>(simd, self.0),
+        }
+    }
+}
+
+#[inline(always)]
+fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
+    simd: S,
+    job: Job<'_, T>,
+) {
+    let Job {
+        rows,
+        profile,
+        h,
+        w,
+        is_added,
+        targets,
+        mut out,
+        mut scratch,
+    } = job;
+    let (n, m, q, count) = (rows.n(), rows.y.columns(), w.columns(), targets.len());
+    let (nr, block, scale) = (
+        NV * T::Lanes::<S>::LEN,
+        const { block(MR) },
+        profile.scale(h),
+    );
+    let padded_q = q.div_ceil(MR) * MR;
+    let padded = count.div_ceil(nr) * nr;
+    let is_symmetric = count == n && n > block;
+
+    let misaligned = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
+    take(&mut scratch, misaligned.min(LINE - 1));
+    let values = take(&mut scratch, block.min(n.div_ceil(MR) * MR) * nr);
+    let turned = take(&mut scratch, if is_symmetric { block * block } else { 0 });
+    let strips = take(&mut scratch, padded * m);
+    let all_sums = take(&mut scratch, padded * padded_q);
+    let weights = take(&mut scratch, n * padded_q);
+    let sources = scratch;
+
+    pack(rows.y.into(), MR, 0, n, 0, m, sources);
+    for j0 in (0..n).step_by(block) {
+        let weights = weights.get_mut(j0 * padded_q..).unwrap_or_default();
+        pack(w.t(), MR, 0, q, j0, block.min(n - j0), weights);
+    }
+    pack(rows.y.into(), nr, targets.start, count, 0, m, strips);
+    for x in &mut *strips {
+        *x = -(*x + *x);
+    }
+    all_sums.fill(T::ZERO);
+    if is_added {
+        each_sum(nr, padded_q, all_sums, &mut out, |sum, out| *sum = *out);
+    }
+
+    for j0 in (0..n).step_by(block) {
+        let depth = block.min(n - j0);
+        let own_sources = sources.get(j0 * m..).unwrap_or_default();
+        let own_weights = weights.get(j0 * padded_q..).unwrap_or_default();
+        let first = if is_symmetric { j0 } else { 0 };
+        for at in (first..count).step_by(block) {
+            let height = block.min(count - at);
+            let is_turned = is_symmetric && at > j0;
+            let strips = strips.get(at * m..).unwrap_or_default();
+            let sums = all_sums.get_mut(at * padded_q..).unwrap_or_default();
+            let strips = strips.in_rows(nr * m).zip(sums.in_rows_mut(nr * padded_q));
+            for (r, (strip, sums)) in (0..height).step_by(nr).zip(strips) {
+                let i = targets.start + at + r;
+                let tiles = own_sources.in_rows(MR * m).zip(values.in_rows_mut(MR * nr));
+                for (sources, values) in tiles.take(depth.div_ceil(MR)) {
+                    let old = Old::Overwrite;
+                    tile::<T::Lanes<S>, FAST, MR, NV>(simd, sources, strip, old, values, nr);
+                }
+                let values = values.get_mut(..depth * nr).unwrap_or_default();
+                let norms = [j0, i].map(|at| rows.norms.get(at..).unwrap_or_default());
+                match profile {
+                    Profile::Rbf => apply::<T, S, RBF, NV>(simd, scale, norms, values),
+                    Profile::Imq => apply::<T, S, IMQ, NV>(simd, scale, norms, values),
+                    Profile::ImqSlope => apply::<T, S, IMQ_SLOPE, NV>(simd, scale, norms, values),
+                }
+                for (j, values) in (j0..).zip(values.in_rows_mut(nr)) {
+                    // The distance of a row to itself is 0 whatever rounding says.
+                    if let Some(k) = j.checked_sub(i).and_then(|r| values.get_mut(r)) {
+                        *k = T::ONE;
+                    }
+                }
+                if is_turned {
+                    turn(
+                        nr,
+                        values,
+                        turned.get_mut(r * nr..).unwrap_or_default(),
+                        block,
+                    );
+                }
+                product::<T, S, FAST, MR, NV>(simd, depth, own_weights, values, sums);
+            }
+            if is_turned {
+                let weights = weights.get(at * padded_q..).unwrap_or_default();
+                let sums = all_sums.get_mut(j0 * padded_q..).unwrap_or_default();
+                let strips = turned
+                    .in_rows(block * nr)
+                    .zip(sums.in_rows_mut(nr * padded_q));
+                for (values, sums) in strips {
+                    product::<T, S, FAST, MR, NV>(simd, height, weights, values, sums);
+                }
+            }
+        }
+    }
+    each_sum(nr, padded_q, all_sums, &mut out, |sum, out| *out = *sum);
+}
+
+/// `S <- S + W^T P` for one strip and `depth` sources.
+#[inline(always)]
+fn product<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    weights: &[T],
+    values: &[T],
+    sums: &mut [T],
+) {
+    let nr = NV * T::Lanes::<S>::LEN;
+    let tiles = weights.in_rows(MR * depth).zip(sums.in_rows_mut(MR * nr));
+    for (weights, sums) in tiles {
+        tile::<T::Lanes<S>, FAST, MR, NV>(simd, weights, values, Old::Keep, sums, nr);
+    }
+}
+
+/// Writes `P^T` into strips of `block` rows: the values of a source become a column of its strip.
+#[inline(always)]
+fn turn<T: Copy>(nr: usize, values: &[T], turned: &mut [T], block: usize) {
+    for (p, values) in values.in_rows(nr * nr).enumerate() {
+        let strip = turned.get_mut(p * block * nr..).unwrap_or_default();
+        for (c, values) in values.in_rows(nr).enumerate() {
+            for (to, &k) in strip.in_rows_mut(nr).zip(values) {
+                if let Some(to) = to.get_mut(c) {
+                    *to = k;
+                }
+            }
+        }
+    }
+}
+
+/// Visits each sum, a strip after another, with its element of `out`.
+fn each_sum<T>(
+    nr: usize,
+    padded_q: usize,
+    sums: &mut [T],
+    out: &mut MatrixMut<'_, T>,
+    mut visit: impl FnMut(&mut T, &mut T),
+) {
+    for (at, sums) in sums.in_rows_mut(nr * padded_q).enumerate() {
+        for r in 0..nr {
+            let row = out.row_mut(at * nr + r).unwrap_or_default();
+            for (sums, out) in sums.in_rows_mut(nr).zip(row) {
+                if let Some(sum) = sums.get_mut(r) {
+                    visit(sum, out);
+                }
+            }
+        }
+    }
+}
+
+/// `P <- k(|y_j|^2 + |y_i|^2 + P)`, a source in each row, the targets on the lanes.
+#[inline(always)]
+fn apply<T: Real, S: Simd, const PROFILE: u8, const NV: usize>(
+    simd: S,
+    scale: T,
+    [sources, targets]: [&[T]; 2],
+    values: &mut [T],
+) {
+    // Past the last target whatever comes is not stored.
+    let mut padded = [T::ZERO; MAX_COLUMNS];
+    for (padded, &norm) in padded.iter_mut().zip(targets) {
+        *padded = norm;
+    }
+    let (groups, _) = T::Lanes::<S>::groups(&padded);
+    let Some(targets) = groups.first_chunk::<NV>() else {
+        return;
+    };
+    let targets = targets.map(|x| T::Lanes::<S>::load(simd, &x));
+    let (groups, _) = T::Lanes::<S>::groups_mut(values);
+    let (rows, _) = groups.as_chunks_mut::<NV>();
+    for (row, &norm) in rows.iter_mut().zip(sources) {
+        let body = FromGram::<T, PROFILE> { norm, scale };
+        for (x, b) in row.iter_mut().zip(targets) {
+            let [k] = body.apply([T::Lanes::<S>::load(simd, x)], [b]);
+            k.store(x);
+        }
+    }
+}
