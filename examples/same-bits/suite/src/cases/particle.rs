@@ -61,7 +61,8 @@ pub(super) fn device<T: Real>(hash: &mut Hash) -> Outcome {
 
 pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
     let (mut x, mut g, mut phi) = ([T::ZERO; 21], [T::ZERO; 21], [T::ZERO; 21]);
-    let mut scratch = [T::ZERO; 400];
+    // Room for packed factors at every width.
+    let mut scratch = [T::ZERO; 2100];
     paint(&mut g, 2);
     for rule in [Rule::Constant, Rule::ADAGRAD, Rule::ADAM] {
         rule.validate()?;
