@@ -1,9 +1,22 @@
 //! The small experiments: tables A to E.
 //!
-//! Published are means over two to four seeds, which at small discrepancies are as uncertain as they are large. The squared discrepancies
-//! of A, C and D are therefore held against means over 32 seeds of an independent NumPy program,
-//! `tests/reference/stein_mcmc.py`, and those of B, and all Stein discrepancies, against the published values. Each must be met within a
-//! factor of 2.
+//! Published are means over two to four seeds. A value is held within a factor of 2 where the mean over 32 seeds of an independent NumPy
+//! program, `tests/reference/stein_mcmc.py`, is within that factor of it too. Where it is not, the mean of the program is held, and the
+//! row says so; its deviation over seeds, in `stein_mcmc_check.txt`, shows what two to four seeds can miss:
+//!
+//! | figure | published | 32 seeds | deviation over seeds |
+//! |---|---|---|---|
+//! | A, Stein SGHMC c 2, MMD² at 200 | 0.0016 | 0.0033 | 0.0021 |
+//! | A, SGHMC chains at 50 | 0.0082 | 0.0161 | 0.0161 |
+//! | C, SVGD at 25 and 200 | 0.0036, 0.0027 | 0.0096, 0.0082 | 0.0084, 0.0072 |
+//! | C, Stein SGHMC b 1 at 200 | 0.0034 | 0.0107 | 0.0088 |
+//! | C, Stein SGHMC b 4 at 200 | 0.04 | 0.0269 | 0.0244 |
+//! | D, SVGD at 300 | 0.0069 | 0.0173 | 0.0220 |
+//! | D, Stein SGHMC at 300 (64 seeds) | 0.0098 | 0.0151 | 0.0104 |
+//!
+//! The values of b 4 and of Stein SGHMC in D are within the factor of the published ones, and twice as uncertain as that at 16 seeds.
+//! In C and D the start decides how many particles a mode gets, once for all. E is data that is not published: what its figures
+//! must be follows from the shrinkage of the variances, see [`shrunk`].
 
 use std::array::from_fn;
 use std::path::Path;
@@ -108,22 +121,25 @@ fn ill_conditioned(
 ) -> Result<(Problem, Report), Failure> {
     let adagrad = |step| Setting::first_order(Method::SvgdAdagrad, step);
     let rows = [
-        row(SVGD(0.2), &[0.6064, 0.3470, 0.1099, 0.0141]),
-        row(SVGD(0.3), &[0.4587, 0.1919, 0.0368, 0.0027]),
-        row(adagrad(0.1), &[0.6959, 0.0764, 0.0004, 0.0009]),
-        row(adagrad(0.2), &[0.1288, 0.0012, 0.0046, 0.0035]),
+        row(SVGD(0.2), &[0.62, 0.355, 0.110, 0.0122]),
+        row(SVGD(0.3), &[0.47, 0.193, 0.034, 0.0019]),
+        row(adagrad(0.1), &[0.71, 0.079, 0.0005, 0.0007]),
+        row(adagrad(0.2), &[0.13, 0.001, 0.0045, 0.0025]),
         row(
             Setting::stein(0.6, 1.0, 4.0),
-            &[0.1255, 0.0207, 0.0075, 0.0027],
+            // At 50 and 200 published are 0.019 to 0.022 and 0.0015 to 0.0025.
+            &[0.11, 0.0205, 0.0077, 0.002],
         ),
         row(
             Setting::stein(0.6, 2.0, 4.0),
-            &[0.3451, 0.0731, 0.0113, 0.0033],
+            // The last is NumPy's.
+            &[0.36, 0.077, 0.0066, 0.0033],
         ),
-        row(Setting::chain(0.2, 1.0), &[0.0888, 0.0161, 0.0123, 0.0118]),
+        // The second is NumPy's.
+        row(Setting::chain(0.2, 1.0), &[0.071, 0.0161, 0.0144, 0.0142]),
         row(
             Setting::first_order(Method::Langevin, 0.02),
-            &[0.6877, 0.5065, 0.3000, 0.1112],
+            &[0.67, 0.49, 0.30, 0.12],
         ),
     ];
     let steps = [25, 50, 100, 200];
@@ -237,8 +253,7 @@ fn correlated(
     Ok((problem, report))
 }
 
-/// Table C: three modes. The start decides how many particles a mode gets, so single values vary threefold between seeds:
-/// 0.0107 (b 1) and 0.0269 (b 4) at step 200 are means over 32 seeds, with deviations of 0.009 and 0.024 over seeds.
+/// Table C: three modes. The values at step 200 are NumPy's.
 fn mixture(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, Report), Failure> {
     let settings = [
         SVGD(1.0),
@@ -260,11 +275,9 @@ fn mixture(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, R
         at(0, 25) / floor,
         1.0 * FACTOR,
     );
-    claims.at_most(
-        "C: Stein SGHMC, b 1, MMD² at 25",
-        at(1, 25),
-        0.0255 * FACTOR,
-    );
+    let early = "C: Stein SGHMC, b 1, MMD² at 25";
+    claims.at_most(early, at(1, 25), 0.0255 * FACTOR);
+    claims.at_least(early, at(1, 25), 0.0255 / FACTOR);
     for (i, b, mean) in [(1, 1, 0.0107), (2, 4, 0.0269)] {
         let figure = format!("C: Stein SGHMC, b {b}, MMD² at 200");
         claims.at_most(&figure, at(i, 200), mean * FACTOR);
@@ -278,7 +291,7 @@ fn mixture(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, R
     Ok((problem, report))
 }
 
-/// Table D: the double banana, where SVGD wins.
+/// Table D: the double banana. Both values are NumPy's.
 fn banana(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, Report), Failure> {
     let settings = [
         SVGD(0.02),
@@ -294,11 +307,11 @@ fn banana(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, Re
             .and_then(|row| row.at(300)?.mmd2)
             .unwrap_or(f64::NAN)
     };
-    claims.at_most(
-        "D: SVGD over twice the reference 0.0173 at 300",
-        at(0) / (FACTOR * 0.0173),
-        1.0,
-    );
+    for (i, name, value) in [(0, "SVGD", 0.0173), (1, "Stein SGHMC", 0.0151)] {
+        let figure = format!("D: {name}, MMD² at 300");
+        claims.at_most(&figure, at(i), value * FACTOR);
+        claims.at_least(&figure, at(i), value / FACTOR);
+    }
     for i in [2, 3] {
         // Not all runs overflow; those that stay are far off.
         let fails =
@@ -330,7 +343,44 @@ fn logistic(claims: &mut Claims, seed: u64, threads: usize) -> Result<(), Failur
         );
         claims.at_most(&figure, (found - reference).abs(), 0.01);
     }
+    let ratios = |i: usize| {
+        let ratios = report
+            .rows
+            .get(i)
+            .and_then(|row| row.deviation_ratio.as_deref());
+        ratios.unwrap_or_default().to_vec()
+    };
+    for (i, name, least, most) in [(0, "SVGD", 0.67, 0.85), (1, "Stein SGHMC", 0.9, 1.6)] {
+        let (low, high) = ratios(i)
+            .iter()
+            .fold((f64::INFINITY, 0.0_f64), |(low, high), &r| {
+                (low.min(r), high.max(r))
+            });
+        claims.at_least(&format!("E: least deviation ratio of {name}"), low, least);
+        claims.at_most(&format!("E: largest deviation ratio of {name}"), high, most);
+    }
+    let squares: Vec<f64> = ratios(0).iter().map(|r| r * r).collect();
+    let expected = shrunk(squares.iter().sum::<f64>() / squares.len() as f64);
+    let found = report
+        .rows
+        .first()
+        .and_then(|row| row.at(300)?.mmd2)
+        .unwrap_or(f64::NAN);
+    let figure = "E: MMD² of SVGD at 300 over that of its shrinkage";
+    claims.at_most(figure, found / expected, FACTOR);
+    claims.at_least(figure, found / expected, 1.0 / FACTOR);
     Ok(())
+}
+
+/// Squared discrepancy between N(0, r S) and N(0, S) in six dimensions, `h` the median squared distance of the latter.
+///
+/// With `h = 2 * 5.348` in units of the variance, the median of a chi-squared variable,
+/// `MMD^2 = (1 + 4 r/h)^-3 + (1 + 4/h)^-3 - 2 (1 + 2 (1 + r)/h)^-3`: 0.0093, as published, at deviations of 0.84, 0.027 at 0.725.
+/// Published ratios are 0.67 to 0.85, so the two agree in kind and differ in the unpublished data.
+fn shrunk(r: f64) -> f64 {
+    let h = 2.0 * 5.348;
+    let term = |s: f64| (1.0 + s / h).powi(-3);
+    term(4.0 * r) + term(4.0) - 2.0 * term(2.0 * (1.0 + r))
 }
 
 /// M of SGHMC and of SGRHMC in one dimension, on z = (theta, r).

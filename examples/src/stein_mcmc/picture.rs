@@ -21,7 +21,7 @@ fn window(kind: Kind) -> Option<[(f64, f64); 2]> {
         Kind::Mixture => Some([(-4.5, 4.5), (-2.5, 5.0)]),
         Kind::Banana => Some([(-2.2, 2.2), (-1.3, 3.2)]),
         Kind::Funnel => Some([(-5.0, 5.0), (-6.0, 6.0)]),
-        Kind::Logistic | Kind::Synthetic | Kind::Bnn => None,
+        Kind::Neal | Kind::Logistic | Kind::Synthetic | Kind::Bnn => None,
     }
 }
 

@@ -33,8 +33,10 @@ pub enum Kind {
     Mixture,
     /// Two thin curved ridges
     Banana,
-    /// Neal's funnel in two dimensions
+    /// Neal's funnel, narrowed to scale 1.5 in two dimensions, which a picture shows
     Funnel,
+    /// Neal's funnel as published: ten dimensions, scale 3
+    Neal,
     /// Bayesian logistic regression: digits 0 and 1, or --data
     Logistic,
     /// Bayesian logistic regression on 200 generated rows with 6 weights
@@ -53,6 +55,7 @@ impl Kind {
             Self::Mixture => "mixture",
             Self::Banana => "banana",
             Self::Funnel => "funnel",
+            Self::Neal => "neal",
             Self::Logistic => "logistic",
             Self::Synthetic => "synthetic",
             Self::Bnn => "bnn",
@@ -66,7 +69,7 @@ enum Density {
     Gaussian([f64; 4]),
     Mixture,
     Banana,
-    Funnel,
+    Funnel(Funnel<f64>),
     Logistic { train: Rows<u32> },
     Network { train: Rows<f64>, sizes: [usize; 3] },
 }
@@ -136,7 +139,12 @@ const MIXTURE: Mixture<'static, f64> = Mixture {
     weights: &[0.4, 0.4, 0.2],
     variances: &[0.5; 3],
 };
+/// Curvature varies by `e^(2 scale)`: at 3 no single step serves neck and mouth, at 1.5 one does.
 const FUNNEL: Funnel<f64> = Funnel { dim: 2, scale: 1.5 };
+const NEAL: Funnel<f64> = Funnel {
+    dim: 10,
+    scale: 3.0,
+};
 /// Inverse variance of the prior of all weights: N(0, 4 I).
 const PRECISION: f64 = 0.25;
 
@@ -212,7 +220,7 @@ impl Problem {
             ),
             Kind::Funnel => two(
                 "funnel, scale 1.5",
-                Density::Funnel,
+                Density::Funnel(FUNNEL),
                 (0.0, 1.0),
                 None,
                 Grid {
@@ -220,6 +228,19 @@ impl Problem {
                     momentum: &[0.1, 0.2, 0.4],
                     langevin: &[0.02, 0.05, 0.1],
                     chain: &[0.05, 0.1, 0.2],
+                    ..grid
+                },
+            ),
+            Kind::Neal => two(
+                "Neal's funnel, 10 dimensions, scale 3",
+                Density::Funnel(NEAL),
+                (0.0, 1.0),
+                None,
+                Grid {
+                    descent: &[0.01, 0.05, 0.2],
+                    momentum: &[0.02, 0.05, 0.1],
+                    langevin: &[0.001, 0.005, 0.02],
+                    chain: &[0.01, 0.02, 0.05],
                     ..grid
                 },
             ),
@@ -304,7 +325,7 @@ impl Problem {
                 Density::Gaussian(factor) => gaussian(factor).sample_into(rng, x)?,
                 Density::Mixture => MIXTURE.sample_into(rng, x)?,
                 Density::Banana => while !DoubleBanana::default().attempt_into(rng, x)? {},
-                Density::Funnel => FUNNEL.sample_into(rng, x)?,
+                Density::Funnel(funnel) => funnel.sample_into(rng, x)?,
                 Density::Logistic { .. } | Density::Network { .. } => {
                     return Err(Error::Parameter {
                         name: "target",
@@ -373,7 +394,7 @@ impl Density {
             Self::Gaussian(factor) => f(&gaussian(factor), &Batch::none()),
             Self::Mixture => f(&MIXTURE, &Batch::none()),
             Self::Banana => f(&DoubleBanana::default(), &Batch::none()),
-            Self::Funnel => f(&FUNNEL, &Batch::none()),
+            Self::Funnel(funnel) => f(funnel, &Batch::none()),
             Self::Logistic { train } => {
                 let energy = Posterior {
                     objective: logistic::Model::new(train.columns),

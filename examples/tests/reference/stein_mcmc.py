@@ -345,6 +345,7 @@ def check():
     rows = [("SVGD eps 0.02", svgd, {"eps": 0.02}), ("SVGD eps 0.05", svgd, {"eps": 0.05})]
     rows.append(("GSVGD-SGHMC eps 0.15 c 3 b 1", gsvgd, {"eps": 0.15, "c": 3.0, "b": 1.0}))
     table("D", Banana(), (300,), rows, seeds=many)
+    table("D, 64 seeds", Banana(), (300,), rows[-1:], seeds=[*many, *range(100, 132)])
 
 
 if __name__ == "__main__":

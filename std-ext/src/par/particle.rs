@@ -59,7 +59,10 @@ impl<T: Real> Driver<T> for Threads<T> {
         }
         let height = n.div_ceil(threads);
         self.scratch.resize_with(threads, Vec::new);
-        let shares = self.scratch.par_iter_mut().zip(out.par_chunks_mut(height * q));
+        let shares = self
+            .scratch
+            .par_iter_mut()
+            .zip(out.par_chunks_mut(height * q));
         shares.enumerate().try_for_each(|(i, (scratch, out))| {
             let rows = i * height..i * height + out.len() / q;
             scratch.resize(sources.scratch_len(rows.len()), T::ZERO);

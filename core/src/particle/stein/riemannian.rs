@@ -14,6 +14,9 @@
 //!
 //! Cost: a kernel sum with `2 d` columns, see [`kernel`](crate::particle::kernel).
 //!
+//! A metric with elements off the diagonal is a [`Recipe`](super::general::Recipe): one [`direction_into`](super::general::direction_into) is a
+//! step.
+//!
 //! Reference: Shen, Heinonen and Kaski (2021); Girolami and Calderhead, *Riemann manifold Langevin and Hamiltonian Monte Carlo* (2011).
 
 use super::super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};

@@ -16,6 +16,9 @@
 //!
 //! Cost of a step: three kernel sums with `m = 2 d` and `2 d` columns.
 //!
+//! An `S` with elements off the diagonal is a [`Recipe`](super::general::Recipe): the momenta of one
+//! [`direction_into`](super::general::direction_into), then the positions of the next.
+//!
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox, *A complete recipe for stochastic gradient MCMC* (2015), section 4.3.
 
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
