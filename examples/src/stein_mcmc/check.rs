@@ -12,11 +12,11 @@
 //! | C, Stein SGHMC b 1 at 200 | 0.0034 | 0.0107 | 0.0088 |
 //! | C, Stein SGHMC b 4 at 200 | 0.04 | 0.0269 | 0.0244 |
 //! | D, SVGD at 300 | 0.0069 | 0.0173 | 0.0220 |
-//! | D, Stein SGHMC at 300 (64 seeds) | 0.0098 | 0.0151 | 0.0104 |
+//! | D, Stein SGHMC at 300 (64 seeds) | 0.0098 | 0.0152 | 0.0104 |
 //!
 //! The values of b 4 and of Stein SGHMC in D are within the factor of the published ones, and twice as uncertain as that at 16 seeds.
 //! In C and D the start decides how many particles a mode gets, once for all. E is data that is not published: what its figures
-//! must be follows from the shrinkage of the variances, see [`shrunk`].
+//! must be follows from the shrinkage of the variances, see `shrunk`.
 
 use std::array::from_fn;
 use std::path::Path;
@@ -307,7 +307,7 @@ fn banana(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, Re
             .and_then(|row| row.at(300)?.mmd2)
             .unwrap_or(f64::NAN)
     };
-    for (i, name, value) in [(0, "SVGD", 0.0173), (1, "Stein SGHMC", 0.0151)] {
+    for (i, name, value) in [(0, "SVGD", 0.0173), (1, "Stein SGHMC", 0.0152)] {
         let figure = format!("D: {name}, MMD² at 300");
         claims.at_most(&figure, at(i), value * FACTOR);
         claims.at_least(&figure, at(i), value / FACTOR);

@@ -11,7 +11,7 @@
 //!   for each strip j of J:  S_j <- S_j + W_I^T P^T
 //! out_i <- S_i^T
 //! ```
-//! Strips and panels are those of [`gemm`](crate::matrix::gemm), and so is the tile; blocks reach each sum in the order of the
+//! Strips and panels are those of [`gemm`](crate::matrix::gemm()), and so is the tile; blocks reach each sum in the order of the
 //! sources, so an element is the same chain. `P` takes the layout of a packed factor without being packed, and the
 //! targets sit on the lanes: few columns of `w` are padded to `MR`, not to `NR`.
 
