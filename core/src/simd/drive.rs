@@ -26,6 +26,16 @@ pub const BLOCK: usize = 1 << 16;
 /// Groups per turn of the loop of [`update`]: fewer branches where a body is a few instructions long.
 const UNROLL: usize = 2;
 
+/// 32-bit ARM with a unit for `f32`: no lanes, but registers that are worth to be filled. (Where every operation is a call, the loop
+/// around it costs nothing.)
+const HAS_UNIT: bool = cfg!(target_abi = "eabihf");
+
+/// [`UNROLL`] there, for bodies that leave registers free.
+const UNROLL_UNIT: usize = 8;
+
+/// Accumulators of a sum that stay in registers there: it passes over the rows as often as it takes.
+const PASS: usize = 8;
+
 /// Groups below which aligning them does not pay for one more.
 const ALIGN_FROM: usize = 8;
 
@@ -165,12 +175,17 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
             after = Some(results!(last));
         }
         let mut i = start;
-        while i + UNROLL * lanes <= n {
-            for u in 0..UNROLL {
+        let unroll = if HAS_UNIT && size_of::<T>() == 4 && W + R <= 3 {
+            UNROLL_UNIT
+        } else {
+            UNROLL
+        };
+        while i + unroll * lanes <= n {
+            for u in 0..unroll {
                 let out = results!(i + u * lanes);
                 write!(i + u * lanes, out);
             }
-            i += UNROLL * lanes;
+            i += unroll * lanes;
         }
         while i + lanes <= n {
             let out = results!(i);
@@ -286,6 +301,17 @@ unsafe fn sum_block<
     let mut acc = [neutral.block(); O];
     let whole = end - (end - start) % LANES;
     let mut i = start;
+    if HAS_UNIT && size_of::<T>() == 4 && L::LEN == 1 {
+        for first in (0..LANES).step_by(PASS) {
+            let rows = (whole - start) / LANES;
+            // SAFETY: start + first + (rows - 1) * 32 + PASS <= whole <= end.
+            unsafe {
+                let read = read.map(|p| p.add(start + first));
+                sum_rows::<T, L, B, R, O>(simd, body, read, rows, first, &mut acc);
+            }
+        }
+        i = whole;
+    }
     while i < whole {
         for r in 0..LANES / L::LEN {
             let at = i + r * L::LEN;
@@ -343,6 +369,47 @@ unsafe fn sum_block<
         *sum = lanes[0].halving_sum();
     }
     sums
+}
+
+/// Sums `rows` rows into the accumulators from `first` on: one pass.
+///
+/// # Safety
+/// `L` is one element wide, and every pointer is valid for `PASS` elements in each row.
+#[inline(never)]
+unsafe fn sum_rows<
+    T: Real,
+    L: Lanes<Scalar = T>,
+    B: Sum<T, R, O>,
+    const R: usize,
+    const O: usize,
+>(
+    simd: L::Simd,
+    body: &B,
+    mut read: [*const T; R],
+    rows: usize,
+    first: usize,
+    acc: &mut [L::Block; O],
+) {
+    let neutral = L::splat(simd, -T::ZERO);
+    let mut part = [[neutral; PASS]; O];
+    for _ in 0..rows {
+        for r in 0..PASS {
+            let mut x = [neutral; R];
+            for (x, p) in x.iter_mut().zip(read) {
+                // SAFETY: the caller's promise; an `Array` is one element without padding.
+                *x = L::load(simd, unsafe { &*p.add(r).cast::<L::Array>() });
+            }
+            for (part, t) in part.iter_mut().zip(body.terms(x)) {
+                part[r] = part[r] + t;
+            }
+        }
+        read = read.map(|p| p.wrapping_add(LANES));
+    }
+    for (part, acc) in part.iter().zip(acc) {
+        for (part, a) in part.iter().zip(acc.as_mut().iter_mut().skip(first)) {
+            *a = *part;
+        }
+    }
 }
 
 #[inline(always)]

@@ -44,13 +44,16 @@ fn main() {
         println!("cargo:rerun-if-changed={}", path.display());
     }
     println!("cargo:rustc-check-cfg=cfg(c_kernels)");
-    if env::var_os("C_KERNELS").is_some() {
-        c_kernels(board, &out);
+    // `none`, `own`, or the folder of a CMSIS-DSP.
+    if let Ok(kernels) = env::var("FIGURES")
+        && kernels != "none"
+    {
+        c_kernels(board, &kernels, &out);
     }
     if env::var("SOFT_FLOAT").is_ok_and(|library| library == "gcc") {
         soft_float(board, &out);
     }
-    for variable in ["SOFT_FLOAT", "C_KERNELS", "BOARD", "HIDDEN", "SHARD"] {
+    for variable in ["SOFT_FLOAT", "FIGURES", "BOARD", "HIDDEN", "SHARD"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     println!("cargo:rerun-if-changed=build.rs");
@@ -63,8 +66,19 @@ fn memory(board: &Board) -> String {
         let Region { origin, len } = region;
         format!("  {name} : ORIGIN = {origin:#x}, LENGTH = {len:#x}\n")
     };
-    let regions =
-        line("FLASH", board.flash) + &line("SHARD", board.shard) + &line("RAM", board.ram);
+    let (mut flash, mut shard) = (board.flash, board.shard);
+    // The figures need no shard, and more flash than the smallest board keeps for code.
+    if env::var_os("FIGURES").is_some() {
+        let end = shard.origin + shard.len;
+        (flash.len, shard) = (
+            end - flash.origin,
+            Region {
+                origin: end,
+                len: 0,
+            },
+        );
+    }
+    let regions = line("FLASH", flash) + &line("SHARD", shard) + &line("RAM", board.ram);
     // A shard that is part of the image lies where a loader would put it.
     let shard = "SECTIONS {\n  .shard ORIGIN(SHARD) : { KEEP(*(.shard)) } > SHARD\n} INSERT AFTER .rodata;\n\
                  PROVIDE(__shard = ORIGIN(SHARD));\n";
@@ -96,19 +110,24 @@ fn processor(board: &Board) -> Option<&'static [&'static str]> {
     })
 }
 
-/// Takes addition, multiplication and division from GCC's library in place of Rust's: the bits are the same.
+/// Takes the `+ - * /` that the processor lacks from GCC's library in place of Rust's: the bits are the same, and it runs
+/// fewer instructions. Not those of `f64` on the Cortex-M0, where they take 5 KB more flash.
 fn soft_float(board: &Board, out: &Path) {
     let Some(processor) = processor(board) else {
         return;
     };
+    let mut wanted = Vec::new();
+    if processor.len() == 1 {
+        wanted.extend(["fadd", "fsub", "fmul", "fdiv"]);
+    }
+    if board.core != "Cortex-M0" {
+        wanted.extend(["dadd", "dsub", "dmul", "ddiv"]);
+    }
     let object = out.join("soft_float.o").display().to_string();
-    let wanted = [
-        "fadd", "fsub", "fmul", "fdiv", "dadd", "dsub", "dmul", "ddiv",
-    ];
     let status = Command::new("arm-none-eabi-gcc")
         .args(processor)
         .args(["-mthumb", "-r", "-nostdlib", "-o", &object])
-        .args(wanted.map(|name| format!("-Wl,-u,__aeabi_{name}")))
+        .args(wanted.iter().map(|name| format!("-Wl,-u,__aeabi_{name}")))
         .arg("-lgcc")
         .status();
     assert!(
@@ -118,8 +137,8 @@ fn soft_float(board: &Board, out: &Path) {
     println!("cargo:rustc-link-arg={object}");
 }
 
-/// Compiles the kernels in C that the figures are compared with, or those of a CMSIS-DSP that `C_KERNELS` names.
-fn c_kernels(board: &Board, out: &Path) {
+/// Compiles the kernels in C that the figures are compared with, or those of a CMSIS-DSP in a folder.
+fn c_kernels(board: &Board, folder: &str, out: &Path) {
     let Some(processor) = processor(board) else {
         return;
     };
@@ -144,15 +163,14 @@ fn c_kernels(board: &Board, out: &Path) {
         "-o",
         &object,
     ];
-    let folder = env::var("C_KERNELS").unwrap_or_default();
     let include = ["Include", "PrivateInclude"].map(|name| format!("-I{folder}/{name}"));
-    if Path::new(&folder).is_dir() {
+    if Path::new(folder).is_dir() {
         arguments.extend([
             "-DCMSIS_DSP",
             "-D__GNUC_PYTHON__",
             "-DARM_MATH_LOOPUNROLL",
             "-I",
-            &folder,
+            folder,
         ]);
         arguments.extend(include.iter().map(String::as_str));
     }

@@ -110,11 +110,11 @@ pub const BOARDS: [Board; 8] = [
         target: "thumbv6m-none-eabi",
         flash: Region {
             origin: 0,
-            len: 128 * K,
+            len: 160 * K,
         },
         shard: Region {
-            origin: 0x2_0000,
-            len: 128 * K,
+            origin: 0x2_8000,
+            len: 96 * K,
         },
         ram: Region {
             origin: 0x2000_0000,

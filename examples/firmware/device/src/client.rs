@@ -12,7 +12,8 @@ use thalweg::federated::{ProtocolError, Run, ef21, marina};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::vector;
 use thalweg::wire::{
-    Body, DecodeError, Dtype, Expect, Header, Kind, SERVER, decode, encode_into, encoded_len,
+    Body, DecodeError, Dtype, Expect, Frame, Header, Kind, Payload, SERVER, decode, encode_into,
+    encoded_len,
 };
 
 use crate::line::Line;
@@ -21,6 +22,9 @@ use crate::shard::{Method, Shard};
 
 /// Beats of silence after which the client says Hello again.
 const PATIENCE: u32 = 4;
+
+/// How often it says so in vain before it gives the server up: after two minutes.
+const GIVE_UP: u32 = 60;
 
 /// What a client did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,8 +50,24 @@ pub enum Failure {
         /// Elements there.
         found: usize,
     },
-    /// The server has no place for this client: another one has it, or the shards differ.
-    SentAway,
+    /// The server's settings have another fingerprint than the shard.
+    Settings {
+        /// The server's.
+        expected: u32,
+        /// The shard's.
+        found: u32,
+    },
+    /// The server expects another number of rows of this client; 0 when it has no such client.
+    Samples {
+        /// Rows expected.
+        expected: u64,
+        /// Rows of the shard.
+        found: u64,
+    },
+    /// Another client has taken the place of this one.
+    Displaced,
+    /// The server is gone.
+    Silent,
     /// The serial port failed.
     Line(ErrorKind),
     /// The protocol refused: another run's server, or a shard that does not fit its own network.
@@ -62,7 +82,14 @@ impl fmt::Display for Failure {
                 needed,
                 found,
             } => write!(f, "`{name}` has {found} elements, {needed} are needed"),
-            Self::SentAway => f.write_str("the server has no place for this client"),
+            Self::Settings { expected, found } => {
+                write!(f, "settings {found:08x}, the server has {expected:08x}")
+            }
+            Self::Samples { expected, found } => {
+                write!(f, "{found} rows, the server expects {expected}")
+            }
+            Self::Displaced => f.write_str("another client has taken the place of this one"),
+            Self::Silent => f.write_str("the server is silent"),
             Self::Line(kind) => write!(f, "the serial port failed: {kind:?}"),
             Self::Protocol(error) => error.fmt(f),
         }
@@ -133,6 +160,7 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
             seed: header.seed,
             d: dimension,
             samples: u64::from(header.rows),
+            settings: header.settings,
         },
         line: Line::new(serial, incoming),
         reply: buffers.reply,
@@ -259,6 +287,7 @@ struct Who {
     seed: u64,
     d: u32,
     samples: u64,
+    settings: u32,
 }
 
 impl Who {
@@ -266,18 +295,37 @@ impl Who {
         &self,
         kind: Kind,
         dtype: Dtype,
+        k: u32,
         round: u64,
         body: &Body<'_, f32>,
         out: &mut [u8],
     ) -> Result<usize, ProtocolError> {
-        // The `k` of a Hello stays 0: the shard has no fingerprint of the server's settings.
         let header = Header {
             client: self.id,
             round,
             seed: self.seed,
-            ..Header::new(kind, dtype, self.d, 0)
+            ..Header::new(kind, dtype, self.d, k)
         };
         Ok(encode_into(&header, body, out)?)
+    }
+
+    /// Why the server answers with a Hello: it states what it expected.
+    fn sent_away(&self, hello: &Frame<'_>) -> Failure {
+        let (settings, found) = (hello.header.k, self.samples);
+        let expected = match hello.payload::<f32>() {
+            Ok(Payload::Hello { samples }) => samples,
+            _ => found,
+        };
+        if settings != self.settings && settings != 0 && self.settings != 0 {
+            Failure::Settings {
+                expected: settings,
+                found: self.settings,
+            }
+        } else if expected != found {
+            Failure::Samples { expected, found }
+        } else {
+            Failure::Displaced
+        }
     }
 }
 
@@ -304,7 +352,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
         answer: Answer<'_>,
     ) -> Result<Summary, Failure> {
         self.hello()?;
-        let (mut silent, mut fresh) = (0, false);
+        let (mut silent, mut vain, mut fresh) = (0, 0, false);
         loop {
             let reply = self.reply.get(..self.len).unwrap_or_default();
             if self.line.pump(reply).map_err(Failure::Line)? {
@@ -313,7 +361,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             if fresh && !self.line.owes_reply() {
                 match self.take(answer)? {
                     Taken::Nothing => fresh = false,
-                    Taken::Frame => {}
+                    Taken::Frame => vain = 0,
                     Taken::Stop => return Ok(self.summary),
                 }
             }
@@ -322,7 +370,10 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             }
             if silent >= PATIENCE {
                 // Neither a frame nor the rest of one: ask again.
-                silent = 0;
+                (silent, vain) = (0, vain + 1);
+                if vain >= GIVE_UP {
+                    return Err(Failure::Silent);
+                }
                 fresh = self.line.deframer.expire();
                 self.ask_again()?;
             }
@@ -344,17 +395,18 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             self.ask_again()?;
             return Ok(Taken::Frame);
         };
-        let (kind, round) = match decode(frame, &expect) {
-            Ok(frame) => (frame.header.kind, frame.header.round),
+        let found = match decode(frame, &expect) {
+            Ok(found) => found,
             // A server of another run is no server; anything else was damage.
             Err(error @ (DecodeError::WrongSeed { .. } | DecodeError::WrongDimension { .. })) => {
                 return Err(ProtocolError::Decode(error).into());
             }
             Err(_) => return Ok(Taken::Frame),
         };
-        match kind {
+        let round = found.header.round;
+        match found.header.kind {
             Kind::Stop => return Ok(Taken::Stop),
-            Kind::Hello => return Err(Failure::SentAway),
+            Kind::Hello => return Err(self.who.sent_away(&found)),
             Kind::Model | Kind::Estimate => {}
             _ => return Ok(Taken::Frame),
         }
@@ -389,7 +441,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
                 self.summary.passed += 1;
                 let (kind, none) = (Kind::Drop, Dtype::None);
                 self.who
-                    .frame(kind, none, round, &Body::Empty, self.reply)?
+                    .frame(kind, none, 0, round, &Body::Empty, self.reply)?
             }
             Err(error) => return Err(error.into()),
         };
@@ -415,7 +467,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             samples: who.samples,
         };
         self.line
-            .send_hello(|out| who.frame(Kind::Hello, Dtype::F32, wanted, &body, out))
+            .send_hello(|out| who.frame(Kind::Hello, Dtype::F32, who.settings, wanted, &body, out))
     }
 }
 

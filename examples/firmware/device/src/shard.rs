@@ -3,7 +3,7 @@
 //! ```text
 //! offset  bytes  field (little-endian)
 //!      0      4  magic D7 'T' 'W' 'D'
-//!      4      1  major version, 1
+//!      4      1  major version, 2
 //!      5      1  minor version, 0
 //!      6      1  method: 1 whole gradients, 2 MARINA + PermK, 3 MARINA + RandK, 4 EF21 + TopK
 //!      7      1  zero
@@ -19,22 +19,24 @@
 //!     40      4  k, coordinates in a message of RandK and TopK
 //!     44      4  step size, f32
 //!     48      8  probability of a full round, f64
-//!     56      4  CRC-32C of the rows
-//!     60      4  CRC-32C of bytes 0..60
-//!     64   4 m f  features, f32, row after row
-//!   + 64   4 m   classes, u32
+//!     56      4  fingerprint of the server's settings, which Hello states; 0 for none
+//!     60      4  zero
+//!     64      4  CRC-32C of the rows
+//!     68      4  CRC-32C of bytes 0..68
+//!     72   4 m f  features, f32, row after row
+//!   + 72   4 m   classes, u32
 //! ```
-//! The numbers begin at a multiple of 64, so a shard at an aligned address is two slices of them without a copy.
+//! The numbers begin at a multiple of 8, so a shard at an aligned address is two slices of them without a copy.
 
 use core::fmt;
 
 use thalweg::wire::Crc32c;
 
 /// Bytes before the rows.
-pub const HEADER: usize = 64;
+pub const HEADER: usize = 72;
 
 const MAGIC: [u8; 4] = *b"\xD7TWD";
-const MAJOR: u8 = 1;
+const MAJOR: u8 = 2;
 
 /// Protocol and compressor of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub struct Header {
     pub step_size: f32,
     /// Probability of a full round of MARINA; 1 for the others.
     pub probability: f64,
+    /// Fingerprint of the server's settings, 0 for none.
+    pub settings: u32,
 }
 
 /// A shard in flash.
@@ -155,12 +159,12 @@ impl core::error::Error for ShardError {}
 /// Bytes of a shard; `None` where they do not fit the address space.
 ///
 /// ```
-/// // 64 for the header, 10 rows of 64 numbers and a class.
-/// assert_eq!(thalweg_device::shard::encoded_len(10, 64), Some(64 + 10 * 65 * 4));
+/// // 72 for the header, 10 rows of 64 numbers and a class.
+/// assert_eq!(thalweg_device::shard::encoded_len(10, 64), Some(72 + 10 * 65 * 4));
 /// ```
 #[must_use]
 pub const fn encoded_len(rows: u32, features: u16) -> Option<usize> {
-    // At most 2^32 * 2^16 * 4 + 64.
+    // At most 2^32 * 2^16 * 4 + 72.
     let len = HEADER as u64 + 4 * rows as u64 * (features as u64 + 1);
     if len > usize::MAX as u64 {
         None
@@ -176,7 +180,7 @@ pub const fn encoded_len(rows: u32, features: u16) -> Option<usize> {
 ///
 /// ```
 /// use thalweg_device::shard::{ShardError, read};
-/// assert_eq!(read(&[0xFF; 64]), Err(ShardError::Magic));
+/// assert_eq!(read(&[0xFF; 72]), Err(ShardError::Magic));
 /// ```
 pub fn read(bytes: &[u8]) -> Result<Shard<'_>, ShardError> {
     let truncated = |needed| ShardError::Truncated {
@@ -217,7 +221,11 @@ pub fn read(bytes: &[u8]) -> Result<Shard<'_>, ShardError> {
         },
         step_size: f32::from_le_bytes(fields.take()),
         probability: f64::from_le_bytes(fields.take()),
+        settings: u32::from_le_bytes(fields.take()),
     };
+    if u32::from_le_bytes(fields.take()) != 0 {
+        return Err(ShardError::Field { name: "reserved" });
+    }
     header.validate()?;
     let len = encoded_len(header.rows, header.features).ok_or(truncated(usize::MAX))?;
     let rows = rest
@@ -267,7 +275,7 @@ pub fn write(shard: &Shard<'_>, out: &mut [u8]) -> Result<usize, ShardError> {
         *to = from;
     }
     let check = crc(rows).to_le_bytes();
-    let pieces: [&[u8]; 15] = [
+    let pieces: [&[u8]; 17] = [
         &MAGIC,
         &[MAJOR, 0, header.method as u8, 0],
         &header.seed.to_le_bytes(),
@@ -282,6 +290,8 @@ pub fn write(shard: &Shard<'_>, out: &mut [u8]) -> Result<usize, ShardError> {
         &header.k.to_le_bytes(),
         &header.step_size.to_le_bytes(),
         &header.probability.to_le_bytes(),
+        &header.settings.to_le_bytes(),
+        &[0; 4],
         &check,
     ];
     let bytes = pieces.into_iter().flatten();
@@ -380,6 +390,7 @@ mod tests {
         k: 7,
         step_size: 0.5,
         probability: 1.0,
+        settings: 0x0A0B_0C0D,
     };
     const SHARD: Shard<'static> = Shard {
         header: HEADER_OF_TEST,
@@ -389,9 +400,9 @@ mod tests {
 
     /// Words, so that the bytes are aligned.
     fn written() -> Vec<u32> {
-        let mut words = vec![u32::MAX; 30];
+        let mut words = vec![u32::MAX; 32];
         let len = write(&SHARD, bytemuck::cast_slice_mut(&mut words)).unwrap();
-        assert_eq!(len, 64 + 32);
+        assert_eq!(len, 72 + 32);
         words
     }
 
@@ -401,26 +412,27 @@ mod tests {
         let bytes = bytemuck::cast_slice(&words);
         let shard = read(bytes).unwrap();
         assert_eq!(shard, SHARD);
-        assert_eq!(shard.features.as_ptr().cast(), bytes[64..].as_ptr());
+        assert_eq!(shard.features.as_ptr().cast(), bytes[72..].as_ptr());
         // Offsets of the table in the module's docs.
-        assert_eq!(bytes[..8], [0xD7, b'T', b'W', b'D', 1, 0, 4, 0]);
+        assert_eq!(bytes[..8], [0xD7, b'T', b'W', b'D', 2, 0, 4, 0]);
         assert_eq!(bytes[8..20], [8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0]);
         assert_eq!(bytes[40..48], [7, 0, 0, 0, 0, 0, 0, 0x3F]);
-        assert_eq!(bytes[64..68], 1.0_f32.to_le_bytes());
+        assert_eq!(bytes[56..60], [0x0D, 0x0C, 0x0B, 0x0A]);
+        assert_eq!(bytes[72..76], 1.0_f32.to_le_bytes());
     }
 
     #[test]
     fn every_damaged_bit_and_every_missing_byte_is_noticed() {
         let mut words = written();
-        for bit in 0..8 * (64 + 32) {
+        for bit in 0..8 * (72 + 32) {
             // The minor version of a later writer is not looked at by itself; the check covers it.
             words[bit / 32] ^= 1 << (bit % 32);
             assert!(read(bytemuck::cast_slice(&words)).is_err(), "bit {bit}");
             words[bit / 32] ^= 1 << (bit % 32);
         }
         let bytes: &[u8] = bytemuck::cast_slice(&words);
-        for len in 0..64 + 32 {
-            let needed = if len < 64 { 64 } else { 96 };
+        for len in 0..72 + 32 {
+            let needed = if len < 72 { 72 } else { 104 };
             let truncated = ShardError::Truncated { needed, found: len };
             assert_eq!(read(&bytes[..len]), Err(truncated));
         }
@@ -449,14 +461,14 @@ mod tests {
         let mut words = written();
         words[9] = 0; // Classes.
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        let check = crc(&bytes[..60]).to_le_bytes();
-        bytes[60..64].copy_from_slice(&check);
+        let check = crc(&bytes[..68]).to_le_bytes();
+        bytes[68..72].copy_from_slice(&check);
         assert_eq!(read(bytes), Err(ShardError::Field { name: "classes" }));
     }
 
     #[test]
     fn bytes_at_an_odd_address_are_refused() {
-        let mut words = vec![0_u32; 26];
+        let mut words = vec![0_u32; 28];
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
         write(&SHARD, &mut bytes[1..]).unwrap();
         assert_eq!(read(&bytes[1..]), Err(ShardError::Alignment));

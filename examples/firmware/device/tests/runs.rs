@@ -16,6 +16,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ use thalweg::model::{Init, Objective, mlp};
 use thalweg::random::{self, Purpose};
 use thalweg::vector;
 use thalweg_device::boards::{self, Board};
-use thalweg_device::client;
+use thalweg_device::client::{self, Failure};
 use thalweg_device::memory::{self, Memory};
 use thalweg_device::shard::{self, Header, Method, Shard};
 use thalweg_std::data::{Dataset, digits};
@@ -41,6 +42,8 @@ const ROWS: [u32; 4] = [70, 9, 41, 30];
 const N: u32 = 4;
 const SEED: u64 = 11;
 const ROUNDS: u64 = 8;
+/// Fingerprint of what server and shards agree on.
+const SETTINGS: u32 = 77;
 
 fn model() -> mlp::Model<'static, f32> {
     mlp::Model::new(&SIZES)
@@ -72,17 +75,18 @@ fn header(method: Method, id: u32) -> Header {
         k: 46,
         step_size: 0.5,
         probability: 0.25,
+        settings: SETTINGS,
     }
 }
 
-/// The shard of a client, as a file would hold it, in words for its alignment.
-fn shard(method: Method, id: u32) -> Vec<u8> {
-    let part = data().select(&rows(id)).unwrap();
-    let header = header(method, id);
+/// The shard of a client, as a file would hold it.
+fn shard(header: Header) -> Vec<u8> {
+    let part = data().select(&rows(header.client)).unwrap();
+    let inputs = header.rows as usize * usize::from(header.features);
     let shard = Shard {
         header,
-        features: part.features(),
-        classes: part.labels(),
+        features: &part.features()[..inputs],
+        classes: &part.labels()[..header.rows as usize],
     };
     let mut out = vec![0; shard::encoded_len(header.rows, header.features).unwrap()];
     shard::write(&shard, &mut out).unwrap();
@@ -193,7 +197,8 @@ fn over_tcp<P: Protocol<f32> + Copy + Send>(
     let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let samples = ROWS.map(u64::from);
-    let mut server = Server::new(listener, SEED, D as u32, &samples, limits());
+    let server = Server::new(listener, SEED, D as u32, &samples, limits());
+    let mut server = server.with_settings(SETTINGS);
     let (guests, waited) = guests(address);
     std::thread::scope(|scope| {
         for id in (0..N).filter(|id| !guests.contains(id)) {
@@ -203,7 +208,7 @@ fn over_tcp<P: Protocol<f32> + Copy + Send>(
                     seed: SEED,
                     d: D as u32,
                     samples: samples[id as usize],
-                    settings: 0,
+                    settings: SETTINGS,
                     limits: limits(),
                 };
                 let connect = || tcp::connect(address, Duration::from_secs(1));
@@ -293,38 +298,43 @@ impl Write for Port {
     }
 }
 
+/// The device's client on a shard, at a line that damages a byte in about `rate`; a beat takes 10 ms.
+fn device(header: Header, address: SocketAddr, rate: u32) -> Result<client::Summary, Failure> {
+    // Words, for the alignment.
+    let bytes = shard(header);
+    let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+    let flash: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    flash[..bytes.len()].copy_from_slice(&bytes);
+    let shard = shard::read(flash).unwrap();
+    let mut buffers = Memory::<
+        D,
+        { memory::scratch_len(&SIZES) },
+        { memory::indices_len(&SIZES) },
+        { memory::frame_len(&SIZES) },
+    >::new();
+    let port = Port {
+        stream: tcp::connect(address, Duration::from_secs(1)).unwrap(),
+        arrived: VecDeque::new(),
+        rng: random::stream(5, 0, u64::from(header.client), Purpose::DATA),
+        rate,
+    };
+    let mut last = Instant::now();
+    let beat = || {
+        let passed = last.elapsed() >= Duration::from_millis(10);
+        if passed {
+            last = Instant::now();
+        }
+        passed
+    };
+    client::run(port, &shard, buffers.lend(), beat)
+}
+
 /// The device's client in threads of this process, for clients 0 and 2.
 fn in_threads(method: Method, rate: u32) -> impl FnOnce(SocketAddr) -> Guests {
     move |address| {
         let spawn = |id| {
             std::thread::spawn(move || {
-                // Words, for the alignment.
-                let bytes = shard(method, id);
-                let mut words = vec![0_u64; bytes.len().div_ceil(8)];
-                let flash: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-                flash[..bytes.len()].copy_from_slice(&bytes);
-                let shard = shard::read(flash).unwrap();
-                let mut buffers = Memory::<
-                    D,
-                    { memory::scratch_len(&SIZES) },
-                    { memory::indices_len(&SIZES) },
-                    { memory::frame_len(&SIZES) },
-                >::new();
-                let port = Port {
-                    stream: tcp::connect(address, Duration::from_secs(1)).unwrap(),
-                    arrived: VecDeque::new(),
-                    rng: random::stream(5, 0, u64::from(id), Purpose::DATA),
-                    rate,
-                };
-                let mut last = Instant::now();
-                let beat = || {
-                    let passed = last.elapsed() >= Duration::from_millis(10);
-                    if passed {
-                        last = Instant::now();
-                    }
-                    passed
-                };
-                let summary = client::run(port, &shard, buffers.lend(), beat).unwrap();
+                let summary = device(header(method, id), address, rate).unwrap();
                 assert_eq!((summary.rounds, summary.passed), (ROUNDS, 0));
                 assert!(rate == 0 || summary.repeats > 0);
             })
@@ -391,13 +401,69 @@ fn bytes_that_are_lost_or_changed_on_the_line_change_no_bit() {
     );
 }
 
+/// What `clients` end with at a server of the run that waits for all of them.
+fn turned_away<T>(clients: impl FnOnce(SocketAddr) -> T) -> T {
+    let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let samples = ROWS.map(u64::from);
+    let limits = Limits {
+        join_timeout: Duration::from_millis(500),
+        ..limits()
+    };
+    let server = Server::new(listener, SEED, D as u32, &samples, limits);
+    let mut server = server.with_settings(SETTINGS);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                server.join().unwrap_err();
+            }
+        });
+        let found = clients(address);
+        over.store(true, Ordering::Relaxed);
+        found
+    })
+}
+
+/// Shards of other runs, and what is wrong with each.
+fn strangers() -> [(Header, &'static str); 4] {
+    let own = header(Method::MarinaPermK, 1);
+    let settings = SETTINGS + 1;
+    [
+        (Header { settings, ..own }, "settings"),
+        (Header { seed: 12, ..own }, "seed"),
+        (Header { hidden: 5, ..own }, "dimension"),
+        (Header { rows: 8, ..own }, "rows"),
+    ]
+}
+
+#[test]
+fn shards_of_other_runs_are_turned_away_by_name() {
+    turned_away(|address| {
+        for (header, word) in strangers() {
+            let said = device(header, address, 0).unwrap_err().to_string();
+            assert!(said.contains(word), "{said} lacks {word}");
+        }
+    });
+}
+
+#[test]
+fn a_device_gives_a_server_up_that_says_nothing() {
+    // It listens and takes no connection.
+    let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let own = header(Method::Whole, 0);
+    assert_eq!(device(own, address, 0), Err(Failure::Silent));
+}
+
 /// An emulator that ends with its owner.
 struct Emulator(Child, &'static Board);
 
 impl Emulator {
-    fn start(board: &'static Board, method: Method, id: u32, address: SocketAddr) -> Self {
-        let file = folder().join(format!("{}-{id}.shard", board.name));
-        fs::write(&file, shard(method, id)).unwrap();
+    fn start(board: &'static Board, header: Header, address: SocketAddr) -> Self {
+        let name = format!("{}-{}-{}.shard", board.name, header.client, header.settings);
+        let file = folder().join(name);
+        fs::write(&file, shard(header)).unwrap();
         let child = Command::new(board.emulator())
             .args(["-M", board.machine, "-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
@@ -464,7 +530,8 @@ fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, reply: Reply<P>, method:
         let mut machines = Vec::new();
         let guests = |address| {
             for (id, &board) in boards.iter().enumerate() {
-                machines.push(Emulator::start(board, method, id as u32, address));
+                let header = header(method, id as u32);
+                machines.push(Emulator::start(board, header, address));
             }
             ((0..boards.len() as u32).collect(), Vec::new())
         };
@@ -505,4 +572,21 @@ fn boards_have_the_bits_of_the_run_in_one_process() {
         Method::MarinaRandK,
     );
     on_boards(EF21, ef21::reply, Method::Ef21TopK);
+}
+
+#[test]
+fn boards_with_shards_of_other_runs_say_what_is_wrong() {
+    let Some(&board) = present().first() else {
+        return;
+    };
+    turned_away(|address| {
+        for (header, word) in strangers() {
+            let Emulator(child, _) = &mut Emulator::start(board, header, address);
+            let mut said = String::new();
+            let stream = child.stderr.as_mut().unwrap();
+            io::Read::read_to_string(stream, &mut said).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(3), "{said}");
+            assert!(said.contains(word), "{said} lacks {word}");
+        }
+    });
 }

@@ -55,12 +55,16 @@ impl Stack {
     /// Bytes beneath the caller's frame that the frames of this type's functions may take.
     pub const MARGIN: usize = 128;
 
-    /// Paints what the board keeps for the stack, from its end up to the frame of the caller.
+    /// Paints the last `len` bytes of the memory, or what the statics leave of them, up to the frame of the caller.
     #[inline(never)]
-    pub fn paint() -> Self {
+    pub fn paint(len: usize) -> Self {
+        unsafe extern "C" {
+            /// Where the statics end.
+            static __sheap: u8;
+        }
         let end = (BOARD.ram.origin + BOARD.ram.len) & !3;
         let stack = Self {
-            bottom: end - BOARD.stack,
+            bottom: (end - len).max((&raw const __sheap).addr() + 3 & !3),
             top: Self::here(),
         };
         for at in stack.words() {

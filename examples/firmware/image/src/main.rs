@@ -8,8 +8,12 @@
 mod board;
 mod uart;
 
+use core::ffi::CStr;
+
 use board::{BOARD, Exit, Stack};
+use thalweg::federated::ProtocolError;
 use thalweg::model::mlp;
+use thalweg::wire::DecodeError;
 use thalweg_device::client::{self, Failure};
 use thalweg_device::memory::{Fits, Memory, frame_len, indices_len, scratch_len};
 use thalweg_device::shard::{self, ShardError};
@@ -65,7 +69,7 @@ fn start() -> ! {
     // SAFETY: `start` runs once, and nothing else names the static.
     let memory = unsafe { board::only(&raw mut MEMORY) };
     let mut clock = board::Clock::new();
-    let stack = Stack::paint();
+    let stack = Stack::paint(BOARD.stack);
     match client::run(uart::Serial::new(), &shard, memory.lend(), || clock.beat()) {
         Ok(_) => {
             board::print(c"stack: ");
@@ -78,15 +82,25 @@ fn start() -> ! {
             Exit::BAD_SHARD,
             c"the shard's network is larger than the image's\n",
         ),
-        Err(Failure::SentAway) => board::exit(
-            Exit::REFUSED,
-            c"the server has no place for this client: its shard is of another run, or another client has taken it\n",
-        ),
-        Err(Failure::Protocol(_)) => board::exit(
-            Exit::REFUSED,
-            c"the protocol refused: another run, or k does not fit\n",
-        ),
-        Err(_) => board::exit(Exit::REFUSED, c"the serial port failed\n"),
+        Err(failure) => board::exit(Exit::REFUSED, words(failure)),
+    }
+}
+
+/// What a failure is, without the formatting machinery.
+fn words(failure: Failure) -> &'static CStr {
+    match failure {
+        Failure::Settings { .. } => c"the shard was written for a server with other settings\n",
+        Failure::Samples { .. } => c"the server expects other rows of this client, or none\n",
+        Failure::Displaced => c"another client has taken the place of this one\n",
+        Failure::Silent => c"the server is silent\n",
+        Failure::Protocol(ProtocolError::Decode(DecodeError::WrongSeed { .. })) => {
+            c"the server's run has another seed than the shard\n"
+        }
+        Failure::Protocol(ProtocolError::Decode(DecodeError::WrongDimension { .. })) => {
+            c"the server's model has another dimension than the shard\n"
+        }
+        Failure::Protocol(_) => c"the protocol refused: k does not fit\n",
+        _ => c"the serial port failed\n",
     }
 }
 
