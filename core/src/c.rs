@@ -28,6 +28,8 @@
 pub mod compress;
 pub mod optim;
 pub mod particle;
+pub mod rounding;
+pub mod stream;
 pub mod vector;
 pub mod wire;
 

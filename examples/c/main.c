@@ -79,6 +79,21 @@ static void hold(int claim, const char *what) {
     hold(sum[3] == -6, "half of it is added");                                                                         \
     OK(thalweg_natural_compress_##S(&key, x, 4, s, 4, &sent, &error));                                                 \
                                                                                                                        \
+    /* Levels at shares of the norm are kept: 3/5 and 4/5 of 5. */                                                     \
+    ThalwegDitheringConfig dithering = thalweg_dithering_config(5);                                                    \
+    const T exact[2] = {3, -4};                                                                                        \
+    int32_t levels[2];                                                                                                 \
+    T both[2] = {1, 1};                                                                                                \
+    OK(thalweg_dithering_compress_##S(&dithering, &key, exact, 2, levels, &out, &error));                              \
+    hold(out == 5 && levels[0] == 3 && levels[1] == -4, "the levels of (3, -4)");                                      \
+    OK(thalweg_dithering_add_##S(&dithering, levels, out, 2, both, 2, &error));                                        \
+    hold(NEAR(both[0], 2.5) && NEAR(both[1], -1), "half of them is added");                                            \
+    OK(thalweg_sign_compress_##S(g, 4, &out, &error));                                                                 \
+    hold(out == 2.5, "the mean magnitude of (3, -1, 2, -4)");                                                          \
+    memset(sum, 0, sizeof sum);                                                                                        \
+    OK(thalweg_sign_add_##S(out, g, 1, sum, 4, &error));                                                               \
+    hold(sum[0] == 2.5 && sum[3] == -2.5, "with the sign of each");                                                    \
+                                                                                                                       \
     unsigned char bytes[128];                                                                                          \
     ThalwegFrameHeader header = {.round = 3, .seed = 1, .client = 1, .d = 4, .k = 2, .kind = THALWEG_KIND_PERM_K,      \
                                  .dtype = sizeof(T) == 4 ? THALWEG_DTYPE_F32 : THALWEG_DTYPE_F64};                     \
@@ -96,6 +111,16 @@ static void hold(int claim, const char *what) {
     OK(thalweg_frame_write_sparse_##S(&header, where, g, 2, bytes, sizeof bytes, &written, &error));                   \
     OK(thalweg_frame_sparse_##S(bytes, written, where, s, 4, &count, &error));                                         \
     hold(where[1] == 3 && s[0] == 3, "a sparse frame");                                                                \
+                                                                                                                       \
+    header.kind = THALWEG_KIND_SIGN, header.k = 4;                                                                     \
+    OK(thalweg_frame_write_sign_##S(&header, out, g, 4, bytes, sizeof bytes, &written, &error));                       \
+    OK(thalweg_frame_sign_##S(bytes, written, &out, s, 4, &count, &error));                                            \
+    hold(count == 4 && out == 2.5 && s[2] == 1 && s[3] == -1, "the signs of a frame");                                 \
+    header.kind = THALWEG_KIND_DITHERED, header.d = 2, header.k = 5;                                                   \
+    OK(thalweg_frame_write_dithered_##S(&header, 5, levels, 2, bytes, sizeof bytes, &written, &error));                \
+    levels[0] = levels[1] = 0;                                                                                         \
+    OK(thalweg_frame_dithered_##S(bytes, written, &out, levels, 2, &count, &error));                                   \
+    hold(count == 2 && out == 5 && levels[0] == 3 && levels[1] == -4, "the levels of a frame");                        \
                                                                                                                        \
     ThalwegSvgdConfig svgd = thalweg_svgd_config(1);                                                                   \
     svgd.bandwidth = 2;                                                                                                \
@@ -122,6 +147,19 @@ int main(void) {
   OK(thalweg_frame_write_control(&hello, 1797, bytes, sizeof bytes, &written, NULL));
   OK(thalweg_frame_number(bytes, written, &samples, NULL));
   hold(samples == 1797, "the samples of a client");
+  /* The frame behind noise, a byte at a time. */
+  ThalwegDeframer deframer = {0};
+  unsigned char room[64], noise[3] = {1, 2, 3};
+  size_t taken = 0, at = 0, size = 0;
+  uint32_t begun = 1;
+  OK(thalweg_deframer_push(&deframer, room, sizeof room, noise, 3, &taken, NULL));
+  for (size_t i = 0; i < written && size == 0; i++) {
+    OK(thalweg_deframer_push(&deframer, room, sizeof room, bytes + i, 1, &taken, NULL));
+    OK(thalweg_deframer_next(&deframer, room, sizeof room, &at, &size, NULL));
+  }
+  hold(size == written && memcmp(room + at, bytes, written) == 0, "a frame behind noise");
+  OK(thalweg_deframer_expire(&deframer, room, sizeof room, &begun, NULL));
+  hold(begun == 0 && deframer.skipped == 3, "nothing is left of the line");
   hold(thalweg_adam_config().weight_decay == 0, "Adam decays nothing");
   printf("thalweg %s: %s\n", thalweg_version(), failures ? "failed" : thalweg_status_name(THALWEG_STATUS_OK));
   return failures != 0;

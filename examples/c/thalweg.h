@@ -84,6 +84,12 @@
 // Bytes of a frame around its payload.
 #define THALWEG_FRAME_OVERHEAD 52
 
+// Levels are shares of the Euclidean norm.
+#define THALWEG_NORM_TWO 0
+
+// Levels are shares of the largest magnitude.
+#define THALWEG_NORM_MAX 1
+
 // `exp(-q/h)`.
 #define THALWEG_KERNEL_RBF 0
 
@@ -273,6 +279,28 @@ typedef struct ThalwegFrameHeader {
   // Flags.
   uint32_t flags;
 } ThalwegFrameHeader;
+
+// What dithering rounds to: [`Dithering`] and [`NaturalDithering`].
+typedef struct ThalwegDitheringConfig {
+  // Levels above zero.
+  uint32_t levels;
+  // The norm that they divide, `THALWEG_NORM_*`.
+  uint32_t norm;
+  // Not 0: the levels are powers of two, else equidistant.
+  uint32_t natural;
+} ThalwegDitheringConfig;
+
+// Where a search for frames stands in the caller's buffer; all zero at the beginning.
+typedef struct ThalwegDeframer {
+  // Bytes before it are done with.
+  size_t start;
+  // Bytes before it have arrived.
+  size_t end;
+  // Length of the frame that was lent last.
+  size_t lent;
+  // Bytes that belonged to no frame.
+  uint64_t skipped;
+} ThalwegDeframer;
 
 // Hyperparameters: [`svgd::Config`].
 typedef struct ThalwegSvgdConfig {
@@ -662,6 +690,167 @@ ThalwegStatus thalweg_frame_sparse_f64(const uint8_t *bytes,
                                        size_t room,
                                        size_t *count,
                                        struct ThalwegError *error);
+
+// QSGD with some levels; TernGrad has one level of `THALWEG_NORM_MAX`.
+struct ThalwegDitheringConfig thalweg_dithering_config(uint32_t levels);
+
+// Writes the `d` signed levels that `key.client` sends of `x`, and the norm that they divide.
+ThalwegStatus thalweg_dithering_compress_f32(const struct ThalwegDitheringConfig *config,
+                                             const struct ThalwegDrawKey *key,
+                                             const float *x,
+                                             size_t d,
+                                             int32_t *levels,
+                                             float *norm,
+                                             struct ThalwegError *error);
+
+// [`thalweg_dithering_compress_f32`] in `f64`.
+ThalwegStatus thalweg_dithering_compress_f64(const struct ThalwegDitheringConfig *config,
+                                             const struct ThalwegDrawKey *key,
+                                             const double *x,
+                                             size_t d,
+                                             int32_t *levels,
+                                             double *norm,
+                                             struct ThalwegError *error);
+
+// `out <- out + C(x)/clients` from `d` levels and their norm; `out` is untouched if a level is above `config.levels`.
+ThalwegStatus thalweg_dithering_add_f32(const struct ThalwegDitheringConfig *config,
+                                        const int32_t *levels,
+                                        float norm,
+                                        size_t clients,
+                                        float *out,
+                                        size_t d,
+                                        struct ThalwegError *error);
+
+// [`thalweg_dithering_add_f32`] in `f64`.
+ThalwegStatus thalweg_dithering_add_f64(const struct ThalwegDitheringConfig *config,
+                                        const int32_t *levels,
+                                        double norm,
+                                        size_t clients,
+                                        double *out,
+                                        size_t d,
+                                        struct ThalwegError *error);
+
+// The magnitude that is sent with the signs of `x`: the mean of the magnitudes.
+ThalwegStatus thalweg_sign_compress_f32(const float *x, size_t d, float *scale, struct ThalwegError *error);
+
+// [`thalweg_sign_compress_f32`] in `f64`.
+ThalwegStatus thalweg_sign_compress_f64(const double *x, size_t d, double *scale, struct ThalwegError *error);
+
+// `out <- out + C(x)/clients` from the magnitude and `d` values of which only the signs count.
+ThalwegStatus thalweg_sign_add_f32(float scale,
+                                   const float *signs,
+                                   size_t clients,
+                                   float *out,
+                                   size_t d,
+                                   struct ThalwegError *error);
+
+// [`thalweg_sign_add_f32`] in `f64`.
+ThalwegStatus thalweg_sign_add_f64(double scale,
+                                   const double *signs,
+                                   size_t clients,
+                                   double *out,
+                                   size_t d,
+                                   struct ThalwegError *error);
+
+// Writes a Sign frame.
+ThalwegStatus thalweg_frame_write_sign_f32(const struct ThalwegFrameHeader *header,
+                                           float scale,
+                                           const float *signs,
+                                           size_t d,
+                                           uint8_t *out,
+                                           size_t room,
+                                           size_t *written,
+                                           struct ThalwegError *error);
+
+// [`thalweg_frame_write_sign_f32`] in `f64`.
+ThalwegStatus thalweg_frame_write_sign_f64(const struct ThalwegFrameHeader *header,
+                                           double scale,
+                                           const double *signs,
+                                           size_t d,
+                                           uint8_t *out,
+                                           size_t room,
+                                           size_t *written,
+                                           struct ThalwegError *error);
+
+// Reads a Sign frame: the magnitude, and 1 or -1 for each element; `count` receives their number.
+ThalwegStatus thalweg_frame_sign_f32(const uint8_t *bytes,
+                                     size_t len,
+                                     float *scale,
+                                     float *signs,
+                                     size_t room,
+                                     size_t *count,
+                                     struct ThalwegError *error);
+
+// [`thalweg_frame_sign_f32`] in `f64`.
+ThalwegStatus thalweg_frame_sign_f64(const uint8_t *bytes,
+                                     size_t len,
+                                     double *scale,
+                                     double *signs,
+                                     size_t room,
+                                     size_t *count,
+                                     struct ThalwegError *error);
+
+// Writes a Dithered or NaturalDithered frame, whose `k` is the number of levels.
+ThalwegStatus thalweg_frame_write_dithered_f32(const struct ThalwegFrameHeader *header,
+                                               float norm,
+                                               const int32_t *levels,
+                                               size_t d,
+                                               uint8_t *out,
+                                               size_t room,
+                                               size_t *written,
+                                               struct ThalwegError *error);
+
+// [`thalweg_frame_write_dithered_f32`] in `f64`.
+ThalwegStatus thalweg_frame_write_dithered_f64(const struct ThalwegFrameHeader *header,
+                                               double norm,
+                                               const int32_t *levels,
+                                               size_t d,
+                                               uint8_t *out,
+                                               size_t room,
+                                               size_t *written,
+                                               struct ThalwegError *error);
+
+// Reads a Dithered or NaturalDithered frame: the norm and the levels; `count` receives their number.
+ThalwegStatus thalweg_frame_dithered_f32(const uint8_t *bytes,
+                                         size_t len,
+                                         float *norm,
+                                         int32_t *levels,
+                                         size_t room,
+                                         size_t *count,
+                                         struct ThalwegError *error);
+
+// [`thalweg_frame_dithered_f32`] in `f64`.
+ThalwegStatus thalweg_frame_dithered_f64(const uint8_t *bytes,
+                                         size_t len,
+                                         double *norm,
+                                         int32_t *levels,
+                                         size_t room,
+                                         size_t *count,
+                                         struct ThalwegError *error);
+
+// Takes as many of `count` bytes as the buffer has room for; `taken` receives their number. The frame that was lent is gone.
+ThalwegStatus thalweg_deframer_push(struct ThalwegDeframer *state,
+                                    uint8_t *buffer,
+                                    size_t len,
+                                    const uint8_t *bytes,
+                                    size_t count,
+                                    size_t *taken,
+                                    struct ThalwegError *error);
+
+// Finds the next frame: `size` bytes of the buffer from `at` on, until the next call; `size` is 0 when more bytes are needed. A
+ThalwegStatus thalweg_deframer_next(struct ThalwegDeframer *state,
+                                    uint8_t *buffer,
+                                    size_t len,
+                                    size_t *at,
+                                    size_t *size,
+                                    struct ThalwegError *error);
+
+// Gives up on a frame that has begun and whose rest does not come, after a silence of the line; `begun` receives whether there was one.
+ThalwegStatus thalweg_deframer_expire(struct ThalwegDeframer *state,
+                                      uint8_t *buffer,
+                                      size_t len,
+                                      uint32_t *begun,
+                                      struct ThalwegError *error);
 
 // A constant step, the Gaussian kernel, the median rule.
 struct ThalwegSvgdConfig thalweg_svgd_config(double step_size);

@@ -20,7 +20,7 @@ pub struct DrawKey {
     pub client: u32,
 }
 
-unsafe fn key(pointer: *const DrawKey) -> Result<Key, Fault> {
+pub(super) unsafe fn key(pointer: *const DrawKey) -> Result<Key, Fault> {
     // SAFETY: the contract of the call.
     let &DrawKey {
         seed,

@@ -1,4 +1,4 @@
-//! Frames: every kind is read, those with values or coordinates are written.
+//! Frames with values or coordinates, and those without a payload; [`rounding`](super::rounding) has the others.
 
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
 use crate::Real;
@@ -67,7 +67,7 @@ pub const THALWEG_DTYPE_F64: u32 = 2;
 /// Bytes of a frame around its payload.
 pub const THALWEG_FRAME_OVERHEAD: usize = 52;
 
-unsafe fn header(pointer: *const FrameHeader) -> Result<Header, Fault> {
+pub(super) unsafe fn header(pointer: *const FrameHeader) -> Result<Header, Fault> {
     // SAFETY: the contract of the call.
     let &FrameHeader {
         round,
@@ -101,13 +101,13 @@ unsafe fn header(pointer: *const FrameHeader) -> Result<Header, Fault> {
     })
 }
 
-unsafe fn frame<'a>(bytes: *const u8, len: usize) -> Result<Frame<'a>, Fault> {
+pub(super) unsafe fn frame<'a>(bytes: *const u8, len: usize) -> Result<Frame<'a>, Fault> {
     // SAFETY: the contract of the call.
     let bytes = unsafe { slice("bytes", bytes, len)? };
     Ok(wire::decode(bytes, &Expect::default())?)
 }
 
-unsafe fn write<T: Real>(
+pub(super) unsafe fn write<T: Real>(
     header: &Header,
     body: &Body<'_, T>,
     out: *mut u8,
@@ -187,7 +187,7 @@ unsafe fn write_control(
 }
 
 /// What a function for one kind of payload says of another.
-const KIND: Fault = Fault::Kernel(crate::Error::Parameter {
+pub(super) const KIND: Fault = Fault::Kernel(crate::Error::Parameter {
     name: "bytes",
     rule: "must be a frame of the kind that this function reads",
 });
@@ -209,7 +209,7 @@ unsafe fn read_values<T: Real>(
     };
     match frame.payload::<T>()? {
         Payload::Values(read) => *count = copy_values(&read, values)?,
-        Payload::Natural(read) => *count = copy(read.len(), read.iter(), values)?,
+        Payload::Natural(read) => *count = copy("values", read.len(), read.iter(), values)?,
         _ => return Err(KIND),
     }
     Ok(())
@@ -227,8 +227,13 @@ fn copy_values<T: Real>(read: &Values<'_, T>, out: &mut [T]) -> Result<usize, Fa
 }
 
 /// Fills `out` with all `found` elements of `read`, and answers their number.
-fn copy<T>(found: usize, read: impl Iterator<Item = T>, out: &mut [T]) -> Result<usize, Fault> {
-    crate::error::check_scratch("values", found, out.len())?;
+pub(super) fn copy<T>(
+    name: &'static str,
+    found: usize,
+    read: impl Iterator<Item = T>,
+    out: &mut [T],
+) -> Result<usize, Fault> {
+    crate::error::check_scratch(name, found, out.len())?;
     out.iter_mut().zip(read).for_each(|(out, read)| *out = read);
     Ok(found)
 }
@@ -257,7 +262,7 @@ unsafe fn read_sparse<T: Real>(
     else {
         return Err(KIND);
     };
-    copy(read.len(), read.iter(), indices)?;
+    copy("values", read.len(), read.iter(), indices)?;
     *count = copy_values(&read_values, values)?;
     Ok(())
 }

@@ -53,13 +53,13 @@ use crate::Storage;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deframer<B> {
-    buffer: B,
+    pub(crate) buffer: B,
     /// Bytes before `start` are done with, those before `end` have arrived.
-    start: usize,
-    end: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
     /// Length of the frame that was lent last.
-    lent: usize,
-    skipped: u64,
+    pub(crate) lent: usize,
+    pub(crate) skipped: u64,
 }
 
 /// What the bytes at `start` are.
