@@ -47,6 +47,9 @@ pub(super) fn sums<T: Real>(hash: &mut Hash) -> Outcome {
     let estimate = noise.estimate().ok_or(MISSING)?;
     hash.reals(&[estimate.gradient, estimate.noise]);
     noise.reset();
+    if noise.estimate() != Noise::from_storage([1.0; D]).estimate() {
+        return Err(MISSING);
+    }
 
     let mut monitor = Monitor::new(32)?;
     for i in 0..64_u32 {

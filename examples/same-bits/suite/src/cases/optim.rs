@@ -379,6 +379,12 @@ pub(super) fn narrow<T: Real>(hash: &mut Hash) -> Outcome {
     let (mut x, mut g, mut saved) = ([T::ZERO; D], [T::ZERO; D], [0; 512]);
     let mut adam = bf16::adam::State::<[u16; D]>::new();
     let mut sgd = bf16::sgd::State::<[u16; D]>::new();
+    let used = [7; D];
+    if adam != bf16::adam::State::from_storage(used, used)
+        || sgd != bf16::sgd::State::from_storage(used)
+    {
+        return Err(MISSING);
+    }
     paint(&mut x, 30);
     for t in 0..4 {
         paint(&mut g, 31 + t);

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use thalweg::optim::sgd;
-use thalweg::snapshot::{Flash, Slots, Snapshot};
+use thalweg::snapshot::{Field, Flash, Slots, Snapshot};
 use thalweg::wire::{Body, Deframer, Dtype, Header, Kind, encode_into};
 
 use crate::{Hash, MISSING, Outcome, paint};
@@ -54,6 +54,9 @@ impl Flash for Memory {
 }
 
 pub(super) fn checkpoints(hash: &mut Hash) -> Outcome {
+    if Field::U64.saved_len() != 16 {
+        return Err(MISSING);
+    }
     let mut buffer = [0; 256];
     let mut state = sgd::State::<[f32; 7]>::new();
     let config = sgd::Config {
