@@ -77,6 +77,7 @@ impl Devices {
         rule: Rule,
         method: Method,
         step: f64,
+        settings: u32,
     ) -> Result<Crew, Failure> {
         let boards = self.device.iter();
         let boards: Vec<_> = boards
@@ -92,7 +93,8 @@ impl Devices {
             let image = self.firmware.join(format!("{}.elf", board.name));
             match self.missing(board, &image) {
                 None => {
-                    let shard = write(problem, rule, method, step, client, board)?;
+                    let run = (method, step, settings);
+                    let shard = write(problem, rule, run, client, board)?;
                     crew.seats.push(Seat {
                         board,
                         image,
@@ -145,8 +147,7 @@ fn is_installed(program: &str) -> bool {
 fn write(
     problem: &Problem,
     rule: Rule,
-    method: Method,
-    step: f64,
+    (method, step, settings): (Method, f64, u32),
     client: usize,
     board: &Board,
 ) -> Result<Vec<u8>, Failure> {
@@ -188,6 +189,7 @@ fn write(
         k: k as u32,
         step_size: step as f32,
         probability,
+        settings,
     };
     let len = shard::encoded_len(header.rows, header.features).unwrap_or(usize::MAX);
     if len > board.shard.len {
@@ -277,22 +279,33 @@ impl Drop for Emulator {
     }
 }
 
-/// Starts QEMU with the image, the shard in flash, and the serial port connected to the server, again and again if need be.
+/// A program that is killed when this one ends in whatever way, where util-linux can arrange it. Elsewhere a board whose server was
+/// killed ends after two minutes of silence.
+fn bound(program: &str) -> Command {
+    if !is_installed("setpriv") {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
+}
+
+/// Starts QEMU with the image, the shard in flash, and the serial port connected to the server.
 fn spawn(seat: &Seat, file: &Path, server: SocketAddr) -> io::Result<Child> {
-    let (at, host, port) = (seat.board.shard.origin, server.ip(), server.port());
+    let at = seat.board.shard.origin;
     let loader = format!("loader,file={},addr={at:#x},force-raw=on", file.display());
-    let uart = format!("socket,id=uart,host={host},port={port},reconnect=1");
+    // The line is never closed while the server runs, so QEMU need not open it again.
+    let uart = format!("tcp:{server}");
     let arguments = [
         ["-M", seat.board.machine],
         ["-display", "none"],
         ["-monitor", "none"],
         ["-bios", "none"],
         ["-semihosting-config", "enable=on,target=native"],
-        ["-chardev", &uart],
-        ["-serial", "chardev:uart"],
+        ["-serial", &uart],
         ["-device", &loader],
     ];
-    Command::new(seat.board.emulator())
+    bound(seat.board.emulator())
         .args(arguments.as_flattened())
         .args([OsStr::new("-kernel"), seat.image.as_os_str()])
         .stdin(Stdio::null())

@@ -121,7 +121,8 @@ pub fn serve(options: &Options) -> Result<Report, Failure> {
     let (problem, rule) = (&plan.problem, plan.rule);
     let (d, clients) = (problem.dim(), problem.clients());
     let limits = network.limits(d, clients)?;
-    let crew = devices.crew(problem, rule, method, step)?;
+    let settings = plan.settings(method, step);
+    let crew = devices.crew(problem, rule, method, step, settings)?;
     let listener = tcp::listen(at).map_err(|error| bad(option, at, &error.to_string()))?;
     let at = listener.local_addr().unwrap_or(at);
     println!("listening at {at} for {clients} clients, numbered from 0");
@@ -134,7 +135,6 @@ pub fn serve(options: &Options) -> Result<Report, Failure> {
     let door =
         Door::new(listener, crew.seats).map_err(|error| bad("device", at, &error.to_string()))?;
     let samples: Vec<u64> = problem.shards.iter().map(|s| s.len() as u64).collect();
-    let settings = plan.settings(method, step);
     let server = Server::new(door, problem.seed(), d as u32, &samples, limits);
     let mut server = server.with_settings(settings);
     let outcome = std::thread::scope(|scope| {
