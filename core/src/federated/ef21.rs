@@ -9,6 +9,13 @@
 //! Made for contractive, biased compressors such as TopK, with which plain averaging does not converge. The invariant
 //! `g = mean h_i` holds up to rounding; it drifts by about one unit in the last place a round.
 //!
+//! A client goes on as long as it answers every round; one that is restarted with a [`Snapshot`](crate::snapshot::Snapshot) of the
+//! round that it answered last, from flash for instance, has the same bits. One that missed a round, or lost `h_i`, sits out from then on.
+//! The server can send it the model but no `h_i`, since it keeps their mean, `d` numbers and not `n d`; an `h_i` of its own may lack the
+//! last message or have one that never arrived, and a fresh one would leave the old one in the mean for ever. The run then ends where the
+//! gradients of the others and the last `h_i` of the lost client add up to zero. [MARINA](super::marina) takes such a client in at the next
+//! full round.
+//!
 //! Bits: `B d` once, then one message a round. Memory of a client: `x`, `h_i`, the caller's gradient, one message.
 //!
 //! Reference: Richtarik, Sokolov, Fatkhullin, "EF21: a new, simpler, theoretically better, and practically faster error feedback", 2021,
