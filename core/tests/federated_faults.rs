@@ -6,11 +6,11 @@ mod simulation;
 
 use simulation::{Simulation, family, run_of};
 use thalweg::Error;
-use thalweg::compress::{Buffers, Identity, PermK, RandK, TopK};
+use thalweg::compress::{Buffers, Identity, PermK, RandK};
 use thalweg::federated::estimator::{
     Client, Protocol, Server, accept, broadcast, finish, receive, skip, welcome,
 };
-use thalweg::federated::{ProtocolError, ef21, frame_len, marina};
+use thalweg::federated::{ProtocolError, ef21, marina};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::DecodeError;
 
@@ -283,12 +283,10 @@ fn a_client_that_joins_late_waits_for_a_full_round() {
     assert_eq!(reply, Err(ProtocolError::NotSynchronised { client: 1 }));
 }
 
+type Clients = [Client<Vec<f64>>; 2];
+
 /// Two clients at `(x - c)^2 / 2` with c = 0 and c = 4, from x = 1, without compression.
-fn two_of_ef21() -> (
-    ef21::Config<f64, Identity>,
-    Server<Vec<f64>>,
-    [Client<Vec<f64>>; 2],
-) {
+fn two_of_ef21() -> (ef21::Config<f64, Identity>, Server<Vec<f64>>, Clients) {
     let config = ef21::Config {
         run: run_of(2),
         step_size: 0.5,
@@ -303,7 +301,7 @@ fn two_of_ef21() -> (
 fn round_of_two(
     config: &ef21::Config<f64, Identity>,
     server: &mut Server<Vec<f64>>,
-    clients: &mut [Client<Vec<f64>>; 2],
+    clients: &mut Clients,
 ) -> Result<usize, ProtocolError> {
     let (mut down, mut up, mut values) = ([0; 64], [0; 64], [0.0]);
     let len = broadcast(config, server, &mut down).unwrap();

@@ -9,7 +9,7 @@ use thalweg::model::{Batch, Objective};
 use thalweg::random::{self, Purpose};
 
 /// The reply of one of the two estimator protocols.
-pub trait Reply<T: Real>: Protocol<T> {
+pub(crate) trait Reply<T: Real>: Protocol<T> {
     fn reply(
         &self,
         client: &mut Client<Vec<T>>,
@@ -44,15 +44,15 @@ impl<T: Real, C: Compressor<T>> Reply<T> for ef21::Config<T, C> {
 }
 
 /// A server and its clients, each with a quadratic.
-pub struct Simulation<T, P> {
+pub(crate) struct Simulation<T, P> {
     config: P,
     workers: Vec<Quadratic<T>>,
-    pub server: Server<Vec<T>>,
-    pub clients: Vec<Client<Vec<T>>>,
+    pub(crate) server: Server<Vec<T>>,
+    pub(crate) clients: Vec<Client<Vec<T>>>,
 }
 
 impl<T: Real, P: Reply<T>> Simulation<T, P> {
-    pub fn new(config: P, workers: Vec<Quadratic<T>>, x0: &[T]) -> Self {
+    pub(crate) fn new(config: P, workers: Vec<Quadratic<T>>, x0: &[T]) -> Self {
         let zeros = || vec![T::ZERO; x0.len()];
         let server = Server::new(x0.to_vec(), zeros(), zeros()).unwrap();
         let clients = (0..workers.len())
@@ -67,7 +67,7 @@ impl<T: Real, P: Reply<T>> Simulation<T, P> {
     }
 
     /// One round; calls `spy` with each uplink frame before the server sees it.
-    pub fn round(&mut self, mut spy: impl FnMut(&P, &mut Server<Vec<T>>, &mut [u8])) {
+    pub(crate) fn round(&mut self, mut spy: impl FnMut(&P, &mut Server<Vec<T>>, &mut [u8])) {
         let d = self.server.params().len();
         let lengths = self.config.compressor().lengths(d);
         let (mut values, mut indices) = (
@@ -105,7 +105,11 @@ impl<T: Real, P: Reply<T>> Simulation<T, P> {
 }
 
 /// Quadratics whose matrices differ by `noise`, their mean, and where descent starts.
-pub fn family(d: usize, n: usize, noise: f64) -> (Vec<Quadratic<f64>>, Quadratic<f64>, Vec<f64>) {
+pub(crate) fn family(
+    d: usize,
+    n: usize,
+    noise: f64,
+) -> (Vec<Quadratic<f64>>, Quadratic<f64>, Vec<f64>) {
     let family = Family {
         dim: d,
         noise,
@@ -129,7 +133,7 @@ pub fn family(d: usize, n: usize, noise: f64) -> (Vec<Quadratic<f64>>, Quadratic
     (workers, family.mean(&xi, &xi_linear).unwrap(), x0)
 }
 
-pub const fn run_of(clients: usize) -> Run {
+pub(crate) const fn run_of(clients: usize) -> Run {
     Run {
         seed: 5,
         clients: clients as u32,

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use thalweg::wire::{Deframer, Expect, Kind, decode};
 
 /// Nothing that goes well takes so long.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder of its own for the files of one test.
-pub fn folder(test: &str) -> PathBuf {
+pub(crate) fn folder(test: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     fs::create_dir_all(&path).unwrap();
     path
@@ -23,7 +23,7 @@ pub fn folder(test: &str) -> PathBuf {
 
 /// A process that is killed when the test is over with it.
 #[derive(Debug)]
-pub struct Program(pub Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -34,11 +34,11 @@ impl Drop for Program {
 }
 
 impl Program {
-    pub fn start(test: &str, arguments: &str) -> Self {
+    pub(crate) fn start(test: &str, arguments: &str) -> Self {
         Self::start_in(test, arguments, &[])
     }
 
-    pub fn start_in(test: &str, arguments: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(test: &str, arguments: &str, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_federated"));
         command
             .args(arguments.split_whitespace())
@@ -49,7 +49,7 @@ impl Program {
     }
 
     /// Exit code, output and errors; within the deadline, since the output is small enough to wait in its pipe.
-    pub fn end(mut self) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let began = Instant::now();
         while self.0.try_wait().unwrap().is_none() {
             assert!(began.elapsed() < DEADLINE, "a process does not end");
@@ -66,7 +66,7 @@ impl Program {
 }
 
 /// The one row of a file of figures, without what depends on the clock.
-pub fn row(test: &str, file: &str) -> serde_json::Value {
+pub(crate) fn row(test: &str, file: &str) -> serde_json::Value {
     let text = fs::read_to_string(folder(test).join(file)).unwrap();
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut row = json["rows"][0].take();
@@ -75,7 +75,7 @@ pub fn row(test: &str, file: &str) -> serde_json::Value {
 }
 
 /// The first line that a server prints states its address; the rest comes at its end.
-pub fn listen(program: &mut Program) -> (String, mpsc::Receiver<String>) {
+pub(crate) fn listen(program: &mut Program) -> (String, mpsc::Receiver<String>) {
     let mut out = BufReader::new(program.0.stdout.take().unwrap());
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -92,7 +92,7 @@ pub fn listen(program: &mut Program) -> (String, mpsc::Receiver<String>) {
 
 /// Carries frames between a client and the server, whose address comes later. The first frame that opens round `dies` does not
 /// reach the client: the line is cut, and the receiver hears of it.
-pub fn relay(server: mpsc::Receiver<String>, dies: u64) -> (String, mpsc::Receiver<()>) {
+pub(crate) fn relay(server: mpsc::Receiver<String>, dies: u64) -> (String, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (tell, told) = mpsc::channel();
