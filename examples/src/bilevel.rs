@@ -54,6 +54,9 @@ pub struct Options {
     /// The published size of the two-layer network: minutes
     #[arg(long)]
     pub full: bool,
+    /// Classes of a few-shot task of digits, half of all at most
+    #[arg(long, default_value_t = 3)]
+    pub ways: usize,
     /// Data of hyper-cleaning, few-shot and mnist
     #[command(flatten)]
     pub source: Source,
@@ -156,10 +159,18 @@ fn tell(options: &Options, path: &Path, threads: usize) -> Result<(), Failure> {
         common,
         problem,
         full,
+        ways,
         source,
         ..
     } = options;
-    let report = stories::report(*problem, source, *full, common.seed, threads)?;
+    if !(2..=100).contains(ways) {
+        return Err(bad("ways", ways, "must be between 2 and 100"));
+    }
+    let size = stories::Size {
+        full: *full,
+        ways: *ways,
+    };
+    let report = stories::report(*problem, source, size, common.seed, threads)?;
     println!("{}", report.table());
     if let Some(path) = &common.json {
         cli::write_json(path, &report)?;

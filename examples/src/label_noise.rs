@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`problem`] | a draw of data and signal, and the runs on it |
+//! | [`pursuit`] | the smallest 1-norm, as a linear program |
 //! | [`experiment`] | recovery, trajectories beside the limit, and the sweep over samples |
 //! | `check` | the published figures, and the comparison with them |
 
@@ -10,6 +11,7 @@ mod check;
 pub mod experiment;
 mod picture;
 pub mod problem;
+pub mod pursuit;
 
 use std::path::PathBuf;
 
@@ -20,7 +22,7 @@ use crate::cli::{self, Claims, Common, Failure, bad, input};
 use crate::progress;
 use crate::table::Table;
 
-use experiment::{Cell, Recovery, SWEEP, Settings, Trajectory, each, median};
+use experiment::{Cell, Large, Recovery, SWEEP, Settings, Trajectory, each, median};
 use problem::Shape;
 
 /// SGD with fresh noise on the labels finds a sparse signal from few samples; descent from the same start does not.
@@ -63,6 +65,9 @@ pub struct Options {
     /// Seeds, that follow the first
     #[arg(long, default_value_t = 5)]
     pub seeds: u64,
+    /// Two runs in 400 dimensions too: 10 s
+    #[arg(long)]
+    pub full: bool,
 }
 
 /// Most steps of a run: a quarter of an hour.
@@ -73,10 +78,14 @@ const CHECK_SEEDS: u64 = 20;
 const TRAJECTORIES: u64 = 2;
 const CHECK_TRAJECTORIES: u64 = 3;
 
+/// Seeds with isotropic noise, whose normal numbers cost more than the steps.
+const ISOTROPIC: u64 = 3;
+
 /// All figures of the tables.
 #[derive(Debug, Serialize)]
 struct Report {
     recovery: Vec<Recovery>,
+    large: Vec<Large>,
     trajectories: Vec<Trajectory>,
     sweep: Vec<Cell>,
 }
@@ -97,7 +106,8 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let (seed, check) = (options.common.seed, options.common.check);
     let seeds = if check { CHECK_SEEDS } else { options.seeds };
 
-    let report = run(&settings, seed, seeds, threads, check).map_err(input)?;
+    let large = if options.full { TRAJECTORIES } else { 0 };
+    let report = run(&settings, seed, [seeds, large], threads, check).map_err(input)?;
     print(&report);
     if !check || options.common.plot.is_some() {
         cli::write(
@@ -115,6 +125,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     println!();
     let mut claims = Claims::default();
     check::recovery(&report.recovery, &mut claims);
+    check::large(&report.large, &mut claims);
     check::trajectory(&report.trajectories, &mut claims);
     check::sweep(&report.sweep, &mut claims);
     check::identities(seed, &mut claims).map_err(input)?;
@@ -189,7 +200,7 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
 fn run(
     settings: &Settings,
     seed: u64,
-    seeds: u64,
+    [seeds, large]: [u64; 2],
     threads: usize,
     check: bool,
 ) -> Result<Report, thalweg::Error> {
@@ -209,10 +220,18 @@ fn run(
             })
         })
         .collect();
-    let bar = progress::bar(seeds + runs * check::rates().count() as u64 + cells.len() as u64);
+    let bar =
+        progress::bar(seeds + large + runs * check::rates().count() as u64 + cells.len() as u64);
     let seeds: Vec<u64> = (0..seeds).map(|k| seed.wrapping_add(k)).collect();
-    let recovery = each(threads, &seeds, |&seed| {
-        let row = experiment::recovery(settings, seed);
+    let recovery = each(threads, &seeds, |&of| {
+        let isotropic = of.wrapping_sub(seed) < ISOTROPIC;
+        let row = experiment::recovery(settings, of, isotropic);
+        bar.inc(1);
+        row
+    })?;
+    let large: Vec<u64> = (0..large).map(|k| seed.wrapping_add(k)).collect();
+    let large = each(threads, &large, |&seed| {
+        let row = experiment::large(seed);
         bar.inc(1);
         row
     })?;
@@ -250,6 +269,7 @@ fn run(
     bar.finish_and_clear();
     Ok(Report {
         recovery,
+        large,
         trajectories,
         sweep,
     })
@@ -263,25 +283,31 @@ fn print(report: &Report) {
             "descent",
             "least norm",
             "SGD, no noise",
+            "isotropic noise",
             "label noise",
             "cooled",
             "limit",
-            "least 1-norm",
+            "limit, late",
+            "basis pursuit",
             "descent, small start",
         ],
     );
-    let columns: [fn(&Recovery) -> f64; 8] = [
+    let columns: [fn(&Recovery) -> f64; 10] = [
         |r| r.descent,
         |r| r.least_norm,
         |r| r.plain_sgd,
+        |r| r.isotropic.unwrap_or(f64::NAN),
         |r| r.raw,
         |r| r.cooled,
         |r| r.limit,
         |r| r.sparsest,
+        |r| r.pursuit,
         |r| r.small_start,
     ];
     let format = |x: f64| {
-        if x < 0.1 {
+        if x.is_nan() {
+            String::new()
+        } else if x < 0.1 {
             format!("{x:.1e}")
         } else {
             format!("{x:.3}")
@@ -291,11 +317,21 @@ fn print(report: &Report) {
         let cells = columns.iter().map(|f| format(f(row)));
         table.push([row.seed.to_string()].into_iter().chain(cells).collect());
     }
-    let medians = columns
-        .iter()
-        .map(|f| format(median(report.recovery.iter().map(f))));
+    let medians = columns.iter().map(|f| {
+        format(median(
+            report.recovery.iter().map(f).filter(|x| !x.is_nan()),
+        ))
+    });
     table.push(["median".to_owned()].into_iter().chain(medians).collect());
     println!("Error |w - w*|² / |w*|²\n\n{table}");
+    if !report.large.is_empty() {
+        let mut table = Table::new(0, &["seed", "least norm", "label noise", "cooled", "limit"]);
+        for row in &report.large {
+            let cells = [row.least_norm, row.raw, row.cooled, row.limit].map(format);
+            table.push([row.seed.to_string()].into_iter().chain(cells).collect());
+        }
+        println!("The same for d = 400, n = 60, kappa = 5, delta = 2\n\n{table}");
+    }
 
     let mut table = Table::new(
         2,

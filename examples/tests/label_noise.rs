@@ -60,8 +60,9 @@ fn a_small_problem_is_recovered_by_noise_and_not_by_descent() {
         time: 2.5,
         cool: 50_000,
     };
-    let row = recovery(&settings, 1).unwrap();
+    let row = recovery(&settings, 1, true).unwrap();
     assert!(row.raw < 0.03 && row.cooled < 0.03, "{row:?}");
+    assert!(row.isotropic > Some(0.4) && row.pursuit < 1e-9, "{row:?}");
     assert!(
         row.descent > 0.2 && (row.descent - row.least_norm).abs() < 0.01,
         "{row:?}"

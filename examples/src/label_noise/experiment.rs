@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
-use thalweg::dynamics::label_noise::{self, Config};
-use thalweg::random::{self, Purpose};
+use thalweg::dynamics::label_noise::{self, Config, State};
+use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::{Error, vector};
 
 use super::problem::{Instance, Limit, Shape};
@@ -45,21 +45,27 @@ pub struct Recovery {
     pub least_norm: f64,
     /// Single samples without noise, as many steps as the cool-down.
     pub plain_sgd: f64,
+    /// Single samples and normal noise on every parameter, then cooled; some seeds only, and unless it leaves the stable steps.
+    pub isotropic: Option<f64>,
     /// Label noise.
     pub raw: f64,
     /// Label noise, then steps without.
     pub cooled: f64,
     /// The exact limit at the same time.
     pub limit: f64,
-    /// The exact limit at [`LATE`]: smallest weighted 1-norm.
+    /// The exact limit at [`LATE`].
     pub sparsest: f64,
+    /// The fit of smallest 1-norm.
+    pub pursuit: f64,
+    /// `|w - w_1| / |w_1|` of the limit at [`LATE`] and the fit of smallest weighted 1-norm, its end.
+    pub from_program: f64,
 }
 
 /// One seed of the first experiment.
 ///
 /// # Errors
 /// Steps that are too large for the data.
-pub fn recovery(settings: &Settings, seed: u64) -> Result<Recovery, Error> {
+pub fn recovery(settings: &Settings, seed: u64, isotropic: bool) -> Result<Recovery, Error> {
     let instance = Instance::<f64>::new(settings.shape, seed);
     let problem = instance.problem()?;
     let alpha = settings.alpha;
@@ -103,7 +109,12 @@ pub fn recovery(settings: &Settings, seed: u64) -> Result<Recovery, Error> {
     let mut limit = Limit::new(&instance, alpha, settings.noise)?;
     let at_time = instance.error(limit.at(settings.time)?)?;
     let late = LATE / (settings.noise * settings.noise);
-    let sparsest = instance.error(limit.at(late.max(settings.time))?)?;
+    let late = instance.signal(limit.at(late.max(settings.time))?)?;
+    let isotropic = if isotropic {
+        self::isotropic(settings, seed)?
+    } else {
+        None
+    };
     Ok(Recovery {
         seed,
         descent: instance.error(descent.params())?,
@@ -111,11 +122,134 @@ pub fn recovery(settings: &Settings, seed: u64) -> Result<Recovery, Error> {
         small_start: instance.error(small.params())?,
         least_norm: instance.error_of(&instance.least_norm()?)?,
         plain_sgd: instance.error(plain.params())?,
+        isotropic,
         raw,
         cooled: instance.error(state.params())?,
         limit: at_time,
-        sparsest,
+        sparsest: instance.error_of(&late)?,
+        pursuit: instance.error_of(&instance.pursuit(false)?)?,
+        from_program: from(&late, &instance.pursuit(true)?)?,
     })
+}
+
+/// `|w - v| / |v|`.
+fn from(w: &[f64], v: &[f64]) -> Result<f64, Error> {
+    Ok((vector::squared_distance(w, v)? / vector::norm2_squared(v)).sqrt())
+}
+
+/// Steps of single samples with normal noise on every parameter in place of the labels; then steps without.
+///
+/// The noise has the power that label noise has at the signal itself, `delta^2 tr H` shared by all parameters: the least that it has
+/// on its way. More of it, that of the start, drives the parameters to where the steps are not stable. In `f32`, for time.
+///
+/// # Errors
+/// Bad settings.
+pub fn isotropic(settings: &Settings, seed: u64) -> Result<Option<f64>, Error> {
+    let instance = Instance::<f32>::new(settings.shape, seed);
+    let problem = instance.problem()?;
+    let config = Config::new(settings.rate);
+    let root = |sign: f32| {
+        let parts = instance.signal.iter();
+        parts.map(move |w| (sign * w).max(0.0).sqrt())
+    };
+    let signal: Vec<f32> = root(1.0).chain(root(-1.0)).collect();
+    let share = problem.trace(&signal)? / signal.len() as f64;
+    let size = (settings.rate * settings.noise * share.sqrt()) as f32;
+    let mut rng = random::stream(seed, 4, 0, Purpose::NOISE);
+    let mut lanes = Lanes32::new(&mut random::stream(seed, 5, 0, Purpose::NOISE));
+    let mut params = vec![settings.alpha as f32; signal.len()];
+    let mut noise = vec![0.0; params.len()];
+    for _ in 0..config.steps(settings.time) {
+        let mut state = State::from_params(&mut params[..]);
+        match label_noise::step(&config.cool(), &problem, &mut state, &mut rng) {
+            Err(Error::Unstable { .. } | Error::NonFinite { .. }) => return Ok(None),
+            outcome => outcome?,
+        };
+        lanes.fill_normal(&mut noise);
+        vector::axpy(size, &noise, &mut params)?;
+    }
+    let mut state = State::from_params(&mut params[..]);
+    match label_noise::run(
+        &config.cool(),
+        &problem,
+        &mut state,
+        settings.cool,
+        &mut rng,
+    ) {
+        Err(Error::Unstable { .. } | Error::NonFinite { .. }) => Ok(None),
+        outcome => outcome
+            .and_then(|_| instance.error(state.params()))
+            .map(Some),
+    }
+}
+
+/// One run in 400 dimensions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Large {
+    /// Seed of data, signal and noise.
+    pub seed: u64,
+    /// Error of the fit of smallest 2-norm, which descent finds.
+    pub least_norm: f64,
+    /// Label noise.
+    pub raw: f64,
+    /// Label noise, then steps without.
+    pub cooled: f64,
+    /// The exact limit at the same time.
+    pub limit: f64,
+}
+
+/// The published run in 400 dimensions: 60 samples, 7e6 steps of 3e-4 with noise of size 2.
+///
+/// # Errors
+/// Steps that are too large for the data.
+pub fn large(seed: u64) -> Result<Large, Error> {
+    let shape = Shape {
+        dim: 400,
+        samples: 60,
+        sparsity: 5,
+        signs: false,
+    };
+    let instance = Instance::<f64>::new(shape, seed);
+    let problem = instance.problem()?;
+    let config = Config {
+        noise: 2.0,
+        ..Config::new(3e-4)
+    };
+    let mut rng = random::stream(seed, 0, 0, Purpose::NOISE);
+    let mut state = instance.start(1.0);
+    label_noise::run(&config, &problem, &mut state, 7_000_000, &mut rng)?;
+    let raw = instance.error(state.params())?;
+    label_noise::run(&config.cool(), &problem, &mut state, 200_000, &mut rng)?;
+    let mut limit = Limit::new(&instance, 1.0, config.noise)?;
+    let there = limit.at(7e6 * config.learning_rate * config.learning_rate)?;
+    Ok(Large {
+        seed,
+        least_norm: instance.error_of(&instance.least_norm()?)?,
+        raw,
+        cooled: instance.error(state.params())?,
+        limit: instance.error(there)?,
+    })
+}
+
+/// Distances of the limit to the fit of smallest weighted 1-norm at these times, from few samples, where no sparse signal is found.
+///
+/// # Errors
+/// A limit that is not reached.
+pub fn approach(seed: u64, times: [f64; 3]) -> Result<[f64; 3], Error> {
+    let shape = Shape {
+        dim: 100,
+        samples: 20,
+        sparsity: 5,
+        signs: false,
+    };
+    let instance = Instance::<f64>::new(shape, seed);
+    let end = instance.pursuit(true)?;
+    let mut limit = Limit::new(&instance, 1.0, 1.0)?;
+    let mut out = [0.0; 3];
+    for (out, time) in out.iter_mut().zip(times) {
+        *out = from(&instance.signal(limit.at(time)?)?, &end)?;
+    }
+    Ok(out)
 }
 
 /// One run beside the limit.
@@ -176,8 +310,7 @@ pub fn trajectory(
         };
         points.push(Point {
             time,
-            distance: (vector::squared_distance(&w, &w_limit)? / vector::norm2_squared(&w_limit))
-                .sqrt(),
+            distance: from(&w, &w_limit)?,
             bias: log(state.params()) - log(there),
             error: instance.error_of(&w)?,
             limit_error: instance.error_of(&w_limit)?,

@@ -6,6 +6,8 @@ use thalweg::matrix::{self, MatrixMut, MatrixRef};
 use thalweg::random::{self, Purpose};
 use thalweg::{Arithmetic, Error, Real, vector};
 
+use super::pursuit::basis_pursuit;
+
 /// Dimension, samples, non-zeros, and the law of the data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
@@ -152,6 +154,21 @@ impl<T: Real> Instance<T> {
         matrix::cholesky_solve_vector(MatrixRef::new(&gram, samples, samples)?, &mut dual)?;
         matrix::gemv_transposed(T::ONE, z, &dual, T::ZERO, &mut w)?;
         Ok(w)
+    }
+}
+
+impl Instance<f64> {
+    /// The fit of smallest 1-norm: basis pursuit; or of smallest `sum_j m_j |w_j|`, the end of the limit.
+    ///
+    /// # Errors
+    /// Samples that depend on one another.
+    pub fn pursuit(&self, weighted: bool) -> Result<Vec<f64>, Error> {
+        let mut c = vec![1.0; self.shape.dim];
+        if weighted {
+            self.problem()?.moments_into(&mut c)?;
+        }
+        let Shape { dim, samples, .. } = self.shape;
+        basis_pursuit(MatrixRef::new(&self.z, samples, dim)?, &self.y, &c)
     }
 }
 

@@ -64,7 +64,7 @@ pub fn basis_pursuit(z: MatrixRef<'_, f64>, y: &[f64], c: &[f64]) -> Result<Vec<
     let (mut dual, mut slopes) = (vec![0.0; z.rows()], vec![0.0; d]);
     // The size of a threshold beside that of the solution decides how fast the two agree.
     rows.project(&mut w, &mut dual)?;
-    let rho = vector::norm1(c) / vector::norm1(&w).max(f64::MIN_POSITIVE);
+    let rho = vector::sum_abs(c) / vector::sum_abs(&w).max(f64::MIN_POSITIVE);
     for iteration in 1..=ITERATIONS {
         vector::axpby_into(1.0, &a, -1.0, &b, &mut w)?;
         rows.project(&mut w, &mut dual)?;
@@ -103,7 +103,10 @@ mod tests {
         let z = MatrixRef::new(&[1.0, 2.0], 1, 2).unwrap();
         for (c, expected) in [([1.0, 1.0], [0.0, 1.0]), ([1.0, 3.0], [2.0, 0.0])] {
             let w = basis_pursuit(z, &[2.0], &c).unwrap();
-            assert!(vector::squared_distance(&w, &expected).unwrap() < 1e-12, "{w:?}");
+            assert!(
+                vector::squared_distance(&w, &expected).unwrap() < 1e-12,
+                "{w:?}"
+            );
         }
     }
 }

@@ -217,7 +217,10 @@ fn every_level_gives_the_same_bits() {
     for d in [3, 7, 31, 33, 100] {
         let z = random_data::<f32>(5, d, false);
         let y = labels_of_three(&z, d);
-        let problem = Sparse::new(MatrixRef::new(&z, 5, d).unwrap(), &y).unwrap();
+        // Three dimensions are fewer than the samples.
+        let mut scratch = [0.0; check_interpolates_scratch_len(5)];
+        let view = MatrixRef::new(&z, 5, d).unwrap();
+        let problem = Sparse::interpolating(view, &y, &mut scratch).unwrap();
         levels(|| {
             let mut params = vec![0.0; 2 * d];
             let mut state = State::uniform(&mut params[..], 1.0);

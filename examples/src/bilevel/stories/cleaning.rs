@@ -2,7 +2,7 @@
 //!
 //! Every row of the table is a set of training rows that is kept; a softmax regression is trained on these and on the clean
 //! validation rows, from zero and for the same number of steps, and judged on the test set. The F1 score is that of the rows
-//! that are not kept, as a search for the wrong labels.
+//! that are not kept, as a search for the wrong labels. The second-order products of AID and ITD are differences of gradients.
 
 use thalweg::bilevel::es_jacobian::{Direction, Start};
 use thalweg::bilevel::{descent, hyper_cleaning};
@@ -32,6 +32,9 @@ const METHODS: &[Method] = &[
     row("ESJ Gaussian, Q = 1", esj(1, Direction::Gaussian), 0.1),
     row("ESJ Gaussian, Q = 20", esj(20, Direction::Gaussian), 0.1),
     row(BEST, esj(20, Direction::Rademacher), 0.1),
+    row("AID-CG, 20 products", Kind::Cg(20), 0.1),
+    row("AID-FP, 20 products", Kind::Fp, 0.1),
+    row("ITD", Kind::Itd, 0.1),
     row("HOZOG signs, Q = 20", hozog(20, Direction::Rademacher), 0.1),
 ];
 

@@ -1,9 +1,10 @@
 //! Few-shot meta-learning: hidden layers such that a linear head learns a task from a few rows.
 //!
-//! Digits: a task is three of the first seven classes with five rows each to learn from and ten to be judged by; the test tasks
-//! are made of the three classes that no training task has. Sine waves: amplitude in 0.1 .. 5, phase in 0 .. pi, ten points in -5 .. 5
+//! Digits: a task is three of the first seven classes (five of the first five with `--ways 5`) with five rows each to learn from and
+//! ten to be judged by; the test tasks are made of the classes that no training task has. Sine waves: amplitude in 0.1 .. 5, phase in 0 .. pi, ten points in -5 .. 5
 //! to learn from and ten to be judged by (Finn, Abbeel and Levine, *Model-agnostic meta-learning*, ICML 2017). Heads start at
-//! zero in every task.
+//! zero in every task. The second-order products of AID are differences of gradients; ITD has no row, since its reverse pass is that of
+//! plain descent and not of momentum.
 
 use thalweg::bilevel::es_jacobian::{Direction, Start};
 use thalweg::bilevel::hyper_representation::network::{Problem, Task};
@@ -18,7 +19,6 @@ use crate::bilevel::parallel;
 use crate::cli::{Claims, Failure, bad, input};
 use crate::source::Data;
 
-const WAYS: usize = 3;
 const SHOTS: usize = 5;
 const QUERIES: usize = 10;
 const POINTS: usize = 10;
@@ -35,6 +35,8 @@ const METHODS: &[Method] = &[
         0.01,
     ),
     row(SIGNS, esj(20, Direction::Rademacher), 0.01),
+    row("AID-CG, 10 products", Kind::Cg(10), 0.01),
+    row("AID-FP, 30 products", Kind::Fp, 0.01),
     row(
         "HOZOG signs, Q = 20",
         hozog(20, Direction::Rademacher),
@@ -48,8 +50,8 @@ const LOSS: &str = "loss of test tasks";
 
 /// Where tasks come from.
 enum Family<'a> {
-    /// Rows of each class that tasks may have.
-    Classes(&'a Dataset, Vec<Vec<u32>>),
+    /// Rows of each class that tasks may have, and the classes of a task.
+    Classes(&'a Dataset, Vec<Vec<u32>>, usize),
     Sine,
 }
 
@@ -73,7 +75,11 @@ impl Rows {
 
 impl<'a> Family<'a> {
     /// Tasks from these classes of a data set.
-    fn classes(data: &'a Dataset, classes: std::ops::Range<u32>) -> Result<Self, Failure> {
+    fn classes(
+        data: &'a Dataset,
+        classes: std::ops::Range<u32>,
+        ways: usize,
+    ) -> Result<Self, Failure> {
         let rows = |class| {
             let labels = (0..).zip(data.labels());
             labels
@@ -83,21 +89,21 @@ impl<'a> Family<'a> {
         };
         let by_class: Vec<Vec<u32>> = classes.map(rows).collect();
         let few = |rows: &Vec<u32>| rows.len() < SHOTS + QUERIES;
-        if by_class.len() < WAYS || by_class.iter().any(few) {
+        if by_class.len() < ways || by_class.iter().any(few) {
             let rule = "must have ten classes of at least 15 rows, in the test set too";
             return Err(bad("data", "set", rule));
         }
-        Ok(Self::Classes(data, by_class))
+        Ok(Self::Classes(data, by_class, ways))
     }
 
     /// Rows to learn from, rows to be judged by.
     fn task(&self, rng: &mut Stream) -> [Rows; 2] {
         let mut task = [Rows::default(), Rows::default()];
         match self {
-            Self::Classes(data, by_class) => {
+            Self::Classes(data, by_class, count) => {
                 let mut ways: Vec<&Vec<u32>> = by_class.iter().collect();
                 random::shuffle(rng, &mut ways);
-                for (way, rows) in (0..WAYS as u32).zip(ways) {
+                for (way, rows) in (0..*count as u32).zip(ways) {
                     let mut rows = rows.clone();
                     random::shuffle(rng, &mut rows);
                     let (support, rest) = rows.split_at(SHOTS);
@@ -223,16 +229,16 @@ impl Story<'_> {
 ///
 /// # Errors
 /// Too few classes or rows.
-pub fn digits(data: &Data, seed: u64, threads: usize) -> Result<Report, Failure> {
-    let sizes = [data.train.columns(), 64, WAYS];
+pub fn digits(data: &Data, ways: usize, seed: u64, threads: usize) -> Result<Report, Failure> {
+    let sizes = [data.train.columns(), 64, ways];
     let momentum = sgd::Config {
         momentum: 0.9,
         ..sgd::Config::new(0.1)
     };
     let classes = data.train.classes() as u32;
-    let unseen = classes.saturating_sub(WAYS as u32);
+    let unseen = classes.saturating_sub(ways as u32);
     let story = Story {
-        title: format!("{}, {WAYS} ways, {SHOTS} shots", data.name),
+        title: format!("{}, {ways} ways, {SHOTS} shots", data.name),
         network: mlp::Model {
             l2: 0.01,
             ..mlp::Model::new(&sizes)
@@ -242,8 +248,8 @@ pub fn digits(data: &Data, seed: u64, threads: usize) -> Result<Report, Failure>
             method: descent::Method::Sgd(momentum),
         },
         outer_steps: 200,
-        train: Family::classes(&data.train, 0..unseen)?,
-        test: Family::classes(&data.train, unseen..classes)?,
+        train: Family::classes(&data.train, 0..unseen, ways)?,
+        test: Family::classes(&data.train, unseen..classes, ways)?,
     };
     story.report(seed, threads)
 }

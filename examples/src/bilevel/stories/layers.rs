@@ -24,6 +24,8 @@ const TWO_LAYER: &[Method] = &[
     row(UNIT, esj(1, Direction::UnitSphere), 0.01),
     row("ESJ Gaussian, Q = 1", esj(1, Direction::Gaussian), 0.01),
     row("ESJ signs, Q = 10", esj(10, Direction::Rademacher), 0.01),
+    row("AID-CG, 10 products", Kind::Cg(10), 0.01),
+    row("AID-FP, 10 products", Kind::Fp, 0.01),
     row(HOZOG, hozog(1, Direction::UnitSphere), 0.2),
 ];
 
