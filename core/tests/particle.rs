@@ -118,8 +118,14 @@ fn permuted_particles_have_permuted_fields_of_sghmc() {
         &permuted(2, &r),
         &permuted(2, &g),
     );
+    // Particles feel each other: positions do not move by a share of their own momenta alone.
+    let own = permuted(2, &r).iter().map(|r| r / 19.0).collect::<Vec<_>>();
+    assert!(
+        own.iter()
+            .zip(&expected[0])
+            .any(|(a, b)| (a - b).abs() > 0.1)
+    );
     for (found, expected) in found.iter().zip(&expected) {
-        assert!(expected.iter().any(|f| f.abs() > 0.1));
         assert_near(found, expected, 1e-13);
     }
 }
@@ -308,6 +314,13 @@ fn sgrhmc_is_two_directions_of_the_general_update() {
     .unwrap();
     assert_near(&x, &general_x, 1e-14);
     assert_near(&r, &general_r, 1e-14);
+    // Particles feel each other: more than a share of their own momenta, scaled by the metric.
+    let (start, n) = (draws(1, 2 * n), n as f64);
+    let own = r.iter().zip(&metric).map(|(r, s)| eps / n * s * r);
+    assert!(
+        own.zip(x.iter().zip(&start))
+            .any(|(own, (x, from))| (x - from - own).abs() > 1e-3)
+    );
 }
 
 #[test]
