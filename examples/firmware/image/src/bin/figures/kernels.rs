@@ -35,6 +35,8 @@ pub struct Room {
     indices: [u32; K],
     levels: [i32; K],
     bytes: [u8; 4 * N + 64],
+    /// Particles and scratch.
+    cloud: [f32; 16 * PARTICLES],
     sgd: sgd::State<[f32; N]>,
     adam: adam::State<[f32; N]>,
     lion: lion::State<[f32; N]>,
@@ -49,6 +51,7 @@ pub static mut ROOM: Room = Room {
     indices: [0; K],
     levels: [0; K],
     bytes: [0; 4 * N + 64],
+    cloud: [0.0; 16 * PARTICLES],
     sgd: sgd::State::new(),
     adam: adam::State::new(),
     lion: lion::State::new(),
@@ -112,8 +115,12 @@ const ROWS: usize = 4;
 const D: usize = NETWORK.dim();
 const CLASSES: [u32; ROWS] = [0, 1, 2, 3];
 
-/// Particles, of two dimensions.
-const PARTICLES: usize = 8;
+/// Particles, of two dimensions: as many as there is memory for.
+const PARTICLES: usize = if matches!(env!("BOARD").as_bytes(), b"microbit") {
+    8
+} else {
+    32
+};
 
 /// Rows and columns of a square matrix.
 const S: usize = 8;
@@ -358,7 +365,10 @@ kernels! {
     };
     svgd_step PARTICLES * PARTICLES, 4 * (4 * PARTICLES + svgd::Config::new(0.1).least_scratch_len(PARTICLES, 2)), |r| {
         let mut state = svgd::State::<[f32; 0]>::from_storage([]);
-        let (particles, scratch) = r.z.split_at_mut_checked(2 * PARTICLES)?;
+        let (particles, scratch) = r.cloud.split_at_mut_checked(2 * PARTICLES)?;
+        for (x, start) in particles.iter_mut().zip(&r.z) {
+            *x = *start;
+        }
         svgd::step(&svgd::Config::new(0.1), &mut state, 2, particles, r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
     };
 }
