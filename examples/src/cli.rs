@@ -108,8 +108,13 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
         .open(path);
     open.map_err(|error| cannot_write(path, &error))?;
     if is_new {
-        // Nothing is left behind by a run that ends early.
-        std::fs::remove_file(path).map_err(|error| cannot_write(path, &error))?;
+        // Nothing is left behind by a run that ends early. Another run may have tried the same path and been faster.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(cannot_write(path, &error));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
