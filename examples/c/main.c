@@ -124,11 +124,11 @@ static void hold(int claim, const char *what) {
                                                                                                                        \
     ThalwegSvgdConfig svgd = thalweg_svgd_config(1);                                                                   \
     svgd.bandwidth = 2;                                                                                                \
-    T particles[2] = {0, 1}, flat[2] = {0, 0}, scratch[256];                                                           \
+    T particles[2] = {0, 1}, flat[2] = {0, 0}, scratch[2048];                                                          \
     OK(thalweg_svgd_lengths(&svgd, 2, 1, &state, &room, &error));                                                      \
-    hold(state == 0 && room <= 256, "the lengths of a step of particles");                                             \
+    hold(state == 0 && room <= 2048, "the lengths of a step of particles");                                            \
     steps = 0;                                                                                                         \
-    OK(thalweg_svgd_step_##S(&svgd, &steps, NULL, particles, flat, 2, 1, scratch, 256, &error));                       \
+    OK(thalweg_svgd_step_##S(&svgd, &steps, NULL, particles, flat, 2, 1, scratch, room, &error));                      \
     hold(NEAR(particles[1], 1 + exp(-0.5) / 2), "particles repel each other");                                         \
     hold(thalweg_dot_##S(NULL, x, 4, &out, &error) == THALWEG_STATUS_NULL, "a null pointer is refused");               \
     hold(strcmp(error.text, "`x` is null") == 0, "and named");                                                         \
