@@ -28,6 +28,7 @@ pub const N: usize = 256;
 const K: usize = 32;
 
 /// What kernels work on.
+#[repr(C)]
 pub struct Room {
     pub x: [f32; N],
     pub y: [f32; N],
@@ -35,13 +36,13 @@ pub struct Room {
     indices: [u32; K],
     levels: [i32; K],
     bytes: [u8; 4 * N + 64],
-    /// Particles and scratch.
-    cloud: [f32; 16 * PARTICLES],
     sgd: sgd::State<[f32; N]>,
     adam: adam::State<[f32; N]>,
     lion: lion::State<[f32; N]>,
     /// Keeps results alive.
     pub result: f32,
+    /// Particles and scratch.
+    cloud: [f32; 16 * PARTICLES],
 }
 
 pub static mut ROOM: Room = Room {
@@ -51,11 +52,11 @@ pub static mut ROOM: Room = Room {
     indices: [0; K],
     levels: [0; K],
     bytes: [0; 4 * N + 64],
-    cloud: [0.0; 16 * PARTICLES],
     sgd: sgd::State::new(),
     adam: adam::State::new(),
     lion: lion::State::new(),
     result: 0.0,
+    cloud: [0.0; 16 * PARTICLES],
 };
 
 const KEY: Key = Key {
