@@ -6,23 +6,23 @@
 //! ```
 //!
 //! # Selection
-//! 1. A sample of [`SAMPLE`] elements, one from a jittered place in each stretch of the vector, gives a magnitude that about
+//! The `k`-th magnitude is found by bisection on its bits; a step is a count on lanes, and most counts are over a sample:
+//! 1. Of a sample of [`SAMPLE`] elements, one from a jittered place in each stretch of the vector, a magnitude that about
 //!    `k + 4 sigma` elements should reach.
-//! 2. One pass over lanes collects the elements above it and the first `k` that equal it, in order. NaN reaches every
-//!    magnitude, so the pass finds NaN at no cost.
-//! 3. Bisection on the bits of a magnitude, each step a count on lanes, gives the exact `k`-th of the candidates; one
-//!    pass keeps what lies above it and the first of its ties. The sample's magnitude is found in the same way.
+//! 2. One pass over lanes collects the elements above it, in order; of ties that crowd the sample the first `k`. NaN reaches
+//!    every magnitude, so the pass finds NaN at no cost.
+//! 3. Of those candidates the exact `k`-th; one pass keeps what lies above it and the first of its ties.
 //!
 //! When fewer than `k` elements survive, or more than the buffers hold (the sample was unlucky, or an adversary knew
-//! it), radix selection runs on the vector itself: one pass for each byte of a magnitude, then one that collects. The
-//! answer is the same: it depends on neither the sample nor the buffers' lengths.
+//! it), the bisection runs on the vector itself, then one pass collects. The answer is the same: it depends on neither the
+//! sample nor the buffers' lengths.
 //!
 //! Buffers of length `k` are enough; those of length [`candidates`] let the short way run.
 //!
 //! | | reads | writes |
 //! |---|---|---|
 //! | short way | `d` once, sample and candidates up to 32 times (`f64`: 64) | candidates once |
-//! | radix on the vector | `d` 5 times (`f64`: 9) | `k` |
+//! | bisection on the vector | `d` up to 33 times (`f64`: 65) | `k` |
 //!
 //! An index costs `ceil(log2 d)` bits on the wire: it depends on the data, so the receiver cannot derive it.
 //!
@@ -39,10 +39,10 @@ use crate::{Error, Real};
 /// Elements sampled for the first guess of the `k`-th magnitude.
 pub const SAMPLE: usize = 8192;
 
-/// Vectors shorter than this, and `k` above an eighth of the length, go to radix selection at once.
+/// Vectors shorter than this, and `k` above an eighth of the length, are bisected at once.
 const SHORT: usize = 4 * SAMPLE;
 
-/// Elements that one step of the collecting pass looks at.
+/// Elements that one step of a pass looks at.
 const ROW: usize = 32;
 
 /// TopK.
@@ -228,7 +228,7 @@ fn short_way<T: Real>(
     Ok(true)
 }
 
-/// Radix selection on the vector itself.
+/// Bisection on the vector itself.
 fn long_way<T: Real>(
     x: &[T],
     k: usize,
@@ -238,7 +238,7 @@ fn long_way<T: Real>(
     if let Some(index) = x.iter().position(|x| x.is_nan()) {
         return Err(not_a_number(index));
     }
-    let Selected { key, ties } = select(&|| x.iter().map(|&x| magnitude(x)), k);
+    let Selected { key, ties } = bisect(x, k, 0, 0);
     simd::dispatch(Collect {
         x,
         least: T::from_bits_u64(key),
@@ -263,7 +263,10 @@ fn bisect<T: Real>(x: &[T], rank: usize, slack: usize, low: u64) -> Selected {
     let mut above = 0;
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        let reached = count(x, T::from_bits_u64(middle));
+        let reached = simd::dispatch(Count {
+            x,
+            least: T::from_bits_u64(middle),
+        });
         if reached < rank {
             (high, above) = (middle, reached);
         } else if reached - rank <= slack {
@@ -281,60 +284,43 @@ fn bisect<T: Real>(x: &[T], rank: usize, slack: usize, low: u64) -> Selected {
     }
 }
 
-/// Elements of magnitude at least `least`.
-fn count<T: Real>(x: &[T], least: T) -> usize {
-    // Whole numbers below 2^24: their sums are exact.
-    x.chunks(simd::BLOCK)
-        .map(|x| {
-            let [reached] = simd::sum(&Reaches { least }, [x]);
-            reached.to_f64() as usize
-        })
-        .sum()
+/// Bit `i` is set where magnitude `i` of the row is above `least`, or equal and `ties` count; NaN always is.
+#[inline(always)]
+fn reaching<T: Real, S: Simd>(simd: S, row: &[T; ROW], least: T, ties: bool) -> u32 {
+    let least = T::Lanes::<S>::splat(simd, least);
+    let mut mask = 0;
+    for (g, group) in T::Lanes::<S>::groups(row).0.iter().enumerate() {
+        let magnitudes = T::Lanes::<S>::load(simd, group).abs();
+        // Negated, so that NaN reaches.
+        let reaches = if ties {
+            !magnitudes.lt(least)
+        } else {
+            !magnitudes.le(least)
+        };
+        mask |= reaches.bits() << (g * T::Lanes::<S>::LEN);
+    }
+    mask
 }
 
-#[derive(Clone, Copy)]
-struct Reaches<T> {
+/// Counts elements of magnitude at least `least`.
+struct Count<'a, T> {
+    x: &'a [T],
     least: T,
 }
 
-impl<T: Real> simd::Sum<T, 1, 1> for Reaches<T> {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [x]: [L; 1]) -> [L; 1] {
-        let reaches = x.constant(self.least).le(x.abs());
-        [L::select(reaches, x.constant(T::ONE), x.constant(T::ZERO))]
-    }
-}
+impl<T: Real> Kernel for Count<'_, T> {
+    type Output = usize;
 
-/// Selects the `rank`-th largest of keys that can be walked several times, a byte of the key at a time from the top.
-#[inline(always)]
-fn select<I: Iterator<Item = u64>>(keys: &impl Fn() -> I, rank: usize) -> Selected {
-    // The bits in which the keys differ from the first; those above are the answer's already. Magnitudes have no sign
-    // bit, so no shift reaches 64.
-    let one = keys().next().unwrap_or(0);
-    let differ = keys().fold(0, |all, k| all | (k ^ one));
-    let mut shift = u64::BITS - differ.leading_zeros();
-    let (mut key, mut left) = (one >> shift << shift, rank);
-    while shift > 0 {
-        let width = shift.min(8);
-        let above = shift;
-        shift -= width;
-        let mut counts = [0_u32; 256];
-        for k in keys() {
-            if k >> above == key >> above
-                && let Some(count) = counts.get_mut((k >> shift) as usize & ((1 << width) - 1))
-            {
-                *count += 1;
-            }
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> usize {
+        let (rows, rest) = self.x.as_chunks::<ROW>();
+        let mut count = 0;
+        for row in rows {
+            count += reaching(simd, row, self.least, true).count_ones() as usize;
         }
-        for (digit, &count) in counts.iter().enumerate().rev() {
-            if left <= count as usize {
-                key |= (digit as u64) << shift;
-                break;
-            }
-            left -= count as usize;
-        }
+        let below = |x: &&T| x.abs() < self.least;
+        count + rest.len() - rest.iter().filter(below).count()
     }
-    Selected { key, ties: left }
 }
 
 /// Collects elements of magnitude above `least` in order, and the first `ties` of those equal to it, until `most`.
@@ -348,24 +334,6 @@ struct Collect<'a, T> {
 }
 
 impl<T: Real> Collect<'_, T> {
-    /// Bit `i` is set where element `i` of the row is to be looked at; NaN is.
-    #[inline(always)]
-    fn mask<S: Simd>(&self, simd: S, row: &[T; ROW]) -> u32 {
-        let least = T::Lanes::<S>::splat(simd, self.least);
-        let mut mask = 0;
-        for (g, group) in T::Lanes::<S>::groups(row).0.iter().enumerate() {
-            let magnitudes = T::Lanes::<S>::load(simd, group).abs();
-            // Negated, so that NaN reaches.
-            let reaches = if self.ties > 0 {
-                !magnitudes.lt(least)
-            } else {
-                !magnitudes.le(least)
-            };
-            mask |= reaches.bits() << (g * T::Lanes::<S>::LEN);
-        }
-        mask
-    }
-
     /// Takes the elements of a row, with room for all and no ties to count. The first slot is written in any case and
     /// counted if there is one: whether a row has an element is a branch taken at random. True when one is NaN.
     #[inline(always)]
@@ -421,7 +389,8 @@ impl<T: Real> Kernel for Collect<'_, T> {
         let mut found = 0;
         let (rows, rest) = self.x.as_chunks::<ROW>();
         for (r, row) in rows.iter().enumerate() {
-            let (start, mut mask) = (r * ROW, self.mask(simd, row));
+            let start = r * ROW;
+            let mut mask = reaching(simd, row, self.least, self.ties > 0);
             if self.ties == 0 && found + ROW <= room {
                 if self.take_row(row, start, mask, &mut found) {
                     let nan = row.iter().position(|x| x.is_nan());
@@ -452,229 +421,4 @@ impl<T: Real> Kernel for Collect<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::vec;
-    use std::vec::Vec;
-
-    /// The definition: sort by magnitude, then by coordinate.
-    fn sorted<T: Real>(x: &[T], k: usize) -> Vec<(u32, u64)> {
-        let mut order: Vec<u32> = (0..x.len() as u32).collect();
-        order.sort_by_key(|&i| (core::cmp::Reverse(magnitude(x[i as usize])), i));
-        order.truncate(k);
-        order.sort_unstable();
-        order
-            .iter()
-            .map(|&i| (i, x[i as usize].to_bits_u64()))
-            .collect()
-    }
-
-    fn found<T: Real>(x: &[T], k: usize, room: usize) -> Result<Vec<(u32, u64)>, Error> {
-        let (mut values, mut indices) = (vec![T::ZERO; room], vec![0; room]);
-        let buffers = Buffers {
-            values: &mut values,
-            indices: &mut indices,
-            ..Buffers::default()
-        };
-        let Message::Sparse { indices, values } =
-            TopK { k }.compress(Key::default(), x, buffers)?
-        else {
-            panic!("another kind");
-        };
-        assert_eq!(indices.len(), k);
-        Ok(indices
-            .iter()
-            .zip(values)
-            .map(|(&i, v)| (i, v.to_bits_u64()))
-            .collect())
-    }
-
-    fn words(n: usize) -> impl Iterator<Item = u32> {
-        (0..n as u32).map(|i| {
-            let x = i.wrapping_mul(0x9E37_79B9) ^ 0x1234_5678;
-            (x ^ (x >> 15)).wrapping_mul(0x85EB_CA6B)
-        })
-    }
-
-    /// Inputs of every temper; the generated ones have no NaN.
-    fn inputs<T: Real>(n: usize) -> Vec<(&'static str, Vec<T>)> {
-        let real = |f: &dyn Fn(usize, u32) -> f64| -> Vec<T> {
-            words(n)
-                .enumerate()
-                .map(|(i, w)| T::from_f64(f(i, w)))
-                .collect()
-        };
-        let unit = |w: u32| f64::from(w) / 2.0_f64.powi(31) - 1.0;
-        vec![
-            ("uniform", real(&|_, w| unit(w))),
-            ("rising", real(&|i, _| i as f64)),
-            ("falling", real(&|i, _| -((n - i) as f64))),
-            (
-                "constant",
-                real(&|_, w| if w % 2 == 0 { 2.5 } else { -2.5 }),
-            ),
-            ("zero", real(&|_, w| if w % 2 == 0 { 0.0 } else { -0.0 })),
-            (
-                "heavy tail",
-                real(&|_, w| 1.0 / (unit(w) * unit(w) * unit(w) + 1e-30)),
-            ),
-            ("many ties", real(&|_, w| f64::from(w % 7) - 3.0)),
-            (
-                "one large",
-                real(&|i, w| if i == n / 2 { 1e30 } else { unit(w) }),
-            ),
-            (
-                "last large",
-                real(&|i, w| {
-                    if i + n / 50 > n {
-                        1e9 + unit(w)
-                    } else {
-                        unit(w)
-                    }
-                }),
-            ),
-            (
-                "mostly zero",
-                real(&|_, w| if w % 100 == 0 { unit(w) } else { 0.0 }),
-            ),
-            ("tiny", real(&|_, w| unit(w) * 1e-41)),
-            (
-                "infinite",
-                real(&|_, w| if w % 64 == 0 { f64::INFINITY } else { unit(w) }),
-            ),
-        ]
-    }
-
-    fn the_answer_is_that_of_a_full_sort<T: Real>() {
-        for n in [1, 2, 31, 32, 33, 1003, 4097] {
-            for (name, x) in inputs::<T>(n) {
-                for k in [1, n / 100, n / 3, n - 1, n] {
-                    let k = k.max(1);
-                    assert_eq!(
-                        found(&x, k, k).unwrap(),
-                        sorted(&x, k),
-                        "{name} n={n} k={k}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_answer_is_that_of_a_full_sort_at_every_length() {
-        the_answer_is_that_of_a_full_sort::<f32>();
-        the_answer_is_that_of_a_full_sort::<f64>();
-    }
-
-    fn sampled_selection_is_exact<T: Real>(k: usize) {
-        let n = 5 * SHORT + 13;
-        for (name, x) in inputs::<T>(n) {
-            let expected = sorted(&x, k);
-            for level in simd::Level::ALL
-                .into_iter()
-                .filter(|l| simd::force(Some(*l)))
-            {
-                for room in [k, candidates(n, k), n] {
-                    assert!(
-                        found(&x, k, room).unwrap() == expected,
-                        "{level:?} {name} k={k} room={room}"
-                    );
-                }
-            }
-            simd::force(None);
-        }
-    }
-
-    #[test]
-    fn sampled_selection_is_exact_at_every_level_and_room() {
-        sampled_selection_is_exact::<f32>(1);
-        sampled_selection_is_exact::<f32>(1700);
-        sampled_selection_is_exact::<f64>(170);
-    }
-
-    #[test]
-    fn the_short_way_suffices_on_ordinary_vectors_and_on_equal_magnitudes() {
-        let n = 40 * SHORT;
-        for k in [n / 1000, n / 100, n / 10] {
-            for (name, x) in inputs::<f32>(n) {
-                if ["one large", "last large", "mostly zero", "tiny", "infinite"].contains(&name) {
-                    continue;
-                }
-                let room = candidates(n, k);
-                let (mut values, mut indices) = (vec![0.0; room], vec![0; room]);
-                assert!(
-                    short_way(&x, k, &mut values, &mut indices).unwrap(),
-                    "{name} {k}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_nan_is_named_wherever_it_stands() {
-        let n = SHORT + 5;
-        for at in [0, 31, 32, 20_000, n - 1] {
-            for k in [1, 100, n] {
-                for room in [k, candidates(n, k)] {
-                    // With ties, and without.
-                    for mut x in [vec![1.0_f32; n], (0..n).map(|i| 1.0 + i as f32).collect()] {
-                        x[at] = f32::NAN;
-                        assert_eq!(found(&x, k, room), Err(not_a_number(at)));
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_error_is_within_the_contraction() {
-        for (name, x) in inputs::<f64>(1003) {
-            if name == "infinite" {
-                continue;
-            }
-            for k in [1, 10, 500, 1003] {
-                let kept: f64 = found(&x, k, k)
-                    .unwrap()
-                    .iter()
-                    .map(|v| f64::from_bits(v.1).powi(2))
-                    .sum();
-                let all: f64 = x.iter().map(|x| x * x).sum();
-                let alpha = Contractive::<f64>::alpha(&TopK { k }, x.len());
-                assert!(
-                    all - kept <= (1.0 - alpha) * all * (1.0 + 1e-12),
-                    "{name} {k}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn hostile_messages_leave_the_sum_alone() {
-        let mut out = [1.0_f32; 4];
-        let hostile: [(&[u32], &[f32]); 5] = [
-            (&[0, 4], &[1.0, 1.0]),
-            (&[1, 1], &[1.0, 1.0]),
-            (&[2, 1], &[1.0, 1.0]),
-            (&[0], &[1.0]),
-            (&[0, 1, 2], &[1.0, 1.0]),
-        ];
-        for (indices, values) in hostile {
-            let message = Message::Sparse { indices, values };
-            let answer = TopK { k: 2 }.accumulate(Key::default(), &message, Weight::ONE, &mut out);
-            assert!(answer.is_err(), "{indices:?}");
-        }
-        assert_eq!(out, [1.0; 4]);
-        assert!(matches!(
-            found(&[1.0_f32], 2, 2),
-            Err(Error::Parameter { name: "k", .. })
-        ));
-        assert!(matches!(
-            found(&[1.0_f32], 0, 2),
-            Err(Error::Parameter { name: "k", .. })
-        ));
-        assert!(matches!(
-            found(&[1.0_f32; 3], 2, 1),
-            Err(Error::Length { .. })
-        ));
-    }
-}
+mod tests;

@@ -301,10 +301,10 @@ unsafe fn sum_block<
     let mut acc = [neutral.block(); O];
     let whole = end - (end - start) % LANES;
     let mut i = start;
-    if HAS_UNIT && size_of::<T>() == 4 && L::LEN == 1 {
+    if HAS_UNIT && size_of::<T>() == 4 && L::LEN == 1 && start < whole {
         for first in (0..LANES).step_by(PASS) {
             let rows = (whole - start) / LANES;
-            // SAFETY: start + first + (rows - 1) * 32 + PASS <= whole <= end.
+            // SAFETY: there is a row, and start + first + (rows - 1) * 32 + PASS <= whole <= end.
             unsafe {
                 let read = read.map(|p| p.add(start + first));
                 sum_rows::<T, L, B, R, O>(simd, body, read, rows, first, &mut acc);

@@ -1,0 +1,223 @@
+use super::*;
+use std::vec;
+use std::vec::Vec;
+
+/// The definition: sort by magnitude, then by coordinate.
+fn sorted<T: Real>(x: &[T], k: usize) -> Vec<(u32, u64)> {
+    let mut order: Vec<u32> = (0..x.len() as u32).collect();
+    order.sort_by_key(|&i| (core::cmp::Reverse(magnitude(x[i as usize])), i));
+    order.truncate(k);
+    order.sort_unstable();
+    order
+        .iter()
+        .map(|&i| (i, x[i as usize].to_bits_u64()))
+        .collect()
+}
+
+fn found<T: Real>(x: &[T], k: usize, room: usize) -> Result<Vec<(u32, u64)>, Error> {
+    let (mut values, mut indices) = (vec![T::ZERO; room], vec![0; room]);
+    let buffers = Buffers {
+        values: &mut values,
+        indices: &mut indices,
+        ..Buffers::default()
+    };
+    let Message::Sparse { indices, values } = TopK { k }.compress(Key::default(), x, buffers)?
+    else {
+        panic!("another kind");
+    };
+    assert_eq!(indices.len(), k);
+    Ok(indices
+        .iter()
+        .zip(values)
+        .map(|(&i, v)| (i, v.to_bits_u64()))
+        .collect())
+}
+
+fn words(n: usize) -> impl Iterator<Item = u32> {
+    (0..n as u32).map(|i| {
+        let x = i.wrapping_mul(0x9E37_79B9) ^ 0x1234_5678;
+        (x ^ (x >> 15)).wrapping_mul(0x85EB_CA6B)
+    })
+}
+
+/// Inputs of every temper; the generated ones have no NaN.
+fn inputs<T: Real>(n: usize) -> Vec<(&'static str, Vec<T>)> {
+    let real = |f: &dyn Fn(usize, u32) -> f64| -> Vec<T> {
+        words(n)
+            .enumerate()
+            .map(|(i, w)| T::from_f64(f(i, w)))
+            .collect()
+    };
+    let unit = |w: u32| f64::from(w) / 2.0_f64.powi(31) - 1.0;
+    vec![
+        ("uniform", real(&|_, w| unit(w))),
+        ("rising", real(&|i, _| i as f64)),
+        ("falling", real(&|i, _| -((n - i) as f64))),
+        (
+            "constant",
+            real(&|_, w| if w % 2 == 0 { 2.5 } else { -2.5 }),
+        ),
+        ("zero", real(&|_, w| if w % 2 == 0 { 0.0 } else { -0.0 })),
+        (
+            "heavy tail",
+            real(&|_, w| 1.0 / (unit(w) * unit(w) * unit(w) + 1e-30)),
+        ),
+        ("many ties", real(&|_, w| f64::from(w % 7) - 3.0)),
+        (
+            "one large",
+            real(&|i, w| if i == n / 2 { 1e30 } else { unit(w) }),
+        ),
+        (
+            "last large",
+            real(&|i, w| {
+                if i + n / 50 > n {
+                    1e9 + unit(w)
+                } else {
+                    unit(w)
+                }
+            }),
+        ),
+        (
+            "mostly zero",
+            real(&|_, w| if w % 100 == 0 { unit(w) } else { 0.0 }),
+        ),
+        ("tiny", real(&|_, w| unit(w) * 1e-41)),
+        (
+            "infinite",
+            real(&|_, w| if w % 64 == 0 { f64::INFINITY } else { unit(w) }),
+        ),
+    ]
+}
+
+fn the_answer_is_that_of_a_full_sort<T: Real>() {
+    for n in [1, 2, 31, 32, 33, 1003, 4097] {
+        for (name, x) in inputs::<T>(n) {
+            for k in [1, n / 100, n / 3, n - 1, n] {
+                let k = k.max(1);
+                assert_eq!(
+                    found(&x, k, k).unwrap(),
+                    sorted(&x, k),
+                    "{name} n={n} k={k}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_answer_is_that_of_a_full_sort_at_every_length() {
+    the_answer_is_that_of_a_full_sort::<f32>();
+    the_answer_is_that_of_a_full_sort::<f64>();
+}
+
+fn sampled_selection_is_exact<T: Real>(k: usize) {
+    let n = 5 * SHORT + 13;
+    for (name, x) in inputs::<T>(n) {
+        let expected = sorted(&x, k);
+        for level in simd::Level::ALL
+            .into_iter()
+            .filter(|l| simd::force(Some(*l)))
+        {
+            for room in [k, candidates(n, k), n] {
+                assert!(
+                    found(&x, k, room).unwrap() == expected,
+                    "{level:?} {name} k={k} room={room}"
+                );
+            }
+        }
+        simd::force(None);
+    }
+}
+
+#[test]
+fn sampled_selection_is_exact_at_every_level_and_room() {
+    sampled_selection_is_exact::<f32>(1);
+    sampled_selection_is_exact::<f32>(1700);
+    sampled_selection_is_exact::<f64>(170);
+}
+
+#[test]
+fn the_short_way_suffices_on_ordinary_vectors_and_on_equal_magnitudes() {
+    let n = 40 * SHORT;
+    for k in [n / 1000, n / 100, n / 10] {
+        for (name, x) in inputs::<f32>(n) {
+            if ["one large", "last large", "mostly zero", "tiny", "infinite"].contains(&name) {
+                continue;
+            }
+            let room = candidates(n, k);
+            let (mut values, mut indices) = (vec![0.0; room], vec![0; room]);
+            assert!(
+                short_way(&x, k, &mut values, &mut indices).unwrap(),
+                "{name} {k}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_nan_is_named_wherever_it_stands() {
+    let n = SHORT + 5;
+    for at in [0, 31, 32, 20_000, n - 1] {
+        for k in [1, 100, n] {
+            for room in [k, candidates(n, k)] {
+                // With ties, and without.
+                for mut x in [vec![1.0_f32; n], (0..n).map(|i| 1.0 + i as f32).collect()] {
+                    x[at] = f32::NAN;
+                    assert_eq!(found(&x, k, room), Err(not_a_number(at)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_error_is_within_the_contraction() {
+    for (name, x) in inputs::<f64>(1003) {
+        if name == "infinite" {
+            continue;
+        }
+        for k in [1, 10, 500, 1003] {
+            let kept: f64 = found(&x, k, k)
+                .unwrap()
+                .iter()
+                .map(|v| f64::from_bits(v.1).powi(2))
+                .sum();
+            let all: f64 = x.iter().map(|x| x * x).sum();
+            let alpha = Contractive::<f64>::alpha(&TopK { k }, x.len());
+            assert!(
+                all - kept <= (1.0 - alpha) * all * (1.0 + 1e-12),
+                "{name} {k}"
+            );
+        }
+    }
+}
+
+#[test]
+fn hostile_messages_leave_the_sum_alone() {
+    let mut out = [1.0_f32; 4];
+    let hostile: [(&[u32], &[f32]); 5] = [
+        (&[0, 4], &[1.0, 1.0]),
+        (&[1, 1], &[1.0, 1.0]),
+        (&[2, 1], &[1.0, 1.0]),
+        (&[0], &[1.0]),
+        (&[0, 1, 2], &[1.0, 1.0]),
+    ];
+    for (indices, values) in hostile {
+        let message = Message::Sparse { indices, values };
+        let answer = TopK { k: 2 }.accumulate(Key::default(), &message, Weight::ONE, &mut out);
+        assert!(answer.is_err(), "{indices:?}");
+    }
+    assert_eq!(out, [1.0; 4]);
+    assert!(matches!(
+        found(&[1.0_f32], 2, 2),
+        Err(Error::Parameter { name: "k", .. })
+    ));
+    assert!(matches!(
+        found(&[1.0_f32], 0, 2),
+        Err(Error::Parameter { name: "k", .. })
+    ));
+    assert!(matches!(
+        found(&[1.0_f32; 3], 2, 1),
+        Err(Error::Length { .. })
+    ));
+}
