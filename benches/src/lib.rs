@@ -24,9 +24,10 @@
 //! run differs from the next by 0.05 (momentum 0.94 to 1.02 over seven). With one gradient in 89 always zero and n = 20,000, Adam is
 //! 2.1 times (fast: 3.0 times) as fast as the loop.
 //!
-//! Of one million normal values, the largest 1 % and 0.1 % by `TopK`: 8.0 and 7.7 times as fast as `select_nth_unstable` on pairs by
-//! least times, 6.3 and 9.9 by the median of rounds. `RandK` and `PermK` of 1e5 out of 1e7: more than 140 times a
-//! shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`: 1.02 to 1.05, 1.00 to 1.02.
+//! `cargo bench --bench compress -- none`, three runs beside other programs: of one million normal values the largest 1 % and 0.1 % by
+//! `TopK` are found 5.7 to 8.0 and 5.4 to 7.7 times as fast as by `select_nth_unstable` on pairs (least times). `RandK` and `PermK`
+//! of 1e5 out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
+//! 1.00 to 1.02.
 
 pub mod plain;
 pub mod race;
