@@ -2,7 +2,7 @@
 //!
 //! `inner gradients` asks the problem for what ESJ asks it on its inner paths, preparation of each path included, and does nothing
 //! else: the difference is the overhead of directions, perturbations, inner steps, projections and the one outer gradient. The shallow
-//! hyper-representation has p = 8192, d = 128, n = 500, N = 20. Both call the problem through one pointer: two copies of it that the
+//! hyper-representation has p = 8192, d = 128, n = 500, N = 20 and 50. Both call the problem through one pointer: two copies of it that the
 //! compiler has made for two callers differ by as much as what is measured.
 //!
 //! The ratio is printed from the least of 1000 rounds in which they take turns, each shorter than a time slice (AMD EPYC Zen 3,
@@ -30,7 +30,6 @@ use thalweg::random::{Lanes32, Purpose, stream};
 const ROWS: usize = 500;
 const INPUTS: usize = 64;
 const FEATURES: usize = 128;
-const STEPS: u64 = 20;
 const ROUNDS: usize = 1000;
 
 fn normals(n: usize, phase: u64) -> Vec<f32> {
@@ -71,9 +70,9 @@ fn hypergradient(c: &mut Criterion) {
         ("Gaussian central", Direction::Gaussian, Difference::Central),
         ("signs", Direction::Rademacher, Difference::Forward),
     ] {
-        for directions in [1_usize, 4] {
+        for (steps, directions) in [(20, 1_usize), (20, 4), (50, 1)] {
             let inner = descent::Config {
-                steps: STEPS,
+                steps,
                 method: Method::gd(1e-3),
             };
             let config = es_jacobian::Config {
@@ -98,7 +97,7 @@ fn hypergradient(c: &mut Criterion) {
             let mut bare = |scratch: &mut [f32]| {
                 for _ in 0..paths {
                     problem.prepare(&x, scratch).expect("lengths agree");
-                    for t in 0..STEPS {
+                    for t in 0..steps {
                         problem
                             .inner_gradient_into(&x, &y0, &round.inner(t), scratch, &mut grad)
                             .expect("lengths agree");
@@ -108,12 +107,13 @@ fn hypergradient(c: &mut Criterion) {
             let mut other = scratch.clone();
             let [whole, parts] = least(|| esj(&mut scratch), || bare(&mut other));
             let ratio = whole.as_secs_f64() / parts.as_secs_f64();
-            println!("esj/{law}/{directions}: {ratio:.3} of its inner gradients");
-            group.throughput(Throughput::Elements(paths * STEPS));
-            group.bench_function(format!("esj/{law}/{directions}"), |b| {
+            let case = format!("{law}/{directions}/{steps}");
+            println!("esj/{case}: {ratio:.3} of its inner gradients");
+            group.throughput(Throughput::Elements(paths * steps));
+            group.bench_function(format!("esj/{case}"), |b| {
                 b.iter(|| esj(&mut scratch));
             });
-            group.bench_function(format!("inner gradients/{law}/{directions}"), |b| {
+            group.bench_function(format!("inner gradients/{case}"), |b| {
                 b.iter(|| bare(&mut other));
             });
         }

@@ -2,16 +2,19 @@
 //!
 //! `cargo bench --bench particle` first prints one line per size: microseconds of a step with a fixed bandwidth, and its
 //! share of the multiply-add peak of a core, measured in the same run. `benches/peers/svgd.py` measures the same step in
-//! NumPy, PyTorch and JAX. CPU time of one thread in microseconds, ours and theirs in turn (Zen 3, AVX2, on a machine that others
-//! used as well; NumPy 2.4.6, PyTorch 2.15.0, JAX 0.10.2):
+//! NumPy, PyTorch and JAX. Microseconds, the two run one after the other (Zen 3, AVX2, two cores, nothing else running; NumPy 2.4.6,
+//! PyTorch 2.15.0, JAX 0.10.2; the lesser of two runs each):
 //!
-//! | (n, d) | Portable | Fast | NumPy | PyTorch | JAX | fastest over Portable |
-//! |---|---|---|---|---|---|---|
-//! | (100, 10) | 25 | 23 | 72 | 121 | 78 | 2.8 |
-//! | (1000, 50) | 3045 | 3027 | 5890 | 7777 | 4922 | 1.6 |
-//! | (2000, 200) | 41349 | 38044 | 55356 | 64268 | 58446 | 1.3 |
+//! | (n, d) | threads | Portable | Fast | NumPy | PyTorch | JAX | fastest over Portable |
+//! |---|---|---|---|---|---|---|---|
+//! | (100, 10) | 1 | 21 | 20 | 61 | 106 | 72 | 2.9 |
+//! | | 2 | 21 | 20 | 61 | 106 | 53 | 2.5 |
+//! | (1000, 50) | 1 | 2655 | 2543 | 4548 | 4626 | 3858 | 1.45 |
+//! | | 2 | 1730 | 1687 | 3948 | 4635 | 2257 | 1.31 |
+//! | (2000, 200) | 1 | 33504 | 30945 | 45510 | 50632 | 45467 | 1.36 |
+//! | | 2 | 21994 | 20988 | 31042 | 26161 | 24012 | 1.09 |
 //!
-//! At a peak of 98 GFLOP/s Fast does `3 n^2 d` flops at 0.51 and 0.64 of it for the larger two, exponentials and all.
+//! At a peak of 101 GFLOP/s Fast does `3 n^2 d` flops at 0.58 and 0.77 of it for the larger two, exponentials and all.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -24,9 +24,10 @@
 //! run differs from the next by 0.05 (momentum 0.94 to 1.02 over seven). With one gradient in 89 always zero and n = 20,000, Adam is
 //! 2.1 times (fast: 3.0 times) as fast as the loop.
 //!
-//! `cargo bench --bench compress -- none`, three runs beside other programs: of one million normal values the largest 1 % and 0.1 % by
-//! `TopK` are found 5.7 to 8.0 and 5.4 to 7.7 times as fast as by `select_nth_unstable` on pairs (least times). `RandK` and `PermK`
-//! of 1e5 out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
+//! `cargo bench --bench compress -- none`, three runs, idle: of one million normal values the largest 1 % and 0.1 % by `TopK` are found
+//! 7.1 to 7.6 and 8.8 to 9.7 times as fast as by `select_nth_unstable` on pairs (least times; medians 6.3 to 6.9 and 7.5 to 8.2); of
+//! rising values 6.3 to 7.1 and 7.3 to 8.6, of equal ones 8.0 to 8.2 and 8.7 to 9.9. `RandK` and `PermK` of 1e5
+//! out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
 //! 1.00 to 1.02.
 
 pub mod plain;

@@ -84,15 +84,16 @@ pub(super) fn recovery(rows: &[Recovery], claims: &mut Claims) {
     );
 }
 
-/// In 400 dimensions: within the published floor of the jitter of the limit of the same draw. (Published 0.0086 and 0.014, of two other
-/// draws, and 0.85 for descent; a draw that the limit finds hard at this time is hard for the run.)
+/// In 400 dimensions: no farther from the error of the limit of the same draw than the larger published error, in which jitter and
+/// limit are together. (Published 0.0086 and 0.014, of two other draws, and 0.85 for descent; a draw that the limit finds hard at this
+/// time is hard for the run.)
 pub(super) fn large(rows: &[Large], claims: &mut Claims) {
     for row in rows {
         let name = format!("(a) d = 400, seed {}", row.seed);
         claims.at_most(
             &format!("{name}: label noise less its limit"),
             (row.raw - row.limit).abs(),
-            6e-3,
+            0.014,
         );
         claims.at_least(&format!("{name}: smallest 2-norm"), row.least_norm, 0.4);
     }
