@@ -6,15 +6,15 @@
 //! compiler has made for two callers differ by as much as what is measured.
 //!
 //! The ratio is printed from the least of 1000 rounds in which they take turns, each shorter than a time slice (AMD EPYC Zen 3,
-//! AVX2, a busy machine; middle and range of eight runs):
+//! AVX2, a busy machine; middle and range of eight runs, of four for N = 50):
 //!
-//! | directions | Q = 1 | Q = 4 |
-//! |---|---|---|
-//! | Gaussian | 1.07, 1.06 to 1.12 | 1.08, 1.06 to 1.10 |
-//! | Gaussian, central | 1.06, 1.04 to 1.12 | 1.06, 1.04 to 1.09 |
-//! | signs | 1.05, 1.03 to 1.08 | 1.02 |
+//! | directions | Q = 1 | Q = 4 | Q = 1, N = 50 |
+//! |---|---|---|---|
+//! | Gaussian | 1.07, 1.06 to 1.12 | 1.08, 1.06 to 1.10 | 1.04, 0.97 to 1.04 |
+//! | Gaussian, central | 1.06, 1.04 to 1.12 | 1.06, 1.04 to 1.09 | 1.03, 0.96 to 1.04 |
+//! | signs | 1.05, 1.03 to 1.08 | 1.02 to 1.06 | 1.04, 0.96 to 1.05 |
 //!
-//! At Q = 1 the outer gradient is 0.025 of it. A Gaussian direction takes as long as 1.1 inner gradients, one of signs 0.2.
+//! At Q = 1 and N = 20 the outer gradient is 0.025 of it. A Gaussian direction takes as long as 1.1 inner gradients, one of signs 0.2.
 
 #![allow(clippy::expect_used, reason = "a bench stops at the first surprise")]
 
