@@ -315,3 +315,21 @@ fn the_claims_of_the_check_hold() {
     let json = fs::read_to_string(folder("check").join("claims.json")).unwrap();
     assert_eq!(json.matches("\"holds\": true").count(), 11);
 }
+
+/// One that is best on a part of the budget and ends above its start on the whole of it.
+#[test]
+fn a_step_that_diverges_on_the_whole_budget_gives_way_to_the_next_smaller() {
+    let line = "--protocol marina --compressor rand-k --k 15 --clients 4 --hidden 4 --rounds 200 --seed 5 --json out.json";
+    let row = |steps: &str| {
+        let arguments: Vec<_> = line.split(' ').chain(["--steps", steps]).collect();
+        let output = program("gives_way", &arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = fs::read_to_string(folder("gives_way").join("out.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["rows"][0].clone()
+    };
+    assert_eq!(row("0.3")["diverged"], true);
+    let both = row("0.3,0.02");
+    assert!(both["trials"][0][1].as_f64() < both["trials"][1][1].as_f64());
+    assert_eq!(both["step_size"], 0.02);
+    assert_eq!(both["diverged"], false);
+}
