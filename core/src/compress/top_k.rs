@@ -40,7 +40,7 @@ use crate::{Error, Real};
 pub const SAMPLE: usize = 8192;
 
 /// Elements sampled side by side: a place costs a cache miss, its neighbours nothing. Were they all of one magnitude, so that
-/// a run counts as one element, the slack of [`sample_rank`] would still be 2.5 deviations.
+/// a run counts as one element, the slack of [`sample_rank`] would still be more than 2.4 deviations.
 const RUN: usize = 4;
 
 /// Vectors shorter than this, and `k` above an eighth of the length, are bisected at once.
@@ -195,7 +195,7 @@ fn short_way<T: Real>(
     let (runs, _) = sample.as_chunks_mut::<RUN>();
     for (i, run) in runs.iter_mut().enumerate() {
         // A multiplicative hash: no period that the data could share.
-        let jitter = u64::from((i as u32).wrapping_mul(0x9E37_79B9)) * (stretch - RUN) as u64;
+        let jitter = u64::from((i as u32).wrapping_mul(0x9E37_79B9)) * (stretch - RUN + 1) as u64;
         let place = i * stretch + (jitter >> 32) as usize;
         if let Some(sampled) = x.get(place..).and_then(|x| x.first_chunk()) {
             *run = *sampled;

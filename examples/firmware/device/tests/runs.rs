@@ -1,7 +1,7 @@
 //! Runs with device clients end with the bits of the run in one process: in threads with a faulty line, and on emulated boards.
 //!
-//! `bash examples/firmware/build microbit virt` builds images, which older ones are not fit for;
-//! `THALWEG_BOARDS="microbit virt" cargo test --test runs -- --ignored` runs them.
+//! `bash examples/firmware/build microbit virt` builds their images; those of an older commit may not fit the tests.
+//! `THALWEG_BOARDS="microbit virt" cargo test --test runs -- --ignored` runs the boards.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
