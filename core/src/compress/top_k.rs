@@ -33,7 +33,7 @@ use super::{
     index_bits, scalar_bits, scatter,
 };
 use crate::error::check_length;
-use crate::simd::{self, Kernel, Lanes, Mask, Simd};
+use crate::simd::{self, BitLanes, Kernel, Lanes, Mask, Simd};
 use crate::{Error, Real};
 
 /// Elements sampled for the first guess of the `k`-th magnitude.
@@ -319,13 +319,20 @@ impl<T: Real> Kernel for Count<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> usize {
-        let (rows, rest) = self.x.as_chunks::<ROW>();
-        let mut count = 0;
-        for row in rows {
-            count += reaching(simd, row, self.least, true).count_ones() as usize;
+        let least = T::Lanes::<S>::splat(simd, self.least).to_bits();
+        let (groups, rest) = T::Lanes::<S>::groups(self.x);
+        // As integers, where soft floating point would call a function: a smaller magnitude borrows from the bit of the sign.
+        let mut below = least - least;
+        for group in groups {
+            let magnitudes = T::Lanes::<S>::load(simd, group).abs().to_bits();
+            below = below + (magnitudes - least).shr(size_of::<T>() as u32 * 8 - 1);
         }
-        let below = |x: &&T| x.abs() < self.least;
-        count + rest.len() - rest.iter().filter(below).count()
+        let mut count = self.x.len();
+        for lane in T::Lanes::<S>::from_bits(below).into_array().as_ref() {
+            count -= lane.to_bits_u64() as usize;
+        }
+        let below = |x: &&T| magnitude(**x) < magnitude(self.least);
+        count - rest.iter().filter(below).count()
     }
 }
 
