@@ -115,7 +115,24 @@ fn ef21_that_keeps_everything_is_gradient_descent() {
     let config = ef21::Config {
         run: run_of(5),
         step_size: 0.5,
+        restart: 0.0,
         compressor: TopK { k: 17 },
+    };
+    assert_close(
+        &run(config, workers, &x0, 60),
+        &gradient_descent(&mean, &x0, 0.5, 60),
+        1e-11,
+    );
+}
+
+#[test]
+fn ef21_that_restarts_in_every_round_is_gradient_descent() {
+    let (workers, mean, x0) = family(17, 5, 0.8);
+    let config = ef21::Config {
+        run: run_of(5),
+        step_size: 0.5,
+        restart: 1.0 - 1e-12,
+        compressor: TopK { k: 1 },
     };
     assert_close(
         &run(config, workers, &x0, 60),
@@ -221,6 +238,7 @@ fn ef21_with_one_coordinate_converges_where_plain_top_k_averaging_cannot() {
     let config = ef21::Config {
         run: run_of(3),
         step_size: 0.2,
+        restart: 0.0,
         compressor: TopK { k: 1 },
     };
     let x = run(config, workers, &x0, 20_000);

@@ -290,6 +290,7 @@ fn two_of_ef21() -> (ef21::Config<f64, Identity>, Server<Vec<f64>>, Clients) {
     let config = ef21::Config {
         run: run_of(2),
         step_size: 0.5,
+        restart: 0.0,
         compressor: Identity,
     };
     let server = Server::new(vec![1.0], vec![0.0], vec![0.0]).unwrap();
@@ -319,21 +320,23 @@ fn round_of_two(
     said
 }
 
-#[test]
-fn a_client_of_ef21_that_has_lost_its_memory_sits_out_and_leaves_its_last_gradient_behind() {
-    let (config, mut server, mut clients) = two_of_ef21();
-    round_of_two(&config, &mut server, &mut clients).unwrap();
-    // It starts anew, and is given the model of the open round, which the other one reaches by itself.
+/// A round of those two in which client 1 starts anew.
+fn loses_its_memory(
+    config: &ef21::Config<f64, Identity>,
+    server: &mut Server<Vec<f64>>,
+    clients: &mut Clients,
+) {
+    // It is given the model of the open round, which the other one reaches by itself.
     clients[1] = Client::new(1, vec![0.0], vec![0.0]).unwrap();
     let mut frame = [0; 64];
-    let len = welcome(&config, &mut server, &mut frame).unwrap();
-    receive(&config, &mut clients[1], &frame[..len]).unwrap();
-    let len = broadcast(&config, &mut server, &mut frame).unwrap();
-    receive(&config, &mut clients[0], &frame[..len]).unwrap();
+    let len = welcome(config, server, &mut frame).unwrap();
+    receive(config, &mut clients[1], &frame[..len]).unwrap();
+    let len = broadcast(config, server, &mut frame).unwrap();
+    receive(config, &mut clients[0], &frame[..len]).unwrap();
     assert_eq!(clients[0].params(), clients[1].params());
     let mut gradient = [clients[1].params()[0] - 4.0];
     let said = ef21::reply(
-        &config,
+        config,
         &mut clients[1],
         &mut gradient,
         Buffers::default(),
@@ -341,23 +344,20 @@ fn a_client_of_ef21_that_has_lost_its_memory_sits_out_and_leaves_its_last_gradie
     );
     assert_eq!(said, Err(ProtocolError::NotSynchronised { client: 1 }));
     let mut gradient = [clients[0].params()[0]];
-    let len = ef21::reply(
-        &config,
-        &mut clients[0],
-        &mut gradient,
-        Buffers::default(),
-        &mut frame,
-    )
-    .unwrap();
-    accept(
-        &config,
-        &mut server,
-        &frame[..len],
-        Buffers::values(&mut [0.0]),
-    )
-    .unwrap();
-    skip(&config, &mut server).unwrap();
-    finish(&config, &mut server).unwrap();
+    let buffers = Buffers::default();
+    let len = ef21::reply(config, &mut clients[0], &mut gradient, buffers, &mut frame).unwrap();
+    let mut values = [0.0];
+    let buffers = Buffers::values(&mut values);
+    accept(config, server, &frame[..len], buffers).unwrap();
+    skip(config, server).unwrap();
+    finish(config, server).unwrap();
+}
+
+#[test]
+fn a_client_of_ef21_that_has_lost_its_memory_sits_out_and_leaves_its_last_gradient_behind() {
+    let (config, mut server, mut clients) = two_of_ef21();
+    round_of_two(&config, &mut server, &mut clients).unwrap();
+    loses_its_memory(&config, &mut server, &mut clients);
     for _ in 0..80 {
         let said = round_of_two(&config, &mut server, &mut clients);
         assert_eq!(said, Err(ProtocolError::NotSynchronised { client: 1 }));
@@ -368,6 +368,36 @@ fn a_client_of_ef21_that_has_lost_its_memory_sits_out_and_leaves_its_last_gradie
         "{:?}",
         server.params()
     );
+}
+
+#[test]
+fn a_client_of_ef21_that_has_lost_its_memory_comes_back_at_a_restart() {
+    let (config, mut server, mut clients) = two_of_ef21();
+    let config = ef21::Config {
+        restart: 0.1,
+        ..config
+    };
+    let full = |round| Protocol::<f64>::is_full(&config, round);
+    let back = (2..80).find(|&round| full(round)).unwrap();
+    assert!(!full(1) && back > 2);
+    round_of_two(&config, &mut server, &mut clients).unwrap();
+    loses_its_memory(&config, &mut server, &mut clients);
+    for round in 2..80 {
+        let said = round_of_two(&config, &mut server, &mut clients);
+        assert_eq!(said.is_ok(), round >= back, "{round}");
+    }
+    // Where the gradients of both add up to zero.
+    assert!((server.params()[0] - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_restart_is_a_probability_below_one() {
+    let (config, ..) = two_of_ef21();
+    for restart in [1.0, -0.1, f64::NAN] {
+        let config = ef21::Config { restart, ..config };
+        let said = Protocol::<f64>::validate(&config, 1);
+        assert!(said.is_err_and(|e| e.to_string().contains("restart")));
+    }
 }
 
 #[test]

@@ -247,6 +247,7 @@ fn ef21_rounds() -> Result<(), ProtocolError> {
         ef21::Config {
             run: RUN,
             step_size: 0.1,
+            restart: 0.0,
             compressor: TopK { k: 50 }
         },
         ef21::reply

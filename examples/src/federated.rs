@@ -60,6 +60,9 @@ pub struct Options {
     /// Coordinates in a message of rand-k, rand-seq-k and top-k [default: d / clients]
     #[arg(long)]
     pub k: Option<usize>,
+    /// Probability that a round of EF21 sends whole gradients, which takes back clients that missed a round
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    pub restart: f64,
     /// Number of clients
     #[arg(long, default_value_t = 10)]
     pub clients: usize,
@@ -93,7 +96,7 @@ One run over several processes, with the bits of the same run in one process:
   federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --connect 127.0.0.1:7000 --client 1
 Server and clients take the same protocol, compressor, step size, data and seed; a difference is an error that names it.
 A client that loses its line connects again and goes on. One that was killed and is started again is given the model: FedAvg
-takes it back at once, MARINA at the next round of whole gradients, EF21 has none after the first, so that it sits out.
+takes it back at once, MARINA at the next round of whole gradients, EF21 too, but has none after the first without --restart.
 Boards beside threads in one run, in QEMU, with the bits of threads alone:
   bash examples/firmware/build microbit
   federated --protocol marina --compressor perm-k --steps 0.5 --hidden 6 --rounds 20 --device microbit=2
@@ -255,6 +258,7 @@ impl Plan {
         let rule = Rule {
             clients: options.clients,
             k: options.k,
+            restart: options.restart,
         };
         let methods = method::select(&options.protocol, options.compressor)?;
         let data = options.source.load(seed)?;

@@ -9,9 +9,9 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 
 use programs::{DEADLINE, Program, listen, relay, row};
-use thalweg::compress::RandK;
+use thalweg::compress::{RandK, TopK};
 use thalweg::federated::estimator::Protocol;
-use thalweg::federated::{Run, marina};
+use thalweg::federated::{Run, ef21, marina};
 
 const SMALL: &str = "--clients 3 --hidden 4";
 const PERM_K: &str = "--protocol marina --compressor perm-k --steps 0.5";
@@ -74,26 +74,49 @@ fn a_run_over_processes_has_the_bits_of_the_run_in_one() {
     }
 }
 
+const TWO: Run = Run {
+    seed: 1,
+    clients: 2,
+};
+
 #[test]
-fn a_client_that_is_killed_in_a_round_and_started_again_takes_part_again() {
-    let test = "killed";
+fn a_client_of_marina_that_is_killed_in_a_round_and_started_again_takes_part_again() {
     // 64-4-10: d = 310; k / d is the probability of a full round.
     let config = marina::Config {
-        run: Run {
-            seed: 1,
-            clients: 2,
-        },
+        run: TWO,
         step_size: 0.25_f32,
         probability: 30.0 / 310.0,
         compressor: RandK::new(30),
     };
-    let full: Vec<u64> = (0..60)
-        .filter(|&r| Protocol::<f32>::is_full(&config, r))
-        .collect();
+    killed(
+        "killed",
+        "--protocol marina --compressor rand-k --k 30",
+        &config,
+    );
+}
+
+#[test]
+fn a_client_of_ef21_that_is_killed_in_a_round_and_started_again_takes_part_again() {
+    let config = ef21::Config {
+        run: TWO,
+        step_size: 0.25_f32,
+        restart: 0.1,
+        compressor: TopK { k: 30 },
+    };
+    killed(
+        "killed_ef21",
+        "--protocol ef21 --compressor top-k --k 30 --restart 0.1",
+        &config,
+    );
+}
+
+/// Kills one of two clients in a round of compressed messages, and starts it again.
+fn killed(test: &str, method: &str, config: &impl Protocol<f32>) {
+    let full: Vec<u64> = (0..60).filter(|&r| config.is_full(r)).collect();
     // The client does not receive the frame that opens this round.
     let dies = (5..60).find(|&r| !full.contains(&r)).unwrap();
     let back = *full.iter().find(|&&r| r > dies).unwrap();
-    let common = "--clients 2 --hidden 4 --protocol marina --compressor rand-k --k 30 --steps 0.25";
+    let common = &format!("--clients 2 --hidden 4 --steps 0.25 {method}");
     let server = Server::start(test, &format!("{common} --rounds 60"));
     let (send, at) = mpsc::channel();
     send.send(server.1.clone()).unwrap();

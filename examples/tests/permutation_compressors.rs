@@ -131,6 +131,7 @@ fn simulated_ef21_has_the_bits_of_the_framed_protocol() {
                 clients: 7,
             },
             step_size: 0.2,
+            restart: 0.0,
             compressor: TopK { k: 5 },
         };
         let expected = framed(&problem, &config, &ef21::reply, 80);

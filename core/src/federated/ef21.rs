@@ -4,19 +4,21 @@
 //! h_i^0 = grad f_i(x^0),  g^0 = mean h_i^0
 //! x^r = x^{r-1} - gamma g^{r-1}
 //! m_i = C(grad f_i(x^r) - h_i),  h_i <- h_i + m_i,  g^r = g^{r-1} + mean m_i
+//! restart, with probability q:  h_i = grad f_i(x^r),  g^r = mean h_i
 //! ```
 //!
 //! Made for contractive, biased compressors such as TopK, with which plain averaging does not converge. The invariant
 //! `g = mean h_i` holds up to rounding; it drifts by about one unit in the last place a round.
 //!
 //! A client goes on as long as it answers every round; one that is restarted with a [`Snapshot`](crate::snapshot::Snapshot) of the
-//! round that it answered last, from flash for instance, has the same bits. One that missed a round, or lost `h_i`, sits out from then on.
+//! round that it answered last, from flash for instance, has the same bits. One that missed a round, or lost `h_i`, sits out until
+//! the next restart, a round like the first that the reference does not have: with q = 0, the default of the reference, for ever.
 //! The server can send it the model but no `h_i`, since it keeps their mean, `d` numbers and not `n d`; an `h_i` of its own may lack the
-//! last message or have one that never arrived, and a fresh one would leave the old one in the mean for ever. The run then ends where the
-//! gradients of the others and the last `h_i` of the lost client add up to zero. [MARINA](super::marina) takes such a client in at the next
-//! full round.
+//! last message or have one that never arrived, and a fresh one would leave the old one in the mean for ever. Without restarts the run
+//! then ends where the gradients of the others and the last `h_i` of the lost client add up to zero. With them it is EF21 anew from where
+//! it stands, whose distance `|grad f_i - h_i|` begins at zero: the theory's step size holds.
 //!
-//! Bits: `B d` once, then one message a round. Memory of a client: `x`, `h_i`, the caller's gradient, one message.
+//! Bits: `B d` once and at each restart, else one message a round. Memory of a client: `x`, `h_i`, the caller's gradient, one message.
 //!
 //! Reference: Richtarik, Sokolov, Fatkhullin, "EF21: a new, simpler, theoretically better, and practically faster error feedback", 2021,
 //! Algorithm 2; started with whole gradients.
@@ -27,7 +29,7 @@
 //! use thalweg::federated::{Run, ef21};
 //!
 //! // f(x) = |x - (1, 2)|^2 / 2, one coordinate a round.
-//! let config = ef21::Config { run: Run { seed: 0, clients: 1 }, step_size: 0.5, compressor: TopK { k: 1 } };
+//! let config = ef21::Config { run: Run { seed: 0, clients: 1 }, step_size: 0.5, restart: 0.0, compressor: TopK { k: 1 } };
 //! let mut server = Server::new([0.0_f32; 2], [0.0; 2], [0.0; 2])?;
 //! let mut client = Client::new(0, [0.0; 2], [0.0; 2])?;
 //! let (mut frame, mut values, mut indices) = ([0; 64], [0.0; 8], [0; 8]);
@@ -46,10 +48,12 @@
 //! ```
 
 use crate::compress::{Buffers, Compressor, Weight};
+use crate::error::check;
+use crate::random::{self, Purpose};
 use crate::simd::{self, Lanes, Update};
-use crate::{Real, Storage};
+use crate::{Error, Real, Storage};
 
-use super::estimator::{Client, Protocol};
+use super::estimator::{Client, Protocol, validate};
 use super::{ProtocolError, Run, message};
 
 /// Hyperparameters of EF21.
@@ -57,7 +61,7 @@ use super::{ProtocolError, Run, message};
 /// ```
 /// use thalweg::compress::TopK;
 /// use thalweg::federated::{Run, ef21::Config, estimator::Protocol};
-/// let config = Config { run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, compressor: TopK { k: 2 } };
+/// let config = Config { run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, restart: 0.0, compressor: TopK { k: 2 } };
 /// assert!(Protocol::<f32>::is_full(&config, 0) && !Protocol::<f32>::is_full(&config, 1));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +70,8 @@ pub struct Config<T, C> {
     pub run: Run,
     /// Step size `gamma`; the theory's is [`step_size::ef21`](super::step_size::ef21).
     pub step_size: T,
+    /// Probability `q` that a round restarts, in `[0, 1)`; 0 in the reference.
+    pub restart: f64,
     /// The operator.
     pub compressor: C,
 }
@@ -86,7 +92,14 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
     }
 
     fn is_full(&self, round: u64) -> bool {
-        round == 0
+        let mut coin = random::stream(self.run.seed, round, 0, Purpose::COIN);
+        round == 0 || (self.restart > 0.0 && random::bernoulli(&mut coin, self.restart))
+    }
+
+    fn validate(&self, d: usize) -> Result<(), Error> {
+        validate(self, d)?;
+        let q = self.restart;
+        check("restart", (0.0..1.0).contains(&q), "must be in [0, 1)")
     }
 }
 

@@ -37,15 +37,23 @@ pub trait Protocol<T: Real> {
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter) naming the hyperparameter.
     fn validate(&self, d: usize) -> Result<(), crate::Error> {
-        check("clients", self.run().clients > 0, "must be at least 1")?;
-        let step = self.step_size();
-        check(
-            "step_size",
-            step.is_finite() && step > T::ZERO,
-            "must be finite and positive",
-        )?;
-        self.compressor().validate(d)
+        validate(self, d)
     }
+}
+
+/// Checks what every protocol has.
+pub(super) fn validate<T: Real, P: Protocol<T> + ?Sized>(
+    config: &P,
+    d: usize,
+) -> Result<(), crate::Error> {
+    check("clients", config.run().clients > 0, "must be at least 1")?;
+    let step = config.step_size();
+    check(
+        "step_size",
+        step.is_finite() && step > T::ZERO,
+        "must be finite and positive",
+    )?;
+    config.compressor().validate(d)
 }
 
 /// `x <- x - gamma g`.

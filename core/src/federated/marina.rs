@@ -52,7 +52,7 @@ use crate::random::{self, Purpose};
 use crate::simd::{self, Lanes, Sum, Update};
 use crate::{Error, Real, Storage};
 
-use super::estimator::{Client, Protocol};
+use super::estimator::{Client, Protocol, validate};
 use super::{ProtocolError, Run, message};
 
 /// Hyperparameters of MARINA.
@@ -98,16 +98,9 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
     }
 
     fn validate(&self, d: usize) -> Result<(), Error> {
-        check("clients", self.run.clients > 0, "must be at least 1")?;
-        let step = self.step_size;
-        check(
-            "step_size",
-            step.is_finite() && step > T::ZERO,
-            "must be finite and positive",
-        )?;
+        validate(self, d)?;
         let p = self.probability;
-        check("probability", p > 0.0 && p <= 1.0, "must be in (0, 1]")?;
-        self.compressor.validate(d)
+        check("probability", p > 0.0 && p <= 1.0, "must be in (0, 1]")
     }
 }
 

@@ -57,7 +57,11 @@ fn identical(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failu
     let problem = digits(clients, Spread::Identical, seed)?;
     let bench = Bench {
         problem: &problem,
-        rule: Rule { clients, k: None },
+        rule: Rule {
+            clients,
+            k: None,
+            restart: 0.0,
+        },
         threads,
     };
     // MARINA with PermK is gradient descent here, round by round, up to rounding.
@@ -103,7 +107,11 @@ fn uneven(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure>
     let problem = digits(clients, Spread::Dirichlet(0.5), seed)?;
     let bench = Bench {
         problem: &problem,
-        rule: Rule { clients, k: None },
+        rule: Rule {
+            clients,
+            k: None,
+            restart: 0.0,
+        },
         threads,
     };
     let budget = Budget {

@@ -167,6 +167,7 @@ fn write(
     };
     let probability = match method.protocol {
         ProtocolName::Marina => method.compressor.probability(k, clients, d),
+        ProtocolName::Ef21 => rule.restart,
         _ => 1.0,
     };
     let rows = problem.shards.get(client).map_or(&[][..], Vec::as_slice);

@@ -148,6 +148,8 @@ pub struct Rule {
     pub clients: usize,
     /// Coordinates in a message; `d / clients` if absent.
     pub k: Option<usize>,
+    /// Probability that a round of EF21 restarts.
+    pub restart: f64,
 }
 
 impl Rule {
@@ -157,15 +159,19 @@ impl Rule {
             .unwrap_or_else(|| k_from_ratio(d, 1.0 / self.clients as f64))
     }
 
-    /// Checks `k` against a dimension.
+    /// Checks the rule for a dimension.
     ///
     /// # Errors
-    /// `k` outside 1 to `d`.
+    /// `k` outside 1 to `d`; `restart` outside `[0, 1)`.
     pub fn check(&self, d: usize) -> Result<(), Failure> {
         let k = self.k(d);
         if !(1..=d).contains(&k) {
             let rule = format!("must be between 1 and the {d} parameters of the network");
             return Err(bad("k", k, &rule));
+        }
+        if !(0.0..1.0).contains(&self.restart) {
+            let rule = "must be a probability below 1";
+            return Err(bad("restart", self.restart, rule));
         }
         Ok(())
     }
@@ -206,6 +212,7 @@ pub fn cast<P: Part>(method: Method, problem: &Problem, rule: Rule, step: f64, p
         },
         step,
         probability: method.compressor.probability(k, n, d),
+        restart: rule.restart,
         part,
     };
     match method.compressor {
@@ -230,6 +237,7 @@ struct Job<P> {
     run: Run,
     step: f64,
     probability: f64,
+    restart: f64,
     part: P,
 }
 
@@ -246,6 +254,7 @@ impl<P: Part> Job<P> {
             ProtocolName::Ef21 => self.part.play(&Gradients(ef21::Config {
                 run,
                 step_size,
+                restart: self.restart,
                 compressor,
             })),
             ProtocolName::Fedavg => self.part.play(&Averaging {

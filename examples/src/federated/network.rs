@@ -91,7 +91,10 @@ impl Plan {
         let version = env!("CARGO_PKG_VERSION");
         let k = self.rule.k(self.problem.dim());
         let mut crc = Crc32c::new();
-        crc.update(format!("{version} {method} k {k} step {step:e}").as_bytes());
+        let restart = self.rule.restart;
+        crc.update(
+            format!("{version} {method} k {k} restart {restart:e} step {step:e}").as_bytes(),
+        );
         let train = &self.problem.data.train;
         let rows = self.problem.shards.iter();
         let features = train.features().iter().map(|x| x.to_bits());
@@ -264,13 +267,13 @@ fn advice(who: &str, error: &TransportError) -> Failure {
             "; start each client with --connect and --client, or give more --patience"
         }
         TransportError::NoReply { .. } => {
-            "; clients that start anew wait for a full round (MARINA) or sit out (EF21); or give more --round-patience"
+            "; clients that start anew wait for a round of whole gradients, which EF21 has with --restart only; or give more --round-patience"
         }
         TransportError::Silent { .. } | TransportError::Io { .. } => {
             "; is the server running (--listen)? or give more --patience"
         }
         TransportError::Settings { .. } | TransportError::Samples { .. } => {
-            "; give both sides the same --protocol, --compressor, --k, --steps, --clients, --alpha and --data"
+            "; give both sides the same --protocol, --compressor, --k, --restart, --steps, --clients, --alpha and --data"
         }
         TransportError::NoSuchClient { .. } => "; give both sides the same --clients",
         TransportError::Displaced { .. } => "; give every client a --client of its own",

@@ -413,6 +413,7 @@ fn execute(job: &Job<'_>) -> Result<Trial, ProtocolError> {
             &ef21::Config {
                 run,
                 step_size,
+                restart: 0.0,
                 compressor: TopK { k: job.k },
             },
         ),

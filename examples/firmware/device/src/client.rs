@@ -197,6 +197,7 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
             let config = ef21::Config {
                 run,
                 step_size,
+                restart: header.probability,
                 compressor: TopK { k },
             };
             conversation.follow(beat, &mut |frame, out| {

@@ -18,7 +18,7 @@
 //!     38      2  zero
 //!     40      4  k, coordinates in a message of RandK and TopK
 //!     44      4  step size, f32
-//!     48      8  probability of a full round, f64
+//!     48      8  probability of a full round, f64; 0 is allowed for EF21 and 1 is not
 //!     56      4  fingerprint of the server's settings, which Hello states; 0 for none
 //!     60      4  zero
 //!     64      4  CRC-32C of the rows
@@ -308,6 +308,10 @@ impl Header {
     /// Checks every field.
     fn validate(&self) -> Result<(), ShardError> {
         let step = self.step_size;
+        let probability = match self.method {
+            Method::Ef21TopK => (0.0..1.0).contains(&self.probability),
+            _ => self.probability > 0.0 && self.probability <= 1.0,
+        };
         let fields = [
             ("clients", self.clients > 0),
             ("client", self.client < self.clients),
@@ -317,10 +321,7 @@ impl Header {
             ("hidden", self.hidden > 0),
             ("classes", self.classes > 1),
             ("step_size", step.is_finite() && step > 0.0),
-            (
-                "probability",
-                self.probability > 0.0 && self.probability <= 1.0,
-            ),
+            ("probability", probability),
         ];
         match fields.into_iter().find(|&(_, holds)| !holds) {
             Some((name, _)) => Err(ShardError::Field { name }),
@@ -389,7 +390,7 @@ mod tests {
         classes: 5,
         k: 7,
         step_size: 0.5,
-        probability: 1.0,
+        probability: 0.0,
         settings: 0x0A0B_0C0D,
     };
     const SHARD: Shard<'static> = Shard {

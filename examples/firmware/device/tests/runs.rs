@@ -361,6 +361,7 @@ fn marina<C: Compressor<f32>>(compressor: C, probability: f64) -> marina::Config
 const EF21: ef21::Config<f32, TopK> = ef21::Config {
     run: RUN,
     step_size: 0.5,
+    restart: 0.25,
     compressor: TopK { k: 46 },
 };
 

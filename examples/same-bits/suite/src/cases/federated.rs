@@ -131,6 +131,7 @@ pub(super) fn ef21_top_k(hash: &mut Hash) -> Outcome {
         ef21::Config {
             run: RUN,
             step_size: 0.2,
+            restart: 0.0,
             compressor: TopK { k: 5 }
         },
         ef21::reply,

@@ -142,6 +142,7 @@ const MARINA: marina::Config<f32, RandK> = marina::Config {
 const EF21: ef21::Config<f32, TopK> = ef21::Config {
     run: RUN,
     step_size: 0.1,
+    restart: 0.0,
     compressor: TopK { k: FEW },
 };
 const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
