@@ -322,7 +322,7 @@ impl<T: Real> Kernel for Count<'_, T> {
         let least = T::Lanes::<S>::splat(simd, self.least).to_bits();
         let (groups, rest) = T::Lanes::<S>::groups(self.x);
         // As integers, where soft floating point would call a function: a smaller magnitude borrows from the bit of the sign.
-        let mut below = least - least;
+        let mut below = T::Lanes::<S>::splat(simd, T::ZERO).to_bits();
         for group in groups {
             let magnitudes = T::Lanes::<S>::load(simd, group).abs().to_bits();
             below = below + (magnitudes - least).shr(size_of::<T>() as u32 * 8 - 1);
