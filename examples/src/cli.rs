@@ -167,6 +167,12 @@ impl Claims {
         self.state(figure, found, "at most", most, found <= most);
     }
 
+    /// States that `found` is between `1 / factor` and `factor`.
+    pub fn within(&mut self, figure: &str, found: f64, factor: f64) {
+        self.at_least(figure, found, 1.0 / factor);
+        self.at_most(figure, found, factor);
+    }
+
     fn state(&mut self, figure: &str, found: f64, rule: &'static str, bound: f64, holds: bool) {
         let claim = Claim {
             figure: figure.to_owned(),

@@ -269,12 +269,11 @@ fn mixture(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, R
             .unwrap_or(f64::NAN)
     };
     let floor = report.floor.unwrap_or(f64::NAN);
-    claims.at_most("C: SVGD over exact draws at 200", at(0, 200) / floor, 1.0);
-    claims.at_most(
-        "C: SVGD over exact draws at 25",
-        at(0, 25) / floor,
-        1.0 * FACTOR,
-    );
+    // 1.2 and 1.0 of exact draws in NumPy, the mean of sixteen seeds uncertain by a fifth.
+    for step in [25, 200] {
+        let figure = format!("C: SVGD over exact draws at {step}");
+        claims.at_most(&figure, at(0, step) / floor, FACTOR);
+    }
     let early = "C: Stein SGHMC, b 1, MMD² at 25";
     claims.at_most(early, at(1, 25), 0.0255 * FACTOR);
     claims.at_least(early, at(1, 25), 0.0255 / FACTOR);
