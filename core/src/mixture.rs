@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`gaussian`] | - | components with a mean and a full or diagonal covariance |
 //! | [`em`] | `N K` | expectation maximisation over all rows: the baseline, and the oracle of the tests |
+//! | [`component_selection`] | `B (M + 1)` with a uniform proposal | a Markov chain over the label of each row (MHSAEM); its baselines SAEM and MCSAEM, `B K` |
 //!
 //! `N` rows, `K` components, `D` columns; `B` rows of a batch, `M` proposals to each.
 //!
@@ -22,6 +23,7 @@
 //! Likelihoods are evaluated in the scalar type of the data. Statistics, means and covariances are formed in `f64` about a centre, factors
 //! rounded once: `s2/s0 - mu mu^T` of `f32` data near 1000 with a deviation of 0.1 gives 0.
 
+pub mod component_selection;
 pub mod em;
 pub mod gaussian;
 
