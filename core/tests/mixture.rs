@@ -8,8 +8,8 @@
 
 use thalweg::matrix::MatrixRef;
 use thalweg::mixture::component_selection::{
-    Config, Current, Outcome, Proposal, State, StepSize, accepts, anti_annealing, scratch_len,
-    statistics_len, step,
+    Buffers, Config, Current, Outcome, Proposal, State, StepSize, accepts, anti_annealing,
+    scratch_len, statistics_len, step,
 };
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
@@ -35,25 +35,37 @@ fn narrow<T: Real>(x: &[f64]) -> Vec<T> {
     x.iter().map(|x| T::from_f64(*x)).collect()
 }
 
+type Vectors = Buffers<Vec<u32>, Vec<f64>, Vec<f64>, Vec<f32>>;
+
+/// Buffers without a cache.
+fn buffers(labels: Vec<u32>, statistics: Vec<f64>, table: Vec<f32>) -> Vectors {
+    Buffers {
+        labels,
+        statistics,
+        cache: vec![],
+        table,
+    }
+}
+
 /// A mixture and its chains, in vectors of their own.
 #[derive(Clone, Debug)]
 struct Fit<T> {
     mixture: Mixture<Vec<T>>,
-    state: State<Vec<u32>, Vec<f64>, Vec<f64>>,
+    state: State<Vec<u32>, Vec<f64>, Vec<f64>, Vec<f32>>,
     data: Vec<T>,
     words: Vec<u32>,
     scratch: Vec<f64>,
 }
 
 impl<T: Real> Fit<T> {
-    /// Components of covariance `variance I`.
+    /// Components of covariance `variance I`; cache and table with `memory`.
     fn new(
         shape: Covariance,
         weights: &[f64],
         means: &[f64],
         variance: f64,
         data: &[f64],
-        cached: bool,
+        memory: bool,
     ) -> Self {
         let k = weights.len();
         let d = means.len() / k;
@@ -78,9 +90,14 @@ impl<T: Real> Fit<T> {
             &mixture.view(),
             MatrixRef::new(&data, n, d).unwrap(),
             11,
-            vec![0; n],
-            vec![0.0; statistics_len(shape, k, d)],
-            vec![0.0; if cached { n } else { 0 }],
+            Buffers {
+                cache: vec![0.0; if memory { n } else { 0 }],
+                ..buffers(
+                    vec![0; n],
+                    vec![0.0; statistics_len(shape, k, d)],
+                    vec![0.0; if memory { n * k } else { 0 }],
+                )
+            },
             &mut scratch,
         )
         .unwrap();
@@ -189,20 +206,35 @@ fn transitions_are_the_rational_numbers_of_the_theory() {
 }
 
 /// Frequencies of the last labels of 200 equal rows under components that do not move, and the share of accepted proposals.
-fn frequencies(moves: usize, inverse_temperature: f64, current: Current) -> ([f64; 3], f64, f64) {
-    let cached = current == Current::Cached;
+fn frequencies(moves: usize, beta: f64, current: Current, q: [f32; 3]) -> ([f64; 3], f64, f64) {
     let data = [0.3; 200];
     let (weights, means) = ([0.5, 0.3, 0.2], [0.0; 3]);
-    let mut fit = Fit::<f64>::new(Covariance::Full, &weights, &means, 1.0, &data, cached);
+    let mut fit = Fit::<f64>::new(Covariance::Full, &weights, &means, 1.0, &data, true);
     let config = Config {
         moves,
-        inverse_temperature,
+        inverse_temperature: beta,
         // Statistics gain 1e-30 of themselves: not a bit of a mean.
         step_size: StepSize::Constant(1e-30),
         reg_covar: 0.0,
         current,
+        proposal: if q == [1.0; 3] {
+            Proposal::Uniform
+        } else {
+            Proposal::Table {
+                rate: 0.0,
+                floor: 1e-6,
+            }
+        },
         ..Config::new(5)
     };
+    let fresh = fit.state;
+    let cache = vec![f64::NAN; 200];
+    let table = q.repeat(200);
+    let buffers = Buffers {
+        cache,
+        ..buffers(fresh.labels().to_vec(), fresh.statistics().to_vec(), table)
+    };
+    fit.state = State::from_parts(buffers, 1.0, 0, 0);
     for _ in 0..20 {
         fit.step(&config).unwrap();
     }
@@ -215,37 +247,73 @@ fn frequencies(moves: usize, inverse_temperature: f64, current: Current) -> ([f6
     }
     assert_near(&wide(fit.mixture.view().means()), &means, 1e-12);
     let n = f64::from(steps) * 200.0;
-    (
-        counts.map(|c| c / n),
-        accepted as f64 / (n * moves as f64),
-        n,
-    )
+    let rate = accepted as f64 / (n * moves as f64);
+    (counts.map(|c| c / n), rate, n)
 }
 
 #[test]
 fn labels_visit_components_by_their_responsibilities() {
-    for (moves, beta, current) in [
-        (1, 1.0, Current::Fresh),
-        (5, 1.0, Current::Fresh),
-        (1, 2.0, Current::Fresh),
-        (2, 1.0, Current::Cached),
+    let (even, unequal) = ([1.0; 3], [2.0, 3.0, 5.0]);
+    for (moves, beta, current, q) in [
+        (1, 1.0, Current::Fresh, even),
+        (5, 1.0, Current::Fresh, even),
+        (1, 2.0, Current::Fresh, even),
+        (2, 1.0, Current::Cached, even),
+        (1, 1.0, Current::Fresh, unequal),
+        (5, 1.0, Current::Cached, unequal),
     ] {
         let mut r = [0.5_f64, 0.3, 0.2].map(|r| r.powf(beta));
         let sum: f64 = r.iter().sum();
         r = r.map(|r| r / sum);
-        let (found, accepted, n) = frequencies(moves, beta, current);
-        // Second eigenvalue of the uniform proposal, and what it takes off the number of draws.
-        let lambda = (1.0 - 1.0 / (3.0 * r[0])).powi(moves as i32);
+        let (found, accepted, n) = frequencies(moves, beta, current, q);
+        let q = q.map(|n| f64::from(n) / f64::from(q.iter().sum::<f32>()));
+        // The second eigenvalue of an independent proposal, and what it takes off the number of draws.
+        let largest = r.iter().zip(q).map(|(r, q)| r / q).fold(0.0, f64::max);
+        let lambda = (1.0 - 1.0 / largest).powi(moves as i32);
         for (f, r) in found.iter().zip(r) {
             let error = (r * (1.0 - r) / n * (1.0 + lambda) / (1.0 - lambda)).sqrt();
             assert!((f - r).abs() < 4.0 * error, "M = {moves}: {f} against {r}");
         }
         let rate: f64 = (0..9)
-            .map(|i| (r[i / 3], r[i % 3]))
-            .map(|(a, b)| a.min(b) / 3.0)
+            .map(|i| (i / 3, i % 3))
+            .map(|(a, b)| (r[a] * q[b]).min(r[b] * q[a]))
             .sum();
         assert!((accepted - rate).abs() < 3e-3, "{accepted} against {rate}");
     }
+}
+
+#[test]
+fn a_table_moves_towards_the_shares_of_the_records() {
+    let mut fit = Fit::<f64>::new(
+        Covariance::Full,
+        &[0.5, 0.5],
+        &[0.0, 0.0],
+        1.0,
+        &[0.3, 0.4],
+        true,
+    );
+    let config = Config {
+        batch_size: 2,
+        moves: 4,
+        step_size: StepSize::Constant(1.0),
+        proposal: Proposal::Table {
+            rate: 0.25,
+            floor: 0.5,
+        },
+        ..Config::new(5)
+    };
+    assert_eq!(fit.state.table(), [1.0; 4]);
+    fit.step(&config).unwrap();
+    // Shares of four records are quarters, and those of all rows are the weights at step size 1.
+    let table = fit.state.table();
+    let shares: Vec<f32> = table.iter().map(|n| (n - 0.75) * 4.0).collect();
+    for shares in shares.chunks(2) {
+        assert_eq!(shares[0] + shares[1], 1.0);
+        assert_eq!((shares[0] * 4.0).fract(), 0.0);
+    }
+    let weight = f64::from(shares[0] + shares[2]) / 2.0;
+    let found = fit.mixture.view().log_weights()[0].exp();
+    assert_near(&[found], &[weight.max(1e-12)], 1e-11);
 }
 
 #[test]
@@ -521,6 +589,13 @@ fn a_restored_run_has_the_bits_of_the_uninterrupted_one() {
     for (proposal, current) in [
         (Proposal::Uniform, Current::Fresh),
         (Proposal::Uniform, Current::Cached),
+        (
+            Proposal::Table {
+                rate: 0.01,
+                floor: 0.1,
+            },
+            Current::Fresh,
+        ),
         (Proposal::Posterior, Current::Fresh),
         (Proposal::All, Current::Fresh),
     ] {
@@ -650,11 +725,40 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
     );
     let with = |labels: Vec<u32>, statistics: usize, factor: f64| {
         move |fit: &mut Fit<f64>| {
-            let statistics = vec![0.5; statistics];
-            fit.state = State::from_parts(labels.clone(), statistics, vec![], factor, 0, 0);
+            let buffers = buffers(labels.clone(), vec![0.5; statistics], vec![]);
+            fit.state = State::from_parts(buffers, factor, 0, 0);
         }
     };
     let right = statistics_len(Covariance::Full, 4, 2);
+    for (rate, floor, name) in [
+        (1.0, 0.5, "rate"),
+        (0.0, 0.0, "floor"),
+        (0.0, 0.5, "state.table"),
+    ] {
+        let proposal = Proposal::Table { rate, floor };
+        assert_eq!(refuse(Config { proposal, ..good }, &none), (name, 0));
+    }
+    for bad in [f32::NAN, -1.0, f32::INFINITY] {
+        let proposal = Proposal::Table {
+            rate: 0.0,
+            floor: 0.5,
+        };
+        let hostile = |fit: &mut Fit<f64>| {
+            let mut table = vec![1.0; 240];
+            table[17] = bad;
+            let buffers = buffers(vec![0; 60], vec![0.5; right], table);
+            fit.state = State::from_parts(buffers, 1.0, 0, 0);
+        };
+        // Inequality with NaN is no change.
+        if bad.is_nan() {
+            let mut fit = fit.clone();
+            hostile(&mut fit);
+            assert!(fit.step(&Config { proposal, ..good }).is_err());
+        } else {
+            let name = refuse(Config { proposal, ..good }, &hostile);
+            assert_eq!(name, ("state.table", 0));
+        }
+    }
     let label = ("state.labels", 0);
     assert_eq!(refuse(good, &with(vec![4; 60], right, 1.0)), label);
     assert_eq!(refuse(good, &with(vec![0; 61], right, 1.0)), label);
@@ -678,14 +782,8 @@ fn an_impossible_label_is_left_and_never_entered() {
         &data,
         false,
     );
-    fit.state = State::from_parts(
-        vec![0; 50],
-        fit.state.statistics().to_vec(),
-        vec![],
-        1.0,
-        0,
-        0,
-    );
+    let statistics = fit.state.statistics().to_vec();
+    fit.state = State::from_parts(buffers(vec![0; 50], statistics, vec![]), 1.0, 0, 0);
     let config = Config {
         batch_size: 50,
         moves: 40,
@@ -818,7 +916,7 @@ fn hundred_alike<T: Real>(data: &[f64]) -> Fit<T> {
     let mut numbers = vec![0.0; 300];
     numbers.fill_with(|| random::uniform::<f64>(&mut rng));
     let (means, weights) = numbers.split_at(200);
-    Fit::new(Covariance::Full, weights, means, 1.0, data, false)
+    Fit::new(Covariance::Full, weights, means, 1.0, data, true)
 }
 
 fn published(seed: u64) -> Config {
@@ -867,7 +965,7 @@ fn a_hundred_components_that_start_alike_separate_in_two_hundred_evaluations_a_r
 }
 
 #[test]
-#[ignore = "takes a minute in a build with optimisation: cargo test --release -p thalweg --features alloc --test mixture -- --ignored --nocapture"]
+#[ignore = "takes ten seconds: cargo test --release -p thalweg --features alloc --test mixture -- --ignored --nocapture"]
 fn the_table_of_evaluations_for_a_row() {
     let (data, truth) = hundred_components::<f64>();
     println!("truth {truth:.3}");

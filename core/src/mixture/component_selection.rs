@@ -18,6 +18,7 @@
 //! | s0, s1, s2 | statistics about the mean of the data, in `f64` | K, K x D, K x D(D+1)/2 or K x D |
 //! | q, M, beta, gamma | [`Proposal`], [`Config::moves`], [`Config::inverse_temperature`], [`StepSize`] | |
 //! | u | uniform in (0, 1] | |
+//! | n | table of a [`Proposal::Table`], `q = (1 - floor) n / sum n + floor / K` | N x K, `f32` |
 //!
 //! A refused proposal records the old label again: repetitions are part of the estimate. A proposal that is the label itself is
 //! accepted and costs no evaluation. Components that no row has visited keep mean and covariance and lose weight. The decay of all
@@ -27,8 +28,13 @@
 //! | proposal | name in the literature | evaluations a step |
 //! |---|---|---|
 //! | [`Proposal::Uniform`] | MHSAEM-U | `B (M + 1)`, less one for each proposal of the label itself; `B M` with [`Current::Cached`] |
+//! | [`Proposal::Table`] | MHSAEM-TF | the same |
 //! | [`Proposal::Posterior`] | MCSAEM | `B K` |
 //! | [`Proposal::All`] | SAEM, stepwise mini-batch EM; no labels are drawn | `B K` |
+//!
+//! The table of a row forgets: `n <- (1 - rate) n + rate h` after a visit with shares `h` of its records, from ones on. It is read once a visit,
+//! for draws and ratios alike. At rates above 0.001 it proposes the labels that a row already has, accepts most, and learns less: the share of
+//! accepted proposals is no measure.
 //!
 //! Cost beside evaluations: `B M D^2` flops for the statistics, `4/3 D^3` for each of at most `min(K, B M)` components, `K` logarithms.
 //!
@@ -44,23 +50,22 @@
 
 use super::em::check_reg;
 use super::gaussian::{
-    Covariance, Evaluator, Mixture, MixtureRef, add_outer, check_data, check_row, line, row,
-    row_mut, unpack,
+    Covariance, Evaluator, Mixture, check_data, check_row, row, row_mut, unpack,
 };
-use super::responsibilities;
 use crate::bilevel::cut;
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::MatrixRef;
 use crate::random::{self, Purpose};
 use crate::simd::math;
-use crate::{Error, Real, Storage, vector};
+use crate::{Error, Real, Storage};
 
 mod state;
+mod statistics;
+mod visit;
 
-pub use state::{State, statistics_len};
-
-/// Below this the factor of the statistics is multiplied into them.
-const LEAST_FACTOR: f64 = 1e-20;
+pub use state::{Buffers, State, statistics_len};
+use statistics::Statistics;
+use visit::{Place, Visit};
 
 /// Which labels are proposed.
 ///
@@ -68,11 +73,18 @@ const LEAST_FACTOR: f64 = 1e-20;
 /// use thalweg::mixture::component_selection::Proposal;
 /// assert_eq!(Proposal::default(), Proposal::Uniform);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Proposal {
     /// Every component alike: MHSAEM-U.
     #[default]
     Uniform,
+    /// By a table of what each row has visited: MHSAEM-TF. `K` operations a proposal beside the evaluation.
+    Table {
+        /// How fast the table forgets; in [0, 1). 0.001 or less.
+        rate: f64,
+        /// Share of uniform proposals, which keeps every label in reach; in (0, 1].
+        floor: f64,
+    },
     /// By their responsibilities, which are never refused: MCSAEM.
     Posterior,
     /// None: responsibilities take the place of records, and labels stay as they are (SAEM).
@@ -248,6 +260,10 @@ impl Config {
             positive,
             "must be finite and positive",
         )?;
+        if let Proposal::Table { rate, floor } = self.proposal {
+            check("rate", (0.0..1.0).contains(&rate), "must be in [0, 1)")?;
+            check("floor", floor > 0.0 && floor <= 1.0, "must be in (0, 1]")?;
+        }
         check_reg(self.reg_covar)
     }
 
@@ -319,73 +335,6 @@ pub struct Outcome {
     pub kept: usize,
 }
 
-/// The statistics of one state: `s = factor * t`.
-struct Statistics<'a> {
-    covariance: Covariance,
-    centre: &'a [f64],
-    t0: &'a mut [f64],
-    t1: &'a mut [f64],
-    t2: &'a mut [f64],
-}
-
-impl<'a> Statistics<'a> {
-    /// Cuts the buffer of a state.
-    fn new(mixture: &MixtureRef<'_, impl Real>, buffer: &'a mut [f64]) -> Result<Self, Error> {
-        let (covariance, k, d) = (mixture.covariance(), mixture.components(), mixture.dim());
-        check_length(
-            "state.statistics",
-            statistics_len(covariance, k, d),
-            buffer.len(),
-        )?;
-        let f = covariance.factor_len(d);
-        let ([centre, t0, t1, t2], _) =
-            cut(buffer, [d, k, k.saturating_mul(d), k.saturating_mul(f)])?;
-        Ok(Self {
-            covariance,
-            centre,
-            t0,
-            t1,
-            t2,
-        })
-    }
-
-    /// Adds `w (1, x, x x^T)` to component `j`; `x` is centred.
-    fn add(&mut self, j: usize, w: f64, x: &[f64]) {
-        let d = x.len();
-        if let Some(t0) = self.t0.get_mut(j) {
-            *t0 += w;
-        }
-        for (t, x) in row_mut(self.t1, j, d).iter_mut().zip(x) {
-            *t += w * *x;
-        }
-        let f = self.covariance.factor_len(d);
-        add_outer(self.covariance, w, x, row_mut(self.t2, j, f));
-    }
-
-    /// Adds `w` times a covariance to the second moments of component `j`.
-    fn add_covariance(&mut self, j: usize, w: f64, sigma: &[f64]) {
-        let d = self.centre.len();
-        let mut packed = row_mut(self.t2, j, self.covariance.factor_len(d)).iter_mut();
-        for a in 0..d {
-            for (x, t) in line(self.covariance, sigma, a, d).iter().zip(&mut packed) {
-                *t += w * *x;
-            }
-        }
-    }
-
-    /// Multiplies all statistics by `1 - gamma`; answers their factor.
-    fn decay(&mut self, factor: f64, gamma: f64) -> f64 {
-        let factor = factor * (1.0 - gamma);
-        if factor >= LEAST_FACTOR {
-            return factor;
-        }
-        for t in [&mut *self.t0, &mut *self.t1, &mut *self.t2] {
-            vector::scale(factor, t);
-        }
-        1.0
-    }
-}
-
 /// One visit of a batch: every chain moves M times, then the visited components are set from the statistics.
 ///
 /// `words` has [`Config::words_len`] words, `scratch` [`scratch_len`] numbers. The draws of a row are those of the stream (seed, step, row,
@@ -403,7 +352,8 @@ impl<'a> Statistics<'a> {
 /// let data = MatrixRef::new(&[1.0, 3.0, 5.0], 3, 1)?;
 /// let mut scratch = [0.0; scratch_len(Covariance::Full, 1, 1)];
 /// let statistics = [0.0; statistics_len(Covariance::Full, 1, 1)];
-/// let mut state = State::new(&mixture.view(), data, 7, [0; 3], statistics, [], &mut scratch)?;
+/// let buffers = Buffers { labels: [0; 3], statistics, cache: [], table: [] };
+/// let mut state = State::new(&mixture.view(), data, 7, buffers, &mut scratch)?;
 /// let config = Config { batch_size: 3, step_size: StepSize::Constant(1.0), reg_covar: 0.0, ..Config::new(7) };
 /// let found = step(&config, &mut mixture, &mut state, data, &mut [0; 12], &mut scratch)?;
 /// assert!((mixture.view().means()[0] - 3.0).abs() < 1e-15);
@@ -412,10 +362,10 @@ impl<'a> Statistics<'a> {
 /// assert_eq!((found.accepted, found.evaluations), (6, 3));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-pub fn step<T, B, L, S, C>(
+pub fn step<T, B, L, S, C, Q>(
     config: &Config,
     mixture: &mut Mixture<B>,
-    state: &mut State<L, S, C>,
+    state: &mut State<L, S, C, Q>,
     data: MatrixRef<'_, T>,
     words: &mut [u32],
     scratch: &mut [f64],
@@ -426,6 +376,7 @@ where
     L: Storage<Elem = u32>,
     S: Storage<Elem = f64>,
     C: Storage<Elem = f64>,
+    Q: Storage<Elem = f32>,
 {
     config.validate()?;
     let view = mixture.view();
@@ -438,33 +389,40 @@ where
     check_length("columns of data", d, data.columns())?;
     check_scratch("words", config.words_len(k), words.len())?;
     check_scratch("scratch", scratch_len(shape, k, d), scratch.len())?;
-    check(
-        "batch_size",
-        config.batch_size <= n,
-        "must be at most the number of rows",
-    )?;
+    let fits = config.batch_size <= n;
+    check("batch_size", fits, "must be at most the number of rows")?;
     let size = u32::try_from(n).unwrap_or(0);
     check("data", size > 0, "must have a row, and at most 2^32 - 1")?;
-    let cached = match config.current {
-        Current::Fresh => 0,
-        Current::Cached => n,
-    };
     let t = state.steps;
-    let (labels, cache) = (state.labels.as_mut_slice(), state.cache.as_mut_slice());
+    let labels = state.buffers.labels.as_mut_slice();
+    let cache = match config.current {
+        Current::Fresh => &mut [],
+        Current::Cached => state.buffers.cache.as_mut_slice(),
+    };
+    let table = match config.proposal {
+        Proposal::Table { .. } => state.buffers.table.as_mut_slice(),
+        _ => &mut [],
+    };
     check_length("state.labels", n, labels.len())?;
-    if cached > 0 {
+    if config.current == Current::Cached {
         check_length("state.cache", n, cache.len())?;
+    }
+    if matches!(config.proposal, Proposal::Table { .. }) {
+        check_length("state.table", n.saturating_mul(k), table.len())?;
     }
     let scaled = state.factor > 0.0 && state.factor.is_finite();
     check("state.factor", scaled, "must be finite and positive")?;
-    let mut statistics = Statistics::new(&view, state.statistics.as_mut_slice())?;
-    let ([batch, visited], table) = cut(words, [config.batch_size, k])?;
+    let mut statistics = Statistics::new(&view, state.buffers.statistics.as_mut_slice())?;
+    let ([batch, visited], room_of_samples) = cut(words, [config.batch_size, k])?;
     let mut draws = random::stream(config.seed, t, 0, Purpose::BATCH);
-    random::sample_into(&mut draws, size, table, batch)?;
+    random::sample_into(&mut draws, size, room_of_samples, batch)?;
     for i in batch.iter().map(|i| *i as usize) {
         check_row(i, data.row(i).unwrap_or_default())?;
         let label = labels.get(i).is_some_and(|z| (*z as usize) < k);
         check("state.labels", label, "must be components")?;
+        let mut shares = row(table, i, k).iter();
+        let shares = shares.all(|n| n.is_finite() && *n >= 0.0);
+        check("state.table", shares, "must be finite and not negative")?;
     }
 
     let ([x, joints, room], _) = cut(scratch, [d, k, shape.scratch_len(d)])?;
@@ -472,85 +430,44 @@ where
     let factor = statistics.decay(state.factor, gamma);
     let records = config.batch_size.saturating_mul(match config.proposal {
         Proposal::All => 1,
-        Proposal::Uniform | Proposal::Posterior => config.moves,
+        _ => config.moves,
     });
-    // Both are positive.
-    let weight = gamma / (factor * records as f64);
-    let mut evaluator = Evaluator::new(view);
-    let mut outcome = Outcome::default();
     visited.fill(0);
+    let mut visit = Visit {
+        config,
+        evaluator: Evaluator::new(view),
+        statistics,
+        visited,
+        // Both are positive.
+        weight: gamma / (factor * records as f64),
+        outcome: Outcome::default(),
+    };
     for i in batch.iter().map(|i| *i as usize) {
         let (Some(row), Some(label)) = (data.row(i), labels.get_mut(i)) else {
             continue;
         };
-        for ((to, x), c) in x.iter_mut().zip(row).zip(statistics.centre) {
+        for ((to, x), c) in x.iter_mut().zip(row).zip(visit.statistics.centre) {
             *to = x.to_f64() - *c;
         }
-        let mut record = |z: u32, times: f64| {
-            if times > 0.0 {
-                statistics.add(z as usize, weight * times, x);
-                if let Some(mark) = visited.get_mut(z as usize) {
-                    *mark = 1;
-                }
-            }
+        let rng = random::stream(config.seed, t, i as u64, Purpose::COMPONENT);
+        let place = Place {
+            label,
+            cache: cache.get_mut(i),
+            table: row_mut(table, i, k),
         };
-        let mut rng = random::stream(config.seed, t, i as u64, Purpose::COMPONENT);
-        if config.proposal == Proposal::Uniform {
-            let cache = cache.get_mut(i).filter(|_| cached > 0);
-            let mut current = match &cache {
-                Some(last) if !last.is_nan() => **last,
-                _ => evaluator.log_joint(*label as usize, row),
-            };
-            let mut times = 0.0;
-            for _ in 0..config.moves {
-                let z = random::below(&mut rng, k as u32);
-                // In (0, 1], so that its logarithm is finite.
-                let u = 1.0 - random::uniform::<f64>(&mut rng);
-                if z == *label {
-                    outcome.repeated += 1;
-                    times += 1.0;
-                    continue;
-                }
-                let proposed = evaluator.log_joint(z as usize, row);
-                if accepts(current, proposed, config.inverse_temperature, 0.0, u) {
-                    outcome.accepted += 1;
-                    record(*label, times);
-                    (*label, current, times) = (z, proposed, 1.0);
-                } else {
-                    times += 1.0;
-                }
-            }
-            record(*label, times);
-            if let Some(last) = cache {
-                *last = current;
-            }
-            continue;
-        }
-        evaluator.log_joints_into(row, joints);
-        for l in joints.iter_mut() {
-            // What is not a number is impossible.
-            *l = if l.is_nan() {
-                f64::NEG_INFINITY
-            } else {
-                config.inverse_temperature * *l
-            };
-        }
-        let possible = responsibilities(joints) > f64::NEG_INFINITY;
-        if config.proposal == Proposal::All {
-            for (z, r) in (0..).zip(joints.iter()) {
-                record(z, *r);
-            }
-            continue;
-        }
-        for _ in 0..config.moves {
-            if possible && let Ok(z) = random::categorical(&mut rng, joints) {
-                *label = z as u32;
-                outcome.accepted += 1;
-            }
-            record(*label, 1.0);
+        match config.proposal {
+            Proposal::Uniform | Proposal::Table { .. } => visit.chain(rng, row, x, place, joints),
+            Proposal::Posterior => visit.posterior(rng, row, x, place, joints),
+            Proposal::All => visit.all(row, x, joints),
         }
     }
-    outcome.accepted += outcome.repeated;
+    let Visit {
+        evaluator,
+        statistics,
+        visited,
+        mut outcome,
+        ..
+    } = visit;
     outcome.evaluations = evaluator.count;
 
     let mut parts = mixture.parts()?;

@@ -21,33 +21,45 @@ pub const fn statistics_len(covariance: Covariance, k: usize, d: usize) -> usize
     k.saturating_mul(one).saturating_add(d)
 }
 
-/// The chains and what they have gathered.
+/// Storage of a state.
 ///
-/// | buffer | numbers |
-/// |---|---|
-/// | labels | N, `u32` |
-/// | statistics | [`statistics_len`], `f64` |
-/// | cache of log joints | N, `f64`; 0 without [`Current::Cached`](super::Current::Cached) |
-///
-/// Saved with the mixture, it goes on with the same bits.
+/// ```
+/// use thalweg::mixture::component_selection::Buffers;
+/// // Three rows, uniform proposals: neither cache nor table.
+/// let buffers = Buffers { labels: [0; 3], statistics: [0.0; 7], cache: [], table: [] };
+/// assert_eq!(buffers.labels.len(), 3);
+/// # let _: Buffers<[u32; 3], [f64; 7], [f64; 0], [f32; 0]> = buffers;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State<L, S, C> {
-    pub(super) labels: L,
-    pub(super) statistics: S,
-    pub(super) cache: C,
-    /// The statistics are this many times what their buffer holds.
+pub struct Buffers<L, S, C, Q> {
+    /// The label of each row: N.
+    pub labels: L,
+    /// [`statistics_len`] numbers.
+    pub statistics: S,
+    /// The log joint of each label at its last visit: N; none without [`Current::Cached`](super::Current::Cached).
+    pub cache: C,
+    /// Shares of the components in the proposals to each row: N x K; none without [`Proposal::Table`](super::Proposal::Table).
+    pub table: Q,
+}
+
+/// The chains and what they have gathered; saved with the mixture, it goes on with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<L, S, C, Q> {
+    pub(super) buffers: Buffers<L, S, C, Q>,
+    /// What the buffer of the statistics is to be multiplied with.
     pub(super) factor: f64,
     pub(super) steps: u64,
     pub(super) evaluations: u64,
 }
 
-impl<L, S, C> State<L, S, C>
+impl<L, S, C, Q> State<L, S, C, Q>
 where
     L: Storage<Elem = u32>,
     S: Storage<Elem = f64>,
     C: Storage<Elem = f64>,
+    Q: Storage<Elem = f32>,
 {
-    /// Uniform labels, and the statistics that have the parameters of a mixture.
+    /// Uniform labels, even tables, and the statistics that have the parameters of a mixture.
     ///
     /// `s0 = pi`, `s1 = pi (mu - c)`, `s2 = pi (Sigma + (mu - c)(mu - c)^T)` with the mean `c` of the data. `scratch` has
     /// [`scratch_len`] numbers. Labels are drawn from the stream (seed, 0, 0, [`Purpose::INIT`]).
@@ -58,11 +70,12 @@ where
     ///
     /// ```
     /// use thalweg::matrix::MatrixRef;
-    /// use thalweg::mixture::{component_selection::{State, scratch_len}, gaussian::{Covariance, Mixture}};
+    /// use thalweg::mixture::{component_selection::{Buffers, State, scratch_len}, gaussian::{Covariance, Mixture}};
     /// let mixture = Mixture::new(Covariance::Full, 2, 1, [0.0_f64; 8])?;
     /// let data = MatrixRef::new(&[1.0, 3.0], 2, 1)?;
     /// let mut scratch = [0.0; scratch_len(Covariance::Full, 2, 1)];
-    /// let state = State::new(&mixture.view(), data, 7, [9; 2], [0.0; 7], [], &mut scratch)?;
+    /// let buffers = Buffers { labels: [9; 2], statistics: [0.0; 7], cache: [], table: [] };
+    /// let state = State::new(&mixture.view(), data, 7, buffers, &mut scratch)?;
     /// assert!(state.labels().iter().all(|z| *z < 2));
     /// // Centre 2; weights 1/2; means 0 - 2 by their weight; (1 + 4)/2.
     /// assert_eq!(state.statistics(), [2.0, 0.5, 0.5, -1.0, -1.0, 2.5, 2.5]);
@@ -72,9 +85,7 @@ where
         mixture: &MixtureRef<'_, T>,
         data: MatrixRef<'_, T>,
         seed: u64,
-        labels: L,
-        statistics: S,
-        cache: C,
+        buffers: Buffers<L, S, C, Q>,
         scratch: &mut [f64],
     ) -> Result<Self, Error> {
         let (shape, k, d) = (mixture.covariance(), mixture.components(), mixture.dim());
@@ -82,10 +93,18 @@ where
         check_scratch("scratch", scratch_len(shape, k, d), scratch.len())?;
         let components = u32::try_from(k).unwrap_or(0);
         check("k", components > 0, "must be at most 2^32 - 1")?;
-        let mut state = Self::from_parts(labels, statistics, cache, 1.0, 0, 0);
-        check_length("labels", data.rows(), state.labels().len())?;
-        if !state.cache.as_slice().is_empty() {
-            check_length("cache", data.rows(), state.cache.as_slice().len())?;
+        let mut state = Self::from_parts(buffers, 1.0, 0, 0);
+        let (n, of) = (data.rows(), &mut state.buffers);
+        check_length("labels", n, of.labels.as_slice().len())?;
+        let found = of.statistics.as_slice().len();
+        check_length("statistics", statistics_len(shape, k, d), found)?;
+        for (name, expected, found) in [
+            ("cache", n, of.cache.as_slice().len()),
+            ("table", n.saturating_mul(k), of.table.as_slice().len()),
+        ] {
+            if found > 0 {
+                check_length(name, expected, found)?;
+            }
         }
         let ([m, _, room], _) = cut(scratch, [d, k, shape.scratch_len(d)])?;
         m.fill(0.0);
@@ -94,8 +113,7 @@ where
                 *m += x.to_f64();
             }
         }
-        let buffer = state.statistics.as_mut_slice();
-        check_length("statistics", statistics_len(shape, k, d), buffer.len())?;
+        let buffer = of.statistics.as_mut_slice();
         buffer.fill(0.0);
         let n = data.rows() as f64;
         for (c, m) in buffer.iter_mut().zip(m.iter()) {
@@ -113,31 +131,30 @@ where
             to.add_covariance(j, w, sigma);
         }
         let mut rng = random::stream(seed, 0, 0, Purpose::INIT);
-        for z in state.labels.as_mut_slice() {
+        for z in of.labels.as_mut_slice() {
             *z = random::below(&mut rng, components);
         }
-        state.cache.as_mut_slice().fill(f64::NAN);
+        of.cache.as_mut_slice().fill(f64::NAN);
+        of.table.as_mut_slice().fill(1.0);
         Ok(state)
     }
 
     /// A state of its parts, which are not looked at: `statistics` times `factor` are s0, s1 and s2. A place to restore into.
     ///
     /// ```
-    /// let state = thalweg::mixture::component_selection::State::from_parts([0; 3], [0.0; 7], [], 1.0, 0, 0);
+    /// use thalweg::mixture::component_selection::{Buffers, State};
+    /// let buffers = Buffers { labels: [0; 3], statistics: [0.0; 7], cache: [], table: [] };
+    /// let state = State::from_parts(buffers, 1.0, 0, 0);
     /// assert_eq!((state.labels(), state.factor()), (&[0; 3][..], 1.0));
     /// ```
     pub const fn from_parts(
-        labels: L,
-        statistics: S,
-        cache: C,
+        buffers: Buffers<L, S, C, Q>,
         factor: f64,
         steps: u64,
         evaluations: u64,
     ) -> Self {
         Self {
-            labels,
-            statistics,
-            cache,
+            buffers,
             factor,
             steps,
             evaluations,
@@ -146,12 +163,17 @@ where
 
     /// The label of each row.
     pub fn labels(&self) -> &[u32] {
-        self.labels.as_slice()
+        self.buffers.labels.as_slice()
     }
 
     /// Centre, and statistics over [`factor`](Self::factor).
     pub fn statistics(&self) -> &[f64] {
-        self.statistics.as_slice()
+        self.buffers.statistics.as_slice()
+    }
+
+    /// Shares of the components in the proposals to each row.
+    pub fn table(&self) -> &[f32] {
+        self.buffers.table.as_slice()
     }
 
     /// What the statistics are to be multiplied with.
@@ -169,23 +191,25 @@ where
         self.evaluations
     }
 
-    fn fields(&self) -> [Field; 6] {
+    fn fields(&self) -> [Field; 7] {
         [
             Field::U64,
             Field::U64,
             Field::real::<f64>(),
             Field::words::<u32>(self.labels().len()),
             Field::reals::<f64>(self.statistics().len()),
-            Field::reals::<f64>(self.cache.as_slice().len()),
+            Field::reals::<f64>(self.buffers.cache.as_slice().len()),
+            Field::reals::<f32>(self.table().len()),
         ]
     }
 }
 
-impl<L, S, C> Snapshot for State<L, S, C>
+impl<L, S, C, Q> Snapshot for State<L, S, C, Q>
 where
     L: Storage<Elem = u32>,
     S: Storage<Elem = f64>,
     C: Storage<Elem = f64>,
+    Q: Storage<Elem = f32>,
 {
     fn snapshot_len(&self) -> usize {
         saved_len(&self.fields())
@@ -198,7 +222,8 @@ where
         writer.real(self.factor)?;
         writer.words(self.labels())?;
         writer.slice(self.statistics())?;
-        writer.slice(self.cache.as_slice())?;
+        writer.slice(self.buffers.cache.as_slice())?;
+        writer.slice(self.table())?;
         writer.finish()
     }
 
@@ -207,9 +232,10 @@ where
         self.steps = reader.u64()?;
         self.evaluations = reader.u64()?;
         self.factor = reader.real()?;
-        reader.words_into(self.labels.as_mut_slice())?;
-        reader.slice_into(self.statistics.as_mut_slice())?;
-        reader.slice_into(self.cache.as_mut_slice())?;
+        reader.words_into(self.buffers.labels.as_mut_slice())?;
+        reader.slice_into(self.buffers.statistics.as_mut_slice())?;
+        reader.slice_into(self.buffers.cache.as_mut_slice())?;
+        reader.slice_into(self.buffers.table.as_mut_slice())?;
         reader.finish()
     }
 }
