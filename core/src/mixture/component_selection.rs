@@ -387,10 +387,10 @@ where
         data.rows(),
     );
     check_length("columns of data", d, data.columns())?;
-    check_scratch("words", config.words_len(k), words.len())?;
-    check_scratch("scratch", scratch_len(shape, k, d), scratch.len())?;
     let fits = config.batch_size <= n;
     check("batch_size", fits, "must be at most the number of rows")?;
+    check_scratch("words", config.words_len(k), words.len())?;
+    check_scratch("scratch", scratch_len(shape, k, d), scratch.len())?;
     let size = u32::try_from(n).unwrap_or(0);
     check("data", size > 0, "must have a row, and at most 2^32 - 1")?;
     let t = state.steps;
