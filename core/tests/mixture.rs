@@ -720,7 +720,7 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
     );
     assert_eq!(refuse(good, &|fit| fit.words.truncate(99)), ("words", 0));
     assert_eq!(
-        refuse(good, &|fit| fit.scratch.truncate(13)),
+        refuse(good, &|fit| fit.scratch.truncate(11)),
         ("scratch", 0)
     );
     let with = |labels: Vec<u32>, statistics: usize, factor: f64| {

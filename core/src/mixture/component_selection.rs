@@ -36,7 +36,7 @@
 //! for draws and ratios alike. At rates above 0.001 it proposes the labels that a row already has, accepts most, and learns less: the share of
 //! accepted proposals is no measure.
 //!
-//! Cost beside evaluations: `B M D^2` flops for the statistics, `4/3 D^3` for each of at most `min(K, B M)` components, `K` logarithms.
+//! Cost beside evaluations: `B M D^2` flops for the statistics, `2/3 D^3` for each of at most `min(K, B M)` components, `K` logarithms.
 //!
 //! # When it pays
 //! Where many components start alike, exact steps separate them slowly and sampled labels fast. From means at rows of the data, mini-batch
@@ -50,7 +50,7 @@
 
 use super::em::check_reg;
 use super::gaussian::{
-    Covariance, Evaluator, Mixture, check_data, check_row, row, row_mut, unpack,
+    Covariance, Evaluator, Mixture, check_data, check_row, moments_into, row, row_mut,
 };
 use crate::bilevel::cut;
 use crate::error::{check, check_length, check_scratch};
@@ -282,11 +282,11 @@ impl Config {
     }
 }
 
-/// Numbers of scratch of a step, and of [`State::new`]: a row, a number for each component, two matrices.
+/// Numbers of scratch of a step, and of [`State::new`]: a row, a number for each component, two triangles.
 ///
 /// ```
 /// use thalweg::mixture::{component_selection::scratch_len, gaussian::Covariance};
-/// assert_eq!(scratch_len(Covariance::Full, 100, 2), 2 + 100 + 8);
+/// assert_eq!(scratch_len(Covariance::Full, 100, 2), 2 + 100 + 6);
 /// ```
 #[must_use]
 pub const fn scratch_len(covariance: Covariance, k: usize, d: usize) -> usize {
@@ -479,7 +479,7 @@ where
             *m = *t1 / *t0;
         }
         let t2 = row(statistics.t2, j, shape.factor_len(d));
-        unpack(shape, (*t0, t2), x, config.reg_covar, room);
+        moments_into(shape, (*t0, t2), x, config.reg_covar, room);
         outcome.kept += usize::from(parts.set_covariance(j, room).is_err());
         parts.set_mean(j, statistics.centre, x);
     }

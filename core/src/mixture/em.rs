@@ -16,7 +16,7 @@
 //! `GaussianMixture`, but for its `10 eps` in every `n_k`.
 
 use super::gaussian::{
-    Covariance, Evaluator, Mixture, add_outer, check_data, row, row_mut, unpack,
+    Covariance, Evaluator, Mixture, add_outer, check_data, moments_into, row, row_mut,
 };
 use super::{WEIGHT_FLOOR, responsibilities};
 use crate::bilevel::cut;
@@ -87,8 +87,8 @@ const fn sums_len(covariance: Covariance, k: usize, d: usize) -> usize {
 ///
 /// ```
 /// use thalweg::mixture::{em, gaussian::Covariance};
-/// // Responsibilities; weights, means and covariances; a row; two matrices.
-/// assert_eq!(em::scratch_len(Covariance::Full, 7, 2, 2), 7 * 2 + 2 * (1 + 2 + 3) + 2 + 8);
+/// // Responsibilities; weights, means and covariances; a row; two triangles.
+/// assert_eq!(em::scratch_len(Covariance::Full, 7, 2, 2), 7 * 2 + 2 * (1 + 2 + 3) + 2 + 6);
 /// ```
 #[must_use]
 pub const fn scratch_len(covariance: Covariance, n: usize, k: usize, d: usize) -> usize {
@@ -244,7 +244,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     dx.fill(0.0);
     for (j, n) in weights.iter().enumerate() {
         if *n > WEIGHT_FLOOR {
-            unpack(shape, (*n, row(second, j, f)), dx, config.reg_covar, room);
+            moments_into(shape, (*n, row(second, j, f)), dx, config.reg_covar, room);
             kept += usize::from(parts.set_covariance(j, room).is_err());
             parts.set_mean(j, row(first, j, d), dx);
         }

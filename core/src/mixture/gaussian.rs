@@ -13,7 +13,7 @@
 //! | sum ln L_aa | half log-determinants of the covariances | K |
 //!
 //! All of it is one slice of [`params_len`] numbers that the caller owns. Products and squares of a density are added in the order of the
-//! columns. Cost of a density: `3 D(D+1)/2 + 2 D` flops, diagonal `4 D`; of a component that is set: `4/3 D^3` in `f64`.
+//! columns. Cost of a density: `3 D(D+1)/2 + 2 D` flops, diagonal `4 D`; of a component that is set: `2/3 D^3` in `f64`.
 //!
 //! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.2; parameters as in scikit-learn's `GaussianMixture`, whose
 //! `precisions_cholesky_` are the transposes of `W`.
@@ -27,8 +27,9 @@ use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len}
 use crate::{Error, Real, Storage, random, vector};
 
 mod component;
+mod triangle;
 
-pub(super) use component::{Parts, add_outer, line, unpack};
+pub(super) use component::{Parts, add_outer, moments_into};
 
 /// `ln(2 pi) / 2`.
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
@@ -76,14 +77,14 @@ impl Covariance {
         }
     }
 
-    /// Elements of scratch with which a component is set or its covariance read: a covariance and its factor.
+    /// Elements of scratch with which a component is set or its covariance read: a covariance and its factor, packed.
     ///
     /// ```
-    /// assert_eq!(thalweg::mixture::gaussian::Covariance::Full.scratch_len(10), 200);
+    /// assert_eq!(thalweg::mixture::gaussian::Covariance::Full.scratch_len(10), 110);
     /// ```
     #[must_use]
     pub const fn scratch_len(self, d: usize) -> usize {
-        self.covariance_len(d).saturating_mul(2)
+        self.factor_len(d).saturating_mul(2)
     }
 }
 
@@ -243,15 +244,13 @@ impl<'a, T: Real> MixtureRef<'a, T> {
             return T::NAN;
         };
         let mean = row(self.means, j, self.d);
-        let mut factor = row(self.factors, j, self.covariance.factor_len(self.d));
+        let factor = row(self.factors, j, self.covariance.factor_len(self.d));
         let mut square = T::ZERO;
         match self.covariance {
             Covariance::Full => {
-                for a in 1..=self.d {
-                    let (w, rest) = factor.split_at_checked(a).unwrap_or_default();
-                    factor = rest;
+                for row in triangle::rows(factor) {
                     let mut y = T::ZERO;
-                    for ((w, x), m) in w.iter().zip(x).zip(mean) {
+                    for ((w, x), m) in row.iter().zip(x).zip(mean) {
                         y += *w * (*x - *m);
                     }
                     square += y * y;
@@ -406,8 +405,20 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         check("j", j < self.k, "must be a component")?;
         check_length("out", self.covariance.covariance_len(self.d), out.len())?;
         let sigma = self.covariance_of(j, scratch)?;
-        for (out, x) in out.iter_mut().zip(sigma) {
-            *out = T::from_f64(*x);
+        if self.covariance == Covariance::Diagonal {
+            for (out, x) in out.iter_mut().zip(sigma) {
+                *out = T::from_f64(*x);
+            }
+            return Ok(());
+        }
+        for (a, sigma) in triangle::rows(sigma).enumerate() {
+            for (b, x) in sigma.iter().enumerate() {
+                for (row, column) in [(a, b), (b, a)] {
+                    if let Some(out) = row_mut(out, row, self.d).get_mut(column) {
+                        *out = T::from_f64(*x);
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -684,8 +695,15 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
                 return Err(Error::NonFinite { name, index });
             }
         }
-        for (room, x) in scratch.iter_mut().zip(covariance) {
-            *room = x.to_f64();
+        let mut room = scratch.iter_mut();
+        for a in 0..d {
+            let read = match shape {
+                Covariance::Full => row(covariance, a, d).get(..=a),
+                Covariance::Diagonal => covariance.get(a..=a),
+            };
+            for (x, to) in read.unwrap_or_default().iter().zip(&mut room) {
+                *to = x.to_f64();
+            }
         }
         let mut parts = self.parts()?;
         parts.set_covariance(j, scratch)?;

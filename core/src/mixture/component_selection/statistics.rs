@@ -3,7 +3,7 @@
 use super::statistics_len;
 use crate::bilevel::cut;
 use crate::error::check_length;
-use crate::mixture::gaussian::{Covariance, MixtureRef, add_outer, line, row_mut};
+use crate::mixture::gaussian::{Covariance, MixtureRef, add_outer, row_mut};
 use crate::{Error, Real, vector};
 
 /// Below this the factor of the statistics is multiplied into them.
@@ -55,14 +55,11 @@ impl<'a> Statistics<'a> {
         add_outer(self.covariance, w, x, row_mut(self.t2, j, f));
     }
 
-    /// Adds `w` times a covariance to the second moments of component `j`.
+    /// Adds `w` times a packed covariance to the second moments of component `j`.
     pub(super) fn add_covariance(&mut self, j: usize, w: f64, sigma: &[f64]) {
-        let d = self.centre.len();
-        let mut packed = row_mut(self.t2, j, self.covariance.factor_len(d)).iter_mut();
-        for a in 0..d {
-            for (x, t) in line(self.covariance, sigma, a, d).iter().zip(&mut packed) {
-                *t += w * *x;
-            }
+        let f = self.covariance.factor_len(self.centre.len());
+        for (t, x) in row_mut(self.t2, j, f).iter_mut().zip(sigma) {
+            *t += w * *x;
         }
     }
 

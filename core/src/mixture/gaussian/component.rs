@@ -1,9 +1,8 @@
 //! A component from its moments, and back.
 
-use super::{Covariance, MixtureRef, check_shape, parts, row, row_mut};
+use super::{Covariance, MixtureRef, check_shape, parts, row, row_mut, triangle};
 use crate::bilevel::cut;
 use crate::error::check_scratch;
-use crate::matrix::{MatrixMut, MatrixRef, cholesky, solve_lower};
 use crate::simd::math;
 use crate::{Error, Real, vector};
 
@@ -29,58 +28,28 @@ pub(in crate::mixture) fn add_outer(covariance: Covariance, w: f64, d: &[f64], s
     }
 }
 
-/// `s2 / s0 - m m^T + reg I` into a room of [`Covariance::scratch_len`] numbers; `s0` is positive.
-pub(in crate::mixture) fn unpack(
+/// `s2 / s0 - m m^T + reg I`, packed as `s2` is, at the front of a room of [`Covariance::scratch_len`] numbers; `s0` is positive.
+pub(in crate::mixture) fn moments_into(
     covariance: Covariance,
     (s0, s2): (f64, &[f64]),
     m: &[f64],
     reg: f64,
     room: &mut [f64],
 ) {
-    let mut packed = s2.iter();
+    let mut to = room.iter_mut().zip(s2);
     for (a, x) in m.iter().enumerate() {
-        let columns = match covariance {
-            Covariance::Full => 0..a + 1,
-            Covariance::Diagonal => a..a + 1,
+        let first = match covariance {
+            Covariance::Full => 0,
+            Covariance::Diagonal => a,
         };
-        let to = match covariance {
-            Covariance::Full => row_mut(room, a, m.len()),
-            Covariance::Diagonal => room.get_mut(a..).unwrap_or_default(),
-        };
-        let right = m.get(columns).unwrap_or_default();
         let mut last = None;
-        for ((y, s), to) in right.iter().zip(&mut packed).zip(to) {
+        for (y, (to, s)) in m.get(first..=a).unwrap_or_default().iter().zip(&mut to) {
             *to = *s / s0 - *x * *y;
             last = Some(to);
         }
         if let Some(diagonal) = last {
             *diagonal += reg;
         }
-    }
-}
-
-/// Replaces the lower triangle of a symmetric `d x d` matrix by its Cholesky factor, and writes the inverse of that.
-fn invert_factor(d: usize, sigma: &mut [f64], inverse: &mut [f64]) -> Result<(), Error> {
-    cholesky(MatrixMut::new(sigma, d, d)?)?;
-    invert(d, sigma, inverse)
-}
-
-/// Writes the inverse of a lower triangular matrix.
-fn invert(d: usize, l: &[f64], inverse: &mut [f64]) -> Result<(), Error> {
-    inverse.fill(0.0);
-    for a in 0..d {
-        if let Some(x) = row_mut(inverse, a, d).get_mut(a) {
-            *x = 1.0;
-        }
-    }
-    solve_lower(MatrixRef::new(l, d, d)?, MatrixMut::new(inverse, d, d)?)
-}
-
-/// What is stored of row `a` of a symmetric or triangular matrix, or of variances.
-pub(in crate::mixture) fn line(covariance: Covariance, x: &[f64], a: usize, d: usize) -> &[f64] {
-    match covariance {
-        Covariance::Full => row(x, a, d).get(..=a).unwrap_or_default(),
-        Covariance::Diagonal => row(x, a, 1),
     }
 }
 
@@ -115,7 +84,7 @@ impl<'a, T: Real> Parts<'a, T> {
         })
     }
 
-    /// Sets the covariance at the front of `room`, which has [`Covariance::scratch_len`] numbers and is overwritten.
+    /// Sets the covariance that is packed at the front of `room`, which has [`Covariance::scratch_len`] numbers and is overwritten.
     ///
     /// # Errors
     /// [`Error::Singular`] unless it is positive definite and its factor can be told in `T`; the component is as before.
@@ -129,18 +98,15 @@ impl<'a, T: Real> Parts<'a, T> {
             name: "covariance",
             index,
         };
-        let ([sigma, inverse], _) = cut(room, [shape.covariance_len(d); 2])?;
+        let ([sigma, inverse], _) = cut(room, [shape.factor_len(d); 2])?;
         let mut half = 0.0;
         match shape {
             Covariance::Full => {
-                invert_factor(d, sigma, inverse).map_err(|error| match error {
-                    Error::Singular { index, .. } => singular(index),
-                    other => other,
-                })?;
-                for a in 0..d {
+                triangle::cholesky(sigma).map_err(singular)?;
+                triangle::invert(sigma, inverse).map_err(singular)?;
+                for pivot in triangle::rows(sigma).filter_map(|row| row.last()) {
                     // The diagonal of a factor is positive.
-                    let pivot = row(sigma, a, d).get(a).copied().unwrap_or(1.0);
-                    half += math::scalar::ln(pivot);
+                    half += math::scalar::ln(*pivot);
                 }
             }
             Covariance::Diagonal => {
@@ -153,19 +119,20 @@ impl<'a, T: Real> Parts<'a, T> {
                 }
             }
         }
-        for a in 0..d {
-            let line = line(shape, inverse, a, d);
-            let finite = line.iter().all(|w| T::from_f64(*w).is_finite());
-            let pivot = line.last().copied().unwrap_or(0.0);
-            if !(finite && T::from_f64(pivot) > T::ZERO) {
-                return Err(singular(a));
-            }
+        // In T a pivot may be 0, and everything infinite.
+        let told = |w: &f64| T::from_f64(*w).is_finite();
+        let positive = |w: &f64| T::from_f64(*w) > T::ZERO;
+        let is_good = |row: &[f64]| row.iter().all(told) && row.last().is_some_and(positive);
+        let bad = match shape {
+            Covariance::Full => triangle::rows(inverse).position(|row| !is_good(row)),
+            Covariance::Diagonal => inverse.iter().position(|w| !is_good(&[*w])),
+        };
+        if let Some(index) = bad {
+            return Err(singular(index));
         }
-        let mut to = row_mut(self.factors, j, shape.factor_len(d)).iter_mut();
-        for a in 0..d {
-            for (w, to) in line(shape, inverse, a, d).iter().zip(&mut to) {
-                *to = T::from_f64(*w);
-            }
+        let to = row_mut(self.factors, j, shape.factor_len(d));
+        for (to, w) in to.iter_mut().zip(inverse) {
+            *to = T::from_f64(*w);
         }
         if let Some(to) = self.half_log_determinants.get_mut(j) {
             *to = T::from_f64(half);
@@ -206,7 +173,7 @@ impl crate::simd::Update<f64, 1, 0> for LogShare {
 }
 
 impl<T: Real> MixtureRef<'_, T> {
-    /// The covariance of a component at the front of a scratch: symmetric, or variances.
+    /// The covariance of a component at the front of a scratch, packed.
     pub(in crate::mixture) fn covariance_of<'s>(
         &self,
         j: usize,
@@ -214,34 +181,28 @@ impl<T: Real> MixtureRef<'_, T> {
     ) -> Result<&'s [f64], Error> {
         let (shape, d) = (self.covariance, self.d);
         check_scratch("scratch", shape.scratch_len(d), scratch.len())?;
-        let ([sigma, room], _) = cut(scratch, [shape.covariance_len(d); 2])?;
-        let factor = row(self.factors, j, shape.factor_len(d));
-        if shape == Covariance::Diagonal {
-            for (a, (v, w)) in sigma.iter_mut().zip(factor).enumerate() {
-                let w = w.to_f64();
-                if w == 0.0 {
-                    return Err(Error::Singular {
-                        name: "factor",
-                        index: a,
-                    });
-                }
-                *v = 1.0 / (w * w);
-            }
-            return Ok(sigma);
+        let ([sigma, room], _) = cut(scratch, [shape.factor_len(d); 2])?;
+        let singular = |index| Error::Singular {
+            name: "factor",
+            index,
+        };
+        for (to, w) in room
+            .iter_mut()
+            .zip(row(self.factors, j, shape.factor_len(d)))
+        {
+            *to = w.to_f64();
         }
-        let mut packed = factor.iter();
-        for a in 0..d {
-            for (to, w) in row_mut(sigma, a, d).iter_mut().take(a + 1).zip(&mut packed) {
-                *to = w.to_f64();
+        match shape {
+            Covariance::Full => {
+                triangle::invert(room, sigma).map_err(singular)?;
+                triangle::square(sigma);
             }
-        }
-        invert(d, sigma, room)?;
-        for a in 0..d {
-            for b in 0..d {
-                let (left, right) = (row(room, a, d), row(room, b, d));
-                let x = vector::dot(left, right)?;
-                if let Some(to) = row_mut(sigma, a, d).get_mut(b) {
-                    *to = x;
+            Covariance::Diagonal => {
+                for (a, (v, w)) in sigma.iter_mut().zip(room).enumerate() {
+                    if *w == 0.0 {
+                        return Err(singular(a));
+                    }
+                    *v = 1.0 / (*w * *w);
                 }
             }
         }
