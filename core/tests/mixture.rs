@@ -802,6 +802,31 @@ fn an_impossible_label_is_left_and_never_entered() {
 }
 
 #[test]
+fn statistics_that_are_not_finite_reach_no_parameter() {
+    let data = cloud(60);
+    let config = Config {
+        batch_size: 60,
+        ..Config::new(3)
+    };
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut fit = Fit::<f32>::new(Covariance::Full, &WEIGHTS, &MEANS, 2.0, &data, false);
+        let mut statistics = fit.state.statistics().to_vec();
+        // s1 and s2 of the first component.
+        statistics[6] = bad;
+        statistics[14] = bad;
+        let before = fit.mixture.clone();
+        let labels = fit.state.labels().to_vec();
+        fit.state = State::from_parts(buffers(labels, statistics, vec![]), 1.0, 0, 0);
+        assert!(fit.step(&config).unwrap().kept > 0);
+        let (found, before) = (fit.mixture.view(), before.view());
+        assert_eq!(found.means()[..2], before.means()[..2]);
+        assert_eq!(found.factors()[..3], before.factors()[..3]);
+        assert_ne!(found.means()[2..], before.means()[2..]);
+        assert!(fit.mixture.params().iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
 fn a_covariance_that_is_not_positive_definite_is_kept() {
     // Equal rows: every covariance of the statistics is 0.
     let data = [0.5; 50];

@@ -1,7 +1,7 @@
 //! Stochastic component selection: a Markov chain over the label of every row (MHSAEM), and its baselines.
 //!
 //! Expectation maximisation evaluates every component on every row. Here each row remembers one label and a visit of the row
-//! evaluates the proposals alone, so that mixtures of many components are fitted at a cost that does not depend on K.
+//! evaluates the proposals alone, so that mixtures of many components are fitted with evaluations whose number does not depend on K.
 //!
 //! ```text
 //! I = B of the rows, without replacement
@@ -342,7 +342,8 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`Error::Parameter`] for a config out of range, a batch larger than the data, or a label that is no component; [`Error::Length`];
-/// [`Error::NonFinite`] with the row of the batch that is not finite. State and mixture are as before.
+/// [`Error::NonFinite`] with the row of the batch that is not finite. State and mixture are as before. Statistics that are not finite are no
+/// error: the components that they reach keep mean and covariance.
 ///
 /// ```
 /// use thalweg::matrix::MatrixRef;

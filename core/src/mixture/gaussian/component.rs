@@ -140,11 +140,12 @@ impl<'a, T: Real> Parts<'a, T> {
         Ok(())
     }
 
-    /// Writes `centre + m` as the mean of a component.
+    /// Writes `centre + m` as the mean of a component, unless `T` cannot tell it.
     pub(in crate::mixture) fn set_mean(&mut self, j: usize, centre: &[f64], m: &[f64]) {
-        let to = row_mut(self.means, j, self.d).iter_mut();
-        for ((to, c), m) in to.zip(centre).zip(m) {
-            *to = T::from_f64(*c + *m);
+        let sums = || centre.iter().zip(m).map(|(c, m)| T::from_f64(*c + *m));
+        if sums().all(T::is_finite) {
+            let to = row_mut(self.means, j, self.d).iter_mut();
+            to.zip(sums()).for_each(|(to, x)| *to = x);
         }
     }
 
