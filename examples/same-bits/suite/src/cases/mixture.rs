@@ -55,7 +55,7 @@ pub(super) fn densities<T: Real>(hash: &mut Hash) -> Outcome {
         let mut params = [T::ZERO; PARAMS];
         let params = params.get_mut(..params_len(shape, K, D)).ok_or(MISSING)?;
         let mut mixture = start(shape, params)?;
-        let view = mixture.view();
+        let view = MixtureRef::new(shape, K, D, mixture.params())?;
         parameters(hash, &view);
         let (mut joints, mut scratch) = ([T::ZERO; K], [0.0; 64]);
         for x in rows.row_iter() {
