@@ -239,7 +239,7 @@ fn without_penalty<T: Real>(network: mlp::Model<'_, T>) -> mlp::Model<'_, T> {
 }
 
 /// Cuts the first pieces of these lengths off a scratch; the rest is the last.
-fn cut<T, const K: usize>(
+pub(crate) fn cut<T, const K: usize>(
     scratch: &mut [T],
     lengths: [usize; K],
 ) -> Result<([&mut [T]; K], &mut [T]), Error> {

@@ -26,6 +26,7 @@
 )]
 
 pub mod compress;
+pub mod mixture;
 pub mod optim;
 pub mod particle;
 pub mod rounding;

@@ -57,6 +57,7 @@ pub mod dynamics;
 pub mod error;
 pub mod federated;
 pub mod matrix;
+pub mod mixture;
 pub mod model;
 pub mod optim;
 pub mod particle;

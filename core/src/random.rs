@@ -82,6 +82,8 @@ impl Purpose {
     pub const ROUNDING: Self = Self(9);
     /// Choice of the clients that take part in a round.
     pub const SELECTION: Self = Self(10);
+    /// Proposals to the chains over the labels of a mixture, and their acceptance.
+    pub const COMPONENT: Self = Self(11);
 
     /// A purpose of the calling program.
     #[must_use]

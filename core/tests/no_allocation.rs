@@ -21,6 +21,9 @@ use thalweg::dynamics::{invariant_measure, label_noise, limit_flow};
 use thalweg::federated::estimator::{self, Client, Server};
 use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
 use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
+use thalweg::mixture::component_selection::{self, Current, Proposal};
+use thalweg::mixture::em;
+use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
 use thalweg::particle::{
@@ -396,6 +399,64 @@ fn neither_a_step_of_particles_nor_a_discrepancy_allocates() {
         reference.squared(x).unwrap();
         let reference = energy_distance::Reference::new(D, &sample).unwrap();
         reference.distance(x).unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn no_step_of_a_mixture_allocates() {
+    const N: usize = 12;
+    const K: usize = 3;
+    const FULL: Covariance = Covariance::Full;
+    let x: [f64; 2 * N] = std::array::from_fn(|i| (i * 37 % 101) as f64 / 25.0 - 2.0);
+    let mut scratch = [0.0; em::scratch_len(FULL, N, K, 2)];
+    let (mut words, mut bytes) = ([0; 64], [0; 1000]);
+    let mut rng = thalweg::random::stream(1, 0, 0, thalweg::random::Purpose::DATA);
+    let count = allocations(|| {
+        let rows = MatrixRef::new(&x, N, 2).unwrap();
+        let mut mixture = Mixture::new(FULL, K, 2, [0.0; params_len(FULL, K, 2)]).unwrap();
+        let sigma = [1.0, 0.0, 0.0, 1.0];
+        mixture
+            .set_component(1, &[1.0, 0.5], &sigma, &mut scratch)
+            .unwrap();
+        em::step(&em::Config::default(), &mut mixture, rows, &mut scratch).unwrap();
+        let buffers = component_selection::Buffers {
+            labels: [0; N],
+            statistics: [0.0; component_selection::statistics_len(FULL, K, 2)],
+            cache: [0.0; N],
+            table: [0.0; N * K],
+        };
+        let of = mixture.view();
+        let mut state =
+            component_selection::State::new(&of, rows, 7, buffers, &mut scratch).unwrap();
+        for (proposal, current) in [
+            (Proposal::Uniform, Current::Cached),
+            (
+                Proposal::Table {
+                    rate: 0.01,
+                    floor: 0.1,
+                },
+                Current::Fresh,
+            ),
+            (Proposal::Posterior, Current::Fresh),
+            (Proposal::All, Current::Fresh),
+        ] {
+            let config = component_selection::Config {
+                batch_size: 8,
+                proposal,
+                current,
+                ..component_selection::Config::new(7)
+            };
+            let (words, scratch) = (&mut words, &mut scratch);
+            component_selection::step(&config, &mut mixture, &mut state, rows, words, scratch)
+                .unwrap();
+        }
+        let view = mixture.view();
+        view.mean_log_likelihood(rows, &mut [0.0; K]).unwrap();
+        view.sample_into(&mut rng, &mut [0.0; 2], &mut scratch)
+            .unwrap();
+        let len = state.save(&mut bytes).unwrap();
+        state.restore(&bytes[..len]).unwrap();
     });
     assert_eq!(count, 0);
 }

@@ -12,6 +12,8 @@ use thalweg::compress::{Buffers, PermK, error_feedback, perm_k, rand_k};
 use thalweg::dynamics::{invariant_measure, label_noise};
 use thalweg::federated::hessian_variance::HessianVariance;
 use thalweg::federated::{Ledger, Run, estimator, fed_avg, marina};
+use thalweg::mixture::component_selection;
+use thalweg::mixture::gaussian::Mixture;
 use thalweg::optim::schedule::Plateau;
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
 use thalweg::particle;
@@ -126,6 +128,18 @@ fn sizes() -> Vec<(&'static str, (usize, usize))> {
         (
             "`bilevel::es_jacobian::State` (`n` inner variables)",
             size!(N => es_jacobian::State<[f32; N]>),
+        ),
+        (
+            "`mixture::gaussian::Mixture` (`n` parameters)",
+            size!(N => Mixture<[f32; N]>),
+        ),
+        (
+            "`mixture::component_selection::State` (`n` labels)",
+            size!(N => component_selection::State<[u32; N], [f64; 0], [f64; 0], [f32; 0]>),
+        ),
+        (
+            "`mixture::component_selection::State` (`n` statistics, in `f64`)",
+            size!(N => component_selection::State<[u32; 0], [f64; N], [f64; 0], [f32; 0]>),
         ),
         (
             "`dynamics::label_noise::State` (`n` numbers of u and v)",

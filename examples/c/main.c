@@ -130,6 +130,38 @@ static void hold(int claim, const char *what) {
     steps = 0;                                                                                                         \
     OK(thalweg_svgd_step_##S(&svgd, &steps, NULL, particles, flat, 2, 1, scratch, room, &error));                      \
     hold(NEAR(particles[1], 1 + exp(-0.5) / 2), "particles repel each other");                                         \
+    ThalwegMixtureShape shape = {.components = 1, .dim = 1, .covariance = THALWEG_COVARIANCE_FULL};                    \
+    ThalwegMixtureLengths lengths;                                                                                     \
+    T params[4], mean = 0, variance = 1, one = 1, row = 2, joint = 0, r = 0;                                           \
+    const T data[3] = {1, 3, 5};                                                                                       \
+    double doubles[16], statistics[4], likelihood = 0;                                                                 \
+    uint32_t labels[3], words[16];                                                                                     \
+    OK(thalweg_mixture_lengths(&shape, 3, &lengths, &error));                                                          \
+    hold(lengths.params == 4 && lengths.statistics == 4 && lengths.em_scratch <= 16, "the lengths of a mixture");      \
+    OK(thalweg_mixture_init_##S(&shape, params, &error));                                                              \
+    OK(thalweg_mixture_set_weights_##S(&shape, params, &one, &error));                                                 \
+    OK(thalweg_mixture_set_component_##S(&shape, params, 0, &mean, &variance, doubles, 16, &error));                   \
+    OK(thalweg_mixture_log_joints_##S(&shape, params, &row, &joint, &error));                                          \
+    hold(NEAR(joint, -0.918938533 - 2), "the standard normal density at 2");                                           \
+    OK(thalweg_mixture_responsibilities_##S(&shape, params, &row, &r, &out, &error));                                  \
+    hold(r == 1 && out == joint, "one component owns every row");                                                      \
+    OK(thalweg_mixture_mean_log_likelihood_##S(&shape, params, data, 3, &out, &likelihood, &error));                   \
+    hold(NEAR(likelihood, -0.918938533 - 35.0 / 6), "(1 + 9 + 25)/6");                                                 \
+    ThalwegEmConfig em = thalweg_em_config();                                                                          \
+    ThalwegEmOutcome fitted;                                                                                           \
+    em.reg_covar = 0;                                                                                                  \
+    OK(thalweg_em_step_##S(&em, &shape, params, data, 3, doubles, 16, &fitted, &error));                               \
+    hold(NEAR(params[1], 3) && NEAR(params[2] * params[2], 0.375) && fitted.evaluations == 3, "mean 3, variance 8/3"); \
+    ThalwegComponentSelectionConfig selection = thalweg_component_selection_config(7);                                 \
+    ThalwegComponentSelectionState chains = {.labels = labels, .statistics = statistics};                              \
+    ThalwegComponentSelectionOutcome visit;                                                                            \
+    selection.batch_size = 3, selection.step_size = 1, selection.reg_covar = 0;                                        \
+    hold(thalweg_component_selection_words(3, 1) <= 16, "the words of a batch");                                       \
+    OK(thalweg_mixture_init_##S(&shape, params, &error));                                                              \
+    OK(thalweg_component_selection_init_##S(7, &shape, params, &chains, data, 3, doubles, 16, &error));                \
+    OK(thalweg_component_selection_step_##S(&selection, &shape, params, &chains, data, 3, words, 16, doubles, 16,      \
+                                            &visit, &error));                                                          \
+    hold(NEAR(params[1], 3) && NEAR(params[2] * params[2], 0.375) && visit.accepted == 6, "the same by its chains");   \
     hold(thalweg_dot_##S(NULL, x, 4, &out, &error) == THALWEG_STATUS_NULL, "a null pointer is refused");               \
     hold(strcmp(error.text, "`x` is null") == 0, "and named");                                                         \
   }

@@ -105,6 +105,30 @@
 // Adam with the constants of its paper.
 #define THALWEG_RULE_ADAM 2
 
+// Any positive definite covariance.
+#define THALWEG_COVARIANCE_FULL 0
+
+// A variance for each column.
+#define THALWEG_COVARIANCE_DIAGONAL 1
+
+// Every component alike (MHSAEM-U).
+#define THALWEG_PROPOSAL_UNIFORM 0
+
+// By a table of what each row has visited (MHSAEM-TF).
+#define THALWEG_PROPOSAL_TABLE 1
+
+// By responsibilities (MCSAEM).
+#define THALWEG_PROPOSAL_POSTERIOR 2
+
+// None: responsibilities of all components (SAEM).
+#define THALWEG_PROPOSAL_ALL 3
+
+// The log joint of a label is evaluated at each visit.
+#define THALWEG_CURRENT_FRESH 0
+
+// It is the one of the last visit.
+#define THALWEG_CURRENT_CACHED 1
+
 // What a call ended with. `thalweg_status_name` gives the name.
 enum ThalwegStatus
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -315,6 +339,106 @@ typedef struct ThalwegSvgdConfig {
   // One of `THALWEG_ARITHMETIC_*`.
   uint32_t arithmetic;
 } ThalwegSvgdConfig;
+
+// Hyperparameters: [`em::Config`].
+typedef struct ThalwegEmConfig {
+  // Added to the variances.
+  double reg_covar;
+} ThalwegEmConfig;
+
+// Components, columns of the data, and shape of the covariances.
+typedef struct ThalwegMixtureShape {
+  // Number of components; at least 1.
+  size_t components;
+  // Number of columns; at least 1.
+  size_t dim;
+  // One of `THALWEG_COVARIANCE_*`.
+  uint32_t covariance;
+} ThalwegMixtureShape;
+
+// Lengths of the buffers of a mixture.
+typedef struct ThalwegMixtureLengths {
+  // Numbers of the parameters: log weights, means, inverse factors, half log-determinants.
+  size_t params;
+  // Doubles of scratch with which a component is set.
+  size_t component_scratch;
+  // Doubles of scratch with which a step of EM evaluates each likelihood once.
+  size_t em_scratch;
+  // Doubles of scratch that a step of EM needs.
+  size_t em_least_scratch;
+  // Doubles of the statistics of component selection.
+  size_t statistics;
+  // Doubles of scratch of component selection.
+  size_t selection_scratch;
+} ThalwegMixtureLengths;
+
+// What a step of EM has found: [`em::Outcome`].
+typedef struct ThalwegEmOutcome {
+  // Mean log-likelihood before the step.
+  double mean_log_likelihood;
+  // Likelihoods evaluated.
+  uint64_t evaluations;
+  // Components that kept their covariance.
+  uint64_t kept;
+} ThalwegEmOutcome;
+
+// Hyperparameters: [`Config`].
+typedef struct ThalwegComponentSelectionConfig {
+  // Seed of all draws.
+  uint64_t seed;
+  // Rows of a batch.
+  uint64_t batch_size;
+  // Proposals to each row of a batch.
+  uint64_t moves;
+  // Step size of the statistics; 0 asks for `(t + step_offset)^-step_exponent` in step `t`.
+  double step_size;
+  // At least 1.
+  double step_offset;
+  // In (1/2, 1].
+  double step_exponent;
+  // Inverse temperature of chains and responsibilities.
+  double inverse_temperature;
+  // Added to the variances.
+  double reg_covar;
+  // How fast a table forgets.
+  double table_rate;
+  // Share of uniform proposals beside a table.
+  double table_floor;
+  // One of `THALWEG_PROPOSAL_*`.
+  uint32_t proposal;
+  // One of `THALWEG_CURRENT_*`.
+  uint32_t current;
+} ThalwegComponentSelectionConfig;
+
+// The chains, in the caller's memory: [`State`].
+typedef struct ThalwegComponentSelectionState {
+  // The label of each row.
+  uint32_t *labels;
+  // As many numbers as the lengths of the mixture say.
+  double *statistics;
+  // A number for each row; null without `THALWEG_CURRENT_CACHED`.
+  double *cache;
+  // A number for each row and component; null without `THALWEG_PROPOSAL_TABLE`.
+  float *table;
+  // What the statistics are to be multiplied with.
+  double factor;
+  // Steps taken.
+  uint64_t steps;
+  // Likelihoods evaluated in all steps.
+  uint64_t evaluations;
+} ThalwegComponentSelectionState;
+
+// What a step of component selection has done: [`component_selection::Outcome`].
+typedef struct ThalwegComponentSelectionOutcome {
+  // Proposals accepted, those of the label itself included.
+  uint64_t accepted;
+  // Proposals of the label itself.
+  uint64_t repeated;
+  // Likelihoods evaluated.
+  uint64_t evaluations;
+  // Components that kept their covariance.
+  uint64_t kept;
+} ThalwegComponentSelectionOutcome;
 
 #ifdef __cplusplus
 extern "C" {
@@ -886,6 +1010,183 @@ ThalwegStatus thalweg_svgd_step_f64(const struct ThalwegSvgdConfig *config,
                                     double *scratch,
                                     size_t scratch_len,
                                     struct ThalwegError *error);
+
+// 1e-6 on the variances, as in scikit-learn.
+struct ThalwegEmConfig thalweg_em_config(void);
+
+// Lengths of the buffers of a mixture that is fitted to `rows` rows.
+ThalwegStatus thalweg_mixture_lengths(const struct ThalwegMixtureShape *shape,
+                                      size_t rows,
+                                      struct ThalwegMixtureLengths *lengths,
+                                      struct ThalwegError *error);
+
+// Standard normal components of equal weight.
+ThalwegStatus thalweg_mixture_init_f32(const struct ThalwegMixtureShape *shape,
+                                       float *params,
+                                       struct ThalwegError *error);
+
+// [`thalweg_mixture_init_f32`] in `f64`.
+ThalwegStatus thalweg_mixture_init_f64(const struct ThalwegMixtureShape *shape,
+                                       double *params,
+                                       struct ThalwegError *error);
+
+// Sets the weights of all components, up to a factor.
+ThalwegStatus thalweg_mixture_set_weights_f32(const struct ThalwegMixtureShape *shape,
+                                              float *params,
+                                              const float *weights,
+                                              struct ThalwegError *error);
+
+// [`thalweg_mixture_set_weights_f32`] in `f64`.
+ThalwegStatus thalweg_mixture_set_weights_f64(const struct ThalwegMixtureShape *shape,
+                                              double *params,
+                                              const double *weights,
+                                              struct ThalwegError *error);
+
+// Sets mean and covariance of a component, numbered from 0: `dim x dim` numbers or `dim` variances.
+ThalwegStatus thalweg_mixture_set_component_f32(const struct ThalwegMixtureShape *shape,
+                                                float *params,
+                                                size_t component,
+                                                const float *mean,
+                                                const float *covariance,
+                                                double *scratch,
+                                                size_t scratch_len,
+                                                struct ThalwegError *error);
+
+// [`thalweg_mixture_set_component_f32`] in `f64`.
+ThalwegStatus thalweg_mixture_set_component_f64(const struct ThalwegMixtureShape *shape,
+                                                double *params,
+                                                size_t component,
+                                                const double *mean,
+                                                const double *covariance,
+                                                double *scratch,
+                                                size_t scratch_len,
+                                                struct ThalwegError *error);
+
+// Log weight and log density of each component at one row; `out` receives `components` numbers.
+ThalwegStatus thalweg_mixture_log_joints_f32(const struct ThalwegMixtureShape *shape,
+                                             const float *params,
+                                             const float *x,
+                                             float *out,
+                                             struct ThalwegError *error);
+
+// [`thalweg_mixture_log_joints_f32`] in `f64`.
+ThalwegStatus thalweg_mixture_log_joints_f64(const struct ThalwegMixtureShape *shape,
+                                             const double *params,
+                                             const double *x,
+                                             double *out,
+                                             struct ThalwegError *error);
+
+// Responsibilities of the components for one row, and the log density of the mixture there.
+ThalwegStatus thalweg_mixture_responsibilities_f32(const struct ThalwegMixtureShape *shape,
+                                                   const float *params,
+                                                   const float *x,
+                                                   float *out,
+                                                   float *log_density,
+                                                   struct ThalwegError *error);
+
+// [`thalweg_mixture_responsibilities_f32`] in `f64`.
+ThalwegStatus thalweg_mixture_responsibilities_f64(const struct ThalwegMixtureShape *shape,
+                                                   const double *params,
+                                                   const double *x,
+                                                   double *out,
+                                                   double *log_density,
+                                                   struct ThalwegError *error);
+
+// Mean log-likelihood of `rows` rows; `scratch` holds `components` numbers.
+ThalwegStatus thalweg_mixture_mean_log_likelihood_f32(const struct ThalwegMixtureShape *shape,
+                                                      const float *params,
+                                                      const float *data,
+                                                      size_t rows,
+                                                      float *scratch,
+                                                      double *out,
+                                                      struct ThalwegError *error);
+
+// [`thalweg_mixture_mean_log_likelihood_f32`] in `f64`.
+ThalwegStatus thalweg_mixture_mean_log_likelihood_f64(const struct ThalwegMixtureShape *shape,
+                                                      const double *params,
+                                                      const double *data,
+                                                      size_t rows,
+                                                      double *scratch,
+                                                      double *out,
+                                                      struct ThalwegError *error);
+
+// One step of expectation maximisation over `rows` rows.
+ThalwegStatus thalweg_em_step_f32(const struct ThalwegEmConfig *config,
+                                  const struct ThalwegMixtureShape *shape,
+                                  float *params,
+                                  const float *data,
+                                  size_t rows,
+                                  double *scratch,
+                                  size_t scratch_len,
+                                  struct ThalwegEmOutcome *outcome,
+                                  struct ThalwegError *error);
+
+// [`thalweg_em_step_f32`] in `f64`.
+ThalwegStatus thalweg_em_step_f64(const struct ThalwegEmConfig *config,
+                                  const struct ThalwegMixtureShape *shape,
+                                  double *params,
+                                  const double *data,
+                                  size_t rows,
+                                  double *scratch,
+                                  size_t scratch_len,
+                                  struct ThalwegEmOutcome *outcome,
+                                  struct ThalwegError *error);
+
+// Two uniform proposals to each of 200 rows, a constant step size of 0.05, temperature 1.
+struct ThalwegComponentSelectionConfig thalweg_component_selection_config(uint64_t seed);
+
+// Words of scratch of a step of component selection.
+size_t thalweg_component_selection_words(uint64_t batch_size, size_t components);
+
+// Fills the buffers of a state, whose pointers are set: uniform labels, and statistics of the parameters.
+ThalwegStatus thalweg_component_selection_init_f32(uint64_t seed,
+                                                   const struct ThalwegMixtureShape *shape,
+                                                   const float *params,
+                                                   struct ThalwegComponentSelectionState *state,
+                                                   const float *data,
+                                                   size_t rows,
+                                                   double *scratch,
+                                                   size_t scratch_len,
+                                                   struct ThalwegError *error);
+
+// [`thalweg_component_selection_init_f32`] in `f64`.
+ThalwegStatus thalweg_component_selection_init_f64(uint64_t seed,
+                                                   const struct ThalwegMixtureShape *shape,
+                                                   const double *params,
+                                                   struct ThalwegComponentSelectionState *state,
+                                                   const double *data,
+                                                   size_t rows,
+                                                   double *scratch,
+                                                   size_t scratch_len,
+                                                   struct ThalwegError *error);
+
+// One visit of a batch. `words`: [`thalweg_component_selection_words`].
+ThalwegStatus thalweg_component_selection_step_f32(const struct ThalwegComponentSelectionConfig *config,
+                                                   const struct ThalwegMixtureShape *shape,
+                                                   float *params,
+                                                   struct ThalwegComponentSelectionState *state,
+                                                   const float *data,
+                                                   size_t rows,
+                                                   uint32_t *words,
+                                                   size_t words_len,
+                                                   double *scratch,
+                                                   size_t scratch_len,
+                                                   struct ThalwegComponentSelectionOutcome *outcome,
+                                                   struct ThalwegError *error);
+
+// [`thalweg_component_selection_step_f32`] in `f64`.
+ThalwegStatus thalweg_component_selection_step_f64(const struct ThalwegComponentSelectionConfig *config,
+                                                   const struct ThalwegMixtureShape *shape,
+                                                   double *params,
+                                                   struct ThalwegComponentSelectionState *state,
+                                                   const double *data,
+                                                   size_t rows,
+                                                   uint32_t *words,
+                                                   size_t words_len,
+                                                   double *scratch,
+                                                   size_t scratch_len,
+                                                   struct ThalwegComponentSelectionOutcome *outcome,
+                                                   struct ThalwegError *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -13,6 +13,8 @@ use core::ptr::{null, null_mut};
 use std::string::{String, ToString};
 use std::vec;
 
+mod mixture;
+
 const EMPTY: Error = Error {
     status: Status::Ok,
     text: [0; THALWEG_ERROR_TEXT],

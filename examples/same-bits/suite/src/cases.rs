@@ -6,6 +6,7 @@ mod dynamics;
 mod federated;
 mod invariant_measure;
 mod matrix;
+mod mixture;
 mod model;
 mod optim;
 mod particle;
@@ -105,4 +106,8 @@ pub static LARGE: &[Case] = &[
     ("joined windows f64", invariant_measure::joined::<f64>),
     ("bilevel differences f32", bilevel::differences::<f32>),
     ("bilevel differences f64", bilevel::differences::<f64>),
+    ("mixtures f32", mixture::densities::<f32>),
+    ("mixtures f64", mixture::densities::<f64>),
+    ("component selection f32", mixture::chains::<f32>),
+    ("component selection f64", mixture::chains::<f64>),
 ];

@@ -84,4 +84,8 @@ pub const EXPECTED: &[u64] = &[
     0x3ff2512cfa5e0105, // joined windows f64
     0xb925af3531136924, // bilevel differences f32
     0xb96f22453a2814c4, // bilevel differences f64
+    0xae67b8d1a52f6346, // mixtures f32
+    0x97616374f9467719, // mixtures f64
+    0xff80d50a32fab46d, // component selection f32
+    0x125181cdc62c3c17, // component selection f64
 ];

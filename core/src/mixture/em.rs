@@ -1,0 +1,258 @@
+//! Expectation maximisation of a Gaussian mixture over all rows.
+//!
+//! ```text
+//! r_ik = exp(l_ik - LSE_k l_ik)                                  with the old parameters
+//! n_k = sum_i r_ik,   pi_k = n_k / sum n,   mu_k = sum_i r_ik x_i / n_k
+//! Sigma_k = sum_i r_ik (x_i - mu_k)(x_i - mu_k)^T / n_k + reg I       diagonal: its diagonal
+//! ```
+//!
+//! Every step raises the mean log-likelihood when `reg` is 0, or leaves it. Means are formed about the old means, covariances about the new
+//! ones, in two passes in `f64`, row after row. With scratch for all `N K` responsibilities the second pass reads what the first has
+//! computed; with less it computes them again, a block of rows at a time: the bits are the same.
+//!
+//! Cost: `N K` evaluations (`2 N K` with less scratch) and exponentials, `N K D (D + 5)` flops for the moments.
+//!
+//! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.23 to 9.28. A step is one iteration of scikit-learn's
+//! `GaussianMixture`, but for its `10 eps` in every `n_k`.
+
+use super::gaussian::{
+    Covariance, Evaluator, Mixture, add_outer, check_data, moments_into, row, row_mut,
+};
+use super::{WEIGHT_FLOOR, responsibilities};
+use crate::bilevel::cut;
+use crate::error::{check, check_scratch};
+use crate::matrix::MatrixRef;
+use crate::{Error, Real, Storage};
+
+/// Hyperparameters.
+///
+/// ```
+/// assert_eq!(thalweg::mixture::em::Config::default().reg_covar, 1e-6);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Added to the variances; finite, at least 0. 1e-6 by default, as in scikit-learn.
+    pub reg_covar: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { reg_covar: 1e-6 }
+    }
+}
+
+impl Config {
+    /// Checks the range that the field states.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    ///
+    /// ```
+    /// assert!(thalweg::mixture::em::Config { reg_covar: -1.0 }.validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_reg(self.reg_covar)
+    }
+}
+
+/// Checks what is added to variances.
+pub(super) fn check_reg(reg_covar: f64) -> Result<(), Error> {
+    check(
+        "reg_covar",
+        reg_covar >= 0.0 && reg_covar.is_finite(),
+        "must be finite and not negative",
+    )
+}
+
+/// What a step has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// `(1/N) sum_i ln p(x_i)` of the parameters before the step: scikit-learn's `lower_bound_`. -inf when a row is impossible.
+    pub mean_log_likelihood: f64,
+    /// Components that kept their covariance, because the one of the rows was not positive definite.
+    pub kept: usize,
+    /// Likelihoods evaluated.
+    pub evaluations: u64,
+}
+
+/// Numbers of scratch beside the responsibilities.
+const fn sums_len(covariance: Covariance, k: usize, d: usize) -> usize {
+    let moments = covariance.factor_len(d).saturating_add(d).saturating_add(1);
+    k.saturating_mul(moments)
+        .saturating_add(d)
+        .saturating_add(covariance.scratch_len(d))
+}
+
+/// Numbers of scratch with which a step on `n` rows evaluates each likelihood once.
+///
+/// ```
+/// use thalweg::mixture::{em, gaussian::Covariance};
+/// // Responsibilities; weights, means and covariances; a row; two triangles.
+/// assert_eq!(em::scratch_len(Covariance::Full, 7, 2, 2), 7 * 2 + 2 * (1 + 2 + 3) + 2 + 6);
+/// ```
+#[must_use]
+pub const fn scratch_len(covariance: Covariance, n: usize, k: usize, d: usize) -> usize {
+    n.saturating_mul(k)
+        .saturating_add(sums_len(covariance, k, d))
+}
+
+/// Numbers of scratch that a step needs, on any number of rows.
+///
+/// ```
+/// use thalweg::mixture::{em, gaussian::Covariance};
+/// let least = em::least_scratch_len(Covariance::Full, 2, 2);
+/// assert_eq!(least, em::scratch_len(Covariance::Full, 1, 2, 2));
+/// ```
+#[must_use]
+pub const fn least_scratch_len(covariance: Covariance, k: usize, d: usize) -> usize {
+    scratch_len(covariance, 1, k, d)
+}
+
+/// Blocks of `height` rows: first row, and number of rows.
+fn blocks(rows: usize, height: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut start = 0_usize;
+    core::iter::from_fn(move || {
+        let here = rows.saturating_sub(start).min(height);
+        let block = (start, here);
+        start = start.saturating_add(here);
+        (here > 0).then_some(block)
+    })
+}
+
+/// Fills the responsibilities of a block of rows; answers the sum of their log-likelihoods.
+fn expect<T: Real>(
+    evaluator: &mut Evaluator<'_, T>,
+    data: &MatrixRef<'_, T>,
+    start: usize,
+    r: &mut [f64],
+) -> Result<f64, Error> {
+    let k = evaluator.mixture.components();
+    let mut sum = 0.0;
+    for (i, r) in (start..).zip(r.chunks_exact_mut(k.max(1))) {
+        evaluator.log_joints_into(data.row(i).unwrap_or_default(), r);
+        let log_density = responsibilities(r);
+        if log_density.is_nan() {
+            return Err(Error::NonFinite {
+                name: "log-likelihood",
+                index: i,
+            });
+        }
+        sum += log_density;
+    }
+    Ok(sum)
+}
+
+/// Calls `add(component, responsibility, row)` for every responsibility of a block that is not 0.
+fn for_each<T: Real>(
+    k: usize,
+    data: &MatrixRef<'_, T>,
+    start: usize,
+    r: &[f64],
+    mut add: impl FnMut(usize, f64, &[T]),
+) {
+    for (i, r) in (start..).zip(r.chunks_exact(k.max(1))) {
+        let x = data.row(i).unwrap_or_default();
+        for (j, r) in r.iter().enumerate().filter(|(_, r)| **r > 0.0) {
+            add(j, *r, x);
+        }
+    }
+}
+
+/// One step over all rows.
+///
+/// `scratch` has [`scratch_len`] numbers, or fewer down to [`least_scratch_len`]. A component whose responsibilities sum to less than
+/// [`WEIGHT_FLOOR`] keeps mean and covariance, and gets that weight.
+///
+/// # Errors
+/// [`Error::Parameter`] for a config out of range or data without rows; [`Error::Length`]; [`Error::NonFinite`] with the row for data
+/// that are not finite, and for a log-likelihood that is NaN, since the parameters are. The mixture is as before.
+///
+/// ```
+/// use thalweg::matrix::MatrixRef;
+/// use thalweg::mixture::{em, gaussian::{Covariance, Mixture}};
+/// // One component: a step is maximum likelihood, mean 3 and variance (4 + 0 + 4)/3.
+/// let mut mixture = Mixture::new(Covariance::Full, 1, 1, [0.0_f64; 4])?;
+/// let data = MatrixRef::new(&[1.0, 3.0, 5.0], 3, 1)?;
+/// let config = em::Config { reg_covar: 0.0 };
+/// let mut scratch = [0.0; em::scratch_len(Covariance::Full, 3, 1, 1)];
+/// let found = em::step(&config, &mut mixture, data, &mut scratch)?;
+/// assert_eq!((mixture.view().means(), found.evaluations), (&[3.0][..], 3));
+/// assert!((mixture.view().factors()[0] - (3.0_f64 / 8.0).sqrt()).abs() < 1e-15);
+/// // Before it, -ln(2 pi)/2 - (1 + 9 + 25)/6.
+/// let before = -core::f64::consts::TAU.ln() / 2.0 - 35.0 / 6.0;
+/// assert!((found.mean_log_likelihood - before).abs() < 1e-14);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn step<T: Real, B: Storage<Elem = T>>(
+    config: &Config,
+    mixture: &mut Mixture<B>,
+    data: MatrixRef<'_, T>,
+    scratch: &mut [f64],
+) -> Result<Outcome, Error> {
+    config.validate()?;
+    let view = mixture.view();
+    let (shape, k, d) = (view.covariance(), view.components(), view.dim());
+    check_data(d, &data)?;
+    check_scratch("scratch", least_scratch_len(shape, k, d), scratch.len())?;
+    let (n, f) = (data.rows(), shape.factor_len(d));
+    let kd = k.saturating_mul(d);
+    let kf = k.saturating_mul(f);
+    let ([weights, first, second, dx, room], r) =
+        cut(scratch, [k, kd, kf, d, shape.scratch_len(d)])?;
+    // At least one row, by the check of the scratch.
+    let height = r.len().checked_div(k).unwrap_or(0).min(n);
+    let mut evaluator = Evaluator::new(view);
+    let mut sum = 0.0;
+    weights.fill(0.0);
+    first.fill(0.0);
+    second.fill(0.0);
+    for (start, rows) in blocks(n, height) {
+        let r = r.get_mut(..rows.saturating_mul(k)).unwrap_or_default();
+        sum += expect(&mut evaluator, &data, start, r)?;
+        for_each(k, &data, start, r, |j, r, x| {
+            if let Some(n) = weights.get_mut(j) {
+                *n += r;
+            }
+            let old = row(view.means(), j, d);
+            for ((s, x), m) in row_mut(first, j, d).iter_mut().zip(x).zip(old) {
+                *s += r * (x.to_f64() - m.to_f64());
+            }
+        });
+    }
+    for (j, n) in weights.iter().enumerate() {
+        let old = row(view.means(), j, d);
+        for (s, m) in row_mut(first, j, d).iter_mut().zip(old) {
+            // Positive: components of less weight keep their mean.
+            *s = m.to_f64() + if *n > WEIGHT_FLOOR { *s / *n } else { 0.0 };
+        }
+    }
+    for (start, rows) in blocks(n, height) {
+        let r = r.get_mut(..rows.saturating_mul(k)).unwrap_or_default();
+        if height < n {
+            expect(&mut evaluator, &data, start, r)?;
+        }
+        for_each(k, &data, start, r, |j, r, x| {
+            for ((dx, x), m) in dx.iter_mut().zip(x).zip(row(first, j, d)) {
+                *dx = x.to_f64() - *m;
+            }
+            add_outer(shape, r, dx, row_mut(second, j, f));
+        });
+    }
+    let evaluations = evaluator.count;
+    let mut parts = mixture.parts()?;
+    let mut kept = 0;
+    dx.fill(0.0);
+    for (j, n) in weights.iter().enumerate() {
+        if *n > WEIGHT_FLOOR {
+            moments_into(shape, (*n, row(second, j, f)), dx, config.reg_covar, room);
+            kept += usize::from(parts.set_covariance(j, room).is_err());
+            parts.set_mean(j, row(first, j, d), dx);
+        }
+    }
+    parts.set_floored_weights(weights);
+    Ok(Outcome {
+        mean_log_likelihood: sum / n as f64,
+        kept,
+        evaluations,
+    })
+}

@@ -1,0 +1,748 @@
+//! Gaussian components: parameters, density, responsibilities, draws.
+//!
+//! ```text
+//! Sigma_k = L L^T,  W_k = L^-1          (diagonal: W = 1/sigma)
+//! ln N(x) = -(D/2) ln 2 pi - sum_a ln L_aa - |W_k (x - mu_k)|^2 / 2
+//! ```
+//!
+//! | symbol | meaning | shape in `params`, in this order |
+//! |---|---|---|
+//! | ln pi | log weights | K |
+//! | mu | means, row by row | K x D |
+//! | W | inverse Cholesky factors, lower triangles row by row; diagonal: inverse deviations | K x D(D+1)/2, K x D |
+//! | sum ln L_aa | half log-determinants of the covariances | K |
+//!
+//! All of it is one slice of [`params_len`] numbers that the caller owns. Products and squares of a density are added in the order of the
+//! columns. Cost of a density: `3 D(D+1)/2 + 2 D` flops, diagonal `4 D`; of a component that is set: `2/3 D^3` in `f64`.
+//!
+//! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.2; parameters as in scikit-learn's `GaussianMixture`, whose
+//! `precisions_cholesky_` are the transposes of `W`.
+
+use rand_core::Rng;
+
+use crate::error::{check, check_length, check_scratch};
+use crate::matrix::MatrixRef;
+use crate::simd::math;
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
+use crate::{Error, Real, Storage, random, vector};
+
+mod component;
+mod triangle;
+
+pub(super) use component::{Parts, add_outer, moments_into};
+
+/// `ln(2 pi) / 2`.
+const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
+
+/// Shape of the covariances.
+///
+/// ```
+/// use thalweg::mixture::gaussian::Covariance;
+/// assert_eq!(Covariance::Full.factor_len(3), 6);
+/// assert_eq!(Covariance::Diagonal.factor_len(3), 3);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Covariance {
+    /// Any positive definite matrix.
+    #[default]
+    Full,
+    /// A variance for each column.
+    Diagonal,
+}
+
+impl Covariance {
+    /// Numbers of a factor, and of second moments.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::mixture::gaussian::Covariance::Full.factor_len(10), 55);
+    /// ```
+    #[must_use]
+    pub const fn factor_len(self, d: usize) -> usize {
+        match self {
+            Self::Full => d.saturating_mul(d.saturating_add(1)) / 2,
+            Self::Diagonal => d,
+        }
+    }
+
+    /// Numbers of a covariance as it is passed in and out: `D x D`, or `D` variances.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::mixture::gaussian::Covariance::Full.covariance_len(10), 100);
+    /// ```
+    #[must_use]
+    pub const fn covariance_len(self, d: usize) -> usize {
+        match self {
+            Self::Full => d.saturating_mul(d),
+            Self::Diagonal => d,
+        }
+    }
+
+    /// Elements of scratch with which a component is set or its covariance read: a covariance and its factor, packed.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::mixture::gaussian::Covariance::Full.scratch_len(10), 110);
+    /// ```
+    #[must_use]
+    pub const fn scratch_len(self, d: usize) -> usize {
+        self.factor_len(d).saturating_mul(2)
+    }
+}
+
+/// Numbers of the parameters of `k` components in `d` dimensions.
+///
+/// ```
+/// use thalweg::mixture::gaussian::{Covariance, params_len};
+/// assert_eq!(params_len(Covariance::Full, 100, 2), 100 * (1 + 2 + 3 + 1));
+/// assert_eq!(params_len(Covariance::Diagonal, 100, 2), 100 * (1 + 2 + 2 + 1));
+/// ```
+#[must_use]
+pub const fn params_len(covariance: Covariance, k: usize, d: usize) -> usize {
+    let one = covariance.factor_len(d).saturating_add(d).saturating_add(2);
+    k.saturating_mul(one)
+}
+
+/// Lengths of the four parts.
+const fn parts(covariance: Covariance, k: usize, d: usize) -> [usize; 4] {
+    [
+        k,
+        k.saturating_mul(d),
+        k.saturating_mul(covariance.factor_len(d)),
+        k,
+    ]
+}
+
+fn check_shape(covariance: Covariance, k: usize, d: usize, len: usize) -> Result<(), Error> {
+    check("k", k > 0, "must be positive")?;
+    check("d", d > 0, "must be positive")?;
+    check_length("params", params_len(covariance, k, d), len)
+}
+
+/// Row `j` of rows of `n` numbers.
+pub(super) fn row<T>(x: &[T], j: usize, n: usize) -> &[T] {
+    let start = j.saturating_mul(n);
+    x.get(start..start.saturating_add(n)).unwrap_or_default()
+}
+
+/// [`row`], to be written.
+pub(super) fn row_mut<T>(x: &mut [T], j: usize, n: usize) -> &mut [T] {
+    let start = j.saturating_mul(n);
+    x.get_mut(start..start.saturating_add(n))
+        .unwrap_or_default()
+}
+
+/// Refuses a row that is not finite.
+pub(super) fn check_row<T: Real>(index: usize, x: &[T]) -> Result<(), Error> {
+    match vector::first_non_finite(x) {
+        None => Ok(()),
+        Some(_) => Err(Error::NonFinite {
+            name: "data",
+            index,
+        }),
+    }
+}
+
+/// Refuses data without rows, of another width, or with a number that is not finite, by its row.
+pub(super) fn check_data<T: Real>(d: usize, data: &MatrixRef<'_, T>) -> Result<(), Error> {
+    check("data", data.rows() > 0, "must have a row")?;
+    check_length("columns of data", d, data.columns())?;
+    let mut rows = data.row_iter().enumerate();
+    rows.try_for_each(|(i, x)| check_row(i, x))
+}
+
+/// A mixture that is read: parameters in the caller's slice.
+///
+/// ```
+/// use thalweg::mixture::gaussian::{Covariance, MixtureRef};
+/// // One component in one dimension: ln pi = 0, mean 3, 1/sigma = 2, ln sigma = -ln 2.
+/// let params = [0.0_f64, 3.0, 2.0, -(2.0_f64.ln())];
+/// let mixture = MixtureRef::new(Covariance::Full, 1, 1, &params)?;
+/// // 2 / sqrt(2 pi) exp(-(2 * 1)^2 / 2) at 4.
+/// let density = 2.0 / core::f64::consts::TAU.sqrt() * (-2.0_f64).exp();
+/// assert!((mixture.log_density(0, &[4.0])? - density.ln()).abs() < 1e-15);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MixtureRef<'a, T> {
+    covariance: Covariance,
+    k: usize,
+    d: usize,
+    log_weights: &'a [T],
+    means: &'a [T],
+    factors: &'a [T],
+    half_log_determinants: &'a [T],
+}
+
+impl<'a, T: Real> MixtureRef<'a, T> {
+    /// Takes [`params_len`] numbers for a mixture; their values are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when `k` or `d` is 0, [`Error::Length`].
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, MixtureRef};
+    /// assert!(MixtureRef::new(Covariance::Full, 2, 1, &[0.0_f32; 7]).is_err());
+    /// ```
+    pub fn new(covariance: Covariance, k: usize, d: usize, params: &'a [T]) -> Result<Self, Error> {
+        check_shape(covariance, k, d, params.len())?;
+        let mut rest = params;
+        let [log_weights, means, factors, half_log_determinants] =
+            parts(covariance, k, d).map(|n| {
+                let (part, tail) = rest.split_at_checked(n).unwrap_or_default();
+                rest = tail;
+                part
+            });
+        Ok(Self {
+            covariance,
+            k,
+            d,
+            log_weights,
+            means,
+            factors,
+            half_log_determinants,
+        })
+    }
+
+    /// Shape of the covariances.
+    pub const fn covariance(&self) -> Covariance {
+        self.covariance
+    }
+
+    /// Number of components.
+    pub const fn components(&self) -> usize {
+        self.k
+    }
+
+    /// Number of columns of the data.
+    pub const fn dim(&self) -> usize {
+        self.d
+    }
+
+    /// Logarithms of the weights: K.
+    pub const fn log_weights(&self) -> &'a [T] {
+        self.log_weights
+    }
+
+    /// Means, row by row: K x D.
+    pub const fn means(&self) -> &'a [T] {
+        self.means
+    }
+
+    /// Inverse Cholesky factors or inverse deviations, row by row.
+    pub const fn factors(&self) -> &'a [T] {
+        self.factors
+    }
+
+    /// Half log-determinants of the covariances: K.
+    pub const fn half_log_determinants(&self) -> &'a [T] {
+        self.half_log_determinants
+    }
+
+    /// `ln p(x | eta_j)`, of arguments whose shapes are known; NaN for a component that does not exist.
+    #[inline]
+    fn density(&self, j: usize, x: &[T]) -> T {
+        let Some(half) = self.half_log_determinants.get(j) else {
+            return T::NAN;
+        };
+        let mean = row(self.means, j, self.d);
+        let factor = row(self.factors, j, self.covariance.factor_len(self.d));
+        let mut square = T::ZERO;
+        match self.covariance {
+            Covariance::Full => {
+                for row in triangle::rows(factor) {
+                    let mut y = T::ZERO;
+                    for ((w, x), m) in row.iter().zip(x).zip(mean) {
+                        y += *w * (*x - *m);
+                    }
+                    square += y * y;
+                }
+            }
+            Covariance::Diagonal => {
+                for ((w, x), m) in factor.iter().zip(x).zip(mean) {
+                    let y = *w * (*x - *m);
+                    square += y * y;
+                }
+            }
+        }
+        let constant = T::from_f64(HALF_LN_TAU * self.d as f64);
+        -(constant + *half) - T::from_f64(0.5) * square
+    }
+
+    /// [`density`](Self::density) with the weight.
+    #[inline]
+    pub(super) fn log_joint(&self, j: usize, x: &[T]) -> T {
+        match self.log_weights.get(j) {
+            Some(weight) => *weight + self.density(j, x),
+            None => T::NAN,
+        }
+    }
+
+    fn check_point(&self, x: &[T]) -> Result<(), Error> {
+        check_length("x", self.d, x.len())?;
+        match vector::first_non_finite(x) {
+            None => Ok(()),
+            Some(index) => Err(Error::NonFinite { name: "x", index }),
+        }
+    }
+
+    /// `ln p(x | eta_j)`: the density of one component, without its weight.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for `j` past the last component, [`Error::Length`] and [`Error::NonFinite`] for `x`.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Full, 1, 2, [0.0_f64; 7])?;
+    /// // A standard normal density in the plane: 1/(2 pi) exp(-25/2).
+    /// let found = mixture.view().log_density(0, &[3.0, 4.0])?;
+    /// assert!((found + core::f64::consts::TAU.ln() + 12.5).abs() < 1e-14);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn log_density(&self, j: usize, x: &[T]) -> Result<T, Error> {
+        check("j", j < self.k, "must be a component")?;
+        self.check_point(x)?;
+        Ok(self.density(j, x))
+    }
+
+    /// Log joints `ln pi_k + ln p(x | eta_k)` of all components.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::NonFinite`] for `x`; `out` is unchanged.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Diagonal, 2, 1, [0.0_f64; 8])?;
+    /// let mut joints = [0.0; 2];
+    /// mixture.view().log_joints_into(&[0.0], &mut joints)?;
+    /// // 1/2 of 1/sqrt(2 pi).
+    /// let half = -(2.0 * core::f64::consts::TAU.sqrt()).ln();
+    /// assert!(joints.iter().all(|l| (l - half).abs() < 1e-15));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn log_joints_into(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
+        self.check_point(x)?;
+        check_length("out", self.k, out.len())?;
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = self.log_joint(j, x);
+        }
+        Ok(())
+    }
+
+    /// Responsibilities of the components for a row; answers `ln p(x)`.
+    ///
+    /// # Errors
+    /// As [`log_joints_into`](Self::log_joints_into).
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mut mixture = Mixture::new(Covariance::Full, 2, 1, [0.0_f64; 8])?;
+    /// mixture.set_weights(&[3.0, 1.0])?;
+    /// let mut r = [0.0; 2];
+    /// let log_density = mixture.view().responsibilities_into(&[0.0], &mut r)?;
+    /// assert!((r[0] - 0.75).abs() < 1e-15 && (r[1] - 0.25).abs() < 1e-15);
+    /// assert!((log_density + core::f64::consts::TAU.ln() / 2.0).abs() < 1e-15);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn responsibilities_into(&self, x: &[T], out: &mut [T]) -> Result<T, Error> {
+        self.log_joints_into(x, out)?;
+        Ok(super::responsibilities(out))
+    }
+
+    /// `(1/N) sum_i ln p(x_i)`, added in the order of the rows in `f64`; `scratch` holds K numbers.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for the width of `data` or the scratch, [`Error::Parameter`] without rows, [`Error::NonFinite`] with the row.
+    ///
+    /// ```
+    /// use thalweg::matrix::MatrixRef;
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Full, 1, 1, [0.0_f64; 4])?;
+    /// let data = MatrixRef::new(&[1.0, -2.0], 2, 1)?;
+    /// // -ln(2 pi)/2 - (1 + 4)/4
+    /// let mean = mixture.view().mean_log_likelihood(data, &mut [0.0])?;
+    /// assert!((mean + core::f64::consts::TAU.ln() / 2.0 + 1.25).abs() < 1e-15);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn mean_log_likelihood(
+        &self,
+        data: MatrixRef<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<f64, Error> {
+        check_data(self.d, &data)?;
+        check_scratch("scratch", self.k, scratch.len())?;
+        let joints = scratch.get_mut(..self.k).unwrap_or_default();
+        let mut sum = 0.0;
+        for x in data.row_iter() {
+            for (j, l) in joints.iter_mut().enumerate() {
+                *l = self.log_joint(j, x);
+            }
+            sum += super::log_sum_exp(joints).to_f64();
+        }
+        Ok(sum / data.rows() as f64)
+    }
+
+    /// Covariance of a component, symmetric, or its variances; [`Covariance::scratch_len`] numbers of scratch.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for `j` past the last component, [`Error::Length`], [`Error::Singular`] when the factor has a zero pivot;
+    /// `out` is unchanged.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mut mixture = Mixture::new(Covariance::Full, 1, 2, [0.0_f64; 7])?;
+    /// let mut scratch = [0.0; Covariance::Full.scratch_len(2)];
+    /// mixture.set_component(0, &[1.0, 2.0], &[4.0, 2.0, 2.0, 10.0], &mut scratch)?;
+    /// let mut found = [0.0; 4];
+    /// mixture.view().covariance_into(0, &mut found, &mut scratch)?;
+    /// assert!(found.iter().zip([4.0, 2.0, 2.0, 10.0]).all(|(x, y)| (x - y).abs() < 1e-14));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn covariance_into(
+        &self,
+        j: usize,
+        out: &mut [T],
+        scratch: &mut [f64],
+    ) -> Result<(), Error> {
+        check("j", j < self.k, "must be a component")?;
+        check_length("out", self.covariance.covariance_len(self.d), out.len())?;
+        let sigma = self.covariance_of(j, scratch)?;
+        if self.covariance == Covariance::Diagonal {
+            for (out, x) in out.iter_mut().zip(sigma) {
+                *out = T::from_f64(*x);
+            }
+            return Ok(());
+        }
+        for (a, sigma) in triangle::rows(sigma).enumerate() {
+            for (b, x) in sigma.iter().enumerate() {
+                for (row, column) in [(a, b), (b, a)] {
+                    if let Some(out) = row_mut(out, row, self.d).get_mut(column) {
+                        *out = T::from_f64(*x);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a row drawn from the mixture; `scratch` holds K numbers.
+    ///
+    /// The component by its weight ([`random::categorical`]), then `D` normal numbers `z`, and `mu + W^-1 z` by forward substitution.
+    ///
+    /// # Errors
+    /// [`Error::Length`], and [`Error::Parameter`] or [`Error::NonFinite`] when the weights are not those of a distribution; nothing is drawn
+    /// or written then.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// use thalweg::random::{self, Purpose};
+    /// let mut mixture = Mixture::new(Covariance::Full, 1, 1, [0.0_f64; 4])?;
+    /// mixture.set_component(0, &[7.0], &[1e-24], &mut [0.0; 2])?;
+    /// let mut x = [0.0];
+    /// mixture.view().sample_into(&mut random::stream(1, 0, 0, Purpose::DATA), &mut x, &mut [0.0])?;
+    /// assert!((x[0] - 7.0).abs() < 1e-11);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn sample_into(
+        &self,
+        rng: &mut impl Rng,
+        out: &mut [T],
+        scratch: &mut [f64],
+    ) -> Result<(), Error> {
+        check_length("out", self.d, out.len())?;
+        check_scratch("scratch", self.k, scratch.len())?;
+        let weights = scratch.get_mut(..self.k).unwrap_or_default();
+        for (w, l) in weights.iter_mut().zip(self.log_weights) {
+            *w = math::scalar::exp(l.to_f64());
+        }
+        let j = random::categorical(rng, weights)?;
+        let mean = row(self.means, j, self.d);
+        let mut factor = row(self.factors, j, self.covariance.factor_len(self.d));
+        for a in 0..self.d {
+            let width = match self.covariance {
+                Covariance::Full => a,
+                Covariance::Diagonal => 0,
+            };
+            let (w, rest) = factor.split_at_checked(width).unwrap_or_default();
+            let (done, left) = out.split_at_mut_checked(a).unwrap_or_default();
+            if let (Some((pivot, rest)), Some(x)) = (rest.split_first(), left.first_mut()) {
+                factor = rest;
+                let mut y: T = random::normal(rng);
+                for (w, done) in w.iter().zip(&*done) {
+                    y -= *w * *done;
+                }
+                // A factor has positive pivots.
+                *x = y / *pivot;
+            }
+        }
+        for (x, m) in out.iter_mut().zip(mean) {
+            *x += *m;
+        }
+        Ok(())
+    }
+}
+
+/// Where likelihoods are evaluated while a mixture is fitted: it counts them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evaluator<'a, T> {
+    pub(super) mixture: MixtureRef<'a, T>,
+    pub(super) count: u64,
+}
+
+impl<'a, T: Real> Evaluator<'a, T> {
+    pub(super) const fn new(mixture: MixtureRef<'a, T>) -> Self {
+        Self { mixture, count: 0 }
+    }
+
+    /// `ln pi_j + ln p(x | eta_j)`, exactly as an `f64`.
+    #[inline]
+    pub(super) fn log_joint(&mut self, j: usize, x: &[T]) -> f64 {
+        self.count = self.count.saturating_add(1);
+        self.mixture.log_joint(j, x).to_f64()
+    }
+
+    /// Those of all components.
+    pub(super) fn log_joints_into(&mut self, x: &[T], out: &mut [f64]) {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = self.log_joint(j, x);
+        }
+    }
+}
+
+/// A mixture that is fitted: parameters in storage of its own or of the caller.
+///
+/// ```
+/// use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
+/// let mut mixture = Mixture::new(Covariance::Full, 2, 1, [0.0_f32; params_len(Covariance::Full, 2, 1)])?;
+/// mixture.set_component(1, &[5.0], &[0.25], &mut [0.0; 2])?;
+/// assert_eq!(mixture.view().means(), [0.0, 5.0]);
+/// assert_eq!(mixture.view().factors(), [1.0, 2.0]); // 1/sigma
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixture<B> {
+    covariance: Covariance,
+    k: usize,
+    d: usize,
+    params: B,
+}
+
+impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
+    /// Standard normal components of equal weight, which exact EM never separates: set means, at least.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when `k` or `d` is 0, [`Error::Length`] unless `params` has [`params_len`] numbers.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Full, 1, 2, [9.0_f32; 7])?;
+    /// assert_eq!(mixture.params(), [0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn new(covariance: Covariance, k: usize, d: usize, params: B) -> Result<Self, Error> {
+        let mut mixture = Self::from_params(covariance, k, d, params)?;
+        let parts = mixture.parts()?;
+        parts
+            .log_weights
+            .fill(T::from_f64(-math::scalar::ln(k as f64)));
+        parts.means.fill(T::ZERO);
+        parts.half_log_determinants.fill(T::ZERO);
+        parts.factors.fill(match covariance {
+            Covariance::Full => T::ZERO,
+            Covariance::Diagonal => T::ONE,
+        });
+        if covariance == Covariance::Full {
+            for j in 0..k {
+                let mut factor = row_mut(parts.factors, j, covariance.factor_len(d));
+                for a in 0..d {
+                    let rest = factor.get_mut(a..).unwrap_or_default();
+                    let Some((pivot, rest)) = rest.split_first_mut() else {
+                        break;
+                    };
+                    *pivot = T::ONE;
+                    factor = rest;
+                }
+            }
+        }
+        Ok(mixture)
+    }
+
+    /// Takes parameters as they are; their values are not looked at.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::from_params(Covariance::Full, 1, 1, [0.0_f32, 5.0, 1.0, 0.0])?;
+    /// assert_eq!(mixture.view().means(), [5.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn from_params(
+        covariance: Covariance,
+        k: usize,
+        d: usize,
+        params: B,
+    ) -> Result<Self, Error> {
+        check_shape(covariance, k, d, params.as_slice().len())?;
+        Ok(Self {
+            covariance,
+            k,
+            d,
+            params,
+        })
+    }
+
+    /// All parameters, in the order of the [module](self).
+    pub fn params(&self) -> &[T] {
+        self.params.as_slice()
+    }
+
+    /// The mixture, to be read.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Full, 1, 2, [0.0_f32; 7])?;
+    /// assert_eq!((mixture.view().components(), mixture.view().dim()), (1, 2));
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn view(&self) -> MixtureRef<'_, T> {
+        let params = self.params.as_slice();
+        match MixtureRef::new(self.covariance, self.k, self.d, params) {
+            Ok(view) => view,
+            // The shape was checked when the mixture was made; storage that shrinks leaves an empty mixture.
+            Err(_) => MixtureRef {
+                covariance: self.covariance,
+                k: 0,
+                d: 0,
+                log_weights: &[],
+                means: &[],
+                factors: &[],
+                half_log_determinants: &[],
+            },
+        }
+    }
+
+    /// The parameters, to be written.
+    pub(super) fn parts(&mut self) -> Result<Parts<'_, T>, Error> {
+        Parts::new(self.covariance, self.k, self.d, self.params.as_mut_slice())
+    }
+
+    /// Sets the weights, up to a factor; a weight of 0 is a component that is never chosen.
+    ///
+    /// # Errors
+    /// [`Error::Length`]; [`Error::NonFinite`]; [`Error::Parameter`] for a negative weight, or when none is positive. Nothing is changed.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mut mixture = Mixture::new(Covariance::Full, 2, 1, [0.0_f32; 8])?;
+    /// mixture.set_weights(&[2.0, 0.0])?;
+    /// assert_eq!(mixture.view().log_weights(), [0.0, f32::NEG_INFINITY]);
+    /// assert!(mixture.set_weights(&[2.0, -1.0]).is_err());
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn set_weights(&mut self, weights: &[T]) -> Result<(), Error> {
+        check_length("weights", self.k, weights.len())?;
+        let mut total = 0.0;
+        for (index, w) in weights.iter().enumerate() {
+            if !w.is_finite() {
+                let name = "weights";
+                return Err(Error::NonFinite { name, index });
+            }
+            check("weights", *w >= T::ZERO, "must not be negative")?;
+            total += w.to_f64();
+        }
+        let positive = total > 0.0 && total.is_finite();
+        check("weights", positive, "must have a positive, finite sum")?;
+        for (l, w) in self.parts()?.log_weights.iter_mut().zip(weights) {
+            *l = T::from_f64(math::scalar::ln(w.to_f64() / total));
+        }
+        Ok(())
+    }
+
+    /// Sets mean and covariance of a component: `D x D` numbers, of which the lower triangle is read, or `D` variances.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for `j` past the last component; [`Error::Length`], `scratch` has [`Covariance::scratch_len`] numbers;
+    /// [`Error::NonFinite`]; [`Error::Singular`] when the covariance is not positive definite to working precision. The component is as
+    /// before.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mut mixture = Mixture::new(Covariance::Full, 1, 2, [0.0_f64; 7])?;
+    /// let mut scratch = [0.0; 8];
+    /// // L = [[2, 0], [1, 3]], so W = [[1/2, 0], [-1/6, 1/3]].
+    /// mixture.set_component(0, &[1.0, 2.0], &[4.0, 2.0, 2.0, 10.0], &mut scratch)?;
+    /// assert_eq!(mixture.view().factors(), [0.5, -1.0 / 6.0, 1.0 / 3.0]);
+    /// assert!((mixture.view().half_log_determinants()[0] - 6.0_f64.ln()).abs() < 1e-15);
+    /// // A matrix of rank 1.
+    /// assert!(mixture.set_component(0, &[0.0; 2], &[1.0; 4], &mut scratch).is_err());
+    /// assert_eq!(mixture.view().means(), [1.0, 2.0]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn set_component(
+        &mut self,
+        j: usize,
+        mean: &[T],
+        covariance: &[T],
+        scratch: &mut [f64],
+    ) -> Result<(), Error> {
+        let (shape, d) = (self.covariance, self.d);
+        check("j", j < self.k, "must be a component")?;
+        check_length("mean", d, mean.len())?;
+        check_length("covariance", shape.covariance_len(d), covariance.len())?;
+        check_scratch("scratch", shape.scratch_len(d), scratch.len())?;
+        for (name, x) in [("mean", mean), ("covariance", covariance)] {
+            if let Some(index) = vector::first_non_finite(x) {
+                return Err(Error::NonFinite { name, index });
+            }
+        }
+        let mut room = scratch.iter_mut();
+        for a in 0..d {
+            let read = match shape {
+                Covariance::Full => row(covariance, a, d).get(..=a),
+                Covariance::Diagonal => covariance.get(a..=a),
+            };
+            for (x, to) in read.unwrap_or_default().iter().zip(&mut room) {
+                *to = x.to_f64();
+            }
+        }
+        let mut parts = self.parts()?;
+        parts.set_covariance(j, scratch)?;
+        for (to, m) in row_mut(parts.means, j, d).iter_mut().zip(mean) {
+            *to = *m;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
+    fn fields(&self) -> [Field; 4] {
+        parts(self.covariance, self.k, self.d).map(Field::reals::<T>)
+    }
+}
+
+impl<T: Real, B: Storage<Elem = T>> Snapshot for Mixture<B> {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&self.fields())
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let view = self.view();
+        let mut writer = Writer::new(out, *b"GMIX", 1)?;
+        writer.slice(view.log_weights)?;
+        writer.slice(view.means)?;
+        writer.slice(view.factors)?;
+        writer.slice(view.half_log_determinants)?;
+        writer.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::new(bytes, *b"GMIX", 1, &self.fields())?;
+        let mut rest = self.params.as_mut_slice();
+        for n in parts(self.covariance, self.k, self.d) {
+            let (part, tail) = rest.split_at_mut_checked(n).unwrap_or_default();
+            reader.slice_into(part)?;
+            rest = tail;
+        }
+        reader.finish()
+    }
+}
