@@ -237,27 +237,3 @@ fn without_penalty<T: Real>(network: mlp::Model<'_, T>) -> mlp::Model<'_, T> {
         ..network
     }
 }
-
-/// Cuts the first pieces of these lengths off a scratch; the rest is the last.
-pub(crate) fn cut<T, const K: usize>(
-    scratch: &mut [T],
-    lengths: [usize; K],
-) -> Result<([&mut [T]; K], &mut [T]), Error> {
-    let least = lengths
-        .iter()
-        .fold(0_usize, |sum, &n| sum.saturating_add(n));
-    crate::error::check_scratch("scratch", least, scratch.len())?;
-    let mut rest = scratch;
-    let pieces = lengths.map(|n| {
-        let all = core::mem::take(&mut rest);
-        let n = n.min(all.len());
-        match all.split_at_mut_checked(n) {
-            Some((piece, tail)) => {
-                rest = tail;
-                piece
-            }
-            None => &mut [],
-        }
-    });
-    Ok((pieces, rest))
-}

@@ -5,6 +5,9 @@
 //!
 #![doc = include_str!("../docs/state_sizes.md")]
 
+use crate::Error;
+use crate::error::check_scratch;
+
 /// A buffer of elements that a state owns or borrows.
 ///
 /// Implemented for `[T; N]`, `&mut [T]`, `heapless::Vec<T, N>` and, with the feature `alloc`, for
@@ -120,4 +123,28 @@ impl<T> Storage for alloc::boxed::Box<[T]> {
     fn as_mut_slice(&mut self) -> &mut [T] {
         self
     }
+}
+
+/// Cuts the first pieces of these lengths off a scratch; the rest is the last.
+pub(crate) fn cut<T, const K: usize>(
+    scratch: &mut [T],
+    lengths: [usize; K],
+) -> Result<([&mut [T]; K], &mut [T]), Error> {
+    let least = lengths
+        .iter()
+        .fold(0_usize, |sum, &n| sum.saturating_add(n));
+    check_scratch("scratch", least, scratch.len())?;
+    let mut rest = scratch;
+    let pieces = lengths.map(|n| {
+        let all = core::mem::take(&mut rest);
+        let n = n.min(all.len());
+        match all.split_at_mut_checked(n) {
+            Some((piece, tail)) => {
+                rest = tail;
+                piece
+            }
+            None => &mut [],
+        }
+    });
+    Ok((pieces, rest))
 }

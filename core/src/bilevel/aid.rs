@@ -11,9 +11,10 @@
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
 use crate::error::{check, check_scratch};
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
-use super::{Round, SecondOrder, check_dims, check_path, cut, descent};
+use super::{Round, SecondOrder, check_dims, check_path, descent};
 
 /// How the linear system is solved.
 ///

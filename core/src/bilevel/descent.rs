@@ -9,6 +9,7 @@
 
 use crate::error::{check, check_scratch};
 use crate::optim::{adam, sgd};
+use crate::storage::cut;
 use crate::{Error, Real};
 
 use super::{Problem, Round};
@@ -123,7 +124,7 @@ pub fn run<T: Real>(
     let least = scratch_len(config, d).saturating_add(problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
     let state = config.method.state_len(d);
-    let ([grad, state], scratch) = super::cut(scratch, [d, state])?;
+    let ([grad, state], scratch) = cut(scratch, [d, state])?;
     problem.prepare(x, scratch)?;
     match config.method {
         Method::Sgd(method) => {
@@ -134,7 +135,7 @@ pub fn run<T: Real>(
             }
         }
         Method::Adam(method) => {
-            let ([m], v) = super::cut(state, [d])?;
+            let ([m], v) = cut(state, [d])?;
             let mut state = adam::State::from_storage(m, v);
             for t in 0..config.steps {
                 problem.inner_gradient_into(x, y, &round.inner(t), scratch, grad)?;

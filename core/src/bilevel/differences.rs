@@ -14,9 +14,10 @@
 //! Scratch: d + max(p, d) beside that of the problem. Preparation for x is repeated after a mixed product, since a slope in x may take
 //! the memory that it lies in.
 
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
-use super::{Draw, Problem, SecondOrder, cut};
+use super::{Draw, Problem, SecondOrder};
 
 /// The slope of the inner loss in the outer variable.
 pub trait InnerSlope<T: Real>: Problem<T> {

@@ -71,9 +71,10 @@ use crate::error::{check_length, check_scratch};
 use crate::random::Lanes32;
 use crate::simd::{self, Lanes, Sum};
 use crate::storage::Fixed;
+use crate::storage::cut;
 use crate::{Error, Real, Storage, vector};
 
-use super::{Problem, Round, check_dims, check_path, cut, descent};
+use super::{Problem, Round, check_dims, check_path, descent};
 
 pub use config::{Config, Difference, Direction, Estimate, Start};
 

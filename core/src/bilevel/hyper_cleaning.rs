@@ -16,10 +16,11 @@
 use crate::error::{check, check_length};
 use crate::model::{Batch, Objective, mlp};
 use crate::simd::math;
+use crate::storage::cut;
 use crate::{Error, Real};
 
+use super::Draw;
 use super::differences::InnerSlope;
-use super::{Draw, cut};
 
 /// Rows with labels that may be wrong within, rows to be trusted without.
 ///

@@ -10,11 +10,12 @@
 
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 use super::differences::InnerSlope;
 use super::ridge::Data;
-use super::{Draw, SecondOrder, cut};
+use super::{Draw, SecondOrder};
 
 pub mod network;
 

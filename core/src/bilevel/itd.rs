@@ -11,10 +11,11 @@
 
 use crate::error::{check, check_scratch};
 use crate::optim::sgd;
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 use super::descent::{self, Method};
-use super::{Round, SecondOrder, check_dims, check_path, cut};
+use super::{Round, SecondOrder, check_dims, check_path};
 
 /// The step size of a plain descent.
 pub(super) fn step_size<T: Real>(inner: &descent::Config) -> Result<T, Error> {

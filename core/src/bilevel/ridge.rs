@@ -11,10 +11,11 @@
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
 use crate::simd::{self, Lanes, Map, Update, math};
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 use super::differences::InnerSlope;
-use super::{Draw, SecondOrder, cut};
+use super::{Draw, SecondOrder};
 
 /// Rows of features with their targets.
 ///

@@ -52,11 +52,11 @@ use super::em::check_reg;
 use super::gaussian::{
     Covariance, Evaluator, Mixture, check_data, check_row, moments_into, row, row_mut,
 };
-use crate::bilevel::cut;
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::MatrixRef;
 use crate::random::{self, Purpose};
 use crate::simd::math;
+use crate::storage::cut;
 use crate::{Error, Real, Storage};
 
 mod state;

@@ -19,9 +19,9 @@ use super::gaussian::{
     Covariance, Evaluator, Mixture, add_outer, check_data, moments_into, row, row_mut,
 };
 use super::{WEIGHT_FLOOR, responsibilities};
-use crate::bilevel::cut;
 use crate::error::{check, check_scratch};
 use crate::matrix::MatrixRef;
+use crate::storage::cut;
 use crate::{Error, Real, Storage};
 
 /// Hyperparameters.

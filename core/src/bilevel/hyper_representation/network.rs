@@ -18,10 +18,11 @@
 //! Liang, *Bilevel optimization: convergence analysis and enhanced design*, ICML 2021, section 5.1 (heads of tasks).
 
 use crate::bilevel::differences::InnerSlope;
-use crate::bilevel::{Draw, cut, without_penalty};
+use crate::bilevel::{Draw, without_penalty};
 use crate::error::{check, check_length};
 use crate::model::{Batch, Objective, copy, mlp};
 use crate::random;
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 /// Rows that a head is trained on, and rows that it is judged by.

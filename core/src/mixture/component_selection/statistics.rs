@@ -1,9 +1,9 @@
 //! Sums of the records of a state, under one factor.
 
 use super::statistics_len;
-use crate::bilevel::cut;
 use crate::error::check_length;
 use crate::mixture::gaussian::{Covariance, MixtureRef, add_outer, row_mut};
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 /// Below this the factor of the statistics is multiplied into them.

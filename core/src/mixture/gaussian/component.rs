@@ -1,9 +1,9 @@
 //! A component from its moments, and back.
 
 use super::{Covariance, MixtureRef, check_shape, parts, row, row_mut, triangle};
-use crate::bilevel::cut;
 use crate::error::check_scratch;
 use crate::simd::math;
+use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 /// `s2 += w d d^T`: the lower triangle row by row, or the diagonal.
