@@ -13,6 +13,8 @@ use thalweg::matrix::{
     MatrixMut, MatrixRef, add_diagonal, cholesky, gemm, gemv, squared_distances_into,
     symmetric_eigen, symmetric_eigen_scratch,
 };
+use thalweg::mixture::component_selection::{self, statistics_len};
+use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adam, lion, sgd};
 use thalweg::particle::svgd;
@@ -250,6 +252,47 @@ fn hypergradient(room: &mut Room) -> Option<()> {
     Some(())
 }
 
+/// Components, rows and visits of a mixture in the plane.
+const COMPONENTS: usize = 4;
+const VISITED: usize = 32;
+const VISITS: usize = 8;
+const SELECTION: component_selection::Config = component_selection::Config {
+    batch_size: 16,
+    ..component_selection::Config::new(1)
+};
+const PROPOSALS: usize = VISITS * SELECTION.batch_size * SELECTION.moves;
+const MIXTURE: usize = params_len(Covariance::Full, COMPONENTS, 2);
+const STATISTICS: usize = statistics_len(Covariance::Full, COMPONENTS, 2);
+const WORDS: usize = SELECTION.words_len(COMPONENTS);
+const SCRATCH: usize = component_selection::scratch_len(Covariance::Full, COMPONENTS, 2);
+
+fn selection(room: &mut Room) -> Option<()> {
+    let rows = MatrixRef::new(room.x.get(..2 * VISITED)?, VISITED, 2).ok()?;
+    let (params, _) = room.z.split_first_chunk_mut::<MIXTURE>()?;
+    let mut mixture = Mixture::new(Covariance::Full, COMPONENTS, 2, &mut params[..]).ok()?;
+    let (mut words, mut scratch) = ([0; WORDS], [0.0; SCRATCH]);
+    let buffers = component_selection::Buffers {
+        labels: [0; VISITED],
+        statistics: [0.0; STATISTICS],
+        cache: [],
+        table: [],
+    };
+    let mut state =
+        component_selection::State::new(&mixture.view(), rows, 1, buffers, &mut scratch).ok()?;
+    for _ in 0..VISITS {
+        component_selection::step(
+            &SELECTION,
+            &mut mixture,
+            &mut state,
+            rows,
+            &mut words,
+            &mut scratch,
+        )
+        .ok()?;
+    }
+    Some(())
+}
+
 /// Functions, a line of the table each: name, elements, bytes of the arrays that the caller lends, body.
 macro_rules! kernels {
     ($($name:ident $elements:expr, $ram:expr, $body:expr;)*) => {
@@ -373,4 +416,5 @@ kernels! {
         }
         svgd::step(&svgd::Config::new(0.1), &mut state, 2, particles, r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
     };
+    mixture_selection PROPOSALS, 4 * (2 * VISITED + MIXTURE + VISITED + WORDS) + 8 * (STATISTICS + SCRATCH), selection;
 }
