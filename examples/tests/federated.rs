@@ -49,6 +49,7 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&["--bits", "77119"], &["--bits 77119", "at least 77120"]);
     refused(&["--k", "0"], &["--k 0", "between 1 and the 2410"]);
     refused(&["--k", "2411"], &["--k 2411", "between 1 and the 2410"]);
+    refused(&["--restart", "1"], &["--restart 1", "below 1"]);
     refused(&["--clients", "0"], &["--clients 0"]);
     refused(
         &["--clients", "1439"],
