@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`problem`] | the two benchmarks and their data |
 //! | [`method`] | the rows, and one run of one row |
-//! | [`published`] | the published table, and the comparison with it |
+//! | [`published`] | the published figures as means of many draws, and the comparison with them |
 //! | [`stories`] | problems with gradients only: hyper-cleaning, few-shot learning, hidden layers |
 
 pub mod method;

@@ -70,8 +70,7 @@ mod config;
 use crate::error::{check_length, check_scratch};
 use crate::random::Lanes32;
 use crate::simd::{self, Lanes, Sum};
-use crate::storage::Fixed;
-use crate::storage::cut;
+use crate::storage::{Fixed, cut};
 use crate::{Error, Real, Storage, vector};
 
 use super::{Problem, Round, check_dims, check_path, descent};

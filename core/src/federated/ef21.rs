@@ -49,11 +49,10 @@
 
 use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check;
-use crate::random::{self, Purpose};
 use crate::simd::{self, Lanes, Update};
 use crate::{Error, Real, Storage};
 
-use super::estimator::{Client, Protocol, validate};
+use super::estimator::{Client, Protocol, is_full, validate};
 use super::{ProtocolError, Run, message};
 
 /// Hyperparameters of EF21.
@@ -92,8 +91,7 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
     }
 
     fn is_full(&self, round: u64) -> bool {
-        let mut coin = random::stream(self.run.seed, round, 0, Purpose::COIN);
-        round == 0 || (self.restart > 0.0 && random::bernoulli(&mut coin, self.restart))
+        is_full(self.run, round, self.restart)
     }
 
     fn validate(&self, d: usize) -> Result<(), Error> {

@@ -13,6 +13,7 @@
 
 use crate::compress::{Buffers, Compressor, Key, Weight};
 use crate::error::{check, check_length};
+use crate::random::{self, Purpose};
 use crate::simd::{self, Lanes, Update};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::wire::{self, Body, Dtype, Expect, Header, Kind, Payload, SERVER, decode};
@@ -39,6 +40,12 @@ pub trait Protocol<T: Real> {
     fn validate(&self, d: usize) -> Result<(), crate::Error> {
         validate(self, d)
     }
+}
+
+/// The first round sends whole gradients, and every other one with a probability: one coin for all clients and the server.
+pub(super) fn is_full(run: Run, round: u64, probability: f64) -> bool {
+    let mut coin = random::stream(run.seed, round, 0, Purpose::COIN);
+    round == 0 || random::bernoulli(&mut coin, probability)
 }
 
 /// Checks what every protocol has.

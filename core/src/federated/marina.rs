@@ -48,11 +48,10 @@
 
 use crate::compress::{Buffers, Compressor};
 use crate::error::{check, check_scratch};
-use crate::random::{self, Purpose};
 use crate::simd::{self, Lanes, Sum, Update};
 use crate::{Error, Real, Storage};
 
-use super::estimator::{Client, Protocol, validate};
+use super::estimator::{Client, Protocol, is_full, validate};
 use super::{ProtocolError, Run, message};
 
 /// Hyperparameters of MARINA.
@@ -93,8 +92,7 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
     }
 
     fn is_full(&self, round: u64) -> bool {
-        let mut coin = random::stream(self.run.seed, round, 0, Purpose::COIN);
-        round == 0 || random::bernoulli(&mut coin, self.probability)
+        is_full(self.run, round, self.probability)
     }
 
     fn validate(&self, d: usize) -> Result<(), Error> {

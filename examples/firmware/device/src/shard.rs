@@ -457,7 +457,9 @@ mod tests {
         assert_eq!(bad(&|h| h.total = 1), "total");
         assert_eq!(bad(&|h| h.classes = 4), "class");
         assert_eq!(bad(&|h| h.step_size = f32::NAN), "step_size");
-        assert_eq!(bad(&|h| h.probability = 1.5), "probability");
+        assert_eq!(bad(&|h| h.probability = 1.0), "probability");
+        let never = |h: &mut Header| (h.method, h.probability) = (Method::MarinaRandK, 0.0);
+        assert_eq!(bad(&never), "probability");
         // The same on the way in: a right check over a wrong field.
         let mut words = written();
         words[9] = 0; // Classes.
