@@ -12,11 +12,11 @@
 //!
 //! A client goes on as long as it answers every round; one that is restarted with a [`Snapshot`](crate::snapshot::Snapshot) of the
 //! round that it answered last, from flash for instance, has the same bits. One that missed a round, or lost `h_i`, sits out until
-//! the next restart, a round like the first that the reference does not have: with q = 0, the default of the reference, for ever.
+//! the next restart, a round like the first that the reference does not have: with q = 0, as there, for ever.
 //! The server can send it the model but no `h_i`, since it keeps their mean, `d` numbers and not `n d`; an `h_i` of its own may lack the
 //! last message or have one that never arrived, and a fresh one would leave the old one in the mean for ever. Without restarts the run
 //! then ends where the gradients of the others and the last `h_i` of the lost client add up to zero. With them it is EF21 anew from where
-//! it stands, whose distance `|grad f_i - h_i|` begins at zero: the theory's step size holds.
+//! it stands, with the distances `|grad f_i - h_i|` at zero: where all clients take part, the Lyapunov function of the theory only falls.
 //!
 //! Bits: `B d` once and at each restart, else one message a round. Memory of a client: `x`, `h_i`, the caller's gradient, one message.
 //!

@@ -75,6 +75,22 @@ fn curve<T: Real>(fit: &mut Fit<T>, config: &Config, budgets: &[u64]) -> Vec<f64
         .collect()
 }
 
+/// Mean log-likelihood of full EM when so many evaluations for each row have been spent.
+fn exact<T: Real>(data: &[f64], budget: u64) -> f64 {
+    let mut mixture = hundred_alike::<T>(data).mixture;
+    let rows = narrow::<T>(data);
+    let rows = MatrixRef::new(&rows, 10_000, 2).unwrap();
+    let config = em::Config { reg_covar: 2.5e-5 };
+    let mut scratch = vec![0.0; em::scratch_len(Covariance::Full, 10_000, 100, 2)];
+    let mut evaluations = 0;
+    while evaluations < budget * 10_000 {
+        let found = em::step(&config, &mut mixture, rows, &mut scratch).unwrap();
+        evaluations += found.evaluations;
+    }
+    let view = mixture.view();
+    view.mean_log_likelihood(rows, &mut [T::ZERO; 100]).unwrap()
+}
+
 #[test]
 fn a_hundred_components_that_start_alike_separate_in_two_hundred_evaluations_a_row() {
     let (data, truth) = hundred_components::<f32>();
@@ -83,20 +99,7 @@ fn a_hundred_components_that_start_alike_separate_in_two_hundred_evaluations_a_r
     let found = curve(&mut fit, &published(7), &[200]);
     assert!(found[0] > -0.02, "{found:?}");
     // Full EM has evaluated every component twice, and each still describes the whole.
-    let mut exact = hundred_alike::<f32>(&data).mixture;
-    let rows = narrow::<f32>(&data);
-    let rows = MatrixRef::new(&rows, 10_000, 2).unwrap();
-    let config = em::Config { reg_covar: 2.5e-5 };
-    let mut scratch = vec![0.0; em::scratch_len(Covariance::Full, 10_000, 100, 2)];
-    let mut evaluations = 0;
-    while evaluations < 200 * 10_000 {
-        let found = em::step(&config, &mut exact, rows, &mut scratch).unwrap();
-        evaluations += found.evaluations;
-    }
-    let found = exact
-        .view()
-        .mean_log_likelihood(rows, &mut [0.0; 100])
-        .unwrap();
+    let found = exact::<f32>(&data, 200);
     assert!(found < -0.35, "{found}");
 }
 
@@ -156,19 +159,7 @@ fn the_table_of_evaluations_for_a_row() {
         ..base
     };
     println!("MCSAEM .05 {:.3?}", curve(&mut fit, &posterior, &budgets));
-    let mut exact = hundred_alike::<f64>(&data).mixture;
-    let rows = MatrixRef::new(&data, 10_000, 2).unwrap();
-    let config = em::Config { reg_covar: 2.5e-5 };
-    let mut scratch = vec![0.0; em::scratch_len(Covariance::Full, 10_000, 100, 2)];
-    let mut evaluations = 0;
-    while evaluations < 1000 * 10_000 {
-        let found = em::step(&config, &mut exact, rows, &mut scratch).unwrap();
-        evaluations += found.evaluations;
-    }
-    let found = exact
-        .view()
-        .mean_log_likelihood(rows, &mut [0.0; 100])
-        .unwrap();
+    let found = exact::<f64>(&data, 1000);
     println!("EM at 1000 {found:.3}");
     assert!(found < -0.35, "{found}");
 }

@@ -29,7 +29,7 @@ struct Reference {
     name: &'static str,
     /// Validation and test loss after 200 and 300 steps, mean of 50 draws.
     losses: [[f64; 2]; 2],
-    /// Factor within which the ratio to ITD on the same five draws stays: 999 of 1000 samples of five from the 50, and some more.
+    /// Factor within which the ratio to ITD on the same five draws stays: 999 of 1000 samples of five from fifty, and some more.
     by_itd: f64,
 }
 
