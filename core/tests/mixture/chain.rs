@@ -132,6 +132,34 @@ fn labels_visit_components_by_their_responsibilities() {
 }
 
 #[test]
+fn tempered_responsibilities_are_powers() {
+    // Components that differ by their weights alone: pi^2 in proportion at the inverse temperature 2.
+    let expected = [0.25, 0.09, 0.04].map(|r| r / 0.38);
+    let (data, weights) = ([0.3; 200], [0.5, 0.3, 0.2]);
+    for (proposal, moves) in [(Proposal::All, 1), (Proposal::Posterior, 500)] {
+        let mut fit = Fit::<f64>::new(Covariance::Full, &weights, &[0.0; 3], 1.0, &data, false);
+        let config = Config {
+            moves,
+            batch_size: 200,
+            inverse_temperature: 2.0,
+            step_size: StepSize::Constant(1.0),
+            proposal,
+            ..Config::new(5)
+        };
+        fit.step(&config).unwrap();
+        let found = wide(fit.mixture.view().log_weights());
+        for (found, r) in found.into_iter().map(f64::exp).zip(expected) {
+            let deviation = (r * (1.0 - r) / (200.0 * moves as f64)).sqrt();
+            let tolerance = if moves == 1 { 1e-12 } else { 4.0 * deviation };
+            assert!(
+                (found - r).abs() < tolerance,
+                "{proposal:?}: {found} against {r}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_table_moves_towards_the_shares_of_the_records() {
     let mut fit = Fit::<f64>::new(
         Covariance::Full,

@@ -36,7 +36,7 @@ pub struct MixtureRef<'a, T> {
 }
 
 impl<'a, T: Real> MixtureRef<'a, T> {
-    /// Takes [`params_len`] numbers for a mixture; their values are not looked at.
+    /// Takes [`params_len`](super::params_len) numbers for a mixture; their values are not looked at.
     ///
     /// # Errors
     /// [`Error::Parameter`] when `k` or `d` is 0, [`Error::Length`].
