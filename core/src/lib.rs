@@ -66,6 +66,8 @@ pub mod real;
 pub mod simd;
 pub mod snapshot;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 pub mod vector;
 pub mod wire;
 

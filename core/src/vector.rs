@@ -403,13 +403,9 @@ mod tests {
     }
 
     fn at_every_level(check: impl Fn(simd::Level)) {
-        for level in simd::Level::ALL
-            .into_iter()
-            .filter(|l| simd::force(Some(*l)))
-        {
+        for level in crate::testing::levels() {
             check(level);
         }
-        simd::force(None);
     }
 
     fn dot_follows_the_stated_order<T: Real>() {

@@ -154,7 +154,7 @@ impl<T: Real> Unbiased<T> for Natural {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd;
+
     use std::vec;
     use std::vec::Vec;
 
@@ -234,10 +234,7 @@ mod tests {
                 .map(|i| T::from_f64(((i * 37) % 251) as f64 / 16.0 - 7.8))
                 .collect();
             let mut first: Option<Vec<u64>> = None;
-            for level in simd::Level::ALL
-                .into_iter()
-                .filter(|l| simd::force(Some(*l)))
-            {
+            for level in crate::testing::levels() {
                 let mut values = vec![T::ZERO; n];
                 let mut y = x.clone();
                 Natural.round(key(7), &mut y);
@@ -246,7 +243,6 @@ mod tests {
                 let bits: Vec<u64> = y.iter().map(|y| y.to_bits_u64()).collect();
                 assert_eq!(*first.get_or_insert(bits.clone()), bits, "{level:?} n={n}");
             }
-            simd::force(None);
             let below = |x: T| x.abs().to_f64().log2().floor() as i32;
             for (x, y) in x.iter().zip(first.unwrap_or_default()) {
                 let y = T::from_bits_u64(y).to_f64();

@@ -128,10 +128,7 @@ mod tests {
             let x: Vec<f64> = (0..n)
                 .map(|i| ((i * 37 + 5) % 251) as f64 / 16.0 - 7.0)
                 .collect();
-            for level in simd::Level::ALL
-                .into_iter()
-                .filter(|l| simd::force(Some(*l)))
-            {
+            for level in crate::testing::levels() {
                 let mut error = x.clone();
                 let message = Sign
                     .compress(Key::default(), &x, Buffers::default())
@@ -146,7 +143,6 @@ mod tests {
                 );
                 assert!(alpha >= Contractive::<f64>::alpha(&Sign, n));
             }
-            simd::force(None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The golden file of the sparse model, and what its tests share.
 
-use crate::{Real, simd};
+use crate::Real;
 use std::vec::Vec;
 
 /// Samples and dimensions of the golden problem.
@@ -62,12 +62,13 @@ pub(super) fn assert_close<T: Real>(found: &[T], expected: &[f64], tolerance: f6
 /// Runs at every level of the machine and compares bits.
 #[track_caller]
 pub(super) fn levels(run: impl Fn() -> Vec<u32>) {
-    assert!(simd::force(Some(simd::Level::Scalar)));
-    let expected = run();
-    for level in simd::Level::ALL {
-        if simd::force(Some(level)) {
-            assert_eq!(run(), expected, "{level:?}");
-        }
+    let mut expected = None;
+    for level in crate::testing::levels() {
+        let found = run();
+        assert_eq!(
+            *expected.get_or_insert_with(|| found.clone()),
+            found,
+            "{level:?}"
+        );
     }
-    simd::force(None);
 }

@@ -450,14 +450,10 @@ mod tests {
     fn every_level_gives_the_same_bits() {
         let n = 37;
         let a = painted::<f32>(n);
-        simd::force(Some(simd::Level::Scalar));
         let expected = solve(&a, n);
-        for level in simd::Level::ALL {
-            if simd::force(Some(level)) {
-                assert_eq!(solve(&a, n), expected, "{level:?}");
-            }
+        for level in crate::testing::levels() {
+            assert_eq!(solve(&a, n), expected, "{level:?}");
         }
-        simd::force(None);
     }
 
     #[test]

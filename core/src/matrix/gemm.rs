@@ -381,13 +381,9 @@ mod tests {
     }
 
     fn at_every_level(mut check: impl FnMut(simd::Level)) {
-        for level in simd::Level::ALL
-            .into_iter()
-            .filter(|l| simd::force(Some(*l)))
-        {
+        for level in crate::testing::levels() {
             check(level);
         }
-        simd::force(None);
     }
 
     /// A stored matrix of the shape that gives `rows x columns` in the role asked for.

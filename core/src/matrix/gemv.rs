@@ -136,10 +136,7 @@ mod tests {
         }
 
         let (x, start) = (painted::<T>(m, 5), painted::<T>(n, 7));
-        for level in simd::Level::ALL {
-            if !simd::force(Some(level)) {
-                continue;
-            }
+        for level in crate::testing::levels() {
             let mut y = start.clone();
             gemv_transposed(alpha, a, &x, beta, &mut y).unwrap();
             for (j, (found, start)) in y.iter().zip(&start).enumerate() {
@@ -154,7 +151,6 @@ mod tests {
                 );
             }
         }
-        simd::force(None);
     }
 
     #[test]

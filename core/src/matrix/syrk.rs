@@ -74,7 +74,7 @@ pub fn syrk<'a, T: Real>(
 mod tests {
     use super::*;
     use crate::matrix::{MatrixRef, gemm, gemm_scratch};
-    use crate::simd;
+
     use std::vec;
     use std::vec::Vec;
 
@@ -92,10 +92,7 @@ mod tests {
         let mut whole = start.clone();
         let view = MatrixMut::new(&mut whole, n, n).unwrap();
         gemm(Arithmetic::Portable, alpha, a, a.t(), beta, view, &mut []).unwrap();
-        for level in simd::Level::ALL {
-            if !simd::force(Some(level)) {
-                continue;
-            }
+        for level in crate::testing::levels() {
             for upper in [Upper::Leave, Upper::Mirror] {
                 for length in [0, gemm_scratch(n, n, k)] {
                     let (mut c, mut scratch) = (start.clone(), vec![T::ZERO; length]);
@@ -129,7 +126,6 @@ mod tests {
                 }
             }
         }
-        simd::force(None);
     }
 
     #[test]

@@ -480,12 +480,9 @@ mod tests {
             grad.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
         };
         let expected = bits(model.least_scratch_len(rows));
-        for level in crate::simd::Level::ALL {
-            if crate::simd::force(Some(level)) {
-                assert_eq!(bits(model.scratch_len(rows)), expected, "{level:?}");
-            }
+        for level in crate::testing::levels() {
+            assert_eq!(bits(model.scratch_len(rows)), expected, "{level:?}");
         }
-        crate::simd::force(None);
     }
 
     #[test]

@@ -391,7 +391,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
 pub(super) mod tests {
     use super::*;
     use crate::model::tests::{check_golden, check_gradient, painted};
-    use crate::simd;
+
     use std::vec;
     use std::vec::Vec;
 
@@ -511,17 +511,13 @@ pub(super) mod tests {
             grad.push(value);
             grad.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
         };
-        assert!(simd::force(Some(simd::Level::Scalar)));
         let (all, least) = (model.scratch_len(rows), model.least_scratch_len(rows));
         let expected = bits(&batch, least);
-        for level in simd::Level::ALL {
-            if simd::force(Some(level)) {
-                assert_eq!(bits(&batch, all), expected, "{level:?}");
-                let listed = batch.select(&list).unwrap();
-                assert_eq!(bits(&listed, least), expected, "{level:?}");
-            }
+        for level in crate::testing::levels() {
+            assert_eq!(bits(&batch, all), expected, "{level:?}");
+            let listed = batch.select(&list).unwrap();
+            assert_eq!(bits(&listed, least), expected, "{level:?}");
         }
-        simd::force(None);
     }
 
     #[test]

@@ -216,7 +216,7 @@ mod tests {
     use super::super::tests::{assert_golden, painted};
     use super::*;
     use crate::particle::kernel::Sources;
-    use crate::simd;
+
     use crate::snapshot::Snapshot;
     use std::vec;
     use std::vec::Vec;
@@ -277,10 +277,7 @@ mod tests {
                     ..Config::new(0.1)
                 };
                 let mut expected = None;
-                for level in simd::Level::ALL {
-                    if !simd::force(Some(level)) {
-                        continue;
-                    }
+                for level in crate::testing::levels() {
                     let (least, most) = (config.least_scratch_len(n, d), config.scratch_len(n, d));
                     for len in [least, least + 5 * n, most - 1, most] {
                         for is_by_row in [false, true] {
@@ -302,7 +299,6 @@ mod tests {
                         }
                     }
                 }
-                simd::force(None);
             }
         }
     }

@@ -459,13 +459,9 @@ mod tests {
     }
 
     pub(super) fn at_every_level(check: impl Fn(simd::Level)) {
-        for level in simd::Level::ALL
-            .into_iter()
-            .filter(|l| simd::force(Some(*l)))
-        {
+        for level in crate::testing::levels() {
             check(level);
         }
-        simd::force(None);
     }
 
     #[test]

@@ -1,5 +1,4 @@
 use super::*;
-use crate::simd;
 use std::vec;
 use std::vec::Vec;
 
@@ -169,12 +168,8 @@ fn every_level_of_simd_gives_the_same_levels() {
             )
         };
         let expected = all();
-        for level in simd::Level::ALL
-            .into_iter()
-            .filter(|l| simd::force(Some(*l)))
-        {
+        for level in crate::testing::levels() {
             assert_eq!(all(), expected, "{level:?} n={n}");
         }
-        simd::force(None);
     }
 }

@@ -114,10 +114,7 @@ fn sampled_selection_is_exact<T: Real>(k: usize) {
     let n = 5 * SHORT + 13;
     for (name, x) in inputs::<T>(n) {
         let expected = sorted(&x, k);
-        for level in simd::Level::ALL
-            .into_iter()
-            .filter(|l| simd::force(Some(*l)))
-        {
+        for level in crate::testing::levels() {
             for room in [k, candidates(n, k), n] {
                 assert!(
                     found(&x, k, room).unwrap() == expected,
@@ -125,7 +122,6 @@ fn sampled_selection_is_exact<T: Real>(k: usize) {
                 );
             }
         }
-        simd::force(None);
     }
 }
 

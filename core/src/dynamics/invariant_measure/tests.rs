@@ -11,7 +11,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::random::{self, Purpose, normal};
-use crate::simd::{self, Level};
+use crate::simd::{self};
 use crate::snapshot::Snapshot;
 use crate::{Error, Real};
 
@@ -216,10 +216,8 @@ fn stats_match<T: Real>() {
             parts.merge(&step_stats(x, g).unwrap());
         }
         assert_eq!(parts, found);
-        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-            simd::force(Some(level));
+        for level in crate::testing::levels() {
             let other = step_stats(&x, &g).unwrap();
-            simd::force(None);
             assert_eq!(other.tg.to_bits(), found.tg.to_bits(), "{level:?} {n}");
             assert_eq!(other.gg.to_bits(), found.gg.to_bits(), "{level:?} {n}");
         }

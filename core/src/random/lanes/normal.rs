@@ -160,7 +160,6 @@ mod tests {
             x.iter().map(|x| x.to_bits_u64()).collect()
         }
         for n in LENGTHS {
-            crate::simd::force(Some(crate::simd::Level::Scalar));
             let expected = (bits::<f32>(n), bits::<f64>(n));
             at_every_level(|level| {
                 assert_eq!(

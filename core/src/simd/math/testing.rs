@@ -4,7 +4,6 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, println, thread, vec};
 
-use crate::simd::{self, Level};
 use crate::{Error, Real};
 
 /// A function on slices.
@@ -176,15 +175,12 @@ fn arguments<T: Real>() -> Vec<T> {
 /// Every level gives the bits of `Scalar`.
 pub(super) fn same_at_every_level<T: Real>(function: Slices<T>) {
     let x = arguments::<T>();
-    let bits = |level| {
-        simd::force(Some(level));
+    let mut plain = None;
+    for level in crate::testing::levels() {
         let mut y = vec![T::ZERO; x.len()];
         function(&x, &mut y).unwrap();
-        y
-    };
-    let plain = bits(Level::Scalar);
-    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-        for ((x, y), p) in x.iter().zip(bits(level)).zip(&plain) {
+        let plain = plain.get_or_insert_with(|| y.clone());
+        for ((x, y), p) in x.iter().zip(y).zip(plain) {
             assert!(
                 y.to_bits_u64() == p.to_bits_u64() || (y.is_nan() && p.is_nan()),
                 "{level:?} {x:e}: {:x} is not {:x}",
@@ -193,7 +189,6 @@ pub(super) fn same_at_every_level<T: Real>(function: Slices<T>) {
             );
         }
     }
-    simd::force(None);
 }
 
 /// The table in the repository.
