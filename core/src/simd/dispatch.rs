@@ -15,7 +15,7 @@ use super::{Scalar, Simd};
 pub enum Level {
     /// No SIMD.
     Scalar,
-    /// x86-64 baseline: 128 bits.
+    /// x86-64 with SSE2, all but soft-float targets: 128 bits.
     Sse2,
     /// AArch64: 128 bits.
     Neon,
@@ -42,7 +42,7 @@ impl Level {
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
-            Self::Sse2 => cfg!(target_arch = "x86_64"),
+            Self::Sse2 => cfg!(all(target_arch = "x86_64", target_feature = "sse2")),
             Self::Neon => cfg!(target_arch = "aarch64"),
             Self::Simd128 => cfg!(all(target_arch = "wasm32", target_feature = "simd128")),
             Self::Avx2 => has_avx2(),
@@ -101,7 +101,7 @@ fn best() -> Level {
         Level::Avx512
     } else if has_avx2() {
         Level::Avx2
-    } else if cfg!(target_arch = "x86_64") {
+    } else if cfg!(all(target_arch = "x86_64", target_feature = "sse2")) {
         Level::Sse2
     } else if cfg!(target_arch = "aarch64") {
         Level::Neon
@@ -113,9 +113,17 @@ fn best() -> Level {
 }
 
 // `--cfg thalweg_levels="baseline"` leaves AVX2 and AVX-512 out: the tests of a desk build in half the time, with the same bits.
-#[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+))]
 cpufeatures::new!(cpuid_avx2, "avx2", "fma");
-#[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+))]
 cpufeatures::new!(
     cpuid_avx512,
     "avx512f",
@@ -126,22 +134,38 @@ cpufeatures::new!(
     "fma"
 );
 
-#[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+))]
 #[inline]
 fn has_avx2() -> bool {
     cpuid_avx2::get()
 }
-#[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+))]
 #[inline]
 fn has_avx512() -> bool {
     cpuid_avx512::get()
 }
-#[cfg(not(all(target_arch = "x86_64", not(thalweg_levels = "baseline"))))]
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+)))]
 #[inline]
 const fn has_avx2() -> bool {
     false
 }
-#[cfg(not(all(target_arch = "x86_64", not(thalweg_levels = "baseline"))))]
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+)))]
 #[inline]
 const fn has_avx512() -> bool {
     false
@@ -154,12 +178,20 @@ const fn has_avx512() -> bool {
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match level() {
         // SAFETY: `level` returns a level that was detected on this machine.
-        #[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+        #[cfg(all(
+            target_arch = "x86_64",
+            target_feature = "sse2",
+            not(thalweg_levels = "baseline")
+        ))]
         Level::Avx512 => unsafe { run_avx512(kernel) },
         // SAFETY: as above.
-        #[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+        #[cfg(all(
+            target_arch = "x86_64",
+            target_feature = "sse2",
+            not(thalweg_levels = "baseline")
+        ))]
         Level::Avx2 => unsafe { run_avx2(kernel) },
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::Sse2 => kernel.run(super::x86::sse2::Sse2(())),
         #[cfg(target_arch = "aarch64")]
         Level::Neon => kernel.run(super::aarch64::Neon(())),
@@ -169,13 +201,21 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+))]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(super::x86::avx2::Avx2(()))
 }
 
-#[cfg(all(target_arch = "x86_64", not(thalweg_levels = "baseline")))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(thalweg_levels = "baseline")
+))]
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(super::x86::avx512::Avx512(()))

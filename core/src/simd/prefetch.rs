@@ -8,12 +8,12 @@
 /// where their stride defeats the hardware's own guess: rows of a tile of a matrix.
 #[inline(always)]
 pub(crate) fn prefetch<T>(x: Option<&T>) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     if let Some(x) = x {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing and cannot fault; SSE is part of the x86-64 baseline.
+        // SAFETY: a prefetch reads nothing and cannot fault; the target has SSE2.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(x).cast()) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
     let _ = x;
 }
