@@ -43,6 +43,8 @@
 //! | `c` | a flat C interface: module `c` |
 #![no_std]
 #![deny(unsafe_code)]
+// An index or a slice that the proof by linking does not reach is refused here; where one stands, its bound is named.
+#![warn(clippy::indexing_slicing)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -104,6 +104,7 @@ pub trait Real:
     /// `self` to a real power (`libm`; outside lane loops).
     fn powf(self, exponent: Self) -> Self;
     /// `self` to an integer power by squaring, in a fixed order of products.
+    #[allow(clippy::indexing_slicing, reason = "one bit in an array of two")]
     #[inline]
     fn powi(self, exponent: u64) -> Self {
         let (mut base, mut left, mut product) = (self, exponent, Self::ONE);

@@ -283,6 +283,10 @@ impl<T: Real, B: Sum<T, R, O>, const R: usize, const O: usize> Kernel
 ///
 /// # Safety
 /// Every pointer is valid for `end` elements.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a block is LANES / LEN registers in loops up to that number; arrays of R rows in from_fn"
+)]
 #[inline(always)]
 unsafe fn sum_block<
     T: Real,
@@ -375,6 +379,10 @@ unsafe fn sum_block<
 ///
 /// # Safety
 /// `L` is one element wide, and every pointer is valid for `PASS` elements in each row.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "an array of PASS elements in a loop up to PASS"
+)]
 #[inline(never)]
 unsafe fn sum_rows<
     T: Real,
