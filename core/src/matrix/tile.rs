@@ -118,7 +118,10 @@ pub(crate) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>
 }
 
 /// Adds the products of the elements of two panels, in order.
-#[allow(clippy::indexing_slicing, reason = "arrays of MR and NV elements in loops up to MR and NV")]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "arrays of MR and NV elements in loops up to MR and NV"
+)]
 #[inline(always)]
 fn add<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
     simd: L::Simd,

@@ -226,7 +226,10 @@ impl Permutation {
     }
 
     /// The key of round `r`.
-    #[allow(clippy::indexing_slicing, reason = "a remainder of KEYS in an array of KEYS elements")]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "a remainder of KEYS in an array of KEYS elements"
+    )]
     #[inline(always)]
     fn key(&self, r: u32) -> u32 {
         let reuse = (r / KEYS as u32).wrapping_mul(0x9E37_79B9);

@@ -177,19 +177,19 @@ const fn has_avx512() -> bool {
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match level() {
+        #[cfg(all(
+            target_arch = "x86_64",
+            target_feature = "sse2",
+            not(thalweg_levels = "baseline")
+        ))]
         // SAFETY: `level` returns a level that was detected on this machine.
-        #[cfg(all(
-            target_arch = "x86_64",
-            target_feature = "sse2",
-            not(thalweg_levels = "baseline")
-        ))]
         Level::Avx512 => unsafe { run_avx512(kernel) },
-        // SAFETY: as above.
         #[cfg(all(
             target_arch = "x86_64",
             target_feature = "sse2",
             not(thalweg_levels = "baseline")
         ))]
+        // SAFETY: as above.
         Level::Avx2 => unsafe { run_avx2(kernel) },
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::Sse2 => kernel.run(super::x86::sse2::Sse2(())),

@@ -29,7 +29,10 @@ const TABLE: [u32; 256] = table();
 /// `x^(8 * STRAND) mod P`, reflected.
 const SHIFT: u32 = power(8 * STRAND as u32);
 
-#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which refuses an index out of range"
+)]
 const fn table() -> [u32; 256] {
     let mut table = [0_u32; 256];
     let mut b = 0;
@@ -143,7 +146,10 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc.value()
 }
 
-#[allow(clippy::indexing_slicing, reason = "a byte in a table of 256: no bounds check remains")]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a byte in a table of 256: no bounds check remains"
+)]
 #[inline(always)]
 fn one(crc: u32, byte: u8) -> u32 {
     TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8)
