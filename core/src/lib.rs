@@ -39,7 +39,9 @@
 //! # Features
 //! | feature | effect |
 //! |---|---|
-//! | `alloc` | [`Storage`] for `Vec` and `Box<[T]>`; nothing in the crate allocates |
+//! | `alloc` | on by default: [`Storage`] for `Vec` and `Box<[T]>`; nothing in the crate allocates |
+//! | `nalgebra` | [`matrix`] views of nalgebra's matrices, both ways |
+//! | `heapless` | [`Storage`] for `heapless::Vec` |
 //! | `c` | a flat C interface: module `c` |
 #![no_std]
 #![deny(unsafe_code)]
@@ -74,10 +76,7 @@ pub mod vector;
 pub mod wire;
 
 pub use error::Error;
+/// The crate whose `Rng` the random steps take.
+pub use rand_core;
 pub use real::{Arithmetic, Real};
 pub use storage::Storage;
-
-/// The README's example is a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct ReadmeExample;

@@ -31,6 +31,7 @@ mod eigen;
 mod elementary;
 mod gemm;
 mod gemv;
+#[cfg(feature = "nalgebra")]
 mod nalgebra;
 mod syrk;
 pub(crate) mod tile;

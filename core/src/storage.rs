@@ -10,8 +10,8 @@ use crate::error::check_scratch;
 
 /// A buffer of elements that a state owns or borrows.
 ///
-/// Implemented for `[T; N]`, `&mut [T]`, `heapless::Vec<T, N>` and, with the feature `alloc`, for
-/// `Vec<T>` and `Box<[T]>`.
+/// Implemented for `[T; N]` and `&mut [T]`; with the feature `alloc`, the default, for `Vec<T>` and `Box<[T]>`; with the
+/// feature `heapless` for `heapless::Vec<T, N>`.
 ///
 /// ```
 /// use thalweg::Storage;
@@ -87,6 +87,7 @@ impl<T> Storage for &mut [T] {
     }
 }
 
+#[cfg(feature = "heapless")]
 impl<T, const N: usize> Storage for heapless::Vec<T, N> {
     type Elem = T;
     #[inline]

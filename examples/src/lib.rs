@@ -13,3 +13,8 @@ pub mod progress;
 pub mod source;
 pub mod stein_mcmc;
 pub mod table;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExample;

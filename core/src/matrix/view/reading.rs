@@ -75,6 +75,7 @@ impl<'a, T> MatrixRef<'a, T> {
     }
 
     /// A matrix without elements.
+    #[cfg(feature = "nalgebra")]
     pub(in crate::matrix) const fn empty() -> Self {
         Self {
             data: &[],

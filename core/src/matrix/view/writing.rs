@@ -71,6 +71,7 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 
     /// A matrix without elements.
+    #[cfg(feature = "nalgebra")]
     pub(in crate::matrix) const fn empty() -> Self {
         Self {
             data: &mut [],
