@@ -27,7 +27,7 @@
 //! ```
 //!
 //! # Promises
-//! 1. The same bits everywhere, at every SIMD level and for any number of threads ([`simd`] says how).
+//! 1. The same bits everywhere, at every SIMD level and for any number of threads ([`simd`] says how, [`bits_and_versions`] on which targets).
 //! 2. Faster arithmetic with other bits is named [`Arithmetic::Fast`], and the caller picks it.
 //! 3. The caller owns the memory; every length is a `const fn`; a wrong length is an error value.
 //! 4. No panic is reachable from a release image.
@@ -54,6 +54,9 @@ extern crate alloc;
 extern crate std;
 
 pub mod bilevel;
+#[cfg(doc)]
+#[doc = include_str!("../docs/bits_and_versions.md")]
+pub mod bits_and_versions {}
 #[cfg(feature = "c")]
 pub mod c;
 pub mod compress;
