@@ -69,8 +69,27 @@ pub(crate) use libm::sqrtf as sqrt_f32;
 /// Logical lanes of every reduction.
 pub const LANES: usize = 32;
 
+mod sealed {
+    pub trait Sealed {}
+}
+
 /// An instruction set; holding a value proves that the machine has it.
-pub trait Simd: Copy + Debug + Send + Sync + 'static {
+///
+/// This trait and those of registers are sealed: a token of another crate would prove nothing, and the loops of this
+/// module read and write through pointers by what these implementations say of themselves.
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, Debug)]
+/// struct Wide;
+/// impl thalweg::simd::Simd for Wide {
+///     type F32 = f32;
+///     type F64 = f64;
+///     type U32 = thalweg::simd::Word<u32>;
+///     type U64 = thalweg::simd::Word<u64>;
+///     const LEVEL: thalweg::simd::Level = thalweg::simd::Level::Scalar;
+/// }
+/// ```
+pub trait Simd: sealed::Sealed + Copy + Debug + Send + Sync + 'static {
     /// Lanes of `f32`.
     type F32: Lanes<Scalar = f32, Simd = Self, Bits = Self::U32>;
     /// Lanes of `f64`.
@@ -87,7 +106,8 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
 ///
 /// Operators are correctly rounded and never contracted.
 pub trait Lanes:
-    Copy
+    sealed::Sealed
+    + Copy
     + Debug
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -216,7 +236,8 @@ pub trait Lanes:
 
 /// A register of unsigned integers; addition and subtraction wrap.
 pub trait BitLanes:
-    Copy
+    sealed::Sealed
+    + Copy
     + Debug
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -258,7 +279,7 @@ pub trait BitLanes:
 
 /// One truth value per lane.
 pub trait Mask:
-    Copy + Debug + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self>
+    sealed::Sealed + Copy + Debug + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self>
 {
     /// Bit `i` is lane `i`; higher bits are zero.
     fn bits(self) -> u32;

@@ -36,6 +36,7 @@ macro_rules! float_lanes {
             }
         }
 
+        impl $crate::simd::sealed::Sealed for $name {}
         impl $crate::simd::Lanes for $name {
             type Scalar = $t;
             type Simd = $token;
@@ -164,6 +165,7 @@ macro_rules! bit_lanes {
         float_lanes!(@op $name BitOr bitor $or);
         float_lanes!(@op $name BitXor bitxor $xor);
 
+        impl $crate::simd::sealed::Sealed for $name {}
         impl $crate::simd::BitLanes for $name {
             type Scalar = $t;
             type Simd = $token;
@@ -232,6 +234,7 @@ macro_rules! mask_lanes {
             }
         }
 
+        impl $crate::simd::sealed::Sealed for $name {}
         impl $crate::simd::Mask for $name {
             #[inline(always)]
             fn bits(self) -> u32 {
@@ -249,6 +252,7 @@ macro_rules! token {
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $name(pub(in crate::simd) ());
 
+        impl $crate::simd::sealed::Sealed for $name {}
         impl $crate::simd::Simd for $name {
             type F32 = $f32;
             type F64 = $f64;

@@ -1,5 +1,6 @@
 //! The scalar level: a number is a register of one lane.
 
+use super::sealed::Sealed;
 use super::{BitLanes, LANES, Lanes, Level, Mask, Simd};
 use crate::Real;
 
@@ -7,6 +8,7 @@ use crate::Real;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scalar;
 
+impl Sealed for Scalar {}
 impl Simd for Scalar {
     type F32 = f32;
     type F64 = f64;
@@ -19,6 +21,7 @@ impl Simd for Scalar {
 #[derive(Clone, Copy, Debug)]
 pub struct Word<T>(T);
 
+impl Sealed for bool {}
 impl Mask for bool {
     #[inline(always)]
     fn bits(self) -> u32 {
@@ -28,6 +31,7 @@ impl Mask for bool {
 
 macro_rules! scalar {
     ($f:ident, $u:ident) => {
+        impl Sealed for $f {}
         impl Lanes for $f {
             type Scalar = $f;
             type Simd = Scalar;
@@ -110,6 +114,7 @@ macro_rules! scalar {
         scalar!(@op $u BitOr bitor |a: $u, b| a | b);
         scalar!(@op $u BitXor bitxor |a: $u, b| a ^ b);
 
+        impl Sealed for Word<$u> {}
         impl BitLanes for Word<$u> {
             type Scalar = $u;
             type Simd = Scalar;
