@@ -277,6 +277,7 @@ pub(super) fn failure(error: DataError) -> Failure {
     let text = text
         .replace("`idx::read_set`", "--set")
         .replace("read it as CSV", "read it by --format csv")
+        .replace("read it as LIBSVM", "read it by --format libsvm")
         .replace(
             "read it with `TargetKind::Real`; else",
             "this program, which takes classes, is not for it; else",

@@ -132,6 +132,20 @@ pub(super) fn delimiter_of(line: &[u8]) -> Option<&'static Delimiter> {
     DELIMITERS.iter().find(|other| line.contains(&other.byte))
 }
 
+/// A label and `index:value`, the first words of a LIBSVM file.
+pub(super) fn is_sparse(line: &[u8]) -> bool {
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let is_label = words.next().is_some_and(is_numeric);
+    let pair = words.next().unwrap_or_default();
+    let mut parts = pair.split(|&byte| byte == b':');
+    let (index, value) = (parts.next(), parts.next());
+    is_label
+        && index.is_some_and(|index| index == b"qid" || index.iter().all(u8::is_ascii_digit))
+        && value.is_some_and(is_numeric)
+}
+
 /// The delimiter that numbers stand between in a field; all parts are numbers where it is common in text.
 fn divided_by(field: &[u8]) -> Option<&'static Delimiter> {
     DELIMITERS.iter().find(|other| {

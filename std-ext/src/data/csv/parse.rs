@@ -1,6 +1,8 @@
 //! From lines to rows.
 
-use super::cell::{delimiter_of, expected, is_missing, is_missing_label, is_name, is_numeric};
+use super::cell::{
+    delimiter_of, expected, is_missing, is_missing_label, is_name, is_numeric, is_sparse,
+};
 use super::fill::fill;
 use super::record::Record;
 use super::{Header, Label, MissingRows, Options};
@@ -83,8 +85,13 @@ pub(super) fn parse(mut input: Input<'_>, options: &Options<'_>) -> Result<Datas
         if let Some(at) = layout.label {
             let field = record.fields().nth(at).unwrap_or_default();
             targets.push(field).map_err(|reason| {
-                let is_unclear =
-                    options.targets == TargetKind::Real && is_name(field, options.missing);
+                let is_number = options.targets == TargetKind::Real;
+                let reason = if is_number {
+                    expected(field, reason)
+                } else {
+                    reason
+                };
+                let is_unclear = is_number && is_name(field, options.missing);
                 let expected = first_record_hint(&input, layout, options, is_unclear, reason);
                 unexpected(&input, at, "label", field, expected)
             })?;
@@ -161,6 +168,13 @@ fn first(
     let other = delimiter_of(line).filter(|_| fields == 1);
     let misread = |found: String, cure: &str| {
         let (found, cure) = match other {
+            Some(_) if is_sparse(line) => (
+                format!(
+                    "`{}`, pairs as in a LIBSVM file",
+                    excerpt(line.trim_ascii())
+                ),
+                "read it as LIBSVM".into(),
+            ),
             Some(other) => (
                 format!("one field, `{}`", excerpt(line.trim_ascii())),
                 format!("is the delimiter {}? set `Options::delimiter`", other.name),

@@ -163,6 +163,10 @@ fn a_file_that_the_options_do_not_fit_gets_a_question() {
             "t:1: one field, `7.4 0.7 5`; is the delimiter a blank? set `Options::delimiter`",
         ),
         (
+            b"+1 1:0.5 3:2\n",
+            "t:1: `+1 1:0.5 3:2`, pairs as in a LIBSVM file; read it as LIBSVM",
+        ),
+        (
             b"7\n",
             "t:1: no features: the label is the only field; set `Options::delimiter`, or `Options::label` if there is none",
         ),
@@ -202,6 +206,30 @@ fn a_file_that_the_options_do_not_fit_gets_a_question() {
         let error = with(text, options).unwrap_err().to_string();
         assert!(
             error.contains("found value `7,4`, expected a number with a decimal point"),
+            "{error}"
+        );
+    }
+    let options = Options {
+        targets: TargetKind::Real,
+        ..options
+    };
+    let error = with(b"7;0,5\n", options).unwrap_err().to_string();
+    assert!(
+        error.contains("found label `0,5`, expected a number with a decimal point"),
+        "{error}"
+    );
+    let options = Options {
+        label: Label::Absent,
+        ..Options::default()
+    };
+    for (text, delimiter) in [
+        (&b"7.4;0.7\n"[..], "`;`"),
+        (b"1\t2\n", "a tab"),
+        (b"a 1\n2 3\n", "a blank"),
+    ] {
+        let error = with(text, options).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("is the delimiter {delimiter}?")),
             "{error}"
         );
     }
