@@ -5,26 +5,27 @@ use thalweg_std::data::{DataError, Limits, csv, libsvm};
 use super::Format;
 use crate::cli::Failure;
 
+/// Where `--help` lists them.
+const HEADING: &str = "Files under --data";
+
 /// Options of the three readers.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Files under --data")]
 pub struct Reading {
     /// CSV: the character between fields, or comma, semicolon, tab, bar or blank; blank stands for any number of spaces
     /// and tabs [default: comma]
-    #[arg(long, value_name = "CHAR", value_parser = delimiter, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "CHAR", value_parser = delimiter, requires = "data")]
     pub delimiter: Option<u8>,
     /// CSV: the field of the label: first, last, its number from 1, or its name in the header (name:X for a column called
     /// X whatever X is) [default: last]
-    #[arg(long, value_name = "FIELD", value_parser = label, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "FIELD", value_parser = label, requires = "data")]
     pub label: Option<Label>,
     /// CSV: whether the first record names the columns; auto takes it for a header if a feature in it is a name and
     /// none is a number, so that names like 2010 need `present` [default: auto]
-    #[arg(long, value_enum, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_enum, requires = "data")]
     pub header: Option<Header>,
     /// CSV: spellings of a missing value (comma-separated) beyond empty, NA, N/A, NaN, NULL, None, ?, - and their kin;
     /// numbers are compared by value
-    #[arg(
-        long,
+    #[arg(long, help_heading = HEADING,
         value_name = "TEXTS",
         value_delimiter = ',',
         allow_hyphen_values = true,
@@ -33,8 +34,7 @@ pub struct Reading {
     pub missing: Vec<String>,
     /// CSV: what becomes of a row with a missing value: refuse, drop, or fill by mean, median (of the column over the
     /// whole file, held-out rows included) or a number [default: refuse]
-    #[arg(
-        long,
+    #[arg(long, help_heading = HEADING,
         value_name = "RULE",
         value_parser = missing_rows,
         allow_negative_numbers = true,
@@ -42,32 +42,32 @@ pub struct Reading {
     )]
     pub missing_rows: Option<csv::MissingRows>,
     /// LIBSVM: whether the first column has index 0; auto says so if the index 0 occurs in the file [default: auto]
-    #[arg(long, value_enum, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_enum, requires = "data")]
     pub zero_based: Option<ZeroBased>,
     /// LIBSVM: what becomes of the `qid:` of files for ranking [default: refuse]
-    #[arg(long, value_enum, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_enum, requires = "data")]
     pub qid: Option<Qid>,
     /// IDX: which set of a folder with several, by what stands before `-train-images` in its names, such as
     /// emnist-letters
-    #[arg(long, value_name = "NAME", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "NAME", requires = "data")]
     pub set: Option<String>,
     /// Largest number of bytes of a file, unpacked [default: 2^30]
-    #[arg(long, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
     pub limit_bytes: Option<u64>,
     /// CSV and LIBSVM: largest number of bytes of a line [default: 2^20]
-    #[arg(long, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
     pub limit_line_bytes: Option<usize>,
     /// Largest number of rows [default: 2^24]
-    #[arg(long, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
     pub limit_rows: Option<usize>,
     /// Largest number of columns, and so the largest LIBSVM index [default: 2^20]
-    #[arg(long, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
     pub limit_columns: Option<usize>,
     /// Largest number of values, rows times columns, 4 bytes each [default: 2^28]
-    #[arg(long, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
     pub limit_values: Option<usize>,
     /// CSV and LIBSVM: largest number of classes [default: 2^12]
-    #[arg(long, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
     pub limit_classes: Option<usize>,
 }
 
@@ -89,9 +89,9 @@ pub enum Label {
 pub enum Header {
     /// Found out from the first record
     Auto,
-    /// It is
+    /// The first record is a header
     Present,
-    /// It is data
+    /// The first record is data
     Absent,
 }
 
@@ -100,18 +100,18 @@ pub enum Header {
 pub enum ZeroBased {
     /// Found out from the file
     Auto,
-    /// It has
+    /// The first column has index 0
     Yes,
-    /// It has index 1
+    /// The first column has index 1
     No,
 }
 
 /// What becomes of the query of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Qid {
-    /// It is an error
+    /// A file with one is refused
     Refuse,
-    /// It is ignored
+    /// The rows are read without it
     Skip,
 }
 

@@ -74,9 +74,19 @@ fn a_first_row_without_values_is_no_header() {
             assert_eq!(data.features(), [1.0, 2.0, 3.0, 4.0], "{text}");
         }
     }
+    // Parts of a record that the delimiter does not divide.
+    let options = Options {
+        label: Label::Absent,
+        ..Options::default()
+    };
+    assert!(matches!(
+        with(b"1.5;x\n", options),
+        Err(DataError::Unexpected { .. })
+    ));
     // Nor are numbers that the options do not fit, or what has no letter.
     for text in [
         &b"7,4;x\n7,5;y\n"[..],
+        b"7,4e3;x\n",
         b"1.234,5;x\n",
         b"2020-01-01;x\n",
         "\u{2212}1;x\n".as_bytes(),
