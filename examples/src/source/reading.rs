@@ -20,7 +20,7 @@ pub struct Reading {
     #[arg(long, help_heading = HEADING, value_name = "FIELD", value_parser = label, requires = "data")]
     pub label: Option<Label>,
     /// CSV: whether the first record names the columns; auto takes it for a header if a feature in it is a name and
-    /// none is a number, so that names like 2010 need `present` [default: auto]
+    /// none is a number; names like 2010 need present [default: auto]
     #[arg(long, help_heading = HEADING, value_enum, requires = "data")]
     pub header: Option<Header>,
     /// CSV: spellings of a missing value (comma-separated) beyond empty, NA, N/A, NaN, NULL, None, ?, - and their kin;

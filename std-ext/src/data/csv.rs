@@ -7,8 +7,8 @@
 //! # Headers
 //!
 //! Whether the first record names the columns is found out unless [`Options::header`] says it: it does if at least
-//! one of its features is a name and none is a number. A name has a letter and is not one of the spellings of a
-//! missing value. Three kinds of file need the option:
+//! one of its features is a name, none is a number, and they are not all the same. A name has a letter and is not one of
+//! the spellings of a missing value. Three kinds of file need the option:
 //!
 //! | First record | Is taken for | Then |
 //! |---|---|---|
@@ -84,7 +84,7 @@ pub enum Label<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Header {
-    /// It does if a feature field is a name and none is a number; see [the module](self#headers).
+    /// It does if a feature is a name, none is a number and they are not all the same; see [the module](self#headers).
     #[default]
     Detect,
     /// It does.

@@ -187,7 +187,9 @@ impl TargetBuilder {
 
 /// The name of a label's class.
 fn class_name(token: &[u8]) -> Result<String, &'static str> {
-    let text = std::str::from_utf8(token).map_err(|_| "a label in UTF-8")?;
+    let text = std::str::from_utf8(token).map_err(
+        |_| "a label in UTF-8; text in Latin-1 is converted by `iconv -f ISO-8859-1 -t UTF-8`",
+    )?;
     if let Some(number) = Decimal::parse(token) {
         return Ok(number.to_string());
     }

@@ -3,10 +3,35 @@
 use crate::data::decimal::Decimal;
 
 /// Spellings of a missing value, in lower case.
-const MISSING: [&str; 24] = [
-    "na", "n/a", "n.a.", "<na>", "#n/a", "#n/a n/a", "#na", "nan", "+nan", "-nan", "1.#ind",
-    "-1.#ind", "1.#qnan", "-1.#qnan", "null", "nil", "none", "missing", "nat", "\\n", "#div/0!",
-    "#value!", "#ref!", "#num!",
+const MISSING: [&str; 28] = [
+    "na",
+    "n/a",
+    "n.a.",
+    "<na>",
+    "#n/a",
+    "#n/a n/a",
+    "#na",
+    "nan",
+    "+nan",
+    "-nan",
+    "1.#ind",
+    "-1.#ind",
+    "1.#qnan",
+    "-1.#qnan",
+    "null",
+    "nil",
+    "none",
+    "missing",
+    "nat",
+    "\\n",
+    "#div/0!",
+    "#value!",
+    "#ref!",
+    "#num!",
+    "#name?",
+    "#null!",
+    "nan(ind)",
+    "-nan(ind)",
 ];
 
 /// Also NaN and infinity: a row that holds them is bad data, not a header.
@@ -63,6 +88,9 @@ pub(super) fn expected(field: &[u8], reason: &'static str) -> &'static str {
     if has_comma(field) {
         return "a number with a decimal point: decimal commas, and commas between thousands, are not read; \
                 where no comma is a delimiter, convert them: `tr ',' '.'`";
+    }
+    if !field.is_ascii() && String::from_utf8_lossy(field).contains(char::is_numeric) {
+        return "a finite number in ASCII: minus signs, spaces and digits of Unicode are not read";
     }
     divided_by(field).map_or(reason, |other| other.expected)
 }

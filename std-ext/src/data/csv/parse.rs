@@ -229,10 +229,17 @@ fn first(
         Header::Absent => false,
         Header::Detect if matches!(options.label, Label::Named(_)) => true,
         Header::Detect => {
-            let is_feature = |at: &usize| Some(*at) != label;
-            let features = || record.fields().enumerate().filter(|(at, _)| is_feature(at));
-            features().any(|(_, x)| is_name(x, options.missing))
-                && !features().any(|(_, x)| is_numeric(x))
+            let fields = || record.fields().enumerate();
+            let features = || {
+                fields()
+                    .filter(|(at, _)| Some(*at) != label)
+                    .map(|(_, x)| x)
+            };
+            // `unknown,unknown`: a spelling of missing values that is not among the usual ones.
+            let is_repeated = features().nth(1).is_some() && features().is_sorted_by(|a, b| a == b);
+            features().any(|x| is_name(x, options.missing))
+                && !features().any(is_numeric)
+                && !is_repeated
         }
     };
     Ok(Layout {

@@ -310,7 +310,7 @@ fn errors_name_line_and_field() {
         ),
         (
             b"1,\xff\n",
-            "t:1 field 2: found label `\\xff`, expected a label in UTF-8",
+            "t:1 field 2: found label `\\xff`, expected a label in UTF-8; text in Latin-1 is converted by `iconv -f ISO-8859-1 -t UTF-8`",
         ),
         (
             b"1,a\n2,\"b\n3,c\n",
@@ -318,7 +318,8 @@ fn errors_name_line_and_field() {
         ),
         (
             "1,a\n\u{ff11},b\n".as_bytes(),
-            "t:2 field 1: found value `\\xef\\xbc\\x91`, expected a finite number",
+            "t:2 field 1: found value `\\xef\\xbc\\x91`, expected a finite number in ASCII: \
+             minus signs, spaces and digits of Unicode are not read",
         ),
     ] {
         assert_eq!(message(text), expected);

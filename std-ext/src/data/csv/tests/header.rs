@@ -83,6 +83,36 @@ fn a_first_row_without_values_is_no_header() {
         with(b"1.5;x\n", options),
         Err(DataError::Unexpected { .. })
     ));
+    // A spelling that is unknown shows by being repeated, and can be listed.
+    for (text, label) in [
+        (&b"unknown,unknown,a\n1,2,b\n"[..], Label::Last),
+        (b"tbd,tbd\n1,2\n", Label::Absent),
+    ] {
+        let options = Options {
+            label,
+            ..Options::default()
+        };
+        assert!(matches!(
+            with(text, options),
+            Err(DataError::Unexpected { .. })
+        ));
+        let missing_rows = MissingRows::Drop;
+        let options = Options {
+            missing: &["unknown", "tbd"],
+            missing_rows,
+            ..options
+        };
+        assert_eq!(with(text, options).unwrap().features(), [1.0, 2.0]);
+    }
+    let options = Options {
+        missing: &["unknown"],
+        missing_rows: MissingRows::Drop,
+        ..Options::default()
+    };
+    assert_eq!(
+        with(b"unknown,a\n1,b\n", options).unwrap().features(),
+        [1.0]
+    );
     // Nor are numbers that the options do not fit, or what has no letter.
     for text in [
         &b"7,4;x\n7,5;y\n"[..],
