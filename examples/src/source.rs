@@ -1,24 +1,40 @@
 //! Data of a classification run: what ships with the repository, or files of three formats.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
-use thalweg_std::data::{Dataset, Limits, Standardiser, csv, digits, idx, libsvm};
+use thalweg_std::data::{Dataset, Standardiser, csv, digits, idx, libsvm};
 
 use crate::cli::{Failure, bad, input};
+use reading::failure;
+
+pub mod reading;
+
+pub use reading::Reading;
 
 /// How the files under `--data` are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A folder with the four files of MNIST, plain or .gz; its own test set is used
+    /// A folder with the four files of MNIST or a relative, plain or .gz; its own test set is used
     Idx,
     /// One LIBSVM file, plain or .gz; a fifth of the rows become the test set
     Libsvm,
-    /// One CSV file, plain or .gz, label last; a fifth of the rows become the test set
+    /// One CSV file, plain or .gz; a fifth of the rows become the test set
     Csv,
 }
 
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idx => "idx",
+            Self::Libsvm => "libsvm",
+            Self::Csv => "csv",
+        })
+    }
+}
+
 /// Where the data comes from.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Source {
     /// File or folder to read in place of the digits in the repository
     #[arg(long, value_name = "DIR_OR_FILE", requires = "format")]
@@ -26,6 +42,9 @@ pub struct Source {
     /// How it is written
     #[arg(long, value_enum, requires = "data")]
     pub format: Option<Format>,
+    /// How it is read.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Training and test set, scaled.
@@ -43,15 +62,16 @@ impl Source {
     /// Reads, splits and scales: pixels to 0..1, columns of other files to mean 0 and deviation 1 on the training set.
     ///
     /// # Errors
-    /// What the reader says, with file and place; fewer than two classes or five rows.
+    /// What the reader says, with file and place; fewer than two classes or five rows; an option of another format.
     pub fn load(&self, seed: u64) -> Result<Data, Failure> {
-        let limits = Limits::default();
         let Some((path, format)) = self.data.as_deref().zip(self.format) else {
             let mut all = digits().map_err(input)?;
             all.scale(1.0 / 16.0);
             return split("UCI digits".into(), all, seed);
         };
         let name = path.display().to_string();
+        self.reading.check(format)?;
+        let limits = self.reading.limits();
         match format {
             Format::Idx => {
                 if !path.is_dir() {
@@ -59,26 +79,32 @@ impl Source {
                         "{name}: not a folder; --format idx reads a folder with train-images-idx3-ubyte and its three kin"
                     )));
                 }
-                let (mut train, mut test) = idx::read_folder(path, &limits).map_err(input)?;
+                let sets = match &self.reading.set {
+                    Some(set) => idx::read_set(path, set, &limits),
+                    None => idx::read_folder(path, &limits),
+                };
+                let (mut train, mut test) = sets.map_err(failure)?;
                 train.scale(1.0 / 255.0);
                 test.scale(1.0 / 255.0);
                 checked(Data { name, train, test })
             }
             Format::Libsvm => {
-                let sparse = libsvm::read_path(path, &libsvm::Options::default());
-                let all = sparse.and_then(|sparse| sparse.to_dense(&limits));
-                standardised(split(name, all.map_err(input)?, seed)?)
+                let sparse = libsvm::read_path(path, &self.reading.libsvm());
+                let sparse = sparse.map_err(failure)?;
+                let all = sparse.to_dense(&limits).map_err(|error| {
+                    // It does not know its file.
+                    Failure::Input(format!("{name}: {}", failure(error)))
+                })?;
+                standardised(split(name, all, seed)?)
             }
             Format::Csv => {
-                let all = read_csv(path)?;
+                let missing = self.reading.missing.iter().map(String::as_str);
+                let missing: Vec<&str> = missing.collect();
+                let all = csv::read_path(path, &self.reading.csv(&missing)).map_err(failure)?;
                 standardised(split(name, all, seed)?)
             }
         }
     }
-}
-
-fn read_csv(path: &Path) -> Result<Dataset, Failure> {
-    csv::read_path(path, &csv::Options::default()).map_err(input)
 }
 
 fn split(name: String, all: Dataset, seed: u64) -> Result<Data, Failure> {

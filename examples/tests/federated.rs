@@ -260,10 +260,7 @@ fn bits_are_those_of_the_messages_and_stay_below_the_budget() {
 
 #[test]
 fn the_mean_of_the_clients_gradients_is_the_gradient_of_all_rows() {
-    let source = Source {
-        data: None,
-        format: None,
-    };
+    let source = Source::default();
     let data = source.load(3).unwrap();
     let all: Vec<u32> = (0..data.train.rows() as u32).collect();
     let problem = Problem::new(data, 7, Spread::Dirichlet(0.3), 8, 3).unwrap();

@@ -1,6 +1,7 @@
 //! LIBSVM text.
 
-use thalweg_std::data::{Limits, SparseDataset, TargetKind, libsvm};
+use thalweg_std::data::libsvm::{self, Options, Qid, ZeroBased};
+use thalweg_std::data::{Limits, SparseDataset, TargetKind};
 
 const LIMITS: Limits = Limits {
     bytes: 1 << 16,
@@ -14,17 +15,21 @@ const LIMITS: Limits = Limits {
 /// What is accepted has ascending columns in range, is what a plain split of the text gives, and survives being
 /// written and read.
 pub fn check(bytes: &[u8]) {
+    let zero_based = [ZeroBased::Auto, ZeroBased::Yes, ZeroBased::No][bytes.len() % 3];
+    let qid = [Qid::Keep, Qid::Skip][bytes.len() / 3 % 2];
     for targets in [TargetKind::Class, TargetKind::Real] {
-        let options = libsvm::Options {
+        let options = Options {
             targets,
             columns: None,
+            zero_based,
+            qid,
             limits: LIMITS,
         };
         let Ok(data) = libsvm::read(bytes, "fuzz", &options) else {
             continue;
         };
         sizes_agree(&data);
-        plain_text_splits_alike(bytes, &data);
+        plain_text_splits_alike(bytes, &options, &data);
 
         let mut written = Vec::new();
         libsvm::write(&data, &mut written).expect("a vector takes all");
@@ -34,7 +39,9 @@ pub fn check(bytes: &[u8]) {
             line_bytes: 1 << 20,
             ..LIMITS
         };
-        let options = libsvm::Options {
+        let options = Options {
+            zero_based: ZeroBased::No,
+            qid: Qid::Keep,
             limits: wide,
             ..options
         };
@@ -48,6 +55,7 @@ fn sizes_agree(data: &SparseDataset) {
     assert!(csr.rows() > 0 && csr.rows() <= LIMITS.rows);
     assert!(csr.columns() > 0 && csr.columns() <= LIMITS.columns);
     assert_eq!(data.targets.len(), Some(csr.rows()));
+    assert!(data.query_ids.is_empty() || data.query_ids.len() == csr.rows());
     let mut non_zeros = 0;
     for i in 0..csr.rows() {
         let (columns, values) = csr.row(i).expect("a row");
@@ -74,31 +82,49 @@ fn sizes_agree(data: &SparseDataset) {
 }
 
 /// Compares with the simplest reader there is.
-fn plain_text_splits_alike(bytes: &[u8], data: &SparseDataset) {
+fn plain_text_splits_alike(bytes: &[u8], options: &Options, data: &SparseDataset) {
     if !bytes.is_ascii() || bytes.starts_with(&[0x1f]) {
         return;
     }
     let text = std::str::from_utf8(bytes).expect("ASCII");
-    let mut rows = 0;
+    let mut rows: Vec<Vec<(u32, f32)>> = Vec::new();
+    let mut queries = Vec::new();
     for line in text.split('\n') {
         let line = line.split('#').next().unwrap_or(line);
         let mut words = line.split_ascii_whitespace();
         if words.next().is_none() {
             continue;
         }
-        let pairs: Vec<(u32, f32)> = words
-            .map(|word| word.split_once(':').expect("pair"))
-            .map(|(j, x)| {
-                (
-                    j.parse::<u32>().expect("index") - 1,
-                    x.parse().expect("value"),
-                )
-            })
-            .collect();
-        let (columns, values) = data.features.row(rows).expect("a row");
-        assert!(pairs.iter().map(|pair| pair.0).eq(columns.iter().copied()));
-        assert!(pairs.iter().map(|pair| pair.1).eq(values.iter().copied()));
-        rows += 1;
+        let pairs = words.map(|word| word.split_once(':').expect("pair"));
+        let pairs = pairs.filter(|(index, query)| {
+            let is_query = *index == "qid";
+            queries.extend(is_query.then(|| query.to_string()));
+            !is_query
+        });
+        let pairs = pairs.map(|(j, x)| (j.parse().expect("index"), x.parse().expect("value")));
+        rows.push(pairs.collect());
     }
-    assert_eq!(rows, data.features.rows());
+    let has_zero = rows.iter().flatten().any(|pair| pair.0 == 0);
+    let first = match options.zero_based {
+        ZeroBased::Auto => u32::from(!has_zero),
+        ZeroBased::Yes => 0,
+        ZeroBased::No => 1,
+    };
+    assert_eq!(rows.len(), data.features.rows());
+    for (i, pairs) in rows.iter().enumerate() {
+        let (columns, values) = data.features.row(i).expect("a row");
+        assert!(
+            pairs
+                .iter()
+                .map(|pair| pair.0 - first)
+                .eq(columns.iter().copied())
+        );
+        assert!(pairs.iter().map(|pair| pair.1).eq(values.iter().copied()));
+    }
+    if options.qid == Qid::Keep {
+        let queries = queries
+            .iter()
+            .map(|query| query.parse::<i64>().expect("query"));
+        assert!(queries.eq(data.query_ids.iter().copied()));
+    }
 }

@@ -20,6 +20,7 @@
 mod batches;
 pub mod csv;
 mod dataset;
+mod decimal;
 mod digits;
 mod draw;
 mod error;

@@ -135,9 +135,6 @@ fn uneven(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure>
 }
 
 fn digits(clients: usize, spread: Spread, seed: u64) -> Result<Problem, Failure> {
-    let source = crate::source::Source {
-        data: None,
-        format: None,
-    };
+    let source = crate::source::Source::default();
     Problem::new(source.load(seed)?, clients, spread, 32, seed)
 }

@@ -58,10 +58,7 @@ fn run_table(
     checkpoints: &[u64],
     settings: &[Setting],
 ) -> Result<(Problem, Report), Failure> {
-    let source = Source {
-        data: None,
-        format: None,
-    };
+    let source = Source::default();
     let problem = Problem::new(kind, &source, 500, seed)?;
     let shared = Settings {
         n: 50,

@@ -99,6 +99,41 @@ pub enum DataError {
         /// What it says.
         source: io::Error,
     },
+    /// Bytes behind a gzip stream that are neither zeros nor gzip.
+    #[error(
+        "{place}: all data was read and its check sums agree, but what follows the gzip stream is not gzip: `{found}`; \
+         cut it off, for instance with `gzip -dc`, which warns and leaves it out"
+    )]
+    GzipTail {
+        /// Where the data ends, after decompression.
+        place: Place,
+        /// The first of the bytes, escaped.
+        found: String,
+    },
+    /// A file that is probably not what the options say.
+    #[error("{place}: {found}; {cure}")]
+    Misread {
+        /// Where that shows.
+        place: Place,
+        /// What the file seems to be.
+        found: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// A sparse set that is too large to be written out.
+    #[error(
+        "{rows} rows of {columns} columns written out are {size} values, more than the cap of {limit}; \
+         raise `Limits::values` if there is memory for 4 bytes each",
+        size = *rows as u128 * *columns as u128
+    )]
+    TooDense {
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// The cap.
+        limit: usize,
+    },
     /// A file without any of what it should hold.
     #[error("{place}: no {what}")]
     Empty {
@@ -143,7 +178,8 @@ pub enum DataError {
     },
     /// More than [`Limits`](super::Limits) admit.
     #[error(
-        "{place}: {found} {field} exceed the cap of {limit}; raise `Limits::{field}` if the file is trusted"
+        "{place}: {found} {field} exceed the cap of {limit}; {alternative}raise `Limits::{field}` if the file is trusted",
+        alternative = alternative(field)
     )]
     Limit {
         /// Where the cap is passed.
@@ -171,6 +207,16 @@ pub enum DataError {
         /// What it must be.
         rule: &'static str,
     },
+}
+
+/// What to do in place of raising a cap, where there is something.
+fn alternative(field: &str) -> &'static str {
+    match field {
+        "classes" => {
+            "if the label is a number to be predicted, read it with `TargetKind::Real`; else "
+        }
+        _ => "",
+    }
 }
 
 /// Checks a rule on an argument.

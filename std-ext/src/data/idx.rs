@@ -7,13 +7,17 @@
 //! Types other than the unsigned byte (`0x08`) are refused by name, as are bytes past the end.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::dataset::Dataset;
 use super::error::{DataError, Place, Position, excerpt};
 use super::input::Input;
 use super::limits::Limits;
 use super::targets::{TargetBuilder, TargetKind};
+
+mod folder;
+
+pub use folder::{read_folder, read_set};
 
 /// Type code of the unsigned byte.
 const UBYTE: u8 = 0x08;
@@ -113,6 +117,7 @@ fn parse(mut input: Input<'_>, limits: &Limits) -> Result<Array, DataError> {
     let rank = match magic[..] {
         [0, 0, UBYTE, rank @ 1..=LARGEST_RANK] => rank,
         _ => {
+            input.check_signature(&magic)?;
             return Err(DataError::Unexpected {
                 place: start,
                 what: "magic number",
@@ -234,44 +239,6 @@ pub fn dataset(images: &Array, labels: &Array) -> Result<Dataset, DataError> {
     let columns = images.bytes.len().checked_div(images.rows()).unwrap_or(0);
     let features = images.bytes.iter().map(|&byte| f32::from(byte)).collect();
     Dataset::new(columns, features, targets.finish())
-}
-
-/// Reads MNIST or a set laid out as it: training and test set from a folder.
-///
-/// Each of the four files (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`) may end in `.gz`.
-/// Values are raw, 0 to 255; the classes of the test set are numbered as the training set's.
-///
-/// # Errors
-/// As [`read_path`], [`dataset`] and [`Dataset::match_to`].
-///
-/// ```
-/// use thalweg_std::data::{Limits, idx};
-/// let error = idx::read_folder("no/such/folder", &Limits::default()).unwrap_err();
-/// assert!(error.to_string().contains("train-images-idx3-ubyte"));
-/// ```
-pub fn read_folder(
-    folder: impl AsRef<Path>,
-    limits: &Limits,
-) -> Result<(Dataset, Dataset), DataError> {
-    let array = |name: &str| {
-        let plain: PathBuf = folder.as_ref().join(name);
-        let gz = folder.as_ref().join(format!("{name}.gz"));
-        read_path(
-            if !plain.exists() && gz.exists() {
-                gz
-            } else {
-                plain
-            },
-            limits,
-        )
-    };
-    let pair = |part: &str| {
-        let images = array(&format!("{part}-images-idx3-ubyte"))?;
-        dataset(&images, &array(&format!("{part}-labels-idx1-ubyte"))?)
-    };
-    let (train, mut test) = (pair("train")?, pair("t10k")?);
-    test.match_to(&train)?;
-    Ok((train, test))
 }
 
 /// Writes an array in the form that [`read`] takes.

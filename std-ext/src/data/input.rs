@@ -1,16 +1,21 @@
 //! Bytes of a file or reader: decompressed where needed, counted, with a cap on the total and on each line.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::error::{DataError, Place, Position};
 use super::limits::Limits;
+use gzip::{Members, Tail};
+
+mod gzip;
+mod text;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Bytes that a file may have beyond the cap on its contents: the headers of gzip, blocks that do not compress.
+const OVERHEAD: u64 = 1 << 20;
 
 pub(super) struct Input<'r> {
     reader: Box<dyn BufRead + 'r>,
@@ -37,8 +42,11 @@ impl<'r> Input<'r> {
         name: &str,
         limits: &Limits,
     ) -> Result<Self, DataError> {
-        // A stream of empty gzip members yields no bytes to count: the compressed side has an end too.
-        let mut reader = reader.take(limits.bytes.saturating_add(1 << 20));
+        // Empty gzip members and zero padding yield no bytes to count: the compressed side has a cap too.
+        let mut reader = Capped {
+            left: limits.bytes.saturating_add(OVERHEAD),
+            reader,
+        };
         let mut head = Vec::with_capacity(GZIP_MAGIC.len());
         let read = reader
             .by_ref()
@@ -47,7 +55,7 @@ impl<'r> Input<'r> {
         let is_gzip = head == GZIP_MAGIC;
         let whole = BufReader::new(Cursor::new(head).chain(reader));
         let reader: Box<dyn BufRead + 'r> = if is_gzip {
-            Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+            Box::new(BufReader::new(Members::new(whole)))
         } else {
             Box::new(whole)
         };
@@ -76,6 +84,11 @@ impl<'r> Input<'r> {
     /// The file as a whole.
     pub(super) fn whole(&self) -> Place {
         self.at(Position::Whole)
+    }
+
+    /// Number of the line handed out last, from 1.
+    pub(super) fn line_number(&self) -> u64 {
+        self.line
     }
 
     /// The line handed out last.
@@ -125,7 +138,22 @@ impl<'r> Input<'r> {
 
     fn read_error(&self, source: io::Error) -> DataError {
         use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        if source.get_ref().is_some_and(|inner| inner.is::<OverCap>()) {
+            return DataError::Limit {
+                place: self.whole(),
+                field: "bytes",
+                found: self.limits.bytes.saturating_add(OVERHEAD),
+                limit: self.limits.bytes,
+            };
+        }
         let place = self.byte_place();
+        if let Some(tail) = source.get_ref().and_then(|inner| inner.downcast_ref()) {
+            let Tail { found } = tail;
+            return DataError::GzipTail {
+                place,
+                found: found.clone(),
+            };
+        }
         match source.kind() {
             InvalidData | InvalidInput | UnexpectedEof if self.is_gzip => {
                 DataError::Gzip { place, source }
@@ -182,6 +210,7 @@ impl<'r> Input<'r> {
     pub(super) fn line(&mut self, out: &mut Vec<u8>) -> Result<bool, DataError> {
         out.clear();
         self.line += 1;
+        let start = self.offset;
         let longest = self.limits.line_bytes;
         let mut seen = false;
         loop {
@@ -194,7 +223,11 @@ impl<'r> Input<'r> {
             let taken = end.map_or(bytes.len(), |end| end + 1);
             out.extend_from_slice(bytes.get(..end.unwrap_or(taken)).unwrap_or(bytes));
             self.consume(taken)?;
-            self.cap(Self::line_place, "line_bytes", out.len(), longest)?;
+            if out.len() > longest {
+                self.check_text(start, out)?;
+                self.check_line_end(out, false)?;
+                self.cap(Self::line_place, "line_bytes", out.len(), longest)?;
+            }
             if end.is_some() {
                 break;
             }
@@ -202,6 +235,7 @@ impl<'r> Input<'r> {
         if out.last() == Some(&b'\r') {
             out.pop();
         }
+        self.check_text(start, out)?;
         if self.line == 1 && out.starts_with(BYTE_ORDER_MARK) {
             out.drain(..BYTE_ORDER_MARK.len());
         }
@@ -209,8 +243,47 @@ impl<'r> Input<'r> {
     }
 }
 
-/// A finite number: what all text formats accept as a value.
-pub(super) fn number<T: std::str::FromStr + Into<f64> + Copy>(token: &[u8]) -> Option<T> {
-    let value: T = std::str::from_utf8(token).ok()?.parse().ok()?;
-    value.into().is_finite().then_some(value)
+/// A reader that fails, and does not end, after so many bytes.
+struct Capped<R> {
+    left: u64,
+    reader: R,
+}
+
+/// More bytes than the cap.
+#[derive(Debug)]
+struct OverCap;
+
+impl fmt::Display for OverCap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the file is longer than the cap on bytes")
+    }
+}
+
+impl std::error::Error for OverCap {}
+
+impl<R: Read> Read for Capped<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        // One byte more shows whether the file ends at the cap.
+        let most = usize::try_from(self.left.saturating_add(1)).unwrap_or(usize::MAX);
+        let most = most.min(out.len());
+        let read = self.reader.read(out.get_mut(..most).unwrap_or_default())?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => return Err(io::Error::other(OverCap)),
+        }
+        Ok(read)
+    }
+}
+
+/// A number that is finite in `f32`; on failure what was expected.
+pub(super) fn number(token: &[u8]) -> Result<f32, &'static str> {
+    let value = std::str::from_utf8(token).map(str::parse::<f32>);
+    match value {
+        Ok(Ok(value)) if value.is_finite() => Ok(value),
+        // `inf` and `nan` have no digit.
+        Ok(Ok(_)) if token.iter().any(u8::is_ascii_digit) => {
+            Err("a number that is finite in `f32`, at most 3.4e38 in size")
+        }
+        _ => Err("a finite number"),
+    }
 }

@@ -92,13 +92,15 @@ pub struct SparseDataset {
     pub features: Csr,
     /// What is to be predicted for each.
     pub targets: Targets,
+    /// The query that each row belongs to, in files for ranking; empty in others, and where it was skipped.
+    pub query_ids: Vec<i64>,
 }
 
 impl SparseDataset {
-    /// Writes the zeros out.
+    /// Writes the zeros out; query identifiers are left behind.
     ///
     /// # Errors
-    /// [`DataError::Parameter`] when rows times columns is over `limits.values`: one large index makes
+    /// [`DataError::TooDense`] when rows times columns is over `limits.values`: one large index makes
     /// every row as long.
     ///
     /// ```
@@ -113,9 +115,10 @@ impl SparseDataset {
         let size = rows
             .checked_mul(columns)
             .filter(|&size| size <= limits.values);
-        let size = size.ok_or(DataError::Parameter {
-            name: "limits.values",
-            rule: "must be at least rows times columns to write out a sparse set",
+        let size = size.ok_or(DataError::TooDense {
+            rows,
+            columns,
+            limit: limits.values,
         })?;
         check("columns", columns > 0, "must be positive")?;
         let mut dense = vec![0.0; size];

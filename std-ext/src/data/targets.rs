@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::decimal::Decimal;
 use super::error::{DataError, check};
 use super::input::number;
 
@@ -13,7 +14,8 @@ use super::input::number;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetKind {
-    /// Each distinct label is a class.
+    /// Each distinct label is a class; labels that are numbers are distinct by value, whatever their size:
+    /// `+1`, `01`, `1.0` and `1e0` are one class, `9007199254740992` and `9007199254740993` are two.
     #[default]
     Class,
     /// Each label is a number to be predicted.
@@ -35,7 +37,8 @@ pub enum Targets {
     Class {
         /// Class of each row, in `0..names.len()`.
         labels: Vec<u32>,
-        /// Label of each class as the file has it: ascending if all are numbers, else in byte order.
+        /// Label of each class: ascending if all are numbers, else in byte order. Words are spelled as in the file,
+        /// numbers by their digits, without `+`, leading zeros and zeros behind the last digit of a fraction.
         names: Vec<String>,
     },
     /// A number for each row.
@@ -132,21 +135,12 @@ impl TargetBuilder {
     }
 
     /// Takes the label of the next row; on failure says what was expected.
-    ///
-    /// Labels that are numbers are classes by value: `+1`, `1` and `1.0` are one class.
     pub(super) fn push(&mut self, token: &[u8]) -> Result<(), &'static str> {
         match self {
             Self::Absent => {}
-            Self::Real(values) => values.push(number(token).ok_or("a finite number")?),
+            Self::Real(values) => values.push(number(token)?),
             Self::Class { labels, seen } => {
-                let text = std::str::from_utf8(token).map_err(|_| "a label in UTF-8")?;
-                let name = match text.parse::<f64>() {
-                    Ok(value) if !value.is_finite() => return Err("a label, not NaN or infinite"),
-                    // Adding zero turns -0 into 0.
-                    Ok(value) => (value + 0.0).to_string(),
-                    Err(_) if text.is_empty() => return Err("a label"),
-                    Err(_) => text.to_owned(),
-                };
+                let name = class_name(token)?;
                 let next = seen.len() as u32;
                 labels.push(*seen.entry(name).or_insert(next));
             }
@@ -169,9 +163,9 @@ impl TargetBuilder {
             Self::Real(values) => Targets::Real(values),
             Self::Class { mut labels, seen } => {
                 let mut order: Vec<(String, u32)> = seen.into_iter().collect();
-                let value = |name: &str| name.parse::<f64>().unwrap_or(f64::NAN);
-                if order.iter().all(|(name, _)| value(name).is_finite()) {
-                    order.sort_by(|(a, _), (b, _)| value(a).total_cmp(&value(b)));
+                let value = |name: &str| Decimal::parse(name.as_bytes());
+                if order.iter().all(|(name, _)| value(name).is_some()) {
+                    order.sort_by_cached_key(|(name, _)| value(name));
                 }
                 let mut map = vec![0; order.len()];
                 for (class, (_, first)) in order.iter().enumerate() {
@@ -188,6 +182,24 @@ impl TargetBuilder {
                 }
             }
         }
+    }
+}
+
+/// The name of a label's class.
+fn class_name(token: &[u8]) -> Result<String, &'static str> {
+    let text = std::str::from_utf8(token).map_err(
+        |_| "a label in UTF-8; text in Latin-1 is converted by `iconv -f ISO-8859-1 -t UTF-8`",
+    )?;
+    if let Some(number) = Decimal::parse(token) {
+        return Ok(number.to_string());
+    }
+    match text.parse::<f64>() {
+        Ok(_) if token.iter().any(u8::is_ascii_digit) => {
+            Err("a label; a number's exponent has at most six digits")
+        }
+        Ok(_) => Err("a label, not NaN or infinite"),
+        Err(_) if text.is_empty() => Err("a label"),
+        Err(_) => Ok(text.to_owned()),
     }
 }
 
@@ -225,9 +237,42 @@ mod tests {
         assert_eq!(classes(&["-0", "0"]).1, ["0"]);
     }
 
+    /// Neighbours that are one number in `f64`, and integers beyond 64 bits.
+    #[test]
+    fn distinct_integers_are_distinct_classes() {
+        for tokens in [
+            ["9007199254740992", "9007199254740993", "9007199254740994"],
+            ["-9007199254740993", "-9007199254740992", "9007199254740993"],
+            [
+                "-9223372036854775809",
+                "-9223372036854775808",
+                "9223372036854775807",
+            ],
+            [
+                "18446744073709551614",
+                "18446744073709551615",
+                "18446744073709551616",
+            ],
+            ["0.1", "0.10000000000000001", "0.2"],
+        ] {
+            let (labels, names) = classes(&tokens);
+            assert_eq!(
+                (labels, &names[..]),
+                (vec![0, 1, 2], &tokens.map(String::from)[..])
+            );
+        }
+    }
+
+    #[test]
+    fn one_number_in_many_spellings_is_one_class() {
+        let (labels, names) = classes(&["1", "+1", "01", "1.0", "1e0", "1.00e+00", "2e3", "2000"]);
+        assert_eq!(names, ["1", "2000"]);
+        assert_eq!(labels, [0, 0, 0, 0, 0, 0, 1, 1]);
+    }
+
     #[test]
     fn labels_that_are_no_labels_are_refused() {
-        for token in [&b"nan"[..], b"inf", b"-inf", b"", b"\xff"] {
+        for token in [&b"nan"[..], b"inf", b"-inf", b"", b"\xff", b"1e1234567"] {
             assert!(TargetBuilder::new(TargetKind::Class).push(token).is_err());
         }
         for token in [&b"nan"[..], b"1e99", b"x", b""] {
