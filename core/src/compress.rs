@@ -390,6 +390,28 @@ pub trait Compressor<T: Real> {
     fn clients(&self) -> Option<usize> {
         None
     }
+
+    /// Checks that the draw of a key is at hand, so that [`compress`](Self::compress) cannot fail for its sake.
+    ///
+    /// Tables are drawn beforehand, for one round; the other compressors draw at any time. A compressor that wraps another one must ask
+    /// that one.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] naming the part of the key.
+    ///
+    /// ```
+    /// use thalweg::compress::{Compressor, Key, perm_k::Table};
+    /// let mut table = Table::new([0_u32; 5], [0_u32; 2])?;
+    /// table.draw(3, 7)?;
+    /// let key = Key { seed: 3, round: 7, client: 1 };
+    /// assert!(Compressor::<f32>::check_key(&table, key).is_ok());
+    /// assert!(Compressor::<f32>::check_key(&table, Key { round: 8, ..key }).is_err());
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        let _ = key;
+        Ok(())
+    }
 }
 
 /// `E C(x) = x` and `E |C(x)|^2 <= (omega + 1) |x|^2`.

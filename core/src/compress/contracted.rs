@@ -67,6 +67,10 @@ impl<T: Real, C: Unbiased<T>> Compressor<T> for Contracted<C> {
     fn clients(&self) -> Option<usize> {
         self.0.clients()
     }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.0.check_key(key)
+    }
 }
 
 impl<T: Real, C: Unbiased<T>> Contractive<T> for Contracted<C> {

@@ -227,14 +227,14 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     }
     let d = message::dimension(len)?;
     // All that could fail is checked first: the difference below cannot be undone.
-    message::check_room(&config.compressor, len, &buffers, out)?;
-    let (start, params) = (client.start.as_mut_slice(), client.params.as_slice());
-    message::check_change("change of the model", start, params)?;
     let key = Key {
         seed: config.run.seed,
         round: client.round,
         client: client.id,
     };
+    message::check_room(&config.compressor, key, len, &buffers, out)?;
+    let (start, params) = (client.start.as_mut_slice(), client.params.as_slice());
+    message::check_change("change of the model", start, params)?;
     client.is_ready = false;
     for (change, &x) in start.iter_mut().zip(params) {
         *change = x - *change;

@@ -103,13 +103,15 @@ pub(super) fn close(run: Run, round: u64, turn: u32) -> Result<u64, ProtocolErro
     Ok(round.checked_add(1).ok_or(LAST_ROUND)?)
 }
 
-/// Checks that a message and its frame have room, whatever their length turns out to be.
+/// Checks that a message can be drawn, and that it and its frame have room, whatever their length turns out to be.
 pub(super) fn check_room<T: Real>(
     compressor: &impl Compressor<T>,
+    key: Key,
     d: usize,
     buffers: &Buffers<'_, T>,
     out: &[u8],
 ) -> Result<(), ProtocolError> {
+    compressor.check_key(key)?;
     compressor.lengths(d).check(buffers)?;
     let (needed, found) = (longest(compressor.bits(d)), out.len());
     if found < needed {

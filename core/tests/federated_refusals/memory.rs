@@ -2,8 +2,8 @@
 
 use thalweg::Error;
 use thalweg::compress::{
-    Compressor, Contracted, Dithering, Key, Lazy, Lengths, Message, Natural, PermK, RandK, Sign,
-    TopK, Unbiased, Weight, perm_k,
+    Compressor, Contracted, Dithering, Identity, Key, Lazy, Lengths, Message, Natural, PermK,
+    RandK, Sign, TopK, Unbiased, Weight, perm_k, rand_k,
 };
 use thalweg::federated::ProtocolError;
 use thalweg::federated::estimator::{Protocol, accept, broadcast, finish, receive};
@@ -166,6 +166,88 @@ fn a_change_that_no_compressor_can_take_leaves_the_client_as_it_was() {
 }
 
 #[test]
+fn a_table_of_another_round_is_named_before_the_memory_of_a_client_is_exchanged() {
+    let mut table = perm_k::Table::new([0_u32; D], [0_u32; 1]).unwrap();
+    table.draw(3, 0).unwrap();
+    let mut pool = rand_k::Pool::new([0_u32; D], 2).unwrap();
+    pool.draw(Key {
+        seed: 3,
+        round: 0,
+        client: 0,
+    })
+    .unwrap();
+    table_of_another_round(&marina_of(1, table.clone()), marina::reply);
+    table_of_another_round(&ef21_of(1, table.clone()), ef21::reply);
+    table_of_another_round(&marina_of(1, Contracted(table)), marina::reply);
+    table_of_another_round(&marina_of(1, pool), marina::reply);
+}
+
+fn table_of_another_round<P: Protocol<f32>>(
+    config: &P,
+    reply: fn(
+        &P,
+        &mut Client<[f32; D]>,
+        &mut [f32],
+        Buffers<'_, f32>,
+        &mut [u8],
+    ) -> Result<usize, ProtocolError>,
+) {
+    let (mut server, mut client, mut frame) = (server(), client(0), [0; ROOM]);
+    let len = broadcast(config, &mut server, &mut frame).unwrap();
+    receive(config, &mut client, &frame[..len]).unwrap();
+    let len = reply(
+        config,
+        &mut client,
+        &mut [1.0; D],
+        Buffers::default(),
+        &mut frame,
+    )
+    .unwrap();
+    lent([0; 3], |buffers| {
+        accept(config, &mut server, &frame[..len], buffers)
+    })
+    .unwrap();
+    finish(config, &mut server).unwrap();
+    let len = broadcast(config, &mut server, &mut frame).unwrap();
+    receive(config, &mut client, &frame[..len]).unwrap();
+    let (before, mut gradient) = (saved(&client), [2.0; D]);
+    let error = lent([D; 3], |buffers| {
+        reply(config, &mut client, &mut gradient, buffers, &mut frame)
+    });
+    let named = |error| matches!(error, Err(ProtocolError::Argument(Error::Parameter { .. })));
+    assert!(named(error), "{error:?}");
+    assert_eq!((saved(&client), gradient), (before, [2.0; D]));
+}
+
+#[test]
+fn models_of_no_numbers_are_trained_like_others() {
+    let config = marina_of(1, Identity);
+    let mut server = Server::new([0.0_f32; 0], [], []).unwrap();
+    let mut client = Client::new(0, [0.0_f32; 0], []).unwrap();
+    let mut frame = [0; 56];
+    for _ in 0..3 {
+        let len = broadcast(&config, &mut server, &mut frame).unwrap();
+        receive(&config, &mut client, &frame[..len]).unwrap();
+        let len = marina::reply(
+            &config,
+            &mut client,
+            &mut [],
+            Buffers::default(),
+            &mut frame,
+        );
+        accept(
+            &config,
+            &mut server,
+            &frame[..len.unwrap()],
+            Buffers::default(),
+        )
+        .unwrap();
+        finish(&config, &mut server).unwrap();
+    }
+    assert_eq!((server.round(), client.round()), (3, 2));
+}
+
+#[test]
 fn a_compressor_for_another_number_of_clients_is_refused_by_every_protocol() {
     let rule = "must be as many in the compressor as in the run";
     let expected = Err(Error::Parameter {
@@ -237,6 +319,9 @@ impl<C: Compressor<f32>> Compressor<f32> for Wrapped<C> {
     }
     fn clients(&self) -> Option<usize> {
         self.0.clients()
+    }
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.0.check_key(key)
     }
 }
 

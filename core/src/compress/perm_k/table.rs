@@ -162,6 +162,10 @@ impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Compressor<T> for 
     fn clients(&self) -> Option<usize> {
         Some(self.clients.as_slice().len())
     }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.support(key).map(|_| ())
+    }
 }
 
 impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Unbiased<T> for Table<D, N> {

@@ -178,7 +178,7 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
         if self.standing != Standing::Synchronised {
             return Err(ProtocolError::NotSynchronised { client: self.id });
         }
-        message::check_room(compressor, gradient.len(), buffers, out)?;
+        message::check_room(compressor, self.key(run), gradient.len(), buffers, out)?;
         message::check_change("change of the gradient", self.memory.as_slice(), gradient)?;
         Ok(d)
     }

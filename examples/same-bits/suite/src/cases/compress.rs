@@ -95,6 +95,7 @@ pub(super) fn supports<T: Real>(hash: &mut Hash) -> Outcome {
 
     unbiased::<T>(&PermK::new(5), hash)?;
     unbiased::<T>(&PermK::contiguous(7), hash)?;
+    Compressor::<T>::check_key(&PermK::contiguous(7), KEY)?;
     if Compressor::<T>::clients(&PermK::contiguous(7)) != Some(7) {
         return Err(MISSING);
     }
