@@ -80,7 +80,7 @@ pub use rand_k::{RandK, RandSeqK};
 pub use sign::Sign;
 pub use top_k::TopK;
 
-use crate::error::check;
+use crate::error::{check, check_scratch};
 use crate::{Error, Real};
 
 /// Names one draw: equal keys give equal draws on every machine.
@@ -212,6 +212,21 @@ pub struct Lengths {
     pub indices: usize,
     /// Signed levels.
     pub levels: usize,
+}
+
+impl Lengths {
+    /// Checks that buffers are long enough, before anything is written to one of them.
+    pub(crate) const fn check<T>(&self, buffers: &Buffers<'_, T>) -> Result<(), Error> {
+        let checks = [
+            check_scratch("values", self.values, buffers.values.len()),
+            check_scratch("indices", self.indices, buffers.indices.len()),
+            check_scratch("levels", self.levels, buffers.levels.len()),
+        ];
+        match checks {
+            [Ok(()), Ok(()), Ok(())] => Ok(()),
+            [Err(error), _, _] | [_, Err(error), _] | [_, _, Err(error)] => Err(error),
+        }
+    }
 }
 
 /// Memory that the caller lends for one message; a buffer may be longer than asked for.
@@ -361,6 +376,42 @@ pub trait Compressor<T: Real> {
 
     /// Uplink bits of the largest message of a vector of length `d`, without the frame around it.
     fn bits(&self, d: usize) -> u64;
+
+    /// The number of clients that the compressor is made for; `None` where any number will do.
+    ///
+    /// A protocol refuses a compressor that is made for another number than its run has. A compressor that wraps another one must
+    /// state the number of that one.
+    ///
+    /// ```
+    /// use thalweg::compress::{Compressor, Contracted, PermK, RandK};
+    /// assert_eq!(Compressor::<f32>::clients(&Contracted(PermK::new(4))), Some(4));
+    /// assert_eq!(Compressor::<f32>::clients(&RandK::new(4)), None);
+    /// ```
+    fn clients(&self) -> Option<usize> {
+        None
+    }
+
+    /// Checks that the draw of a key is at hand, so that [`compress`](Self::compress) cannot fail for its sake.
+    ///
+    /// Tables are drawn beforehand, for one round; the other compressors draw at any time. A compressor that wraps another one must ask
+    /// that one.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] naming the part of the key.
+    ///
+    /// ```
+    /// use thalweg::compress::{Compressor, Key, perm_k::Table};
+    /// let mut table = Table::new([0_u32; 5], [0_u32; 2])?;
+    /// table.draw(3, 7)?;
+    /// let key = Key { seed: 3, round: 7, client: 1 };
+    /// assert!(Compressor::<f32>::check_key(&table, key).is_ok());
+    /// assert!(Compressor::<f32>::check_key(&table, Key { round: 8, ..key }).is_err());
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        let _ = key;
+        Ok(())
+    }
 }
 
 /// `E C(x) = x` and `E |C(x)|^2 <= (omega + 1) |x|^2`.

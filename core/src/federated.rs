@@ -8,7 +8,7 @@
 //! | module | client sends | server keeps | floats per client | floats of the server |
 //! |---|---|---|---|---|
 //! | [`fed_avg`] | change of the model after local training | model, sum | `2 d` + one message | `2 d` + one message |
-//! | [`marina`] | whole gradient, or a compressed difference of gradients | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
+//! | [`marina`] | full gradient, or a compressed difference of gradients | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //! | [`ef21`] | compressed difference to its memory | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //!
 //! [`estimator`] holds what MARINA and EF21 share, [`step_size`] the step sizes of their theory, [`ledger`] the
@@ -16,7 +16,7 @@
 //!
 //! # Order
 //! Sums of floating-point numbers depend on their order, so a server takes replies in the order of clients and
-//! answers [`ProtocolError::OutOfTurn`] to any other; the transport holds early frames back. A client that stays away is passed
+//! returns [`ProtocolError::OutOfTurn`] for any other; the transport holds early frames back. A client that stays away is passed
 //! over with `skip`.
 
 pub mod ef21;
@@ -80,7 +80,8 @@ pub enum ProtocolError {
     },
     /// No client replied.
     Empty,
-    /// A client that joined in the middle of a run has no previous gradient; it waits for a full round.
+    /// A client without the model of a round waits for a broadcast; one that joined in the middle of a run has no previous
+    /// gradient either, and waits for a full round.
     NotSynchronised {
         /// The client.
         client: u32,
@@ -104,7 +105,10 @@ impl fmt::Display for ProtocolError {
             }
             Self::Empty => write!(f, "no client replied in this round"),
             Self::NotSynchronised { client } => {
-                write!(f, "client {client} joined late and waits for a full round")
+                write!(
+                    f,
+                    "client {client} has no model or joined late, and waits for a broadcast or a full round"
+                )
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! PermK and RandK send values alone: their coordinates follow from the key on both sides. TopK sends coordinates too.
 
-use super::{Error, Fault, Status, finish, one, slice, slice_mut};
+use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
 use crate::Real;
 use crate::compress::{
     Buffers, Compressor, Key, Message, Natural, PermK, RandK, TopK, Weight, perm_k, top_k,
@@ -40,16 +40,44 @@ pub extern "C" fn thalweg_perm_k_len(d: usize, clients: usize) -> usize {
     perm_k::message_len(d, clients)
 }
 
-/// Room in which TopK runs at full speed; `k` is enough.
+/// Room in which TopK runs at full speed; `k` is enough, and the room is never less.
 #[unsafe(no_mangle)]
 pub extern "C" fn thalweg_top_k_room(d: usize, k: usize) -> usize {
     top_k::candidates(d, k)
 }
 
-unsafe fn sent<T: Real>(message: &Message<'_, T>, count: *mut usize) -> Result<(), Fault> {
-    // SAFETY: the contract of the call.
-    *unsafe { super::one_mut("sent", count)? } = message.len();
-    Ok(())
+/// Compresses `x` into the front of `values`; returns the number of values.
+fn compress_into<T: Real>(
+    compressor: &impl Compressor<T>,
+    key: Key,
+    x: &[T],
+    values: &mut [T],
+) -> Result<usize, Fault> {
+    let message = compressor.compress(key, x, Buffers::values(&mut *values))?;
+    let (Message::PermK(sent) | Message::RandK(sent) | Message::Natural(sent)) = message else {
+        return Err(Fault::Kernel(crate::Error::Parameter {
+            name: "message",
+            rule: "must have values alone",
+        }));
+    };
+    let count = sent.len();
+    // PermK with more clients than coordinates lends its block of `x` and writes nothing.
+    let lent = x.as_ptr_range().contains(&sent.as_ptr()).then(|| {
+        let bytes = sent.as_ptr().addr().saturating_sub(x.as_ptr().addr());
+        bytes / size_of::<T>()
+    });
+    let found = values.len();
+    let place = values.get_mut(..count).ok_or(crate::Error::Length {
+        name: "values",
+        expected: count,
+        found,
+    })?;
+    if let Some(start) = lent {
+        for (to, &from) in place.iter_mut().zip(x.iter().skip(start)) {
+            *to = from;
+        }
+    }
+    Ok(count)
 }
 
 unsafe fn send<T: Real>(
@@ -62,16 +90,16 @@ unsafe fn send<T: Real>(
     count: *mut usize,
 ) -> Result<(), Fault> {
     // SAFETY: the contract of the call.
-    let (key, x, values) = unsafe {
+    let (key, x, values, sent) = unsafe {
         (
             key(at)?,
             slice("x", x, d)?,
             slice_mut("values", values, room)?,
+            one_mut("sent", count)?,
         )
     };
-    let message = compressor.compress(key, x, Buffers::values(values))?;
-    // SAFETY: the contract of the call.
-    unsafe { sent(&message, count) }
+    *sent = compress_into(compressor, key, x, values)?;
+    Ok(())
 }
 
 unsafe fn add<T: Real>(
@@ -327,6 +355,7 @@ pub unsafe extern "C" fn thalweg_rand_k_add_f64(
 }
 
 /// Writes the `k` largest magnitudes of `x` and their coordinates to the first `k` places; `room` is at least `k`, [`thalweg_top_k_room`] for full speed.
+/// A NaN in `x` is found on the way: `values` and `indices` then hold nothing of use.
 ///
 /// # Safety
 /// See [`c`](crate::c).
@@ -433,3 +462,6 @@ pub unsafe extern "C" fn thalweg_natural_compress_f64(
     // SAFETY: the contract of the call.
     unsafe { finish(error, send(&Natural, key, x, d, values, room, sent)) }
 }
+
+#[cfg(test)]
+mod tests;

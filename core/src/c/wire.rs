@@ -104,7 +104,12 @@ pub(super) unsafe fn header(pointer: *const FrameHeader) -> Result<Header, Fault
 pub(super) unsafe fn frame<'a>(bytes: *const u8, len: usize) -> Result<Frame<'a>, Fault> {
     // SAFETY: the contract of the call.
     let bytes = unsafe { slice("bytes", bytes, len)? };
-    Ok(wire::decode(bytes, &Expect::default())?)
+    // The bytes are in memory: their number is cap enough.
+    let expect = Expect {
+        cap: len,
+        ..Expect::default()
+    };
+    Ok(wire::decode(bytes, &expect)?)
 }
 
 pub(super) unsafe fn write<T: Real>(

@@ -63,6 +63,14 @@ impl<T: Real, C: Unbiased<T>> Compressor<T> for Contracted<C> {
     fn bits(&self, d: usize) -> u64 {
         self.0.bits(d)
     }
+
+    fn clients(&self) -> Option<usize> {
+        self.0.clients()
+    }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.0.check_key(key)
+    }
 }
 
 impl<T: Real, C: Unbiased<T>> Contractive<T> for Contracted<C> {

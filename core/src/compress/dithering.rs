@@ -261,7 +261,7 @@ fn check_levels(levels: u32, most: u32) -> Result<(), Error> {
 }
 
 const fn message_bits<T: Real>(levels: u32, d: usize) -> u64 {
-    let each = 1 + index_bits(levels as usize + 1) as u64;
+    let each = 1 + index_bits((levels as usize).saturating_add(1)) as u64;
     each.saturating_mul(d as u64)
         .saturating_add(scalar_bits::<T>())
 }

@@ -23,6 +23,7 @@
 
 use super::{Buffers, Compressor, Key, Message, Weight};
 use crate::error::{check, check_length};
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage, vector};
 
@@ -83,7 +84,7 @@ impl<B: Fixed> Default for State<B> {
 }
 
 impl<T: Real, B: Storage<Elem = T>> State<B> {
-    /// A memory with this content: zeros at the start, a saved residual on resume.
+    /// A memory with this content: zeros at the start. A saved one is restored through [`Snapshot`].
     ///
     /// ```
     /// use thalweg::compress::error_feedback::State;
@@ -106,10 +107,31 @@ impl<T: Real, B: Storage<Elem = T>> State<B> {
     }
 }
 
+impl<T: Real, B: Storage<Elem = T>> Snapshot for State<B> {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&[Field::reals::<T>(self.residual().len())])
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut w = Writer::new(out, *b"EF14", 1)?;
+        w.slice(self.residual())?;
+        w.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let fields = [Field::reals::<T>(self.residual().len())];
+        let mut r = Reader::new(bytes, *b"EF14", 1, &fields)?;
+        r.slice_into(self.residual.as_mut_slice())?;
+        r.finish()
+    }
+}
+
 /// Compresses one step and keeps what was left out; the server subtracts the mean of the messages.
 ///
 /// # Errors
-/// Wrong lengths, an invalid step size, and what the compressor answers; the state is unchanged.
+/// Wrong lengths, an invalid step size, [`Error::NonFinite`] for a gradient (`grad`) or a sum `e + gamma g` (`step`) that is not
+/// finite, and what the compressor returns; the state is unchanged. A compressor that is not contractive may leave a residual that is
+/// not finite: [`Error::NonFinite`] too, and the residual then holds the whole of `e + gamma g`, as if nothing had been sent.
 ///
 /// ```
 /// use thalweg::compress::{Buffers, Key, Message, TopK, error_feedback::{self, Config, State}};
@@ -138,17 +160,38 @@ pub fn step<'m, T: Real, B: Storage<Elem = T>>(
     check_length("scratch", residual.len(), scratch.len())?;
     vector::axpby_into(T::ONE, residual, config.learning_rate, grad, scratch)?;
     let v: &'m [T] = scratch;
+    if let Some(step) = vector::first_non_finite(v) {
+        return Err(match vector::first_non_finite(grad) {
+            Some(index) => Error::NonFinite {
+                name: "grad",
+                index,
+            },
+            None => Error::NonFinite {
+                name: "step",
+                index: step,
+            },
+        });
+    }
     let message = compressor.compress(key, v, buffers)?;
+    keep(residual, v);
+    compressor.accumulate(key, &message, Weight::Value(-T::ONE), residual)?;
+    if let Some(index) = vector::first_non_finite(residual) {
+        keep(residual, v);
+        let name = "residual";
+        return Err(Error::NonFinite { name, index });
+    }
+    Ok(message)
+}
+
+fn keep<T: Real>(residual: &mut [T], v: &[T]) {
     for (e, v) in residual.iter_mut().zip(v) {
         *e = *v;
     }
-    compressor.accumulate(key, &message, Weight::Value(-T::ONE), residual)?;
-    Ok(message)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Identity, Sign, TopK};
+    use super::super::{Identity, Natural, Sign, TopK};
     use super::*;
 
     #[test]
@@ -232,6 +275,88 @@ mod tests {
                 .unwrap();
         }
         assert!(vector::norm2(&x) < 1e-3, "{x:?}");
+    }
+
+    /// One step at rate 1 from a residual; what it returned, and the residual after it.
+    fn from<C: Compressor<f32>, const D: usize>(
+        c: &C,
+        residual: [f32; D],
+        grad: [f32; D],
+    ) -> (Result<(), Error>, [f32; D]) {
+        let mut state = State::from_buffer(residual);
+        let (mut scratch, mut values, mut indices) = ([0.0; D], [0.0; D], [0; D]);
+        let buffers = Buffers {
+            indices: &mut indices,
+            ..Buffers::values(&mut values)
+        };
+        let config = Config { learning_rate: 1.0 };
+        let key = Key::default();
+        let message = step(&config, c, key, &mut state, &grad, &mut scratch, buffers);
+        (message.map(|_| ()), state.residual)
+    }
+
+    #[test]
+    fn what_is_not_finite_is_named_and_the_memory_forgets_nothing_and_keeps_nothing_of_it() {
+        let refused = |name, index| Err(Error::NonFinite { name, index });
+        for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let grad = [1.0, bad, 2.0];
+            let residual = [0.5; 3];
+            assert_eq!(
+                from(&TopK { k: 1 }, residual, grad),
+                (refused("grad", 1), residual)
+            );
+            assert_eq!(
+                from(&Identity, residual, grad),
+                (refused("grad", 1), residual)
+            );
+            assert_eq!(
+                from(&Natural, residual, grad),
+                (refused("grad", 1), residual)
+            );
+            assert_eq!(from(&Sign, residual, grad), (refused("grad", 1), residual));
+        }
+        // Two finite numbers whose sum is not.
+        let residual = [0.0, 0.0, f32::MAX];
+        assert_eq!(
+            from(&TopK { k: 1 }, residual, residual),
+            (refused("step", 2), residual)
+        );
+        // A good step follows.
+        let (message, left) = from(&TopK { k: 1 }, [0.0; 3], [1.0, 5.0, 2.0]);
+        assert_eq!((message, left), (Ok(()), [1.0, 0.0, 2.0]));
+    }
+
+    #[test]
+    fn a_multiple_that_overflows_is_not_sent_and_the_step_is_kept() {
+        // RandK alone is not contractive: four times the element that it draws.
+        let c = super::super::RandK::new(1);
+        let (message, left) = from(&c, [0.0; 4], [2e38; 4]);
+        let named = matches!(
+            message,
+            Err(Error::NonFinite {
+                name: "residual",
+                ..
+            })
+        );
+        assert!(named && left == [2e38; 4], "{message:?} {left:?}");
+    }
+
+    #[test]
+    fn a_saved_residual_is_the_same_memory() {
+        let state = State::from_buffer([0.5_f32, -0.0, 3.0]);
+        let mut bytes = [0; 64];
+        let len = state.save(&mut bytes).unwrap();
+        assert_eq!(len, state.snapshot_len());
+        let mut other = State::<[f32; 3]>::new();
+        other.restore(&bytes[..len]).unwrap();
+        let bits = |state: &State<[f32; 3]>| state.residual.map(f32::to_bits);
+        assert_eq!(bits(&other), bits(&state));
+        // Not a memory of another length, and not from damaged bytes.
+        let mut longer = State::<[f32; 4]>::new();
+        assert!(longer.restore(&bytes[..len]).is_err());
+        bytes[40] ^= 1;
+        assert!(other.restore(&bytes[..len]).is_err());
+        assert_eq!(bits(&other), bits(&state));
     }
 
     #[test]

@@ -307,6 +307,10 @@ impl<T: Real> Compressor<T> for PermK {
     fn bits(&self, d: usize) -> u64 {
         scalar_bits::<T>().saturating_mul(message_len(d, self.clients) as u64)
     }
+
+    fn clients(&self) -> Option<usize> {
+        Some(self.clients)
+    }
 }
 
 impl<T: Real> Unbiased<T> for PermK {

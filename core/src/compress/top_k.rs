@@ -69,6 +69,8 @@ pub struct TopK {
 
 /// Length of the buffers with which the sampled selection almost never needs the long way.
 ///
+/// It is never less than `k`; for a `d` that TopK does not take it is `k`.
+///
 /// ```
 /// use thalweg::compress::top_k::candidates;
 /// assert_eq!(candidates(100, 5), 5);
@@ -90,8 +92,9 @@ pub const fn candidates(d: usize, k: usize) -> usize {
     if room < d as u64 { room as usize } else { d }
 }
 
+/// Coordinates have 32 bits, so that products of `d` and [`SAMPLE`] fit in 64.
 const fn is_sampled(d: usize, k: usize) -> bool {
-    d >= SHORT && k <= d / 8
+    d >= SHORT && d as u64 <= u32::MAX as u64 && k <= d / 8
 }
 
 /// Rank in the sample whose magnitude at least `k` elements should reach: five deviations of slack.

@@ -1,4 +1,4 @@
-//! EF21: every client sends the compressed distance to what the server believes of it.
+//! EF21: each client sends the compressed difference between its gradient and `h_i`, its running estimate.
 //!
 //! ```text
 //! h_i^0 = grad f_i(x^0),  g^0 = mean h_i^0
@@ -10,18 +10,18 @@
 //! Made for contractive, biased compressors such as TopK, with which plain averaging does not converge. The invariant
 //! `g = mean h_i` holds up to rounding; it drifts by about one unit in the last place a round.
 //!
-//! A client goes on as long as it answers every round; one that is restarted with a [`Snapshot`](crate::snapshot::Snapshot) of the
-//! round that it answered last, from flash for instance, has the same bits. One that missed a round, or lost `h_i`, sits out until
-//! the next restart, a round like the first that the reference does not have: with q = 0, as there, for ever.
-//! The server can send it the model but no `h_i`, since it keeps their mean, `d` numbers and not `n d`; an `h_i` of its own may lack the
-//! last message or have one that never arrived, and a fresh one would leave the old one in the mean for ever. Without restarts the run
+//! A client takes part as long as it replies to every round; one that is restarted with a [`Snapshot`](crate::snapshot::Snapshot) of the
+//! round that it replied to last, from flash for instance, has the same bits. A client that missed a round or lost `h_i` is skipped
+//! until the next restart (our addition to the algorithm). With q = 0, as in the reference, it never rejoins.
+//! The server can send it the model but no `h_i`, since it keeps their mean, `d` numbers and not `n d`; the client's `h_i` may lack the
+//! last message or have one that never arrived, and a fresh one would leave the old one in the mean. Without restarts the run
 //! then ends where the gradients of the others and the last `h_i` of the lost client add up to zero. With them it is EF21 anew from where
 //! it stands, with the distances `|grad f_i - h_i|` at zero: where all clients take part, the Lyapunov function of the theory only falls.
 //!
 //! Bits: `B d` once and at each restart, else one message a round. Memory of a client: `x`, `h_i`, the caller's gradient, one message.
 //!
 //! Reference: Richtarik, Sokolov, Fatkhullin, "EF21: a new, simpler, theoretically better, and practically faster error feedback", 2021,
-//! Algorithm 2; started with whole gradients.
+//! Algorithm 2; started with full gradients.
 //!
 //! ```
 //! use thalweg::compress::{Buffers, TopK};
@@ -111,7 +111,7 @@ impl<T: Real> Update<T, 1, 1> for Distance {
     }
 }
 
-/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; answers its length.
+/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; returns its length.
 ///
 /// `gradient` becomes scratch (the distance that was compressed); `buffers` and `out` as for
 /// [`marina::reply`](super::marina::reply).
@@ -129,15 +129,14 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     if config.is_full(client.round()) {
         return client.reply_full(config.run, gradient, out);
     }
-    let d = client.check_gradient(config.run, gradient)?;
-    client.check_synchronised()?;
+    let compressor = &config.compressor;
+    // What could fail is checked first: the gradient is gone afterwards, and the caller may try again.
+    let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
     let key = client.key(config.run);
     simd::update(&Distance, [&mut *gradient], [client.memory.as_slice()]);
-    let message = config.compressor.compress(key, gradient, buffers)?;
+    let message = compressor.compress(key, gradient, buffers)?;
     let len = message::encode(&message, key, d, out)?;
     // The last step, which nothing follows: a refused message leaves the memory alone.
-    config
-        .compressor
-        .accumulate(key, &message, Weight::ONE, client.memory.as_mut_slice())?;
+    compressor.accumulate(key, &message, Weight::ONE, client.memory.as_mut_slice())?;
     Ok(len)
 }

@@ -32,8 +32,9 @@
 
 use crate::compress::{Buffers, Compressor, Key, Weight};
 use crate::error::{check, check_length};
+use crate::simd::{self, Lanes, Sum};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::wire::{self, Body, Dtype, Expect, Header, Kind, Payload, SERVER, decode};
+use crate::wire::{self, Body, DecodeError, Dtype, Expect, Header, Kind, Payload, SERVER, decode};
 use crate::{Error, Real, Storage, vector};
 
 use super::{Ledger, ProtocolError, Run, message};
@@ -61,14 +62,13 @@ impl<T: Real, C: Compressor<T>> Config<T, C> {
     /// # Errors
     /// [`Error::Parameter`] naming the hyperparameter.
     pub fn validate(&self, d: usize) -> Result<(), Error> {
-        check("clients", self.run.clients > 0, "must be at least 1")?;
+        message::check_run(self.run, &self.compressor, d)?;
         let rate = self.server_learning_rate;
         check(
             "server_learning_rate",
             rate.is_finite() && rate > T::ZERO,
             "must be finite and positive",
-        )?;
-        self.compressor.validate(d)
+        )
     }
 }
 
@@ -77,12 +77,14 @@ impl<T: Real, C: Compressor<T>> Config<T, C> {
 pub struct Client<B> {
     id: u32,
     round: u64,
+    /// `start` is the model as it was broadcast.
+    is_ready: bool,
     start: B,
     params: B,
 }
 
 impl<T: Real, B: Storage<Elem = T>> Client<B> {
-    /// A client that has not heard of a run yet; both buffers have length `d`.
+    /// A client before its first broadcast; both buffers have length `d`.
     ///
     /// # Errors
     /// [`Error::Length`] when the lengths differ.
@@ -97,6 +99,7 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
         Ok(Self {
             id,
             round: 0,
+            is_ready: false,
             start,
             params,
         })
@@ -120,6 +123,27 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
         self.params.as_slice()
     }
 
+    /// Makes the client one before its first broadcast: it takes the next model, whatever its round.
+    ///
+    /// For a client that reconnects to a server that was started again at an earlier round.
+    ///
+    /// ```
+    /// use thalweg::compress::Identity;
+    /// use thalweg::federated::{Run, fed_avg::*};
+    /// let config = Config { run: Run { seed: 0, clients: 1 }, server_learning_rate: 1.0, compressor: Identity };
+    /// let mut server = Server::new([2.0_f32], [0.0])?;
+    /// let mut client = Client::new(0, [0.0], [0.0])?;
+    /// let mut frame = [0; 64];
+    /// let len = broadcast(&config, &mut server, &mut frame)?;
+    /// client.rejoin();
+    /// receive(&config, &mut client, &frame[..len])?;
+    /// assert_eq!((client.round(), client.params()), (0, &[2.0][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn rejoin(&mut self) {
+        (self.round, self.is_ready) = (0, false);
+    }
+
     /// The model, to be trained in place.
     pub fn params_mut(&mut self) -> &mut [T] {
         self.params.as_mut_slice()
@@ -129,21 +153,26 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
 /// Reads a broadcast: the model to train from.
 ///
 /// # Errors
-/// [`ProtocolError::Decode`] when the frame is not a model of this run; the client stays as it is.
+/// [`ProtocolError::Decode`] when the frame is not a model of this run, or of an earlier round (see [`Client::rejoin`]); the client
+/// stays as it is.
 pub fn receive<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     config: &Config<T, C>,
     client: &mut Client<B>,
     bytes: &[u8],
 ) -> Result<(), ProtocolError> {
+    config.validate(client.params().len())?;
+    let d = message::dimension(client.params().len())?;
     let expect = Expect {
         kind: Some(Kind::Model),
         client: Some(SERVER),
-        seed: Some(config.run.seed),
-        d: Some(message::dimension(client.params().len())?),
         dtype: Some(Dtype::of::<T>()),
-        ..Expect::default()
+        ..message::expect::<T>(config.run, d)
     };
     let frame = decode(bytes, &expect)?;
+    let (expected, found) = (client.round, frame.header.round);
+    if found < expected {
+        return Err(DecodeError::WrongRound { expected, found }.into());
+    }
     let Payload::Values(values) = frame.payload::<T>()? else {
         return Err(Error::Parameter {
             name: "frame",
@@ -159,23 +188,28 @@ pub fn receive<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     for ((start, x), v) in both.zip(values.iter()) {
         (*start, *x) = (v, v);
     }
-    client.round = frame.header.round;
+    (client.round, client.is_ready) = (found, true);
     Ok(())
 }
 
-/// Writes the client's reply after training: the change of the model, compressed; answers its length.
+/// Writes the client's reply after training: the change of the model, compressed; returns its length.
+///
+/// The broadcast model is spent: the next reply needs the next broadcast.
 ///
 /// # Errors
-/// [`ProtocolError::Argument`] when the trained model is not finite, or the buffers or the compressor do not fit;
-/// [`ProtocolError::Encode`] when `out` is short. The trained model is kept; the broadcast one is spent, so that after an
-/// error the client needs the broadcast again.
+/// [`ProtocolError::Argument`] when the trained model is not finite, the magnitudes of its change do not have a finite sum, or the
+/// buffers or the compressor do not fit; [`ProtocolError::Encode`] when `out` is short; [`ProtocolError::NotSynchronised`] without an
+/// unspent broadcast. The client is as before.
+///
+/// A compressor outside this crate that fails although all this holds has spent the broadcast, too.
 pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     config: &Config<T, C>,
     client: &mut Client<B>,
     buffers: Buffers<'_, T>,
     out: &mut [u8],
 ) -> Result<usize, ProtocolError> {
-    config.validate(client.params().len())?;
+    let len = client.params().len();
+    config.validate(len)?;
     check(
         "client",
         client.id < config.run.clients,
@@ -188,24 +222,40 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
         }
         .into());
     }
-    let d = message::dimension(client.params().len())?;
+    if !client.is_ready {
+        return Err(ProtocolError::NotSynchronised { client: client.id });
+    }
+    let d = message::dimension(len)?;
+    // All that could fail is checked first: the difference below cannot be undone.
     let key = Key {
         seed: config.run.seed,
         round: client.round,
         client: client.id,
     };
-    for (change, &x) in client
-        .start
-        .as_mut_slice()
-        .iter_mut()
-        .zip(client.params.as_slice())
-    {
+    message::check_room(&config.compressor, key, len, &buffers, out)?;
+    let (start, params) = (client.start.as_mut_slice(), client.params.as_slice());
+    message::check_change("change of the model", start, params)?;
+    client.is_ready = false;
+    for (change, &x) in start.iter_mut().zip(params) {
         *change = x - *change;
     }
-    let message = config
-        .compressor
-        .compress(key, client.start.as_slice(), buffers)?;
+    let message = config.compressor.compress(key, start, buffers)?;
     message::encode(&message, key, d, out)
+}
+
+/// Zero where `x + eta (s / total)`, the next model, is finite; NaN otherwise.
+#[derive(Clone, Copy)]
+struct Overflow<T> {
+    eta: T,
+    total: T,
+}
+impl<T: Real> Sum<T, 2, 1> for Overflow<T> {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2]) -> [L; 1] {
+        // The weight of a round that closes is at least 1.
+        let next = x + x.constant(self.eta) * (s / x.constant(self.total));
+        [next * x.constant(T::ZERO)]
+    }
 }
 
 /// The server: the model, and the weighted sum of the round that is open.
@@ -267,6 +317,28 @@ impl<T: Real, B: Storage<Elem = T>> Server<B> {
         &self.ledger
     }
 
+    /// Opens the round, or opens it again: no client has been heard.
+    fn open(&mut self) {
+        (self.turn, self.weight) = (0, 0);
+        self.sum.as_mut_slice().fill(-T::ZERO);
+    }
+
+    /// Checks that the model stays finite when the round closes.
+    fn check_next(&self, next: Overflow<T>) -> Result<(), Error> {
+        let (params, sum) = (self.params.as_slice(), self.sum.as_slice());
+        let [overflow] = simd::sum(&next, [params, sum]);
+        if !overflow.is_nan() {
+            return Ok(());
+        }
+        if let Some(index) = vector::first_non_finite(sum) {
+            return Err(Error::NonFinite { name: "sum", index });
+        }
+        let finite = |&(&x, &s): &(&T, &T)| (x + next.eta * (s / next.total)).is_finite();
+        let index = params.iter().zip(sum).take_while(finite).count();
+        let name = "params";
+        Err(Error::NonFinite { name, index })
+    }
+
     fn fields(&self) -> [Field; 6] {
         let d = self.params().len();
         let words = Field::words::<u64>(Ledger::WORDS);
@@ -281,7 +353,7 @@ impl<T: Real, B: Storage<Elem = T>> Server<B> {
     }
 }
 
-/// Writes the frame that opens the round.
+/// Writes the frame that opens the round, for all clients and for those that rejoin; the ledger counts it once a round.
 ///
 /// # Errors
 /// [`ProtocolError::Encode`] when `out` is shorter than the frame.
@@ -316,19 +388,7 @@ pub fn accept<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     config.validate(server.params().len())?;
     check("samples", samples > 0, "must be at least 1")?;
     let d = message::dimension(server.params().len())?;
-    let found = decode(bytes, &Expect::default())?.header.client;
-    if server.turn >= config.run.clients || found != server.turn {
-        return Err(ProtocolError::OutOfTurn {
-            expected: server.turn,
-            found,
-        });
-    }
-    let key = Key {
-        seed: config.run.seed,
-        round: server.round,
-        client: server.turn,
-    };
-    let frame = message::open::<T>(bytes, key, d)?;
+    let (key, frame) = message::open::<T>(bytes, config.run, server.round, server.turn, d)?;
     let message = message::read(&frame, buffers)?;
     let weight = Weight::Value(T::from_f64(f64::from(samples)));
     config
@@ -348,12 +408,7 @@ pub fn skip<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     config: &Config<T, C>,
     server: &mut Server<B>,
 ) -> Result<(), ProtocolError> {
-    if server.turn >= config.run.clients {
-        return Err(ProtocolError::OutOfTurn {
-            expected: server.turn,
-            found: server.turn,
-        });
-    }
+    message::check_turn(config.run, server.turn, server.turn)?;
     server.turn += 1;
     Ok(())
 }
@@ -361,38 +416,60 @@ pub fn skip<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
 /// Closes the round: the model moves by the mean change.
 ///
 /// # Errors
-/// [`ProtocolError::Incomplete`] while a client is missing, [`ProtocolError::Empty`] when none replied,
-/// [`ProtocolError::Argument`] when the sum is not finite. The round stays open.
+/// [`ProtocolError::Incomplete`] while a client is missing. [`ProtocolError::Empty`] when none replied: it is client 0's turn
+/// again. [`ProtocolError::Argument`] when the sum or the new model is not finite; the round stays as it is, and [`reopen`] discards
+/// its replies.
 pub fn finish<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     config: &Config<T, C>,
     server: &mut Server<B>,
 ) -> Result<(), ProtocolError> {
-    if server.turn < config.run.clients {
-        return Err(ProtocolError::Incomplete {
-            missing: server.turn,
-        });
-    }
+    config.validate(server.params().len())?;
+    let next_round = message::close(config.run, server.round, server.turn)?;
     if server.weight == 0 {
+        server.open();
         return Err(ProtocolError::Empty);
-    }
-    if let Some(index) = vector::first_non_finite(server.sum.as_slice()) {
-        return Err(Error::NonFinite { name: "sum", index }.into());
     }
     // The weight is at least 1.
     let total = T::from_f64(server.weight as f64);
     let eta = config.server_learning_rate;
-    for (x, s) in server
+    server.check_next(Overflow { eta, total })?;
+    for (x, &s) in server
         .params
         .as_mut_slice()
         .iter_mut()
-        .zip(server.sum.as_mut_slice())
+        .zip(server.sum.as_slice())
     {
-        *x += eta * (*s / total);
-        *s = -T::ZERO;
+        *x += eta * (s / total);
     }
-    server.round = server.round.saturating_add(1);
-    (server.turn, server.weight) = (0, 0);
+    server.round = next_round;
+    server.open();
     server.ledger.close_round();
+    Ok(())
+}
+
+/// Discards the replies of the open round: it is client 0's turn again.
+///
+/// For a round that cannot close, such as one whose replies have an infinite sum.
+///
+/// # Errors
+/// [`ProtocolError::Argument`] for hyperparameters that do not fit.
+///
+/// ```
+/// use thalweg::compress::Identity;
+/// use thalweg::federated::{Run, fed_avg::*};
+/// let config = Config { run: Run { seed: 0, clients: 2 }, server_learning_rate: 1.0, compressor: Identity };
+/// let mut server = Server::new([2.0_f32], [0.0])?;
+/// skip(&config, &mut server)?;
+/// reopen(&config, &mut server)?;
+/// assert_eq!(server.turn(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn reopen<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
+    config: &Config<T, C>,
+    server: &mut Server<B>,
+) -> Result<(), ProtocolError> {
+    config.validate(server.params().len())?;
+    server.open();
     Ok(())
 }
 
@@ -414,9 +491,15 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Server<B> {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mut r = Reader::new(bytes, *b"FAVG", 1, &self.fields())?;
-        self.round = r.u64()?;
-        self.turn = r.u32()?;
-        self.weight = r.u64()?;
+        let (round, turn, weight) = (r.u64()?, r.u32()?, r.u64()?);
+        // No more samples than that many replies can state.
+        if weight > u64::from(turn) * u64::from(u32::MAX) {
+            return Err(SnapshotError::Value {
+                name: "weight",
+                rule: "must be at most 2^32 - 1 for each client before `turn`",
+            });
+        }
+        (self.round, self.turn, self.weight) = (round, turn, weight);
         let mut words = [0; Ledger::WORDS];
         r.words_into(&mut words)?;
         self.ledger = Ledger::from_words(words);

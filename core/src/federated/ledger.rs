@@ -23,14 +23,19 @@ pub struct Ledger {
     pub uplink_max: u64,
     /// Sum over rounds and clients.
     pub uplink_total: u64,
-    /// Sum over rounds of the broadcast, counted once a round (each client receives it).
+    /// Sum over rounds of the broadcast, counted once a round (each client receives it); a model for one client that
+    /// rejoins is not counted.
     pub downlink: u64,
-    /// Headers and checks of all frames, in bytes.
+    /// Headers and checks of the frames that are counted, in bytes.
     pub overhead_bytes: u64,
     /// Rounds closed.
     pub rounds: u64,
-    largest: u64,
+    /// Bits of the largest reply of the open round, fewer than 2^39, and [`ANNOUNCED`].
+    open: u64,
 }
+
+/// The broadcast of the open round has been counted.
+const ANNOUNCED: u64 = 1 << 63;
 
 impl Ledger {
     /// Numbers that a saved state holds.
@@ -40,12 +45,16 @@ impl Ledger {
     pub fn uplink(&mut self, header: &Header) {
         let bits = payload_bits(header.kind, header.dtype, header.d, header.k);
         self.uplink_total = self.uplink_total.saturating_add(bits);
-        self.largest = self.largest.max(bits);
+        self.open = (self.open & ANNOUNCED) | (self.open & !ANNOUNCED).max(bits);
         self.overhead_bytes = self.overhead_bytes.saturating_add(OVERHEAD as u64);
     }
 
-    /// Counts a broadcast.
+    /// Counts a broadcast, once a round: sent again, it is the same one.
     pub fn broadcast(&mut self, header: &Header) {
+        if self.open & ANNOUNCED != 0 {
+            return;
+        }
+        self.open |= ANNOUNCED;
         let bits = payload_bits(header.kind, header.dtype, header.d, header.k);
         self.downlink = self.downlink.saturating_add(bits);
         self.overhead_bytes = self.overhead_bytes.saturating_add(OVERHEAD as u64);
@@ -53,8 +62,8 @@ impl Ledger {
 
     /// Ends a round.
     pub fn close_round(&mut self) {
-        self.uplink_max = self.uplink_max.saturating_add(self.largest);
-        self.largest = 0;
+        self.uplink_max = self.uplink_max.saturating_add(self.open & !ANNOUNCED);
+        self.open = 0;
         self.rounds = self.rounds.saturating_add(1);
     }
 
@@ -72,7 +81,7 @@ impl Ledger {
             self.downlink,
             self.overhead_bytes,
             self.rounds,
-            self.largest,
+            self.open,
         ]
     }
 
@@ -83,7 +92,7 @@ impl Ledger {
             downlink,
             overhead_bytes,
             rounds,
-            largest,
+            open,
         ] = words;
         Self {
             uplink_max,
@@ -91,7 +100,7 @@ impl Ledger {
             downlink,
             overhead_bytes,
             rounds,
-            largest,
+            open,
         }
     }
 }

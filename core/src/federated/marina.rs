@@ -1,9 +1,9 @@
-//! MARINA: compressed differences of gradients, with a whole gradient now and then.
+//! MARINA: compressed gradient differences, with an occasional full gradient.
 //!
 //! ```text
 //! g^0 = mean grad f_i(x^0)
 //! x^{r} = x^{r-1} - gamma g^{r-1}
-//! c_r ~ Bernoulli(p), one coin for everybody
+//! c_r ~ Bernoulli(p), one coin for all
 //! c_r = 1:  client i sends grad f_i(x^r);                                g^r = mean of the messages
 //! c_r = 0:  client i sends C_i(grad f_i(x^r) - grad f_i(x^{r-1}));       g^r = g^{r-1} + mean of the messages
 //! ```
@@ -47,8 +47,8 @@
 //! ```
 
 use crate::compress::{Buffers, Compressor};
-use crate::error::{check, check_scratch};
-use crate::simd::{self, Lanes, Sum, Update};
+use crate::error::check;
+use crate::simd::{self, Lanes, Update};
 use crate::{Error, Real, Storage};
 
 use super::estimator::{Client, Protocol, is_full, validate};
@@ -112,25 +112,17 @@ impl<T: Real> Update<T, 2, 0> for Exchange {
     }
 }
 
-/// Zero when the difference is finite, NaN otherwise.
-#[derive(Clone, Copy)]
-struct Overflow;
-impl<T: Real> Sum<T, 2, 1> for Overflow {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [previous, gradient]: [L; 2]) -> [L; 1] {
-        [(gradient - previous) * gradient.constant(T::ZERO)]
-    }
-}
-
-/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; answers its length.
+/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; returns its length.
 ///
 /// `gradient` becomes scratch (the difference that was compressed). `buffers` hold the message, as long as the compressor's
 /// [`lengths`](Compressor::lengths) for `d`; `out` holds the frame ([`frame_len`](super::frame_len) is always enough).
 ///
 /// # Errors
-/// [`ProtocolError::Argument`] for a wrong length, a non-finite gradient or difference, short buffers, or a compressor that does
-/// not fit `d`; [`ProtocolError::Encode`] when `out` is short; [`ProtocolError::NotSynchronised`] for a client that joined
-/// late. The client is as before.
+/// [`ProtocolError::Argument`] for a wrong length, a gradient that is not finite, a difference whose magnitudes do not have a
+/// finite sum, short buffers, or a compressor that does not fit `d` or the number of clients; [`ProtocolError::Encode`] when `out` is
+/// short; [`ProtocolError::NotSynchronised`] for a client that joined late. Client and gradient are as before.
+///
+/// A compressor outside this crate that fails although all this holds costs the client its place until the next full round.
 pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     config: &Config<T, C>,
     client: &mut Client<B>,
@@ -142,27 +134,21 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     if config.is_full(client.round()) {
         return client.reply_full(config.run, gradient, out);
     }
-    let d = client.check_gradient(config.run, gradient)?;
-    client.check_synchronised()?;
+    let compressor = &config.compressor;
     // All that could fail is checked first: the exchange below cannot be undone.
-    let lengths = config.compressor.lengths(gradient.len());
-    check_scratch("values", lengths.values, buffers.values.len())?;
-    check_scratch("indices", lengths.indices, buffers.indices.len())?;
-    check_scratch(
-        "out",
-        message::longest(config.compressor.bits(gradient.len())),
-        out.len(),
-    )?;
-    let [overflow] = simd::sum(&Overflow, [client.memory.as_slice(), &*gradient]);
-    if overflow.is_nan() {
-        return Err(Error::NonFinite {
-            name: "change of the gradient",
-            index: 0,
-        }
-        .into());
-    }
+    let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
     let key = client.key(config.run);
-    simd::update(&Exchange, [client.memory.as_mut_slice(), gradient], []);
-    let message = config.compressor.compress(key, gradient, buffers)?;
-    message::encode(&message, key, d, out)
+    simd::update(
+        &Exchange,
+        [client.memory.as_mut_slice(), &mut *gradient],
+        [],
+    );
+    let sent = match compressor.compress(key, gradient, buffers) {
+        Ok(message) => message::encode(&message, key, d, out),
+        Err(error) => Err(error.into()),
+    };
+    if sent.is_err() {
+        client.desynchronise();
+    }
+    sent
 }

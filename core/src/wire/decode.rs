@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Real;
 
-/// What the receiver waits for; a frame that differs is named, not applied.
+/// Header fields that the receiver requires. A mismatch is an error that names the field.
 ///
 /// ```
 /// use thalweg::wire::*;
@@ -58,7 +58,7 @@ impl Default for Expect {
     }
 }
 
-/// A frame whose every rule has been checked, and the bytes that it lends from.
+/// A validated frame that borrows its bytes.
 ///
 /// ```
 /// use thalweg::wire::*;
@@ -194,7 +194,8 @@ impl<'a> Frame<'a> {
 }
 
 impl Expect {
-    fn check(&self, header: &Header) -> Result<(), DecodeError> {
+    /// Compares the fields of a frame with what is awaited.
+    pub(crate) fn check(&self, header: &Header) -> Result<(), DecodeError> {
         let found = header;
         if let Some(expected) = self.kind.filter(|&kind| kind != found.kind) {
             return Err(DecodeError::WrongKind {

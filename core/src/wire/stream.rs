@@ -24,12 +24,14 @@
 //! of `B` bytes costs at most `B^2 / 48` bytes of checking.
 
 use super::decode::frame_crc;
-use super::{DecodeError, HEADER, MAGIC, frame_len};
+use super::{DecodeError, HEADER, MAGIC, OVERHEAD, frame_len};
 use crate::Storage;
 
 /// Collects bytes in the caller's buffer and lends the frames among them.
 ///
-/// The buffer's length is the longest frame that is accepted; a header that announces more is refused before its bytes come.
+/// The buffer's length is the longest frame that is accepted; a header that announces more is refused before its bytes come. No
+/// frame is shorter than [`OVERHEAD`] bytes: a shorter buffer refuses each at its first bytes, as
+/// [`DecodeError::TooLong`].
 ///
 /// ```
 /// use thalweg::wire::*;
@@ -87,7 +89,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
         }
     }
 
-    /// Room for the bytes that come next; not empty once [`next`](Self::next) has answered `None`, if the buffer has a length at all.
+    /// Room for the bytes that come next; not empty once [`next`](Self::next) has returned `None`, if the buffer has a length at all.
     ///
     /// ```
     /// let mut deframer = thalweg::wire::Deframer::new([0; 64]);
@@ -237,6 +239,12 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
             if noise > 0 {
                 self.skip(noise);
                 continue;
+            }
+            if !arrived.is_empty() && buffer.len() < OVERHEAD {
+                return Found::Refused(DecodeError::TooLong {
+                    cap: buffer.len(),
+                    found: OVERHEAD as u64,
+                });
             }
             let Some((head, rest)) = arrived.split_first_chunk::<HEADER>() else {
                 return Found::Partial;
@@ -390,6 +398,27 @@ mod tests {
             let expected = if at == len { &sent[..] } else { &others };
             assert_eq!(found, expected, "doubled {at}");
         }
+    }
+
+    #[test]
+    fn a_buffer_too_short_for_any_frame_refuses_each_and_never_fills_up() {
+        let line = [&b"noise"[..], &frame(0, 2), &MAGIC, &frame(1, 0)].concat();
+        for len in 1..OVERHEAD {
+            for piece in [1, 3, 1000] {
+                // Asserts that there is room after each `None`.
+                let (frames, refused) = read(&line, piece, len);
+                assert!(frames.is_empty() && refused >= 3, "{len}: {refused}");
+            }
+            let mut memory = std::vec![0; len];
+            let mut deframer = Deframer::new(&mut memory[..]);
+            deframer.space()[0] = MAGIC[0];
+            deframer.filled(1);
+            let cap = len;
+            let error = DecodeError::TooLong { cap, found: 52 };
+            assert_eq!(deframer.next(), Some(Err(error)));
+            assert_eq!((deframer.pending(), deframer.skipped()), (0, 1));
+        }
+        assert_eq!(read(&line, 1000, OVERHEAD).0, [frame(1, 0)]);
     }
 
     #[test]

@@ -158,6 +158,14 @@ impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Compressor<T> for 
     fn bits(&self, d: usize) -> u64 {
         scalar_bits::<T>().saturating_mul(message_len(d, self.clients.as_slice().len()) as u64)
     }
+
+    fn clients(&self) -> Option<usize> {
+        Some(self.clients.as_slice().len())
+    }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.support(key).map(|_| ())
+    }
 }
 
 impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Unbiased<T> for Table<D, N> {

@@ -155,6 +155,10 @@ impl<T: Real, B: Storage<Elem = u32>> Compressor<T> for Pool<B> {
     fn bits(&self, _: usize) -> u64 {
         scalar_bits::<T>().saturating_mul(self.k as u64)
     }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.support(key).map(|_| ())
+    }
 }
 
 impl<T: Real, B: Storage<Elem = u32>> Unbiased<T> for Pool<B> {

@@ -241,3 +241,25 @@ fn the_sample_is_enough_also_where_neighbours_have_one_magnitude() {
         );
     }
 }
+
+#[test]
+fn the_room_is_never_less_than_k_and_never_overflows() {
+    for d in [
+        0,
+        1,
+        SHORT,
+        1 << 30,
+        u32::MAX as usize,
+        usize::MAX / 2 + 1,
+        usize::MAX,
+    ] {
+        for k in [0, 1, 8192, d / 16, d / 8, d / 8 + 1, d] {
+            let room = candidates(d, k);
+            assert!(room >= k && (k > d || room <= d.max(k)), "{d} {k}: {room}");
+            let lengths = Compressor::<f32>::lengths(&TopK { k }, d);
+            assert_eq!((lengths.values, lengths.indices), (room, room));
+        }
+    }
+    // The largest vector that TopK takes: a sample of 8192 for one coordinate in 2^32.
+    assert!(candidates(u32::MAX as usize, 1) >= SAMPLE);
+}

@@ -8,8 +8,9 @@ use thalweg::compress::{
     NaturalDithering, Norm, PermK, RandK, RandSeqK, Sign, TopK, Unbiased, Weight, error_feedback,
     index_bits, k_from_ratio, top_k,
 };
+use thalweg::snapshot::Snapshot;
 
-use crate::{Hash, Outcome, paint};
+use crate::{Hash, MISSING, Outcome, paint};
 
 const D: usize = 45;
 const KEY: Key = Key {
@@ -94,6 +95,10 @@ pub(super) fn supports<T: Real>(hash: &mut Hash) -> Outcome {
 
     unbiased::<T>(&PermK::new(5), hash)?;
     unbiased::<T>(&PermK::contiguous(7), hash)?;
+    Compressor::<T>::check_key(&PermK::contiguous(7), KEY)?;
+    if Compressor::<T>::clients(&PermK::contiguous(7)) != Some(7) {
+        return Err(MISSING);
+    }
     unbiased::<T>(&PermK::new(60), hash)?;
     let share = PermK::new(5).share(KEY, D)?;
     hash.size(share.start + share.len + share.owners);
@@ -160,7 +165,11 @@ pub(super) fn memories<T: Real>(hash: &mut Hash) -> Outcome {
             error_feedback::step(&config, &top, KEY, &mut state, &g, &mut scratch, buffers)?;
         feed(&message, hash);
     }
-    hash.reals(state.residual());
+    let mut bytes = [0; 1024];
+    let len = state.save(&mut bytes)?;
+    let mut restored = error_feedback::State::<[T; D]>::new();
+    restored.restore(bytes.get(..len).ok_or(MISSING)?)?;
+    hash.reals(restored.residual());
     hash.reals(error_feedback::State::from_buffer(&mut g[..]).residual());
     Ok(())
 }

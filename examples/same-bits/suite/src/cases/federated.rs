@@ -64,6 +64,12 @@ macro_rules! rounds {
         let (mut frame, mut values, mut indices) = ([0; 288], [0.0; D], [0; D]);
         for round in 0..6 {
             let len = estimator::broadcast(&config, &mut server, &mut frame)?;
+            if round == 0 {
+                // Nothing has been heard: neither changes a bit of what follows.
+                estimator::skip(&config, &mut server)?;
+                estimator::reopen(&config, &mut server)?;
+                clients.iter_mut().for_each(Client::rejoin);
+            }
             for client in &mut clients {
                 estimator::receive(&config, client, frame.get(..len).ok_or(MISSING)?)?;
             }
@@ -95,7 +101,7 @@ macro_rules! rounds {
             $hash.word(client.round() + u64::from(client.id()));
             resume(client, $hash)?;
         }
-        $hash.size(estimator::welcome(&config, &mut server, &mut frame)?);
+        $hash.size(estimator::welcome(&config, &server, &mut frame)?);
         $hash.reals(server.estimate());
         $hash.word(server.round());
         let ledger = server.ledger();
@@ -148,6 +154,8 @@ pub(super) fn fed_avg_natural(hash: &mut Hash) -> Outcome {
     config.validate(D)?;
     let mut server = fed_avg::Server::new(start(), [0.0; D])?;
     let (mut frame, mut values) = ([0; 288], [0.0; D]);
+    fed_avg::skip(&config, &mut server)?;
+    fed_avg::reopen(&config, &mut server)?;
     for round in 0..4 {
         for id in 0..RUN.clients {
             if (id, round) == (2, 1) {
@@ -155,6 +163,7 @@ pub(super) fn fed_avg_natural(hash: &mut Hash) -> Outcome {
                 continue;
             }
             let mut client = fed_avg::Client::new(id, [0.0; D], [0.0; D])?;
+            client.rejoin();
             let len = fed_avg::broadcast(&config, &mut server, &mut frame)?;
             fed_avg::receive(&config, &mut client, frame.get(..len).ok_or(MISSING)?)?;
             for _ in 0..3 {
