@@ -210,37 +210,42 @@ impl<'f> Frame<'f> {
     }
 }
 
-/// Takes the numbers of ticks that would run into the one before, so many pixels wide around their place.
-///
-/// The first and the last stay while they can stand next to each other: an axis without two numbers says nothing.
+/// Takes the numbers of ticks that would run into the one before, so many pixels wide around their place; the first and
+/// the last stay if no others do.
 fn thin(ticks: &mut [Tick], place: impl Fn(&Tick) -> f64, width: impl Fn(&Tick) -> f64) {
-    let span = |tick: &Tick| {
-        let (place, half) = (place(tick), width(tick) / 2.0);
-        (place - half, place + half)
-    };
-    let last = ticks.iter().rposition(|tick| !tick.label.is_empty());
-    let end = last
-        .and_then(|last| ticks.get(last))
-        .map_or(f64::INFINITY, |tick| span(tick).0);
     let mut free = f64::NEG_INFINITY;
-    for (i, tick) in ticks.iter_mut().enumerate() {
-        if tick.label.is_empty() {
-            continue;
-        }
-        let (from, to) = span(tick);
-        let is_first = free == f64::NEG_INFINITY;
-        if from >= free && (is_first || Some(i) == last || to <= end) {
-            free = to;
+    let mut kept = 0;
+    let mut last = None;
+    let numbered = |(_, tick): &(usize, &mut Tick)| !tick.label.is_empty();
+    for (i, tick) in ticks.iter_mut().enumerate().filter(numbered) {
+        let (place, half) = (place(tick), width(tick) / 2.0);
+        if place - half >= free {
+            free = place + half;
+            kept += 1;
         } else {
-            tick.label.clear();
+            last = Some((i, std::mem::take(&mut tick.label)));
         }
+    }
+    if let (1, Some((i, label))) = (kept, last)
+        && let Some(tick) = ticks.get_mut(i)
+    {
+        tick.label = label;
     }
 }
 
-/// The size at which a label fits into so many pixels.
-fn label_size(text: &str, room: f64) -> f64 {
-    let needed = text_width(text) * LABEL / TEXT;
-    LABEL * (room / needed.max(1.0)).min(1.0)
+/// A label and its size, fitted into so many pixels: smaller, down to a legible size, then shorter.
+fn fitted(text: &str, room: f64) -> (String, f64) {
+    const LEAST: f64 = 9.0;
+    let width = |text: &str, size: f64| text_width(text) * size / TEXT;
+    let size = (LABEL * room / width(text, LABEL).max(1.0)).clamp(LEAST, LABEL);
+    let mut text = text.to_owned();
+    while width(&text, size) > room + 1e-9 {
+        // In place of its last two characters, then of one more each time.
+        text.pop();
+        text.pop();
+        text.push('…');
+    }
+    (text, size)
 }
 
 pub(super) fn draw(figure: &Figure) -> String {
@@ -346,23 +351,18 @@ fn draw_panel(
         canvas.0,
         r##"<rect x="{left:.1}" y="{top:.1}" width="{PLOT_WIDTH:.1}" height="{PLOT_HEIGHT:.1}" fill="none" stroke="#404040"/>"##
     );
-    let centre = |label: &str, room| {
-        let size = label_size(label, room);
+    let style = |size: f64| {
         // Whole sizes as whole numbers.
-        format!(
-            r#"text-anchor="middle" font-size="{}""#,
-            (10.0 * size).floor() / 10.0
-        )
+        let size = (10.0 * size).floor() / 10.0;
+        format!(r#"text-anchor="middle" font-size="{size}""#)
     };
-    canvas.text(
-        (left + PLOT_WIDTH / 2.0, bottom + 40.0),
-        &centre(&panel.x.label, PLOT_WIDTH + RIGHT),
-        &panel.x.label,
-    );
+    let (label, size) = fitted(&panel.x.label, PLOT_WIDTH + RIGHT);
+    let middle = (left + PLOT_WIDTH / 2.0, bottom + 40.0);
+    canvas.text(middle, &style(size), &label);
+    let (label, size) = fitted(&panel.y.label, PLOT_HEIGHT + BELOW);
     let (x, y) = (left - frame.left() + 18.0, top + PLOT_HEIGHT / 2.0);
-    let centre = centre(&panel.y.label, PLOT_HEIGHT + BELOW);
-    let turned = format!(r#"{centre} transform="rotate(-90 {x:.1} {y:.1})""#);
-    canvas.text((x, y), &turned, &panel.y.label);
+    let turned = format!(r#"{} transform="rotate(-90 {x:.1} {y:.1})""#, style(size));
+    canvas.text((x, y), &turned, &label);
 }
 
 fn draw_series(
@@ -532,6 +532,7 @@ mod tests {
             let text = svg.lines().find(|l| l.contains(label)).unwrap();
             let text = text.split_once('>').unwrap().1.split_once('<').unwrap().0;
             assert!(text_width(text) * size(label) / TEXT <= room + RIGHT);
+            assert!(size(label) >= 9.0 && text.ends_with('…'));
         }
     }
 
