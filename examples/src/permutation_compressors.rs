@@ -60,8 +60,8 @@ pub struct Options {
     #[arg(long, default_value_t = 3, value_parser = whole::<u64>(1..=1000))]
     pub seeds: u64,
     /// Seed of the clients' matrices; without it up to 1000 clients have the published ones
-    #[arg(long, value_parser = whole::<u64>(0..=u64::MAX))]
-    pub draws: Option<u64>,
+    #[arg(long, alias = "draws", value_parser = whole::<u64>(0..=u64::MAX))]
+    pub family_seed: Option<u64>,
     /// Train autoencoders in place of quadratics
     #[arg(long)]
     pub autoencoder: bool,
@@ -128,7 +128,7 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
         budget: options.budget,
         multipliers: options.multipliers,
         seeds: options.seeds,
-        draws: options.draws,
+        draws: options.family_seed,
         ..common
     })
 }

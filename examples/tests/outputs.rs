@@ -316,7 +316,7 @@ fn numbers_out_of_range_are_told_option_value_and_range() {
             &["--budget", "1e400"],
             ["--budget", "'1e400'", "at most 1000000000000000"],
         ),
-        (&["--draws", "-7"], ["--draws", "'-7'", seed]),
+        (&["--draws", "-7"], ["--family-seed", "'-7'", seed]),
         (&["--p-hat", "-0.1"], ["--p-hat", "'-0.1'", "at most 1"]),
     ] {
         let out = command(&folder, arguments).output().unwrap();

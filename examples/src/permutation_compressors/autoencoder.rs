@@ -58,11 +58,12 @@ pub struct Images {
     /// Autoencoder: step sizes (comma-separated)
     #[arg(
         long,
+        alias = "steps",
         value_delimiter = ',',
         default_value = "2,4,8",
         value_parser = real((Excluded(0.0), Unbounded))
     )]
-    pub steps: Vec<f64>,
+    pub step_sizes: Vec<f64>,
 }
 
 impl super::Options {
@@ -281,7 +282,7 @@ pub fn compare(options: &super::Options) -> Result<Report, Failure> {
     let (mut rows, mut jobs) = (Vec::new(), Vec::new());
     for (problem, &p_hat) in problems.iter().zip(&own.p_hat) {
         for method in methods {
-            for &step_size in &own.steps {
+            for &step_size in &own.step_sizes {
                 jobs.push(Job {
                     problem,
                     row: rows.len(),
