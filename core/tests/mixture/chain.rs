@@ -215,7 +215,7 @@ fn an_unequal_proposal_is_corrected_by_its_ratio() {
 #[test]
 fn the_floor_of_a_table_proposes_what_no_visit_has_recorded() {
     // Equal components, and tables that hold label 0 alone: q = (1 - 0.4) (1, 0) + 0.4 / 2 = (0.8, 0.2).
-    const N: usize = 20_000;
+    const N: usize = 16_000;
     let data = [0.3; N];
     let mut fit = Fit::<f64>::new(Covariance::Full, &[0.5, 0.5], &[0.0; 2], 1.0, &data, true);
     let buffers = Buffers {
