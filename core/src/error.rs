@@ -53,7 +53,7 @@ pub enum Error {
         /// Iterations spent.
         iterations: usize,
     },
-    /// A value for which an iteration leaves the region where it means something.
+    /// A parameter too large for the iteration to remain stable.
     Unstable {
         /// The parameter that is too large.
         name: &'static str,

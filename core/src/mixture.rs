@@ -1,4 +1,4 @@
-//! Mixtures of densities: what they say of a row, and how they are fitted.
+//! Mixture models: densities, responsibilities and fitting.
 //!
 //! ```text
 //! p(x) = sum_k pi_k p(x | eta_k)
@@ -15,13 +15,18 @@
 //! `N` rows, `K` components, `D` columns; `B` rows of a batch, `M` proposals to each.
 //!
 //! # Everything in logarithms
-//! In ten dimensions a density overflows as soon as the components are narrow. What is impossible has the log joint -inf, and three rules
-//! keep it from becoming NaN: the LSE of nothing but -inf is -inf; a row that every component excludes has no responsibilities (all are 0);
-//! a chain leaves such a component at the first proposal that is possible, and never enters one.
+//! In ten dimensions a density overflows as soon as the components are narrow. What is impossible has the log joint -inf, and four rules
+//! keep it from becoming NaN: a finite row too far away for the scalar type is impossible; the LSE of nothing but -inf is -inf; a row that
+//! every component excludes has no responsibilities (all are 0); a chain leaves such a component at the first proposal that is possible,
+//! and never enters one. A log joint of +inf, which finite parameters do not have, outweighs all finite ones.
 //!
 //! # What is `f64`
 //! Likelihoods are evaluated in the scalar type of the data. Statistics, means and covariances are formed in `f64` about a centre, factors
 //! rounded once: `s2/s0 - mu mu^T` of `f32` data near 1000 with a deviation of 0.1 gives 0.
+
+// The rules of infinity are held by `tests::log_sums_follow_the_rules_of_infinity`,
+// `tests::rows_too_far_for_the_scalar_type_are_impossible_and_spoil_no_other` and `core/tests/mixture/refusals.rs`; `f64` by
+// `tests::the_variance_of_f32_data_far_from_zero_is_right`.
 
 pub mod component_selection;
 pub mod em;
@@ -58,29 +63,30 @@ fn largest<T: Real>(x: &[T]) -> T {
     x.iter().fold(-T::INFINITY, |m, &x| x.largest(m))
 }
 
-/// `ln sum_k exp(x_k)`, without overflow; -inf when every element is -inf, and for no elements. NaN spreads.
+/// `ln sum_k exp(x_k)`, without overflow; -inf when every element is -inf, and for no elements; +inf when one is. NaN spreads.
 ///
-/// The sum is a 32-lane sum of exponentials relative to the largest, so it is at least 1.
+/// The sum of a finite result is a 32-lane sum of exponentials relative to the largest, so it is at least 1.
 ///
 /// ```
 /// use thalweg::mixture::log_sum_exp;
 /// assert_eq!(log_sum_exp(&[1000.0_f64, f64::NEG_INFINITY]), 1000.0);
 /// assert!((log_sum_exp(&[-5.0_f64, -5.0]) - (2.0_f64.ln() - 5.0)).abs() < 1e-15);
 /// assert_eq!(log_sum_exp(&[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
+/// assert_eq!(log_sum_exp(&[f64::INFINITY, 1.0]), f64::INFINITY);
 /// ```
 pub fn log_sum_exp<T: Real>(x: &[T]) -> T {
     let m = largest(x);
-    if m == -T::INFINITY {
-        // Either nothing is possible, or something is NaN.
+    if !m.is_finite() {
+        // Either nothing is possible, or something is NaN, or one element outweighs all others.
         return x.iter().fold(m, |m, &x| if x.is_nan() { x } else { m });
     }
     let [sum] = simd::sum(&ShiftedExp(m), [x]);
     m + math::scalar::ln(sum)
 }
 
-/// Turns log joints into responsibilities, which sum to 1; answers their [`log_sum_exp`].
+/// Turns log joints into responsibilities, which sum to 1; returns their [`log_sum_exp`].
 ///
-/// Where every element is -inf, all responsibilities are 0. NaN spreads.
+/// Where every element is -inf, all responsibilities are 0. Elements that are +inf share 1 equally, and the others get 0. NaN spreads.
 ///
 /// ```
 /// use thalweg::mixture::responsibilities;
@@ -93,9 +99,18 @@ pub fn log_sum_exp<T: Real>(x: &[T]) -> T {
 /// ```
 pub fn responsibilities<T: Real>(x: &mut [T]) -> T {
     let m = largest(x);
-    if m == -T::INFINITY {
+    if !m.is_finite() {
         let all = log_sum_exp(x);
-        x.fill(if all.is_nan() { all } else { T::ZERO });
+        let certain = x.iter().filter(|x| **x == T::INFINITY).count();
+        // Divides where an element is +inf only.
+        let share = T::ONE / T::from_usize(certain);
+        for x in x {
+            *x = match *x == T::INFINITY {
+                _ if all.is_nan() => all,
+                true => share,
+                false => T::ZERO,
+            };
+        }
         return all;
     }
     simd::update(&ShiftedExp(m), [&mut *x], []);

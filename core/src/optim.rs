@@ -26,7 +26,8 @@
 //! | [`bf16::adam`], [`bf16::sgd`] | 2 of `u16`; 1 of `u16` | 20; 16 | PyTorch |
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
-//! Every state is saved and restored through [`Snapshot`](crate::snapshot::Snapshot).
+//! Every state, those of [`schedule::Plateau`] and [`clip::Guard`] included, is saved and restored through
+//! [`Snapshot`](crate::snapshot::Snapshot).
 //!
 //! # Scalars are `f64`
 //! Hyperparameters are `f64` for both scalar types; a step combines them in `f64` and rounds each result once.
@@ -37,13 +38,20 @@
 //!   exactly 0 would otherwise keep subnormal moments for hundreds of steps, and x86 machines multiply those many
 //!   times slower. The change to a parameter is below `learning_rate * 1e-38 / eps` per step.
 //! - Weight decay names its meaning: [`Decay`].
+//! - Where squares of gradients are kept, a finite gradient beyond 2^63 (`f64`: 2^511) counts as that number: its square is
+//!   finite, so the parameter takes a step of the usual length and recovers at the pace of the decay. PyTorch's second moment
+//!   becomes infinite, in Adam from 5.8e20 on, and the parameter never moves again.
 //! - Non-finite gradients are not an error here: they reach the parameter and moments of their own index, no
-//!   others. Guards belong before the step.
+//!   others; where squares are kept an infinite one counts as NaN. Guards belong before the step.
+//! - A hyperparameter that the scalar type cannot tell from 0, 1 or infinity is refused by name: `eps = 1e-50` is 0 in `f32`.
 //!
 //! # What was rejected
 //! A trait over optimisers (their states differ; a caller writes one `match`), registries of parameter groups
 //! (one call per slice does it), and step counters kept as floats (they stop counting at 2^24).
 
+// What holds the promises above: `tests::every_optimiser_resumes_with_the_same_bits` and the tests named `*restored*` and `*resumes*`
+// of `schedule::plateau`, `clip`, `average` and `bf16` for saved states; `adam::tests::moments_of_a_silent_parameter_become_zero_not_subnormal`
+// for small moments; `extremes` for huge gradients, gradients that are not finite, and numbers that a type cannot tell.
 pub mod adagrad;
 pub mod adam;
 pub mod average;
@@ -53,6 +61,9 @@ pub mod lion;
 pub mod rmsprop;
 pub mod schedule;
 pub mod sgd;
+
+#[cfg(test)]
+mod extremes;
 
 use crate::error::check;
 use crate::simd::Lanes;
@@ -76,7 +87,8 @@ pub enum Decay {
     /// `g + weight_decay * x` takes the place of the gradient, and so enters the moments.
     #[default]
     L2,
-    /// `x` shrinks by `learning_rate * weight_decay` beside the step: PyTorch's AdamW.
+    /// `x` shrinks by `learning_rate * weight_decay` in addition to the step: PyTorch's AdamW. A product below half the gap at
+    /// 1 (6e-8 in `f32`) leaves `x` as it is, as there.
     Decoupled,
     /// `x` shrinks by `weight_decay` alone, whatever the learning rate: the AdamW paper (arXiv:1711.05101).
     Independent,
@@ -131,14 +143,17 @@ impl<T: Real> Terms<T> {
         maximize: bool,
     ) -> Result<Self, Error> {
         let (l2, keep) = match decay {
-            Decay::L2 => (weight_decay, 1.0),
-            Decay::Decoupled => (0.0, 1.0 - learning_rate * weight_decay),
-            Decay::Independent => (0.0, 1.0 - weight_decay),
+            Decay::L2 => (told("weight_decay", weight_decay)?, T::ONE),
+            Decay::Decoupled => (
+                T::ZERO,
+                narrow("weight_decay", 1.0 - learning_rate * weight_decay)?,
+            ),
+            Decay::Independent => (T::ZERO, narrow("weight_decay", 1.0 - weight_decay)?),
         };
         Ok(Self {
             sign: if maximize { -T::ONE } else { T::ONE },
-            l2: narrow("weight_decay", l2)?,
-            keep: narrow("weight_decay", keep)?,
+            l2,
+            keep,
         })
     }
 
@@ -170,6 +185,27 @@ fn flush<L: Lanes>(x: L) -> L {
     x.clear(x.abs().lt(x.constant(L::Scalar::MIN_POSITIVE)))
 }
 
+/// The largest magnitude of a gradient whose square is kept: 2^63 in `f32`, 2^511 in `f64`.
+///
+/// A quarter of the largest number is left above its square, so that an average of such squares stays finite when its weights are
+/// rounded.
+fn gradient_limit<T: Real>() -> T {
+    T::from_f64(if T::BYTES == 4 {
+        f64::from_bits((1023 + 63) << 52)
+    } else {
+        f64::from_bits((1023 + 511) << 52)
+    })
+}
+
+/// A finite gradient, cut to `[-limit, limit]`; NaN for one that is not finite.
+#[inline(always)]
+fn limited<L: Lanes>(g: L, limit: L::Scalar) -> L {
+    let bound = g.constant(limit);
+    // The bounds come first, so that the gradient itself stays where nothing is cut. The product is a zero of its sign,
+    // which changes no bit of a finite sum.
+    bound.least((-bound).largest(g)) + g * g.constant(L::Scalar::ZERO)
+}
+
 /// Rounds a scalar of a step to the type of the parameters.
 fn narrow<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
     let rounded = T::from_f64(x);
@@ -177,6 +213,33 @@ fn narrow<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
         name,
         rounded.is_finite(),
         "must be finite in the scalar type",
+    )?;
+    Ok(rounded)
+}
+
+/// [`narrow`] for a number that acts by not being 0.
+fn told<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
+    told_product(name, x, x)
+}
+
+/// [`told`] for a product with a positive factor of the number that was asked for.
+fn told_product<T: Real>(name: &'static str, asked: f64, product: f64) -> Result<T, Error> {
+    let rounded = narrow(name, product)?;
+    check(
+        name,
+        asked == 0.0 || rounded != T::ZERO,
+        "must not round to 0 in the scalar type",
+    )?;
+    Ok(rounded)
+}
+
+/// [`narrow`] for the coefficient of a moving average, which never forgets when it is 1.
+fn told_fraction<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
+    let rounded = T::from_f64(x);
+    check(
+        name,
+        rounded < T::ONE,
+        "must not round to 1 in the scalar type",
     )?;
     Ok(rounded)
 }

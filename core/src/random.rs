@@ -29,6 +29,8 @@
 //! | sign, coin, choice by weight | [`rademacher`], [`bernoulli`], [`categorical`] | 1 |
 //! | slices of words, uniform and normal numbers, signs | [`Lanes32`] | 64 to seed, its own after that |
 //!
+//! [`Stream`] and [`Lanes32`] are saved and restored through [`Snapshot`](crate::snapshot::Snapshot), or as their words.
+//!
 //! Reference: Blackman and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021;
 //! Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
 
@@ -40,6 +42,7 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 mod integer;
 mod lanes;
 mod permutation;
+mod saved;
 mod variate;
 
 pub use integer::{below, below_u64, below_usize, sample_into, sample_scratch_len, shuffle};
@@ -121,7 +124,7 @@ pub(crate) fn mix(x: u64) -> u64 {
     SplitMix64::from_seed(x.to_le_bytes()).next_u64()
 }
 
-/// Xoshiro256++ with a state that can be saved.
+/// Xoshiro256++ with a state that can be saved: as four words, or as a [`Snapshot`](crate::snapshot::Snapshot).
 ///
 /// ```
 /// use rand_core::Rng;

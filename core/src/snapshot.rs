@@ -2,7 +2,7 @@
 //!
 //! A saved state is a header, the fields of the state in the order in which it declares them, and a
 //! check. Each field carries its element type and its count, so that a state is never restored into buffers
-//! of another shape. [`Reader::new`] checks everything before it answers: magic, version, kind,
+//! of another shape. [`Reader::new`] checks everything before it returns: magic, version, kind,
 //! length, CRC-32C, and every field against the layout that the restoring state asks for. A restore that
 //! reads only through a `Reader` therefore changes the state completely or not at all.
 //!
@@ -91,7 +91,7 @@ pub trait Snapshot {
     /// Bytes that [`save`](Self::save) writes.
     fn snapshot_len(&self) -> usize;
 
-    /// Writes the state; answers the number of bytes.
+    /// Writes the state; returns the number of bytes.
     ///
     /// # Errors
     /// [`SnapshotError::Space`] when `out` is shorter than [`snapshot_len`](Self::snapshot_len).

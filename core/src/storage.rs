@@ -126,7 +126,7 @@ impl<T> Storage for alloc::boxed::Box<[T]> {
     }
 }
 
-/// Cuts the first pieces of these lengths off a scratch; the rest is the last.
+/// Splits `scratch` into pieces of the given lengths and the remainder.
 pub(crate) fn cut<T, const K: usize>(
     scratch: &mut [T],
     lengths: [usize; K],

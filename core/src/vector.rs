@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`dot`] | 2 / 0 | 2 |
 //! | [`sum`], [`sum_abs`], [`norm_inf`] | 1 / 0 | 1 |
-//! | [`norm2`], [`norm2_squared`] | 1 / 0 (twice on overflow or underflow) | 2 |
+//! | [`norm2`], [`norm2_squared`] | 1 / 0; `norm2` 3 / 0 where squares overflow or underflow | 2 |
 //! | [`squared_distance`] | 2 / 0 | 3 |
 //! | [`axpy`] | 2 / 1 | 2 |
 //! | [`axpby_into`] | 2 / 1 | 3 |
@@ -171,8 +171,8 @@ pub fn norm2_squared<T: Real>(x: &[T]) -> T {
 
 /// Euclidean norm, safe against overflow and underflow of the squares.
 ///
-/// One pass; a second, scaled by a power of two near the largest magnitude, when the sum of squares is infinite or so small that
-/// subnormal squares may have lost digits.
+/// One pass. When the sum of squares is infinite, or so small that subnormal squares may have lost digits, two more: the largest magnitude,
+/// and a sum scaled by a power of two near it.
 ///
 /// ```
 /// use thalweg::vector::norm2;
@@ -187,7 +187,7 @@ pub fn norm2<T: Real>(x: &[T]) -> T {
         return plain.sqrt();
     }
     let largest = norm_inf(x);
-    // Zero and non-finite norms are their own answer; otherwise the scale is a positive number.
+    // Zero and non-finite norms are returned as they are; otherwise the scale is a positive number.
     if largest == T::ZERO || !largest.is_finite() {
         return largest;
     }

@@ -146,6 +146,7 @@ fn value(name: &str, t: u64) -> f64 {
                 threshold: 1e-2,
                 cooldown: 3,
                 least: 0.05,
+                ..ReduceOnPlateau::default()
             };
             let mut plateau = Plateau::new();
             for s in 0..=t {

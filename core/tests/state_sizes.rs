@@ -14,10 +14,11 @@ use thalweg::federated::hessian_variance::HessianVariance;
 use thalweg::federated::{Ledger, Run, estimator, fed_avg, marina};
 use thalweg::mixture::component_selection;
 use thalweg::mixture::gaussian::Mixture;
+use thalweg::optim::clip::Guard;
 use thalweg::optim::schedule::Plateau;
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
 use thalweg::particle;
-use thalweg::random::{Permutation, Stream};
+use thalweg::random::{Lanes32, Permutation, Stream};
 use thalweg::wire::{Dtype, Kind, encoded_len};
 
 const TABLE: &str = include_str!("../docs/state_sizes.md");
@@ -86,6 +87,7 @@ fn sizes() -> Vec<(&'static str, (usize, usize))> {
             size!(N => average::Lookahead<[f32; N]>),
         ),
         ("`optim::schedule::Plateau`", size!(N => Plateau)),
+        ("`optim::clip::Guard`", size!(N => Guard)),
         (
             "`compress::error_feedback::State`",
             size!(N => error_feedback::State<[f32; N]>),
@@ -116,6 +118,7 @@ fn sizes() -> Vec<(&'static str, (usize, usize))> {
         ),
         ("`federated::Ledger`", size!(N => Ledger)),
         ("`random::Stream`", size!(N => Stream)),
+        ("`random::Lanes32`", size!(N => Lanes32)),
         ("`random::Permutation`", size!(N => Permutation)),
         (
             "`particle::svgd::State`, AdaGrad (`n` coordinates of particles)",

@@ -36,7 +36,7 @@
 //! for draws and ratios alike. At rates above 0.001 it proposes the labels that a row already has, accepts most, and learns less: the share of
 //! accepted proposals is no measure.
 //!
-//! Cost beside evaluations: `B M D^2` flops for the statistics, `2/3 D^3` for each of at most `min(K, B M)` components, `K` logarithms.
+//! Cost in addition to evaluations: `B M D^2` flops for the statistics, `2/3 D^3` for each of at most `min(K, B M)` components, `K` logarithms.
 //!
 //! # When it pays
 //! Where many components start alike, exact steps separate them slowly and sampled labels fast. From means at rows of the data, mini-batch
@@ -78,7 +78,7 @@ pub enum Proposal {
     /// Every component alike: MHSAEM-U.
     #[default]
     Uniform,
-    /// By a table of what each row has visited: MHSAEM-TF. `K` operations a proposal beside the evaluation.
+    /// By a table of what each row has visited: MHSAEM-TF. `K` operations a proposal in addition to the evaluation.
     Table {
         /// How fast the table forgets; in [0, 1). 0.001 or less.
         rate: f64,
@@ -296,7 +296,7 @@ pub const fn scratch_len(covariance: Covariance, k: usize, d: usize) -> usize {
         .saturating_add(k)
 }
 
-/// Whether a chain goes on to a proposal.
+/// The Metropolis-Hastings acceptance test.
 ///
 /// `ln u <= beta (proposed - current) + log_ratio`, with `u` in (0, 1] and `log_ratio = ln q(current) - ln q(proposed)`. An impossible
 /// proposal, -inf or NaN, is never accepted; from an impossible label every possible one is.

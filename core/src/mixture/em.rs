@@ -75,7 +75,7 @@ pub struct Outcome {
     pub evaluations: u64,
 }
 
-/// Numbers of scratch beside the responsibilities.
+/// Numbers of scratch in addition to the responsibilities.
 const fn sums_len(covariance: Covariance, k: usize, d: usize) -> usize {
     let moments = covariance.factor_len(d).saturating_add(d).saturating_add(1);
     k.saturating_mul(moments)
@@ -119,7 +119,7 @@ fn blocks(rows: usize, height: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Fills the responsibilities of a block of rows; answers the sum of their log-likelihoods.
+/// Fills the responsibilities of a block of rows; returns the sum of their log-likelihoods.
 fn expect<T: Real>(
     evaluator: &mut Evaluator<'_, T>,
     data: &MatrixRef<'_, T>,
@@ -131,7 +131,7 @@ fn expect<T: Real>(
     for (i, r) in (start..).zip(r.chunks_exact_mut(k.max(1))) {
         evaluator.log_joints_into(data.row(i).unwrap_or_default(), r);
         let log_density = responsibilities(r);
-        if log_density.is_nan() {
+        if log_density.is_nan() || log_density == f64::INFINITY {
             return Err(Error::NonFinite {
                 name: "log-likelihood",
                 index: i,
@@ -165,7 +165,7 @@ fn for_each<T: Real>(
 ///
 /// # Errors
 /// [`Error::Parameter`] for a config out of range or data without rows; [`Error::Length`]; [`Error::NonFinite`] with the row for data
-/// that are not finite, and for a log-likelihood that is NaN, since the parameters are. The mixture is as before.
+/// that are not finite, and for a log-likelihood that is NaN or +inf, since the parameters are not finite. The mixture is as before.
 ///
 /// ```
 /// use thalweg::matrix::MatrixRef;

@@ -147,7 +147,7 @@ pub(super) fn check_data<T: Real>(d: usize, data: &MatrixRef<'_, T>) -> Result<(
     rows.try_for_each(|(i, x)| check_row(i, x))
 }
 
-/// A mixture that is fitted: parameters in storage of its own or of the caller.
+/// A mixture that is fitted: parameters in owned storage or in the caller's.
 ///
 /// ```
 /// use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};

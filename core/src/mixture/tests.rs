@@ -240,6 +240,73 @@ fn log_sums_follow_the_rules_of_infinity() {
     assert_eq!(r, [0.0, 0.5, 0.5]);
     let mut broken = [-inf, f64::NAN];
     assert!(responsibilities(&mut broken).is_nan() && broken[0].is_nan());
+    // scipy.special.logsumexp 1.17.1: inf, inf, inf, nan, nan.
+    assert_eq!(log_sum_exp(&[inf, 1.0]), inf);
+    assert_eq!(log_sum_exp(&[-inf, inf, inf]), inf);
+    assert_eq!(log_sum_exp(&[f32::INFINITY; 40]), f32::INFINITY);
+    assert!(log_sum_exp(&[inf, f64::NAN]).is_nan());
+    assert!(log_sum_exp(&[f64::NAN, -inf, inf]).is_nan());
+    // The limit of equal numbers that grow, next to others that do not.
+    let mut certain = [inf, 1.0, -inf, inf];
+    assert_eq!(responsibilities(&mut certain), inf);
+    assert_eq!(certain, [0.5, 0.0, 0.0, 0.5]);
+    let mut broken = [inf, 1.0, f64::NAN];
+    assert!(responsibilities(&mut broken).is_nan() && broken.iter().all(|r| r.is_nan()));
+    assert_eq!(responsibilities::<f64>(&mut []), -inf);
+}
+
+/// Differences that overflow, times the zeros of a factor without correlations.
+fn far_rows_are_impossible<T: Real>() {
+    for shape in SHAPES {
+        let sigma: &[f64] = match shape {
+            Covariance::Full => &[1.0, 0.0, 0.0, 1.0],
+            Covariance::Diagonal => &[1.0, 1.0],
+        };
+        let mut mixture = mixture::<T>(shape, &[0.5, 0.5], &[0.0; 4], sigma);
+        let far = [-T::MAX, T::MAX];
+        for (j, mean) in [(0, far), (1, [T::ZERO; 2])] {
+            let sigma: Vec<T> = sigma.iter().map(|x| T::from_f64(*x)).collect();
+            let mut scratch = [0.0; 6];
+            mixture
+                .set_component(j, &mean, &sigma, &mut scratch)
+                .unwrap();
+        }
+        let view = mixture.view();
+        let mut r = [T::ONE; 2];
+        for x in [[T::MAX, -T::MAX], [T::MAX, T::ZERO], [T::ZERO, -T::MAX]] {
+            assert_eq!(view.log_density(0, &x), Ok(-T::INFINITY));
+            assert_eq!(view.log_density(1, &x), Ok(-T::INFINITY));
+            assert_eq!(view.responsibilities_into(&x, &mut r), Ok(-T::INFINITY));
+            assert_eq!(r, [T::ZERO; 2]);
+        }
+        // The row at the far mean belongs to it.
+        assert!(
+            view.responsibilities_into(&far, &mut r)
+                .unwrap()
+                .is_finite()
+        );
+        assert_eq!(r, [T::ONE, T::ZERO]);
+        for bad in [T::NAN, T::INFINITY] {
+            for x in [[bad, T::ZERO], [T::ZERO, bad]] {
+                let index = usize::from(!x[1].is_finite());
+                let refused = Error::NonFinite { name: "x", index };
+                assert_eq!(view.responsibilities_into(&x, &mut r), Err(refused));
+            }
+        }
+        let rows = [[T::MAX, -T::MAX], [T::ZERO; 2], [T::ONE; 2]];
+        let data = MatrixRef::new(rows.as_flattened(), 3, 2).unwrap();
+        let found = em_step(1.0, &mut mixture, data);
+        assert_eq!(found.mean_log_likelihood, f64::NEG_INFINITY);
+        assert!(mixture.params().iter().all(|x| x.is_finite()));
+        let half = T::from_f64(0.5);
+        assert_eq!(mixture.view().means()[2..], [half; 2]);
+    }
+}
+
+#[test]
+fn rows_too_far_for_the_scalar_type_are_impossible_and_spoil_no_other() {
+    far_rows_are_impossible::<f32>();
+    far_rows_are_impossible::<f64>();
 }
 
 #[test]
@@ -376,6 +443,17 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
             index: 0
         })
     ));
+    // An infinite weight outweighs everything, and is no weight.
+    let mut params = Params::from_slice(before.params()).unwrap();
+    params[1] = f64::INFINITY;
+    let mut broken = Mixture::from_params(Covariance::Full, 2, 2, params).unwrap();
+    assert_eq!(
+        em::step(&em::Config::default(), &mut broken, points(), &mut room),
+        Err(Error::NonFinite {
+            name: "log-likelihood",
+            index: 0
+        })
+    );
 }
 
 #[test]

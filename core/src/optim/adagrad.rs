@@ -3,8 +3,8 @@
 //! Rare features keep long steps, frequent ones short; the sum only grows, so steps shrink like `1 / sqrt(t)`.
 //!
 //! ```text
-//! g_t = sign grad + l2 x_t                          sign -1 to maximise
-//! s_t = s_{t-1} + g_t^2                             s_0 = initial_accumulator
+//! g_t = sign grad + l2 x_t                          sign -1 to maximise; cut to 2^63 (f64: 2^511) in magnitude
+//! s_t = s_{t-1} + g_t^2                             s_0 = initial_accumulator; at most the largest number
 //! x_{t+1} = keep x_t - learning_rate / (1 + (t - 1) lr_decay) * g_t / (sqrt(s_t) + eps)
 //! ```
 //!
@@ -14,17 +14,20 @@
 //! | s | sum of squares | n |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
-//! Cost per element: 9 flops, among them a root and a division, and five accesses (20 bytes in `f32`). State:
+//! Cost per element: 14 flops, among them a root and a division, and five accesses (20 bytes in `f32`). State:
 //! [`state_len`] elements and the `u64` count of steps. The first step writes `initial_accumulator` into the sum.
 //!
 //! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2`: relative error at most 2^-21 in
 //! `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps. With `eps = 0` a parameter that has only
 //! seen zero gradients becomes NaN in portable arithmetic, as in PyTorch.
 //!
+//! The limits are ours: the step of a huge, finite gradient has the length of the learning rate. Its parameter hardly moves again
+//! all the same, since the sum forgets nothing.
+//!
 //! Reference: Duchi, Hazan and Singer, *Adaptive subgradient methods for online learning and stochastic optimization*, JMLR 12
 //! (2011), figure 1, diagonal form; semantics of `torch.optim.Adagrad`.
 
-use super::{Decay, Terms, check_non_negative, flush, narrow};
+use super::{Decay, Terms, check_non_negative, flush, gradient_limit, limited, narrow, told};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -43,9 +46,9 @@ pub struct Config {
     pub learning_rate: f64,
     /// Decay of the learning rate per step; finite, at least 0, default 0.
     pub lr_decay: f64,
-    /// Where the sum of squares starts; finite, at least 0, default 0.
+    /// Where the sum of squares starts; finite, at least 0, default 0. A positive one may not become 0 in the scalar type.
     pub initial_accumulator: f64,
-    /// Added to the root; finite, at least 0, default 1e-10.
+    /// Added to the root; finite, at least 0, default 1e-10. A positive one may not become 0 in the scalar type.
     pub eps: f64,
     /// Strength of the weight decay; finite, at least 0, default 0.
     pub weight_decay: f64,
@@ -115,7 +118,7 @@ pub struct State<B> {
 }
 
 impl<B: Storage> State<B> {
-    /// A state in an array of its own.
+    /// A state in an owned array.
     pub const fn new() -> Self
     where
         B: Fixed,
@@ -136,7 +139,7 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// A state that goes on: memory of another language, with its count of steps.
+    /// Resumes from buffers and a count of steps that the C caller owns.
     #[cfg(feature = "c")]
     pub(crate) const fn from_parts(sum: B, steps: u64) -> Self {
         Self { sum, steps }
@@ -176,14 +179,17 @@ struct Scalars<T, const FAST: bool> {
     rate: T,
     /// Its square, at least the smallest normal number, when fast.
     eps: T,
+    /// Largest magnitude of a gradient.
+    limit: T,
 }
 
 impl<T: Real, const FAST: bool> Update<T, 2, 1> for Scalars<T, FAST> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2], [g]: [L; 1]) -> [L; 2] {
         let (rate, eps) = (x.constant(self.rate), x.constant(self.eps));
-        let g = self.terms.gradient::<true, _>(x, g);
-        let s = flush(s + g * g);
+        let g = limited(self.terms.gradient::<true, _>(x, g), self.limit);
+        // The bound comes first, so that a NaN, the second argument, is kept.
+        let s = x.constant(T::MAX).least(flush(s + g * g));
         let x = self.terms.shrink::<true, _>(x);
         let x = if FAST {
             // s >= 0 and eps is normal: the argument is positive and normal.
@@ -228,24 +234,36 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         config.decay,
         config.maximize,
     )?;
-    // At least 1.
+    // At least 1; what a long decay leaves of a rate that can be told may round to 0.
     let divisor = 1.0 + state.steps as f64 * config.lr_decay;
+    told::<T>("learning_rate", config.learning_rate)?;
     let rate = narrow("learning_rate", config.learning_rate / divisor)?;
-    let eps: T = narrow("eps", config.eps)?;
-    let initial = narrow("initial_accumulator", config.initial_accumulator)?;
+    let eps: T = told("eps", config.eps)?;
+    let initial = told("initial_accumulator", config.initial_accumulator)?;
+    let limit = gradient_limit();
     if state.steps == 0 {
         sum.fill(initial);
     }
     if config.arithmetic == Arithmetic::Fast {
         let eps = (eps * eps).largest(T::MIN_POSITIVE);
         simd::update(
-            &Scalars::<T, true> { terms, rate, eps },
+            &Scalars::<T, true> {
+                terms,
+                rate,
+                eps,
+                limit,
+            },
             [params, sum],
             [grad],
         );
     } else {
         simd::update(
-            &Scalars::<T, false> { terms, rate, eps },
+            &Scalars::<T, false> {
+                terms,
+                rate,
+                eps,
+                limit,
+            },
             [params, sum],
             [grad],
         );

@@ -5,7 +5,7 @@
 //! the largest second moment seen, so that step lengths never grow again.
 //!
 //! ```text
-//! g_t = sign grad + l2 x_t                        sign -1 to maximise
+//! g_t = sign grad + l2 x_t                        sign -1 to maximise; cut to 2^63 (f64: 2^511) in magnitude
 //! m_t = beta1 m_{t-1} + (1 - beta1) g_t
 //! v_t = beta2 v_{t-1} + (1 - beta2) g_t^2
 //! u_t = max(u_{t-1}, v_t)                         AMSGrad; else u_t = v_t
@@ -28,7 +28,7 @@
 //! | u | largest second moment, AMSGrad only | n or 0 |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
-//! Cost per element: 12 flops, among them a root and a division, and seven accesses (28 bytes in `f32`; 36 with
+//! Cost per element: 16 flops, among them a root and a division, and seven accesses (28 bytes in `f32`; 36 with
 //! AMSGrad). State: [`state_len`] elements and the `u64` count of steps; powers of beta are taken in `f64`.
 //!
 //! With [`Arithmetic::Fast`] products and sums are fused, and the quotient becomes `m_t / sqrt(u_t + eps^2 r_t^2)` by the
@@ -37,13 +37,19 @@
 //! inside the root makes steps longer, by at most a factor sqrt(2), and that only where `sqrt(u_t)` is near
 //! `eps r_t`. It pays where the data is in cache and the divide unit is the limit; at memory size both are equal.
 //!
+//! The limit of g_t keeps its square finite. A larger, finite gradient moves its parameter by the learning rate, as any first
+//! gradient does, and is forgotten like any other; an infinite second moment would stop the parameter for the rest of the run.
+//!
 //! With `eps = 0` a parameter that has only seen zero gradients becomes NaN, as in PyTorch.
 //!
 //! References: Kingma and Ba, *Adam* (2015), algorithm 1 and the end of section 2; Loshchilov and Hutter, *Decoupled weight
 //! decay regularization* (2019); Reddi, Kale and Kumar, *On the convergence of Adam and beyond* (2018), algorithm 2, with
 //! the bias correction of PyTorch: semantics of `torch.optim.Adam` and `AdamW`.
 
-use super::{Decay, Terms, check_fraction, check_non_negative, flush, narrow};
+use super::{
+    Decay, Terms, check_fraction, check_non_negative, flush, gradient_limit, limited,
+    told_fraction, told_product,
+};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -64,7 +70,8 @@ pub struct Config {
     pub beta1: f64,
     /// Decay of the second moment; in [0, 1), default 0.999.
     pub beta2: f64,
-    /// Added to the root of the second moment; finite, at least 0, default 1e-8.
+    /// Added to the root of the second moment; finite, at least 0, default 1e-8. A positive one may not become 0 in the scalar
+    /// type: `eps sqrt(1 - beta2)` is what a first step adds.
     pub eps: f64,
     /// Strength of the weight decay; finite, at least 0, default 0 (1e-2 for [`Config::adamw`]).
     pub weight_decay: f64,
@@ -168,7 +175,7 @@ pub struct State<B: Storage, U = [<B as Storage>::Elem; 0]> {
 }
 
 impl<B: Storage> State<B> {
-    /// Adam's or AdamW's state in arrays of its own.
+    /// Adam's or AdamW's state in owned arrays.
     pub const fn new() -> Self
     where
         B: Fixed,
@@ -191,7 +198,7 @@ impl<B: Storage> State<B> {
 }
 
 impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
-    /// A state in arrays of its own, for any pair of storages.
+    /// A state in owned arrays, for any pair of storages.
     pub const fn zeroed() -> Self
     where
         B: Fixed,
@@ -220,7 +227,7 @@ impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
         state
     }
 
-    /// A state that goes on: memory of another language, with its count of steps.
+    /// Resumes from buffers and a count of steps that the C caller owns.
     #[cfg(feature = "c")]
     pub(crate) const fn from_parts(m: B, v: B, largest: U, steps: u64) -> Self {
         Self {
@@ -290,13 +297,15 @@ struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     rate: T,
     /// `eps r_t`; its square, at least the smallest normal number, when fast.
     eps: T,
+    /// Largest magnitude of a gradient.
+    limit: T,
 }
 
 impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
     #[inline(always)]
     fn moments<L: Lanes<Scalar = T>>(&self, x: L, m: L, v: L, g: L) -> (L, L) {
         let c = |scalar| g.constant(scalar);
-        let g = self.terms.gradient::<ACTIVE, _>(x, g);
+        let g = limited(self.terms.gradient::<ACTIVE, _>(x, g), self.limit);
         if FAST {
             (
                 c(self.new1).mul_add(g - m, m),
@@ -388,7 +397,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
         check_length("state.largest", n, largest.len())?;
     }
     let steps = state.steps.saturating_add(1);
-    Prepared::new(config, steps)?.run(params, m, v, largest, grad);
+    Prepared::new(config, steps, gradient_limit())?.run(params, m, v, largest, grad);
     state.steps = steps;
     Ok(())
 }
@@ -403,19 +412,21 @@ pub(super) struct Prepared<T> {
 }
 
 impl<T: Real> Prepared<T> {
-    /// The step that brings the count of steps to `steps`, at least 1, under a valid config.
-    pub(super) fn new(config: &Config, steps: u64) -> Result<Self, Error> {
+    /// The step that brings the count of steps to `steps`, at least 1, under a valid config; moments are kept in a type that can
+    /// hold the square of `limit`.
+    pub(super) fn new(config: &Config, steps: u64, limit: T) -> Result<Self, Error> {
         let is_fast = config.arithmetic == Arithmetic::Fast;
         let root = libm::sqrt(bias_correction(config.beta2, steps));
         let correction = bias_correction(config.beta1, steps);
-        let eps: T = narrow("eps", config.eps * root)?;
+        let eps: T = told_product("eps", config.eps, config.eps * root)?;
         let scalars = Scalars {
-            beta1: T::from_f64(config.beta1),
+            beta1: told_fraction("beta1", config.beta1)?,
             new1: T::from_f64(1.0 - config.beta1),
-            beta2: T::from_f64(config.beta2),
+            beta2: told_fraction("beta2", config.beta2)?,
             new2: T::from_f64(1.0 - config.beta2),
-            rate: narrow(
+            rate: told_product(
                 "learning_rate",
+                config.learning_rate,
                 config.learning_rate * root / correction * if is_fast { 0.5 } else { 1.0 },
             )?,
             eps: if is_fast {
@@ -423,6 +434,7 @@ impl<T: Real> Prepared<T> {
             } else {
                 eps
             },
+            limit,
             terms: Terms::new(
                 config.learning_rate,
                 config.weight_decay,
@@ -505,6 +517,7 @@ impl<T: Copy> Scalars<T, false, false> {
             new2,
             rate,
             eps,
+            limit,
         } = self;
         Scalars {
             terms,
@@ -514,6 +527,7 @@ impl<T: Copy> Scalars<T, false, false> {
             new2,
             rate,
             eps,
+            limit,
         }
     }
 }

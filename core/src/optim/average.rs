@@ -17,7 +17,7 @@
 //! generalization* (2018), equation 1; Zhang et al., *Lookahead optimizer* (2019), algorithm 1. Semantics of
 //! `torch.optim.swa_utils` and, with `debias`, of `optax.ema`.
 
-use super::{check_fraction, flush, narrow};
+use super::{check_fraction, flush, narrow, told, told_fraction};
 use crate::error::{check, check_length};
 use crate::simd::{self, Lanes, Map, Update};
 use crate::storage::Fixed;
@@ -81,7 +81,7 @@ macro_rules! state {
         }
 
         impl<B: Storage> $name<B> {
-            /// A state in an array of its own.
+            /// A state in an owned array.
             pub const fn new() -> Self
             where
                 B: Fixed,
@@ -148,7 +148,7 @@ state! {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EmaConfig {
-    /// Share of the average that is kept; in [0, 1), default 0.999.
+    /// Share of the average that is kept; in [0, 1), in the scalar type too; default 0.999.
     pub decay: f64,
     /// Starts from 0 and divides by `1 - decay^t` when read, instead of starting from the first parameters.
     pub debias: bool,
@@ -163,20 +163,37 @@ impl Default for EmaConfig {
     }
 }
 
+impl EmaConfig {
+    /// Checks the range that the field states.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    ///
+    /// ```
+    /// use thalweg::optim::average::EmaConfig;
+    /// let error = EmaConfig { decay: 1.0, debias: true }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "`decay` must be in [0, 1)");
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_fraction("decay", self.decay)
+    }
+}
+
 impl<T: Real, B: Storage<Elem = T>> Ema<B> {
     /// Takes parameters into the average.
     ///
     /// # Errors
-    /// [`Error::Length`] when `params` and the state differ; [`Error::Parameter`] unless the decay is in [0, 1).
+    /// [`Error::Length`] when `params` and the state differ; [`Error::Parameter`] when the config is not valid. Nothing is changed then.
     pub fn update(&mut self, config: &EmaConfig, params: &[T]) -> Result<(), Error> {
-        check_fraction("decay", config.decay)?;
+        config.validate()?;
+        let old = told_fraction("decay", config.decay)?;
         let buffer = self.buffer.as_mut_slice();
         check_length("params", buffer.len(), params.len())?;
         if self.steps == 0 && !config.debias {
             buffer.copy_from_slice(params);
         } else {
             let blend = Blend {
-                old: T::from_f64(config.decay),
+                old,
                 new: T::from_f64(1.0 - config.decay),
             };
             simd::update(&blend, [buffer], [params]);
@@ -188,9 +205,9 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
     /// Writes the average; zeros before the first update.
     ///
     /// # Errors
-    /// [`Error::Length`] when `out` and the state differ; [`Error::Parameter`] unless the decay is in [0, 1).
+    /// [`Error::Length`] when `out` and the state differ; [`Error::Parameter`] when the config is not valid. Nothing is written then.
     pub fn average_into(&self, config: &EmaConfig, out: &mut [T]) -> Result<(), Error> {
-        check_fraction("decay", config.decay)?;
+        config.validate()?;
         let buffer = self.buffer.as_slice();
         check_length("out", buffer.len(), out.len())?;
         if config.debias && self.steps > 0 {
@@ -268,7 +285,7 @@ state! {
 pub struct LookaheadConfig {
     /// Fast steps between synchronisations; at least 1, default 6.
     pub period: u64,
-    /// Length of the slow step; in (0, 1], default 0.5.
+    /// Length of the slow step; in (0, 1], not 0 in the scalar type; default 0.5.
     pub rate: f64,
 }
 
@@ -278,6 +295,24 @@ impl Default for LookaheadConfig {
             period: 6,
             rate: 0.5,
         }
+    }
+}
+
+impl LookaheadConfig {
+    /// Checks every range that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first field that is out of range.
+    ///
+    /// ```
+    /// use thalweg::optim::average::LookaheadConfig;
+    /// let error = LookaheadConfig { period: 0, rate: 0.5 }.validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "`period` must be at least 1");
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check("period", self.period > 0, "must be at least 1")?;
+        let inside = self.rate > 0.0 && self.rate <= 1.0;
+        check("rate", inside, "must be in (0, 1]")
     }
 }
 
@@ -297,18 +332,17 @@ impl<T: Real, B: Storage<Elem = T>> Lookahead<B> {
     /// To be called after each fast step; true when the parameters were set back to the slow ones.
     ///
     /// # Errors
-    /// [`Error::Length`] when `params` and the state differ; [`Error::Parameter`] when the config is out of range.
+    /// [`Error::Length`] when `params` and the state differ; [`Error::Parameter`] when the config is out of range. Nothing is changed
+    /// then.
     pub fn step(&mut self, config: &LookaheadConfig, params: &mut [T]) -> Result<bool, Error> {
-        check("period", config.period > 0, "must be at least 1")?;
-        let inside = config.rate > 0.0 && config.rate <= 1.0;
-        check("rate", inside, "must be in (0, 1]")?;
+        config.validate()?;
+        let rate = told("rate", config.rate)?;
         let buffer = self.buffer.as_mut_slice();
         check_length("params", buffer.len(), params.len())?;
         self.steps = self.steps.saturating_add(1);
         // A period of 0 has been refused.
         let synchronises = self.steps.checked_rem(config.period) == Some(0);
         if synchronises {
-            let rate = T::from_f64(config.rate);
             simd::update(&Synchronise(rate), [buffer, params], []);
         }
         Ok(synchronises)
@@ -342,40 +376,88 @@ mod tests {
         }
     }
 
+    /// The name of the parameter that is refused.
+    fn refused<R: core::fmt::Debug>(answer: Result<R, Error>) -> &'static str {
+        match answer {
+            Err(Error::Parameter { name, .. }) => name,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn bad_arguments_are_named_and_change_nothing() {
         let mut ema = Ema::<[f32; 2]>::new();
         ema.update(&EmaConfig::default(), &[1.0, 2.0]).unwrap();
         let before = ema;
-        let bad = EmaConfig {
-            decay: 1.0,
-            debias: false,
-        };
-        assert!(ema.update(&bad, &[1.0, 2.0]).is_err());
+        // The last one is 1 in f32: the average would forget nothing.
+        for decay in [1.0, -0.1, f64::NAN, 1.0 - 1e-9] {
+            let debias = false;
+            let found = ema.update(&EmaConfig { decay, debias }, &[1.0, 2.0]);
+            assert_eq!(refused(found), "decay");
+        }
         assert!(ema.update(&EmaConfig::default(), &[1.0]).is_err());
         assert_eq!(ema, before);
         let mut slow = Lookahead::<[f32; 1]>::new();
-        let bad = LookaheadConfig {
-            period: 0,
-            rate: 0.5,
+        for (expected, period, rate) in [
+            ("period", 0, 0.5),
+            ("rate", 1, 0.0),
+            ("rate", 1, 1.5),
+            ("rate", 1, f64::NAN),
+            ("rate", 1, 1e-50),
+        ] {
+            let config = LookaheadConfig { period, rate };
+            assert_eq!(refused(slow.step(&config, &mut [1.0])), expected);
+        }
+        assert_eq!(slow, Lookahead::new());
+    }
+
+    /// Seven updates, save, seven more; restore the save elsewhere, seven more: the same bits.
+    fn resumes<S: Snapshot + Clone + PartialEq + core::fmt::Debug>(
+        fresh: S,
+        mut update: impl FnMut(&mut S, &mut [f32; 3]),
+    ) {
+        let (mut state, mut x) = (fresh.clone(), [0.1, 0.2, 0.3]);
+        let mut advance = |state: &mut S, x: &mut [f32; 3]| {
+            for t in 0..7 {
+                *x = x.map(|x| 0.9 * x + 0.01 * t as f32);
+                update(state, x);
+            }
         };
-        assert!(slow.step(&bad, &mut [1.0]).is_err());
-        assert_eq!(slow.steps(), 0);
+        advance(&mut state, &mut x);
+        let mut bytes = [0; 128];
+        let len = state.save(&mut bytes).unwrap();
+        assert_eq!(len, state.snapshot_len());
+        let (mut resumed, mut y) = (fresh.clone(), x);
+        resumed.restore(&bytes[..len]).unwrap();
+        advance(&mut state, &mut x);
+        advance(&mut resumed, &mut y);
+        assert_eq!((&state, x), (&resumed, y));
+        assert_ne!(state, fresh);
+        let before = resumed.clone();
+        bytes[30] ^= 1;
+        assert!(resumed.restore(&bytes[..len]).is_err());
+        assert_eq!(resumed, before);
     }
 
     #[test]
-    fn a_restored_average_continues_with_the_same_bits() {
-        let config = EmaConfig::default();
-        let mut ema = Ema::<[f32; 3]>::new();
-        ema.update(&config, &[0.1, 0.2, 0.3]).unwrap();
+    fn restored_averages_continue_with_the_same_bits() {
+        for debias in [false, true] {
+            let config = EmaConfig { decay: 0.9, debias };
+            resumes(Ema::<[f32; 3]>::new(), |ema, x| {
+                ema.update(&config, x).unwrap();
+            });
+        }
+        resumes(Swa::<[f32; 3]>::new(), |swa, x| swa.update(x).unwrap());
+        // Seven steps are not a multiple of the period: the restored count matters.
+        let config = LookaheadConfig {
+            period: 3,
+            rate: 0.5,
+        };
+        resumes(Lookahead::<[f32; 3]>::new(), |slow, x| {
+            slow.step(&config, x).unwrap();
+        });
         let mut bytes = [0; 128];
-        let len = ema.save(&mut bytes).unwrap();
-        assert_eq!(len, ema.snapshot_len());
-        let mut other = Ema::<[f32; 3]>::new();
-        other.restore(&bytes[..len]).unwrap();
-        ema.update(&config, &[0.7, 0.8, 0.9]).unwrap();
-        other.update(&config, &[0.7, 0.8, 0.9]).unwrap();
-        assert_eq!(ema, other);
+        let len = Ema::<[f32; 3]>::new().save(&mut bytes).unwrap();
         assert!(Swa::<[f32; 3]>::new().restore(&bytes[..len]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Gradients made shorter, or refused: by global norm, value, block, unit, finiteness.
+//! Gradient clipping by global norm, value, block or unit, and rejection of gradients that are not finite.
 //!
 //! Global clipping has two phases, so that it works on tensors that nobody owns together: every gradient is
 //! shown to a [`GlobalNorm`], then every gradient is scaled by the one [`coefficient`](GlobalNorm::coefficient).
@@ -30,10 +30,18 @@
 //! non-finite gradient is hostile: every function returns [`Error::NonFinite`] with the index of its first such
 //! element and writes nothing. A norm that overflows although its elements are finite is refused too.
 //!
-//! Cost: one reading pass for the norm or the check, one writing pass where something is clipped. A gradient that is
-//! within its limits keeps its bits.
+//! Cost: one reading pass for the norm or the check, one writing pass where something is clipped.
+//!
+//! # Gradients within the limits
+//! [`by_value`], [`by_block_rms`] and [`adaptive`] leave the bits of a gradient whose rounded norm is within its limit. Clipping by the global norm does so
+//! up to `norm + 1e-6 <= max_norm`; above it, PyTorch's 1e-6 counts: a norm equal to `max_norm` becomes `max_norm^2 / (max_norm + 1e-6)`,
+//! which matters where norms are not far above 1e-6.
+
+// What holds it: `tests::gradients_within_the_limits_keep_their_bits`, `tests::limits_that_are_reached_exactly_change_nothing` and
+// `tests::the_global_norm_leaves_bits_up_to_a_millionth_below_the_limit`.
 
 use crate::error::{check, check_length};
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::{Error, Real, vector};
 
 /// Added to the norm before the division, as PyTorch does.
@@ -69,7 +77,7 @@ fn check_limit<T: Real>(name: &'static str, limit: T) -> Result<(), Error> {
 /// Norm over gradients that are shown one after the other.
 ///
 /// The sum of squares is kept relative to the largest norm so far, so it neither overflows nor underflows. Once a gradient
-/// was not finite, every later answer is that error.
+/// was not finite, every later call returns that error.
 ///
 /// ```
 /// use thalweg::optim::clip::GlobalNorm;
@@ -298,7 +306,7 @@ pub enum Verdict {
     },
 }
 
-/// Skips steps whose gradient is not finite, and counts them.
+/// Skips steps whose gradient is not finite, and counts them; a state that can be saved.
 ///
 /// ```
 /// use thalweg::optim::clip::{Guard, Verdict};
@@ -353,6 +361,39 @@ impl Guard {
     }
 }
 
+const KIND: [u8; 4] = *b"GARD";
+const FIELDS: [Field; 2] = [Field::U64; 2];
+
+impl Snapshot for Guard {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&FIELDS)
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut writer = Writer::new(out, KIND, 1)?;
+        writer.u64(self.consecutive)?;
+        writer.u64(self.skipped)?;
+        writer.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::new(bytes, KIND, 1, &FIELDS)?;
+        let restored = Self {
+            consecutive: reader.u64()?,
+            skipped: reader.u64()?,
+        };
+        if restored.consecutive > restored.skipped {
+            return Err(SnapshotError::Value {
+                name: "consecutive",
+                rule: "must be at most `skipped`",
+            });
+        }
+        reader.finish()?;
+        *self = restored;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,6 +441,35 @@ mod tests {
     }
 
     #[test]
+    fn the_global_norm_leaves_bits_up_to_a_millionth_below_the_limit() {
+        // torch.nn.utils.clip_grad_norm_ of these: max_norm / (norm + 1e-6) of each element.
+        for (max_norm, before, after) in [
+            (1.0, [0.6, 0.8], [0.6 / 1.000_001, 0.8 / 1.000_001]),
+            (1e-6, [1e-7, 0.0], [1e-7 / 1.1, 0.0]),
+            (5.0, [3.0, 4.0], [3.0 / 1.000_000_2, 4.0 / 1.000_000_2]),
+        ] {
+            let mut grad: [f64; 2] = before;
+            by_global_norm(max_norm, &mut [&mut grad[..]]).unwrap();
+            for (found, expected) in grad.iter().zip(after) {
+                assert!((found - expected).abs() <= 2e-15, "{found} {expected}");
+            }
+            let mut grad = before;
+            by_global_norm(max_norm + 1.1e-6, &mut [&mut grad[..]]).unwrap();
+            assert_eq!(grad, before);
+        }
+    }
+
+    #[test]
+    fn limits_that_are_reached_exactly_change_nothing() {
+        // Norm 5, root of the mean square 5 / sqrt 2 < 4, limit 0.5 times 10.
+        let mut grad = [3.0_f32, -4.0];
+        by_value(4.0, &mut grad).unwrap();
+        by_block_rms(4.0, &mut grad).unwrap();
+        adaptive(0.5, 1e-3, &[6.0, 8.0], &mut grad).unwrap();
+        assert_eq!(grad, [3.0, -4.0]);
+    }
+
+    #[test]
     fn non_finite_gradients_are_refused_and_left_alone() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let before = [1.0, 5.0, bad, 2.0];
@@ -438,5 +508,53 @@ mod tests {
         assert!(guard.inspect(2, &bad).is_err());
         assert_eq!(guard.inspect(2, &[1.0]), Ok(Verdict::Apply));
         assert_eq!((guard.consecutive(), guard.skipped()), (0, 3));
+    }
+
+    #[test]
+    fn a_restored_guard_goes_on_counting() {
+        let mut guard = Guard::new();
+        let (good, bad) = ([1.0_f32], [f32::INFINITY]);
+        for grad in [&bad, &good, &bad, &bad] {
+            assert!(guard.inspect(2, grad).is_ok());
+        }
+        let mut bytes = [0; 64];
+        let len = guard.save(&mut bytes).unwrap();
+        assert_eq!(len, guard.snapshot_len());
+        let mut resumed = Guard::new();
+        resumed.restore(&bytes[..len]).unwrap();
+        assert_eq!((resumed.consecutive(), resumed.skipped()), (2, 3));
+        // A third one in a row is one too many, for both.
+        assert_eq!(resumed.inspect(2, &bad), guard.inspect(2, &bad));
+        assert!(resumed.inspect(2, &bad).is_err());
+        bytes[30] ^= 1;
+        assert!(Guard::new().restore(&bytes[..len]).is_err());
+    }
+
+    #[test]
+    fn counts_that_no_run_reaches_are_not_restored() {
+        let bad = Guard {
+            consecutive: 3,
+            skipped: 2,
+        };
+        let mut bytes = [0; 64];
+        let len = bad.save(&mut bytes).unwrap();
+        let mut guard = Guard::new();
+        assert!(matches!(
+            guard.restore(&bytes[..len]),
+            Err(SnapshotError::Value {
+                name: "consecutive",
+                ..
+            })
+        ));
+        assert_eq!(guard, Guard::new());
+        // At the largest counts nothing overflows.
+        let full = Guard {
+            consecutive: u64::MAX,
+            skipped: u64::MAX,
+        };
+        let len = full.save(&mut bytes).unwrap();
+        guard.restore(&bytes[..len]).unwrap();
+        assert!(guard.inspect(2, &[f64::NAN]).is_err());
+        assert_eq!((guard.consecutive(), guard.skipped()), (u64::MAX, u64::MAX));
     }
 }

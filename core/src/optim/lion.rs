@@ -21,7 +21,7 @@
 //! Reference: Chen et al., *Symbolic discovery of optimization algorithms* (2023), program 1; semantics of `optax.lion`,
 //! whose weight decay is [`Decay::Decoupled`] with 1e-3.
 
-use super::{Decay, Terms, check_fraction, check_non_negative, flush, narrow};
+use super::{Decay, Terms, check_fraction, check_non_negative, flush, told, told_fraction};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -107,7 +107,7 @@ pub struct State<B> {
 }
 
 impl<B: Storage> State<B> {
-    /// A state in an array of its own.
+    /// A state in an owned array.
     pub const fn new() -> Self
     where
         B: Fixed,
@@ -125,7 +125,7 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// A state that goes on: memory of another language.
+    /// Resumes from buffers that the C caller owns.
     #[cfg(feature = "c")]
     pub(crate) const fn from_parts(momentum: B) -> Self {
         Self { momentum }
@@ -212,11 +212,11 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
             config.decay,
             config.maximize,
         )?,
-        beta1: T::from_f64(config.beta1),
+        beta1: told_fraction("beta1", config.beta1)?,
         new1: T::from_f64(1.0 - config.beta1),
-        beta2: T::from_f64(config.beta2),
+        beta2: told_fraction("beta2", config.beta2)?,
         new2: T::from_f64(1.0 - config.beta2),
-        rate: narrow("learning_rate", config.learning_rate)?,
+        rate: told("learning_rate", config.learning_rate)?,
     };
     simd::update(&scalars, [params, momentum], [grad]);
     Ok(())

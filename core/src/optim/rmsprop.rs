@@ -3,7 +3,7 @@
 //! The centred form divides by a running standard deviation, which is smaller where the gradient is steady.
 //!
 //! ```text
-//! g_t = sign grad + l2 x_t                          sign -1 to maximise
+//! g_t = sign grad + l2 x_t                          sign -1 to maximise; cut to 2^63 (f64: 2^511) in magnitude
 //! v_t = alpha v_{t-1} + (1 - alpha) g_t^2
 //! c_t = alpha c_{t-1} + (1 - alpha) g_t             centred
 //! s_t = max(0, v_t - c_t^2)                         centred; else s_t = v_t
@@ -20,10 +20,11 @@
 //! | b | momentum buffer | n or 0 |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
-//! Cost per element: 8 to 14 flops, among them a root and a division, and five accesses (20 bytes in `f32`; 8 more
+//! Cost per element: 12 to 18 flops, among them a root and a division, and five accesses (20 bytes in `f32`; 8 more
 //! with each further buffer). State: [`state_len`] elements.
 //!
-//! The maximum with 0 is ours: rounding makes `v - c^2` of a constant gradient negative, and its root NaN.
+//! The limit of g_t is ours: the mean square of a larger, finite gradient would be infinite, and no later step would move the
+//! parameter. The maximum with 0 is ours too: rounding makes `v - c^2` of a constant gradient negative, and its root NaN.
 //! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2` (`s_t + eps` with `eps_in_sqrt`):
 //! relative error at most 2^-21 in `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps.
 //!
@@ -31,7 +32,10 @@
 //! neural networks* (2013), equations 38 to 45; semantics of `torch.optim.RMSprop`. optax keeps `decay = 0.9` and
 //! `eps_in_sqrt = True`.
 
-use super::{Decay, Terms, check_fraction, check_non_negative, flush, narrow};
+use super::{
+    Decay, Terms, check_fraction, check_non_negative, flush, gradient_limit, limited, told,
+    told_fraction,
+};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -50,7 +54,7 @@ pub struct Config {
     pub learning_rate: f64,
     /// Decay of the mean square (and mean); in [0, 1), default 0.99.
     pub alpha: f64,
-    /// Added to the root; finite, at least 0, default 1e-8.
+    /// Added to the root; finite, at least 0, default 1e-8. A positive one may not become 0 in the scalar type.
     pub eps: f64,
     /// Adds eps under the root instead.
     pub eps_in_sqrt: bool,
@@ -132,7 +136,7 @@ pub struct State<B: Storage, C = [<B as Storage>::Elem; 0], M = [<B as Storage>:
 }
 
 impl<B: Storage> State<B> {
-    /// The plain form's state in an array of its own.
+    /// The plain form's state in an owned array.
     pub const fn new() -> Self
     where
         B: Fixed,
@@ -154,7 +158,7 @@ impl<B: Storage> State<B> {
 }
 
 impl<B: Storage, C: Storage<Elem = B::Elem>, M: Storage<Elem = B::Elem>> State<B, C, M> {
-    /// A state in arrays of its own, for any choice of storages.
+    /// A state in owned arrays, for any choice of storages.
     pub const fn zeroed() -> Self
     where
         B: Fixed,
@@ -182,7 +186,7 @@ impl<B: Storage, C: Storage<Elem = B::Elem>, M: Storage<Elem = B::Elem>> State<B
         state
     }
 
-    /// A state that goes on: memory of another language.
+    /// Resumes from buffers that the C caller owns.
     #[cfg(feature = "c")]
     pub(crate) const fn from_parts(mean_square: B, mean: C, buffer: M) -> Self {
         Self {
@@ -233,14 +237,21 @@ struct Scalars<T, const FAST: bool> {
     alpha: T,
     /// `1 - alpha`.
     new: T,
-    /// Added under the root and beside it; one of them is 0.
+    /// Added under the root and to it; one of them is 0.
     inner: T,
     outer: T,
     momentum: T,
     rate: T,
+    /// Largest magnitude of a gradient.
+    limit: T,
 }
 
 impl<T: Real, const FAST: bool> Scalars<T, FAST> {
+    #[inline(always)]
+    fn gradient<L: Lanes<Scalar = T>>(&self, x: L, g: L) -> L {
+        limited(self.terms.gradient::<true, _>(x, g), self.limit)
+    }
+
     #[inline(always)]
     fn average<L: Lanes<Scalar = T>>(&self, old: L, new: L) -> L {
         let (a, b) = (old.constant(self.alpha), old.constant(self.new));
@@ -290,7 +301,7 @@ struct CenteredHeavy<S>(S);
 impl<T: Real, const FAST: bool> Update<T, 2, 1> for Bare<Scalars<T, FAST>> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, v]: [L; 2], [g]: [L; 1]) -> [L; 2] {
-        let g = self.0.terms.gradient::<true, _>(x, g);
+        let g = self.0.gradient(x, g);
         let v = self.0.average(v, g * g);
         [self.0.advance(x, self.0.quotient(v, g)), v]
     }
@@ -299,7 +310,7 @@ impl<T: Real, const FAST: bool> Update<T, 2, 1> for Bare<Scalars<T, FAST>> {
 impl<T: Real, const FAST: bool> Update<T, 3, 1> for Centered<Scalars<T, FAST>> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, v, c]: [L; 3], [g]: [L; 1]) -> [L; 3] {
-        let g = self.0.terms.gradient::<true, _>(x, g);
+        let g = self.0.gradient(x, g);
         let (v, c) = (self.0.average(v, g * g), self.0.average(c, g));
         let s = Scalars::<T, FAST>::variance(v, c);
         [self.0.advance(x, self.0.quotient(s, g)), v, c]
@@ -309,7 +320,7 @@ impl<T: Real, const FAST: bool> Update<T, 3, 1> for Centered<Scalars<T, FAST>> {
 impl<T: Real, const FAST: bool> Update<T, 3, 1> for Heavy<Scalars<T, FAST>> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, v, b]: [L; 3], [g]: [L; 1]) -> [L; 3] {
-        let g = self.0.terms.gradient::<true, _>(x, g);
+        let g = self.0.gradient(x, g);
         let v = self.0.average(v, g * g);
         let b = self.0.heavy(b, self.0.quotient(v, g));
         [self.0.advance(x, b), v, b]
@@ -319,7 +330,7 @@ impl<T: Real, const FAST: bool> Update<T, 3, 1> for Heavy<Scalars<T, FAST>> {
 impl<T: Real, const FAST: bool> Update<T, 4, 1> for CenteredHeavy<Scalars<T, FAST>> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, v, c, b]: [L; 4], [g]: [L; 1]) -> [L; 4] {
-        let g = self.0.terms.gradient::<true, _>(x, g);
+        let g = self.0.gradient(x, g);
         let (v, c) = (self.0.average(v, g * g), self.0.average(c, g));
         let s = Scalars::<T, FAST>::variance(v, c);
         let b = self.0.heavy(b, self.0.quotient(s, g));
@@ -384,7 +395,7 @@ where
     C: Storage<Elem = T>,
     M: Storage<Elem = T>,
 {
-    let eps: T = narrow("eps", config.eps)?;
+    let eps: T = told("eps", config.eps)?;
     let inner = match (config.eps_in_sqrt, FAST) {
         (true, false) => eps,
         (true, true) => eps.largest(T::MIN_POSITIVE),
@@ -398,12 +409,13 @@ where
             config.decay,
             config.maximize,
         )?,
-        alpha: T::from_f64(config.alpha),
+        alpha: told_fraction("alpha", config.alpha)?,
         new: T::from_f64(1.0 - config.alpha),
         inner,
         outer: if config.eps_in_sqrt { T::ZERO } else { eps },
-        momentum: T::from_f64(config.momentum),
-        rate: narrow("learning_rate", config.learning_rate)?,
+        momentum: told_fraction("momentum", config.momentum)?,
+        rate: told("learning_rate", config.learning_rate)?,
+        limit: gradient_limit(),
     };
     let v = state.mean_square.as_mut_slice();
     let (c, b) = (state.mean.as_mut_slice(), state.buffer.as_mut_slice());
@@ -455,7 +467,7 @@ mod tests {
     fn fast_is_portable_up_to_its_stated_error() {
         for eps_in_sqrt in [false, true] {
             let config = Config {
-                // Small beside every root, so that its place does not matter.
+                // Small against every root, so that its place does not matter.
                 eps: 1e-15,
                 eps_in_sqrt,
                 ..Default::default()

@@ -20,7 +20,7 @@
 //! with it. Reference: Sutskever, Martens, Dahl and Hinton, *On the importance of initialization and momentum*
 //! (2013); semantics of `torch.optim.SGD`.
 
-use super::{Decay, Terms, check_non_negative, flush, narrow};
+use super::{Decay, Terms, check_non_negative, flush, told, told_fraction};
 use crate::error::{check, check_length};
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -124,7 +124,7 @@ pub struct State<B> {
 }
 
 impl<B: Storage> State<B> {
-    /// A state in an array of its own.
+    /// A state in an owned array.
     pub const fn new() -> Self
     where
         B: Fixed,
@@ -145,7 +145,7 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// A state that goes on: memory of another language, with its count of steps.
+    /// Resumes from buffers and a count of steps that the C caller owns.
     #[cfg(feature = "c")]
     pub(crate) const fn from_parts(buffer: B, steps: u64) -> Self {
         Self { buffer, steps }
@@ -271,7 +271,7 @@ fn scalars<T: Real>(config: &Config) -> Result<(Terms<T>, T), Error> {
         config.decay,
         config.maximize,
     )?;
-    Ok((terms, narrow("learning_rate", config.learning_rate)?))
+    Ok((terms, told("learning_rate", config.learning_rate)?))
 }
 
 /// One step with momentum, its scalars worked out; other ways to keep the buffer run it too.
@@ -285,7 +285,7 @@ impl<T: Real> Prepared<T> {
     /// The step that follows `steps` steps, under a valid config.
     pub(super) fn new(config: &Config, steps: u64) -> Result<Self, Error> {
         let (terms, rate) = scalars(config)?;
-        let momentum = T::from_f64(config.momentum);
+        let momentum = told_fraction("momentum", config.momentum)?;
         // The buffer starts as the first gradient, undamped.
         let (old, new) = if steps > 0 {
             (momentum, T::from_f64(1.0 - config.dampening))

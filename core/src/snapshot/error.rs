@@ -91,7 +91,7 @@ pub enum SnapshotError {
     },
     /// Bytes that must be zero are not.
     Reserved,
-    /// A number that the state cannot hold; for the checks that a state makes of its own.
+    /// A number that the state cannot hold; for the checks that a state adds.
     Value {
         /// The number.
         name: &'static str,

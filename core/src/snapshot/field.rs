@@ -151,7 +151,7 @@ impl Field {
     }
 }
 
-/// Bytes of a saved state with these fields: what [`Snapshot::snapshot_len`](super::Snapshot::snapshot_len) answers.
+/// Bytes of a saved state with these fields: what [`Snapshot::snapshot_len`](super::Snapshot::snapshot_len) returns.
 ///
 /// ```
 /// use thalweg::snapshot::{Field, saved_len};

@@ -249,7 +249,7 @@ impl<F: Flash> Slots<F> {
         self.flash
     }
 
-    /// Writes a checkpoint over the older one; answers its sequence number.
+    /// Writes a checkpoint over the older one; returns its sequence number.
     ///
     /// `buffer` holds the image of the slot: [`buffer_len`](Self::buffer_len) of the state.
     ///
@@ -307,7 +307,7 @@ impl<F: Flash> Slots<F> {
         Ok(sequence)
     }
 
-    /// Takes over the newest checkpoint; answers its sequence number, `None` when there is none.
+    /// Takes over the newest checkpoint; returns its sequence number, `None` when there is none.
     ///
     /// # Errors
     /// [`SlotsError::Buffer`], [`SlotsError::Flash`], and [`SlotsError::Snapshot`] when the checkpoint is one of another

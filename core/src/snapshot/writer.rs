@@ -175,7 +175,7 @@ impl<'a> Writer<'a> {
         self.words(bytes)
     }
 
-    /// Writes length and check; answers the bytes of the saved state.
+    /// Writes length and check; returns the bytes of the saved state.
     ///
     /// # Errors
     /// [`SnapshotError::Space`] when no room for the check is left.

@@ -211,3 +211,69 @@ fn an_unequal_proposal_is_corrected_by_its_ratio() {
         assert!((f - r).abs() < 4.0 * (4.0 * r * (1.0 - r) / f64::from(n)).sqrt());
     }
 }
+
+#[test]
+fn the_floor_of_a_table_proposes_what_no_visit_has_recorded() {
+    // Equal components, and tables that hold label 0 alone: q = (1 - 0.4) (1, 0) + 0.4 / 2 = (0.8, 0.2).
+    const N: usize = 16_000;
+    let data = [0.3; N];
+    let mut fit = Fit::<f64>::new(Covariance::Full, &[0.5, 0.5], &[0.0; 2], 1.0, &data, true);
+    let buffers = Buffers {
+        cache: vec![f64::NAN; N],
+        ..buffers(
+            vec![0; N],
+            fit.state.statistics().to_vec(),
+            [1.0, 0.0].repeat(N),
+        )
+    };
+    fit.state = State::from_parts(buffers, 1.0, 0, 0);
+    let config = Config {
+        batch_size: N,
+        moves: 1,
+        step_size: StepSize::Constant(1e-30),
+        reg_covar: 0.0,
+        proposal: Proposal::Table {
+            rate: 0.0,
+            floor: 0.4,
+        },
+        ..Config::new(5)
+    };
+    let ones = |fit: &Fit<f64>| fit.state.labels().iter().sum::<u32>() as f64 / N as f64;
+    // From 0 every proposal of 1 is accepted, ln 0.8 - ln 0.2 > 0. Six standard errors of N draws.
+    let found = fit.step(&config).unwrap();
+    let error = |p: f64| 6.0 * (p * (1.0 - p) / N as f64).sqrt();
+    assert_near(&[ones(&fit)], &[0.2], error(0.2));
+    assert_eq!(found.accepted, N as u64);
+    // Back from 1 to 0: proposed with 0.8, accepted with 0.2 / 0.8. So 0.2 each way, and after t steps (1 - 0.6^t) / 2.
+    fit.step(&config).unwrap();
+    assert_near(&[ones(&fit)], &[0.32], error(0.32));
+    for _ in 0..30 {
+        fit.step(&config).unwrap();
+    }
+    assert_near(&[ones(&fit)], &[0.5], error(0.5));
+}
+
+#[test]
+fn far_rows_have_responsibilities_at_any_temperature() {
+    // Log joints near -5e299; times 1e10 both overflow, and their distance says which component is nearer.
+    let data = [1e150, 1e150];
+    let (weights, means) = ([0.5, 0.5], [0.0, 1e149]);
+    for proposal in [Proposal::Posterior, Proposal::All] {
+        let mut fit = Fit::<f64>::new(Covariance::Full, &weights, &means, 1.0, &data, false);
+        let config = Config {
+            batch_size: 2,
+            inverse_temperature: 1e10,
+            step_size: StepSize::Constant(0.5),
+            proposal,
+            ..Config::new(5)
+        };
+        fit.step(&config).unwrap();
+        if proposal == Proposal::Posterior {
+            assert_eq!(fit.state.labels(), [1, 1]);
+        }
+        // All that is new went to component 1: s0 = 0.5 (1/2, 1/2) + 0.5 (0, 1).
+        let view = fit.mixture.view();
+        let found: Vec<f64> = view.log_weights().iter().map(|l| l.exp()).collect();
+        assert_near(&found, &[0.25, 0.75], 1e-12);
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base path                       one thread
-//! c_j, j = 0 .. Q-1               each a path of its own, in any order
+//! c_j, j = 0 .. Q-1               each a separate path, in any order
 //! h <- h + c_j u_j / Q            in order of j
 //! ```
 //!
@@ -54,7 +54,7 @@ impl<T: Real> Directions<T> {
         }
     }
 
-    /// Writes the hypergradient at `x` into `h`, ends the round, and answers the outer value.
+    /// Writes the hypergradient at `x` into `h`, ends the round, and returns the outer value.
     ///
     /// # Errors
     /// Those of [`es_jacobian::step`]; of several unstable directions the first is named.

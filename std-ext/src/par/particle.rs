@@ -1,7 +1,7 @@
 //! Sums over pairs of particles on several threads.
 //!
 //! ```text
-//! n particles -> a range of rows for each thread, in a scratch of its own
+//! n particles -> a range of rows for each thread, in a separate scratch
 //! ```
 //! A row of the sums is one chain of operations over the sources, whoever takes it, so the bits are those of one thread. Threads do
 //! without the symmetry of the kernel: `4 n^2 d` flops in place of `3 n^2 d`, so that two of them are at best 1.5 times as fast as one.

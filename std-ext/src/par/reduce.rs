@@ -9,7 +9,7 @@ use thalweg::{Real, vector};
 
 use super::{BLOCK, SERIAL};
 
-/// Adds what `block` answers for each block of two slices of equal length, in order.
+/// Adds what `block` returns for each block of two slices of equal length, in order.
 fn blocks<T: Real>(x: &[T], y: &[T], block: impl Fn(&[T], &[T]) -> T + Sync) -> T {
     if x.len() < SERIAL {
         return block(x, y);

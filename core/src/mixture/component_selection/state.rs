@@ -42,7 +42,7 @@ pub struct Buffers<L, S, C, Q> {
     pub table: Q,
 }
 
-/// The chains and what they have gathered; saved with the mixture, it goes on with the same bits.
+/// The chains and what they have gathered; saved with the mixture, the run continues with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct State<L, S, C, Q> {
     pub(super) buffers: Buffers<L, S, C, Q>,

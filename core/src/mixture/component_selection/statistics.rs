@@ -63,7 +63,7 @@ impl<'a> Statistics<'a> {
         }
     }
 
-    /// Multiplies all statistics by `1 - gamma`; answers their factor.
+    /// Multiplies all statistics by `1 - gamma`; returns their factor.
     pub(super) fn decay(&mut self, factor: f64, gamma: f64) -> f64 {
         let factor = factor * (1.0 - gamma);
         if factor >= LEAST_FACTOR {

@@ -114,12 +114,22 @@ impl<T: Real> Visit<'_, '_, T> {
     /// Tempered responsibilities of all components; false when none is possible.
     fn expect(&mut self, row: &[T], r: &mut [f64]) -> bool {
         self.evaluator.log_joints_into(row, r);
+        let beta = self.config.inverse_temperature;
+        // Far rows of a cold chain: tempering overflows, unless it is of the distance to the most likely component.
+        let most = r
+            .iter()
+            .fold(f64::NEG_INFINITY, |m, l| Real::largest(*l, m));
+        let shift = if most.is_finite() && !(beta * most).is_finite() {
+            most
+        } else {
+            0.0
+        };
         for l in r.iter_mut() {
             // What is not a number is impossible.
             *l = if l.is_nan() {
                 f64::NEG_INFINITY
             } else {
-                self.config.inverse_temperature * *l
+                beta * (*l - shift)
             };
         }
         responsibilities(r) > f64::NEG_INFINITY

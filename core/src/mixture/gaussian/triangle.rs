@@ -30,7 +30,7 @@ fn each_row(
     Ok(())
 }
 
-/// Replaces a symmetric matrix by its Cholesky factor; answers the row whose pivot is not a positive finite number.
+/// Replaces a symmetric matrix by its Cholesky factor; returns the row whose pivot is not a positive finite number.
 pub(super) fn cholesky(a: &mut [f64]) -> Result<(), usize> {
     each_row(a, |done, row| {
         for (j, l) in rows(done).enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn cholesky(a: &mut [f64]) -> Result<(), usize> {
     })
 }
 
-/// Writes the inverse of a lower triangle, `w_i = (e_i - sum_{j < i} l_ij w_j) / l_ii`; answers the row whose pivot is 0.
+/// Writes the inverse of a lower triangle, `w_i = (e_i - sum_{j < i} l_ij w_j) / l_ii`; returns the row whose pivot is 0.
 pub(super) fn invert(l: &[f64], inverse: &mut [f64]) -> Result<(), usize> {
     let mut from = rows(l);
     each_row(inverse, |done, to| {

@@ -126,8 +126,23 @@ impl<'a, T: Real> MixtureRef<'a, T> {
                 }
             }
         }
+        if square.is_nan() {
+            square = self.overflowed(x, mean, factor);
+        }
         let constant = T::from_f64(HALF_LN_TAU * self.d as f64);
         -(constant + *half) - T::from_f64(0.5) * square
+    }
+
+    /// The squared distance of a row for which it came out as NaN: infinite when only its size is the reason, as in `0 (x - m)` with a
+    /// difference that overflows.
+    #[cold]
+    fn overflowed(&self, x: &[T], mean: &[T], factor: &[T]) -> T {
+        let all_finite = |x: &[T]| x.iter().all(|x| x.is_finite());
+        if [x, mean, factor].into_iter().all(all_finite) {
+            T::INFINITY
+        } else {
+            T::NAN
+        }
     }
 
     /// [`density`](Self::density) with the weight.
@@ -190,7 +205,7 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         Ok(())
     }
 
-    /// Responsibilities of the components for a row; answers `ln p(x)`.
+    /// Responsibilities of the components for a row; returns `ln p(x)`.
     ///
     /// # Errors
     /// As [`log_joints_into`](Self::log_joints_into).

@@ -54,7 +54,7 @@ pub struct State<B> {
 }
 
 impl<B: Storage<Elem = u16>> State<B> {
-    /// A state in an array of its own.
+    /// A state in an owned array.
     pub const fn new() -> Self
     where
         B: Fixed,

@@ -2,7 +2,9 @@
 
 use core::f64::consts::PI;
 
-use super::Schedule;
+use super::{Schedule, check_finite, check_positive, check_steps};
+use crate::Error;
+use crate::optim::check_non_negative;
 
 /// From `init` to `end` along `(1 - t / steps)^power`; a line when `power` is 1.
 ///
@@ -13,13 +15,13 @@ use super::Schedule;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Polynomial {
-    /// Value up to `begin`.
+    /// Value up to `begin`; finite.
     pub init: f64,
-    /// Value from `begin + steps` on.
+    /// Value from `begin + steps` on; finite.
     pub end: f64,
-    /// Exponent.
+    /// Exponent; finite and positive.
     pub power: f64,
-    /// Length of the transition; 0 keeps `init` for ever.
+    /// Length of the transition; 0 keeps `init` throughout.
     pub steps: u64,
     /// Where the transition begins.
     pub begin: u64,
@@ -45,12 +47,21 @@ impl Polynomial {
 
 impl Schedule for Polynomial {
     fn value(&self, step: u64) -> f64 {
-        if self.steps == 0 {
+        let t = step.saturating_sub(self.begin);
+        if self.steps == 0 || t == 0 {
             return self.init;
         }
-        let t = step.saturating_sub(self.begin).min(self.steps);
+        if t >= self.steps {
+            return self.end;
+        }
         let left = 1.0 - t as f64 / self.steps as f64;
         (self.init - self.end) * libm::pow(left, self.power) + self.end
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_finite("end", self.end)?;
+        check_positive("power", self.power)
     }
 }
 
@@ -63,17 +74,17 @@ impl Schedule for Polynomial {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExponentialDecay {
-    /// Value up to `begin`.
+    /// Value up to `begin`; finite.
     pub init: f64,
-    /// Factor per `steps`; 0 keeps `init` for ever, as in optax.
+    /// Factor per `steps`; finite, at least 0; 0 keeps `init` throughout, as in optax.
     pub rate: f64,
-    /// Steps in which the value changes by the factor; 0 keeps `init` for ever.
+    /// Steps in which the value changes by the factor; 0 keeps `init` throughout.
     pub steps: u64,
     /// Where the decay begins.
     pub begin: u64,
     /// Holds the value for `steps` and then jumps.
     pub staircase: bool,
-    /// Least value when `rate` is below 1, largest when above.
+    /// Least value when `rate` is below 1, largest when above; finite.
     pub end: Option<f64>,
 }
 
@@ -87,7 +98,8 @@ impl Schedule for ExponentialDecay {
         if self.staircase {
             exponent = libm::floor(exponent);
         }
-        let value = if t == 0 {
+        // Nothing is left nothing by a growth that overflows.
+        let value = if t == 0 || self.init == 0.0 {
             self.init
         } else {
             self.init * libm::pow(self.rate, exponent)
@@ -97,6 +109,12 @@ impl Schedule for ExponentialDecay {
             Some(end) => libm::fmin(value, end),
             None => value,
         }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_non_negative("rate", self.rate)?;
+        check_finite("end", self.end.unwrap_or(0.0))
     }
 }
 
@@ -110,25 +128,40 @@ impl Schedule for ExponentialDecay {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineDecay {
-    /// First value.
+    /// First value; finite.
     pub init: f64,
-    /// Length of the decay; 0 keeps `init` for ever.
+    /// Length of the decay; at least 1, as in optax. 0 keeps `init` throughout.
     pub steps: u64,
-    /// Share of `init` that is left at the end.
+    /// Share of `init` that is left at the end; finite.
     pub alpha: f64,
-    /// Exponent of the cosine.
+    /// Exponent of the cosine; finite and positive.
     pub exponent: f64,
 }
 
 impl Schedule for CosineDecay {
     fn value(&self, step: u64) -> f64 {
-        if self.steps == 0 {
+        if self.steps == 0 || step == 0 {
             return self.init;
         }
-        let t = step.min(self.steps) as f64 / self.steps as f64;
-        let cosine = 0.5 * (1.0 + libm::cos(PI * t));
-        self.init * ((1.0 - self.alpha) * libm::pow(cosine, self.exponent) + self.alpha)
+        if step >= self.steps {
+            return self.init * self.alpha;
+        }
+        let left = cosine(step, self.steps, self.exponent);
+        self.init * ((1.0 - self.alpha) * left + self.alpha)
     }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_steps("steps", self.steps)?;
+        check_finite("alpha", self.alpha)?;
+        check_positive("exponent", self.exponent)
+    }
+}
+
+/// `((1 + cos(pi t / steps)) / 2)^exponent`, from 1 to 0 for `t` up to `steps`, which is positive.
+pub(super) fn cosine(t: u64, steps: u64, exponent: f64) -> f64 {
+    let half = 0.5 * (1.0 + libm::cos(PI * (t as f64 / steps as f64)));
+    libm::pow(half, exponent)
 }
 
 /// `init * rate^floor(t / steps)`.
@@ -140,20 +173,25 @@ impl Schedule for CosineDecay {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// First value.
+    /// First value; finite.
     pub init: f64,
-    /// Factor of each jump.
+    /// Factor of each jump; finite, at least 0.
     pub rate: f64,
-    /// Steps between jumps; 0 keeps `init` for ever.
+    /// Steps between jumps; 0 keeps `init` throughout.
     pub steps: u64,
 }
 
 impl Schedule for Step {
     fn value(&self, step: u64) -> f64 {
         match step.checked_div(self.steps) {
-            Some(jumps) => self.init * crate::Real::powi(self.rate, jumps),
-            None => self.init,
+            Some(jumps) if self.init != 0.0 => self.init * crate::Real::powi(self.rate, jumps),
+            _ => self.init,
         }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_non_negative("rate", self.rate)
     }
 }
 
@@ -168,7 +206,7 @@ impl Schedule for Step {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noam {
-    /// Scale of the whole.
+    /// Scale of the whole; finite.
     pub factor: f64,
     /// Width of the model; 0 counts as 1.
     pub dim: u64,
@@ -183,5 +221,9 @@ impl Schedule for Noam {
         // All three roots are of numbers at least 1.
         let rise = t / (warmup * libm::sqrt(warmup));
         self.factor / libm::sqrt(self.dim.max(1) as f64) * libm::fmin(1.0 / libm::sqrt(t), rise)
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("factor", self.factor)
     }
 }

@@ -1,6 +1,23 @@
 //! One cycle: up to a peak, down again, and out.
 
-use super::{Interpolation, PiecewiseInterpolate, Schedule};
+use super::piecewise::along;
+use super::{Interpolation, Schedule, check_finite, check_positive, check_steps};
+use crate::Error;
+use crate::error::check;
+
+/// The step at a share of a cycle, rounded down.
+const fn at(share: f64, steps: u64) -> u64 {
+    (share * steps as f64) as u64
+}
+
+fn check_share(
+    name: &'static str,
+    least: f64,
+    share: f64,
+    rule: &'static str,
+) -> Result<(), Error> {
+    check(name, share >= least && share <= 1.0, rule)
+}
 
 /// Up to a peak and down again along lines, then down to almost nothing.
 ///
@@ -12,17 +29,17 @@ use super::{Interpolation, PiecewiseInterpolate, Schedule};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LinearOnecycle {
-    /// Length of the cycle.
+    /// Length of the cycle; at least 1, as in optax.
     pub steps: u64,
-    /// Largest value.
+    /// Largest value; finite.
     pub peak: f64,
-    /// Share of the steps at which the peak is reached; default 0.3.
+    /// Share of the steps at which the peak is reached; in [0, 1], default 0.3.
     pub start: f64,
-    /// Share of the steps at which the first value is reached again; default 0.85.
+    /// Share of the steps at which the first value is reached again; between `start` and 1, default 0.85.
     pub last: f64,
-    /// Peak over first value; default 25.
+    /// Peak over first value; finite and positive, default 25.
     pub divisor: f64,
-    /// First over last value; default 1e4.
+    /// First over last value; finite and positive, default 1e4.
     pub final_divisor: f64,
 }
 
@@ -46,17 +63,27 @@ impl LinearOnecycle {
 
 impl Schedule for LinearOnecycle {
     fn value(&self, step: u64) -> f64 {
-        let at = |share: f64| (share * self.steps as f64) as u64;
-        PiecewiseInterpolate {
-            kind: Interpolation::Linear,
-            init: self.peak / self.divisor,
-            boundaries: &[
-                (at(self.start), self.divisor),
-                (at(self.last), 1.0 / self.divisor),
-                (self.steps, 1.0 / self.final_divisor),
-            ],
-        }
-        .value(step)
+        let first = self.peak / self.divisor;
+        let points = [
+            (at(self.start, self.steps), self.peak),
+            (at(self.last, self.steps), first),
+            (self.steps, first / self.final_divisor),
+        ];
+        along(Interpolation::Linear, first, points, step)
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_steps("steps", self.steps)?;
+        check_finite("peak", self.peak)?;
+        check_share("start", 0.0, self.start, "must be in [0, 1]")?;
+        check_share(
+            "last",
+            self.start,
+            self.last,
+            "must be between `start` and 1",
+        )?;
+        check_positive("divisor", self.divisor)?;
+        check_positive("final_divisor", self.final_divisor)
     }
 }
 
@@ -69,15 +96,15 @@ impl Schedule for LinearOnecycle {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineOnecycle {
-    /// Length of the cycle.
+    /// Length of the cycle; at least 1, as in optax.
     pub steps: u64,
-    /// Largest value.
+    /// Largest value; finite.
     pub peak: f64,
-    /// Share of the steps at which the peak is reached; default 0.3.
+    /// Share of the steps at which the peak is reached; in [0, 1], default 0.3.
     pub start: f64,
-    /// Peak over first value; default 25.
+    /// Peak over first value; finite and positive, default 25.
     pub divisor: f64,
-    /// First over last value; default 1e4.
+    /// First over last value; finite and positive, default 1e4.
     pub final_divisor: f64,
 }
 
@@ -100,15 +127,19 @@ impl CosineOnecycle {
 
 impl Schedule for CosineOnecycle {
     fn value(&self, step: u64) -> f64 {
-        let at = (self.start * self.steps as f64) as u64;
-        PiecewiseInterpolate {
-            kind: Interpolation::Cosine,
-            init: self.peak / self.divisor,
-            boundaries: &[
-                (at, self.divisor),
-                (self.steps, 1.0 / (self.divisor * self.final_divisor)),
-            ],
-        }
-        .value(step)
+        let first = self.peak / self.divisor;
+        let points = [
+            (at(self.start, self.steps), self.peak),
+            (self.steps, first / self.final_divisor),
+        ];
+        along(Interpolation::Cosine, first, points, step)
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_steps("steps", self.steps)?;
+        check_finite("peak", self.peak)?;
+        check_share("start", 0.0, self.start, "must be in [0, 1]")?;
+        check_positive("divisor", self.divisor)?;
+        check_positive("final_divisor", self.final_divisor)
     }
 }

@@ -2,7 +2,9 @@
 
 use core::f64::consts::PI;
 
-use super::Schedule;
+use super::{Schedule, check_finite, check_increasing};
+use crate::Error;
+use crate::error::check;
 
 /// `init`, multiplied by a scale from each boundary on.
 ///
@@ -13,9 +15,9 @@ use super::Schedule;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PiecewiseConstant<'a> {
-    /// First value.
+    /// First value; finite.
     pub init: f64,
-    /// Steps and the scales that hold from them on, in any order.
+    /// Steps and the scales that hold from them on, in any order; scales are finite and at least 0, as in optax.
     pub boundaries: &'a [(u64, f64)],
 }
 
@@ -24,6 +26,19 @@ impl Schedule for PiecewiseConstant<'_> {
         let passed = self.boundaries.iter().filter(|(at, _)| *at <= step);
         passed.fold(self.init, |value, (_, scale)| value * scale)
     }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_scales(self.boundaries)
+    }
+}
+
+fn check_scales(boundaries: &[(u64, f64)]) -> Result<(), Error> {
+    check(
+        "boundaries",
+        boundaries.iter().all(|(_, s)| *s >= 0.0 && s.is_finite()),
+        "must have finite scales, none of them negative",
+    )
 }
 
 /// The path between two values.
@@ -62,24 +77,49 @@ impl Interpolation {
 pub struct PiecewiseInterpolate<'a> {
     /// The path within an interval.
     pub kind: Interpolation,
-    /// First value.
+    /// First value; finite.
     pub init: f64,
-    /// Steps, increasing, and the scale of the value that is reached there.
+    /// Steps, increasing, and the scale of the value that is reached there; finite and at least 0, as in optax.
     pub boundaries: &'a [(u64, f64)],
 }
 
 impl Schedule for PiecewiseInterpolate<'_> {
     fn value(&self, step: u64) -> f64 {
-        let (mut from, mut start) = (0, self.init);
-        for &(to, scale) in self.boundaries {
-            let end = start * scale;
-            if step < to {
-                // from <= step < to: the interval is not empty.
-                let t = step.saturating_sub(from) as f64 / to.saturating_sub(from) as f64;
-                return self.kind.between(start, end, t);
-            }
-            (from, start) = (to, end);
-        }
-        start
+        let points = self
+            .boundaries
+            .iter()
+            .scan(self.init, |value, (at, scale)| {
+                *value *= scale;
+                Some((*at, *value))
+            });
+        along(self.kind, self.init, points, step)
     }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_increasing("boundaries", self.boundaries.iter().map(|(at, _)| *at))?;
+        check_scales(self.boundaries)
+    }
+}
+
+/// The value at a step on the path from `init` through points, whose steps increase; the last one holds from there on.
+pub(super) fn along(
+    kind: Interpolation,
+    init: f64,
+    points: impl IntoIterator<Item = (u64, f64)>,
+    step: u64,
+) -> f64 {
+    let (mut from, mut start) = (0, init);
+    for (to, end) in points {
+        if step <= from && step < to {
+            return start;
+        }
+        if step < to {
+            // from < step < to: the interval is not empty.
+            let t = step.saturating_sub(from) as f64 / to.saturating_sub(from) as f64;
+            return kind.between(start, end, t);
+        }
+        (from, start) = (to, end);
+    }
+    start
 }

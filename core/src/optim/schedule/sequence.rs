@@ -1,6 +1,8 @@
 //! Schedules one after the other.
 
-use super::{Schedule, WarmupCosineDecay};
+use super::{Schedule, WarmupCosineDecay, check_increasing};
+use crate::Error;
+use crate::error::check;
 
 /// Cosine decays that restart warm; each cycle is a [`WarmupCosineDecay`] whose `decay_steps` is its length.
 ///
@@ -12,7 +14,7 @@ use super::{Schedule, WarmupCosineDecay};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgdr<'a> {
-    /// The cycles in order; the last one stays at its end. Without any the value is 0.
+    /// The cycles in order, at least one; the last one stays at its end. Without any the value is 0.
     pub cycles: &'a [WarmupCosineDecay],
 }
 
@@ -27,6 +29,11 @@ impl Schedule for Sgdr<'_> {
             }
         }
         value
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check("cycles", !self.cycles.is_empty(), "must have a cycle")?;
+        self.cycles.iter().try_for_each(Schedule::validate)
     }
 }
 
@@ -61,5 +68,11 @@ impl Schedule for Join<'_> {
             Some((t, schedule)) => schedule.value(t),
             None => self.first.value(step),
         }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_increasing("rest", self.rest.iter().map(|(at, _)| *at))?;
+        self.first.validate()?;
+        self.rest.iter().try_for_each(|(_, s)| s.validate())
     }
 }

@@ -1,6 +1,9 @@
 //! A line up to the peak before another schedule.
 
-use super::{Constant, CosineDecay, ExponentialDecay, Polynomial, Schedule};
+use super::decay::cosine;
+use super::{Constant, ExponentialDecay, Polynomial, Schedule, check_finite, check_positive};
+use crate::Error;
+use crate::error::check;
 
 /// A line from `init` to `peak`, then `after`, whose own step 0 is the end of the line.
 fn warm_up(init: f64, peak: f64, steps: u64, step: u64, after: &impl Schedule) -> f64 {
@@ -10,7 +13,7 @@ fn warm_up(init: f64, peak: f64, steps: u64, step: u64, after: &impl Schedule) -
     }
 }
 
-/// A line from `init` to `peak`, then `peak` for ever.
+/// A line from `init` to `peak`, then `peak` for the rest of the run.
 ///
 /// ```
 /// use thalweg::optim::schedule::{Schedule, WarmupConstant};
@@ -19,9 +22,9 @@ fn warm_up(init: f64, peak: f64, steps: u64, step: u64, after: &impl Schedule) -
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmupConstant {
-    /// First value.
+    /// First value; finite.
     pub init: f64,
-    /// Value from `warmup_steps` on.
+    /// Value from `warmup_steps` on; finite.
     pub peak: f64,
     /// Length of the line.
     pub warmup_steps: u64,
@@ -32,9 +35,18 @@ impl Schedule for WarmupConstant {
         let after = Constant(self.peak);
         warm_up(self.init, self.peak, self.warmup_steps, step, &after)
     }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_finite("peak", self.peak)
+    }
 }
 
-/// A line from `init` to `peak`, then half a cosine down to `end`.
+/// A line from `init` to `peak`, then half a cosine down (or up) to `end`.
+///
+/// ```text
+/// value = end + (peak - end) ((1 + cos(pi u)) / 2)^exponent     u = (t - warmup_steps) / (decay_steps - warmup_steps)
+/// ```
 ///
 /// ```
 /// use thalweg::optim::schedule::{Schedule, WarmupCosineDecay};
@@ -43,34 +55,43 @@ impl Schedule for WarmupConstant {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmupCosineDecay {
-    /// First value.
+    /// First value; finite.
     pub init: f64,
-    /// Value at `warmup_steps`.
+    /// Value at `warmup_steps`; finite.
     pub peak: f64,
-    /// Length of the line.
+    /// Length of the line; below `decay_steps`.
     pub warmup_steps: u64,
-    /// Length of line and cosine together.
+    /// Length of line and cosine together; optax, too, refuses one without room for a cosine.
     pub decay_steps: u64,
-    /// Value from `decay_steps` on.
+    /// Value from `decay_steps` on, however long the line; finite.
     pub end: f64,
-    /// Exponent of the cosine.
+    /// Exponent of the cosine; finite and positive.
     pub exponent: f64,
 }
 
 impl Schedule for WarmupCosineDecay {
     fn value(&self, step: u64) -> f64 {
-        let after = CosineDecay {
-            init: self.peak,
-            steps: self.decay_steps.saturating_sub(self.warmup_steps),
-            // The peak is not zero where it divides.
-            alpha: if self.peak == 0.0 {
-                0.0
-            } else {
-                self.end / self.peak
-            },
-            exponent: self.exponent,
-        };
-        warm_up(self.init, self.peak, self.warmup_steps, step, &after)
+        if step >= self.decay_steps {
+            return self.end;
+        }
+        match step.checked_sub(self.warmup_steps) {
+            None => Polynomial::linear(self.init, self.peak, self.warmup_steps).value(step),
+            Some(0) => self.peak,
+            Some(t) => {
+                // warmup_steps < step < decay_steps.
+                let steps = self.decay_steps.saturating_sub(self.warmup_steps);
+                self.end + (self.peak - self.end) * cosine(t, steps, self.exponent)
+            }
+        }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        check_finite("peak", self.peak)?;
+        let has_room = self.warmup_steps < self.decay_steps;
+        check("decay_steps", has_room, "must be above `warmup_steps`")?;
+        check_finite("end", self.end)?;
+        check_positive("exponent", self.exponent)
     }
 }
 
@@ -84,7 +105,7 @@ impl Schedule for WarmupCosineDecay {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmupExponentialDecay {
-    /// First value.
+    /// First value; finite.
     pub init: f64,
     /// Length of the line.
     pub warmup_steps: u64,
@@ -101,5 +122,10 @@ impl Schedule for WarmupExponentialDecay {
             step,
             &self.decay,
         )
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        check_finite("init", self.init)?;
+        self.decay.validate()
     }
 }
