@@ -24,8 +24,8 @@ use super::bandwidth::{Bandwidth, Chosen};
 use super::kernel::{
     Driver, Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len,
 };
-use super::rule::{Rule, advance, check_rule};
-use super::{check_cloud, take};
+use super::rule::{Rule, advance, check_state};
+use super::{check_cloud, check_positive, take};
 use crate::error::{check_length, check_scratch};
 use crate::{Arithmetic, Error, Real, Storage};
 
@@ -66,6 +66,22 @@ impl Config {
             bandwidth: Bandwidth::median(1.0),
             arithmetic: Arithmetic::Portable,
         }
+    }
+
+    /// Checks the ranges that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first that is out of range.
+    ///
+    /// ```
+    /// use thalweg::particle::{bandwidth::Bandwidth, svgd::Config};
+    /// let flat = Config { bandwidth: Bandwidth::Fixed(0.0), ..Config::new(0.1) };
+    /// assert!(Config::new(0.1).validate().is_ok() && flat.validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_positive("step_size", self.step_size)?;
+        self.rule.validate()?;
+        self.bandwidth.validate()
     }
 
     /// Elements of scratch with which [`step`] runs at full speed.
@@ -202,12 +218,13 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     scores: &[T],
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    check_rule(&config.rule, config.step_size, state, particles.len())?;
+    config.validate()?;
+    check_state(&config.rule, state, particles.len())?;
     let n = super::count(particles.len(), d)?;
     check_scratch("scratch", config.least_scratch_len(n, d), scratch.len())?;
     let field = take(&mut scratch, particles.len());
     let chosen = direction_by(driver, config, d, particles, scores, field, scratch)?;
-    advance(&config.rule, config.step_size, state, particles, field)?;
+    advance(&config.rule, config.step_size, state, d, particles, field)?;
     Ok(chosen)
 }
 
