@@ -140,7 +140,7 @@ pub fn direction_into<T: Real>(
     }
     let (centred, norms) = (take(&mut scratch, z.len()), take(&mut scratch, n));
     let (difference, product) = (take(&mut scratch, m), take(&mut scratch, m));
-    let rows = centre(arithmetic, m, z, centred, norms)?;
+    let rows = centre(arithmetic, m, z, centred, norms)?.resolving(h, z)?;
     let (two, inverse) = ((T::ONE + T::ONE) / h, T::ONE / T::from_usize(n.max(1)));
     // The least scratch has room for a row beside what is taken here: q + 1 >= m + 2 columns are left.
     let row = take(&mut scratch, n);
