@@ -15,10 +15,24 @@
 //! | eps | step size | scalar |
 //!
 //! Cost: see [`kernel`](super::kernel), with `m = d`. Stable while `eps (rho/n) / v < 2`, `rho` a row sum of k and `v` the
-//! smallest variance of the target. One particle climbs the density; equal particles stay equal for ever; an isolated
+//! smallest variance of the target. One particle climbs the density; equal particles stay equal; an isolated
 //! particle (all `k` underflowed) moves by its own score over `n`.
 //!
-//! Reference: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1.
+//! # Variances in many dimensions
+//! Means converge, variances come out too small unless there are many more particles than dimensions. On N(0, I) with the Gaussian
+//! kernel, `n <= d + 1` particles come to rest at the corners of a regular simplex, whose marginal variance is
+//!
+//! ```text
+//! v = (n - 1)/n h/(2 d) ln(1 + 2 n/h)  <  (n - 1)/d           whatever the fixed bandwidth h
+//! v = (n - 1)/n ln(n + 1)/d,   h = 2                          under the median rule
+//! ```
+//! instead of 1: with `k` the kernel between two corners at the squared distance q, the field of a corner is `x_i (2 n k/h - (1 - k)) / n`,
+//! so `k = 1/(1 + 2 n/h)`, and `|x_i|^2 = (n - 1)/(2 n) q` with `q = h ln(1 + 2 n/h)`. 20 particles in 20 dimensions have 0.145. More
+//! particles help slowly under the median rule: 40 and 100 in 20 dimensions have 0.17 and 0.20. Do not read error bars off these
+//! particles above some ten dimensions; chains ([`langevin`](super::langevin), [`hmc`](super::hmc)) have the right variances there.
+//!
+//! References: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1; Ba et al., *Understanding the variance collapse of
+//! SVGD in high dimensions* (2022).
 
 use super::bandwidth::{Bandwidth, Chosen};
 use super::kernel::{
