@@ -19,7 +19,7 @@
 //!
 //! Reference: Liu and Wang, *Stein variational gradient descent* (2016), section 5, and the published code.
 
-use super::kernel::{Rows, centre, distances_scratch_len};
+use super::kernel::{Rows, distances_scratch_len, resolving};
 use super::{check_finite, check_positive, take};
 use crate::error::check_scratch;
 use crate::{Arithmetic, Error, Real};
@@ -204,15 +204,15 @@ pub fn median_squared_distance<T: Real>(
     }
     let is_stored = scratch.len() >= rule.scratch_len(n, m);
     let (centred, norms) = (take(&mut scratch, y.len()), take(&mut scratch, n));
-    let gram = centre(arithmetic, m, y, centred, norms)?;
-    let rows = gram.resolving(T::MAX, y)?;
+    let rows = resolving(arithmetic, m, y, centred, norms, T::MAX)?;
     let median = median_of(&rows, is_stored, scratch)?;
-    // The median within a quarter of the reach, so that its error is small next to the bandwidth, which is less, too.
-    let finer = gram.resolving(median / T::from_usize(4), y)?;
-    if finer.is_explicit() == rows.is_explicit() {
+    // Within a quarter of the reach, so that its error is small next to the bandwidth, which is less, too.
+    let scale = median / T::from_usize(4);
+    if rows.resolves(scale) {
         return Ok(median);
     }
-    median_of(&finer, is_stored, scratch)
+    let rows = resolving(arithmetic, m, y, centred, norms, scale)?;
+    median_of(&rows, is_stored, scratch)
 }
 
 /// The median over at least two rows.

@@ -1,26 +1,83 @@
 //! Sums over pairs by differences: what the Gram matrix cannot resolve.
 //!
 //! ```text
-//! q_ij = sum_c (y_ic - y_jc)^2                               32-lane sums, as `vector::squared_distance`
-//! out_i = sum_j [ k_ij v_j + l_ij s_j (u_i - u_j) ]          a chain over j; pairs whose kernel is 0 are left out
+//! q_ij  = sum_c (y_ic - y_jc)^2                                      a chain over c for each j, the j on lanes
+//! out_i = sum_j k_ij v_j + sum_j l_ij s_j (u_i - u_j)                32-lane sums over j
 //! ```
-//! Neither distances nor repulsion cancel: both are relative to the pair, wherever it is. A row of the sums is taken by itself, so threads,
-//! blocks and levels leave the bits alone. Cost: `n^2 (3 m + 4 d)` flops without reuse of registers, several times the panels.
+//! Neither distances nor repulsion cancel: both are relative to the pair, wherever it is. Coordinates, drift, weights and what repels are laid
+//! out by columns, so that a row of the sums is a few passes over arrays of length n. It is taken by itself: threads, blocks and levels leave the
+//! bits alone. Cost: `n^2 (3 m + 5 d)` flops without reuse of registers.
 
 use core::ops::Range;
 
 use super::gram::SHORT;
-use super::{Family, Field, Sources};
+use super::{Family, Sources};
 use crate::matrix::MatrixMut;
 use crate::particle::rows::InRows;
+use crate::simd::{self, Lanes, Sum, Update};
 use crate::{Error, Real};
 
-/// What a pass over the pairs of a row adds.
+/// Writes the columns of `n` rows of `d` numbers one after another.
+pub(super) fn transpose<T: Copy>(n: usize, d: usize, x: &[T], out: &mut [T]) {
+    for (c, out) in out.in_rows_mut(n).enumerate() {
+        for (out, row) in out.iter_mut().zip(x.in_rows(d)) {
+            if let Some(&x) = row.get(c) {
+                *out = x;
+            }
+        }
+    }
+}
+
+/// `q + (y - a)^2`.
 #[derive(Clone, Copy)]
-enum Part {
-    Drift,
-    Repulsion,
-    Both,
+pub(super) struct AddSquare<T>(pub(super) T);
+impl<T: Real> Update<T, 1, 1> for AddSquare<T> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [q]: [L; 1], [y]: [L; 1]) -> [L; 1] {
+        let delta = y - q.constant(self.0);
+        [q + delta * delta]
+    }
+}
+
+/// `k v`.
+#[derive(Clone, Copy)]
+struct Drift;
+impl<T: Real> Sum<T, 2, 1> for Drift {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [k, v]: [L; 2]) -> [L; 1] {
+        [k * v]
+    }
+}
+
+/// `l s (a - u)`; nothing where l is 0, though the difference may be infinite.
+#[derive(Clone, Copy)]
+struct Repulsion<T>(T);
+impl<T: Real> Sum<T, 3, 1> for Repulsion<T> {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [l, s, u]: [L; 3]) -> [L; 1] {
+        let pull = l * (s * (l.constant(self.0) - u));
+        [pull.clear(l.eq(l.constant(T::ZERO)))]
+    }
+}
+
+/// [`Repulsion`] with `s = 1`.
+#[derive(Clone, Copy)]
+struct Unweighted<T>(T);
+impl<T: Real> Sum<T, 2, 1> for Unweighted<T> {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [l, u]: [L; 2]) -> [L; 1] {
+        let pull = l * (l.constant(self.0) - u);
+        [pull.clear(l.eq(l.constant(T::ZERO)))]
+    }
+}
+
+/// The operands of the sums by columns.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a, T> {
+    /// Drift, then the weights if there are any.
+    pub(super) w: &'a [T],
+    /// What repels.
+    pub(super) u: &'a [T],
 }
 
 impl<T: Real> Sources<'_, T> {
@@ -31,72 +88,42 @@ impl<T: Real> Sources<'_, T> {
         mut out: MatrixMut<'_, T>,
         row: &mut [T],
     ) -> Result<(), Error> {
-        let Field { h, d, family, .. } = self.field;
+        let (d, h) = (self.field.d, self.field.h);
         let row = row.get_mut(..self.n()).ok_or(SHORT)?;
-        for (sum, i) in out.row_iter_mut().zip(range) {
-            sum.fill(T::ZERO);
-            let (sum, _) = sum.split_at_mut_checked(d).ok_or(SHORT)?;
-            match family {
-                Family::Rbf => {
-                    self.rows.kernel_row(h, i, row, &mut [])?;
-                    self.add(Part::Both, i, row, sum);
-                }
-                Family::Imq => {
-                    self.rows.slope_row(h, i, row)?;
-                    self.add(Part::Repulsion, i, row, sum);
-                    self.rows.imq_row(h, i, row)?;
-                    self.add(Part::Drift, i, row, sum);
-                }
+        for (sums, i) in out.row_iter_mut().zip(range) {
+            sums.fill(T::ZERO);
+            let (sums, _) = sums.split_at_mut_checked(d).ok_or(SHORT)?;
+            match self.field.family {
+                Family::Rbf => self.rows.kernel_row(h, i, row, &mut [])?,
+                Family::Imq => self.rows.slope_row(h, i, row)?,
+            }
+            self.add_repulsion(i, row, sums);
+            if self.field.family == Family::Imq {
+                self.rows.imq_row(h, i, row)?;
+            }
+            let drift = self.columns.w.in_rows(self.n());
+            for (sum, v) in sums.iter_mut().zip(drift) {
+                let [drift] = simd::sum(&Drift, [&*row, v]);
+                *sum += drift;
             }
         }
         Ok(())
     }
 
-    /// `sum <- sum + sum_j k_j [ v_j + c s_j (u_i - u_j) ]`, or a part of it.
-    fn add(&self, part: Part, i: usize, k: &[T], sum: &mut [T]) {
-        let Field {
-            d,
-            drift,
-            weight,
-            repel,
-            ..
-        } = self.field;
-        let c = self.field.pull();
-        let target = repel.in_rows(d).nth(i).unwrap_or_default();
-        let mut weights = weight.map(|weight| weight.in_rows(d));
-        let sources = drift.in_rows(d).zip(repel.in_rows(d)).zip(k);
-        for ((v, u), &k) in sources {
-            let s = weights.as_mut().and_then(Iterator::next);
-            if k == T::ZERO {
-                continue;
+    fn add_repulsion(&self, i: usize, l: &[T], sums: &mut [T]) {
+        let (n, c) = (self.n(), self.field.pull());
+        let Columns { w, u } = self.columns;
+        let target = |u: &[T]| u.get(i).copied().unwrap_or(T::ZERO);
+        if self.field.weight.is_some() {
+            let weights = w.in_rows(n).skip(self.field.d);
+            for ((sum, u), s) in sums.iter_mut().zip(u.in_rows(n)).zip(weights) {
+                let [pull] = simd::sum(&Repulsion(target(u)), [l, s, u]);
+                *sum += c * pull;
             }
-            let pairs = sum.iter_mut().zip(v).zip(target.iter().zip(u));
-            match (part, s) {
-                (Part::Drift, _) => {
-                    for ((sum, &v), _) in pairs {
-                        *sum += k * v;
-                    }
-                }
-                (Part::Repulsion, None) => {
-                    for ((sum, _), (&a, &b)) in pairs {
-                        *sum += k * (c * (a - b));
-                    }
-                }
-                (Part::Repulsion, Some(s)) => {
-                    for (((sum, _), (&a, &b)), &s) in pairs.zip(s) {
-                        *sum += k * (c * (s * (a - b)));
-                    }
-                }
-                (Part::Both, None) => {
-                    for ((sum, &v), (&a, &b)) in pairs {
-                        *sum += k * (v + c * (a - b));
-                    }
-                }
-                (Part::Both, Some(s)) => {
-                    for (((sum, &v), (&a, &b)), &s) in pairs.zip(s) {
-                        *sum += k * (v + c * (s * (a - b)));
-                    }
-                }
+        } else {
+            for (sum, u) in sums.iter_mut().zip(u.in_rows(n)) {
+                let [pull] = simd::sum(&Unweighted(target(u)), [l, u]);
+                *sum += c * pull;
             }
         }
     }

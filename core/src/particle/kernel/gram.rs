@@ -2,16 +2,17 @@
 //!
 //! A distance of the Gram matrix carries an error of `2 m u (|y_i|^2 + |y_j|^2)`. Next to a scale (a bandwidth, a median) it is small
 //! while the squared norms are at most [`REACH`] times that scale, which clouds of one piece satisfy with room. A row that is
-//! further out (one lost particle, two far clusters) would drown the distances within a group: [`Rows::resolving`] then takes the rows as
-//! they are, not centred, and sums squared differences. Only values decide, so the bits are those of any level and any cut into blocks.
+//! further out (one lost particle, two far clusters) would drown the distances within a group: [`resolving`] then takes the rows as they are, not
+//! centred, and squared differences are summed. Only values decide, so the bits are those of any level and any cut into blocks.
 
 use core::ops::Range;
 
+use super::differences::{AddSquare, transpose};
 use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
 use crate::particle::rows::InRows;
+use crate::simd;
 use crate::{Arithmetic, Error, Real};
-use crate::{simd, vector};
 
 /// Most rows of distances that are kept at a time: a multiple of every tile but AVX-512's.
 const HEIGHT: usize = 144;
@@ -33,24 +34,55 @@ pub(in crate::particle) struct Rows<'a, T> {
     pub(in crate::particle) y: MatrixRef<'a, T>,
     pub(super) norms: &'a [T],
     pub(super) arithmetic: Arithmetic,
-    /// By differences of `y` as it came; else `y` is centred and the Gram matrix is used.
+    /// By differences: `y` is as it came and transposed; else it is centred and the Gram matrix is used.
     pub(super) is_explicit: bool,
 }
 
-/// Writes `y` less its column means, and its squared norms.
-pub(in crate::particle) fn centre<'a, T: Real>(
+/// Rows that resolve squared distances of the size `scale`: centred if they do so by the Gram matrix, else transposed.
+pub(in crate::particle) fn resolving<'a, T: Real>(
     arithmetic: Arithmetic,
     m: usize,
     y: &[T],
-    centred: &'a mut [T],
+    buffer: &'a mut [T],
+    norms: &'a mut [T],
+    scale: T,
+) -> Result<Rows<'a, T>, Error> {
+    if centre(arithmetic, m, y, buffer, norms)?.resolves(scale) {
+        return centred(arithmetic, m, buffer, norms);
+    }
+    let n = norms.len();
+    transpose(n, m, y, buffer);
+    Ok(Rows {
+        y: MatrixRef::new(buffer, m, n)?,
+        is_explicit: true,
+        norms,
+        arithmetic,
+    })
+}
+
+/// Writes `y` less its column means, and its squared norms.
+fn centre<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    buffer: &'a mut [T],
     norms: &'a mut [T],
 ) -> Result<Rows<'a, T>, Error> {
-    subtract_mean(m, y, centred);
-    for (norm, row) in norms.iter_mut().zip(centred.in_rows(m)) {
+    subtract_mean(m, y, buffer);
+    for (norm, row) in norms.iter_mut().zip(buffer.in_rows(m)) {
         *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
     }
+    centred(arithmetic, m, buffer, norms)
+}
+
+fn centred<'a, T>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &'a [T],
+    norms: &'a [T],
+) -> Result<Rows<'a, T>, Error> {
     Ok(Rows {
-        y: MatrixRef::new(centred, norms.len(), m)?,
+        y: MatrixRef::new(y, norms.len(), m)?,
         norms,
         arithmetic,
         is_explicit: false,
@@ -85,14 +117,13 @@ pub(super) fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
     }
 }
 
-impl<'a, T: Real> Rows<'a, T> {
+impl<T: Real> Rows<'_, T> {
     pub(in crate::particle) const fn n(&self) -> usize {
-        self.y.rows()
+        self.norms.len()
     }
 
-    /// These rows where the Gram matrix resolves squared distances of the size `scale`, else `y`, of which they are the centred
-    /// copy, by differences.
-    pub(in crate::particle) fn resolving(self, scale: T, y: &'a [T]) -> Result<Self, Error> {
+    /// The Gram matrix resolves squared distances of the size `scale`, or differences are taken anyway.
+    pub(in crate::particle) fn resolves(&self, scale: T) -> bool {
         // Norms that overflow are not a number when the mean overflows too.
         let reach = self.norms.iter().fold(T::ZERO, |most, &norm| {
             if norm.is_nan() {
@@ -102,21 +133,8 @@ impl<'a, T: Real> Rows<'a, T> {
             }
         });
         // Four norms make a distance; there is room for the rounding of their sum.
-        let is_resolved =
-            reach / T::from_usize(REACH) <= scale && reach <= T::MAX / T::from_usize(8);
-        if is_resolved {
-            return Ok(self);
-        }
-        Ok(Self {
-            y: MatrixRef::new(y, self.n(), self.y.columns())?,
-            is_explicit: true,
-            ..self
-        })
-    }
-
-    /// Distances are taken by differences.
-    pub(in crate::particle) const fn is_explicit(&self) -> bool {
         self.is_explicit
+            || reach / T::from_usize(REACH) <= scale && reach <= T::MAX / T::from_usize(8)
     }
 
     /// Rows of a block, and whether the products have room to pack.
@@ -139,19 +157,21 @@ impl<'a, T: Real> Rows<'a, T> {
         scratch: &mut [T],
     ) -> Result<(), Error> {
         let (m, height) = (self.y.columns(), range.len());
-        let sources = self.y.block(0..columns, 0..m)?;
-        let targets = self.y.block(range.clone(), 0..m)?;
         let mut view = MatrixMut::new(block, height, columns)?;
         if self.is_explicit {
-            for (out, target) in view.row_iter_mut().zip(targets.row_iter()) {
-                for (out, source) in out.iter_mut().zip(sources.row_iter()) {
-                    // + 0 turns the -0 of a sum without terms positive. Equal rows, the diagonal among them, are at distance 0.
-                    *out = vector::squared_distance(target, source)? + T::ZERO;
+            for (i, out) in range.zip(view.row_iter_mut()) {
+                out.fill(T::ZERO);
+                for y in self.y.row_iter() {
+                    let at = y.get(i).copied().unwrap_or(T::ZERO);
+                    simd::update(&AddSquare(at), [&mut *out], [y]);
                 }
+                // Equal rows, the diagonal among them, are at distance 0.
                 simd::update(&FromDistance::<T, PROFILE>(scale), [out], []);
             }
             return Ok(());
         }
+        let sources = self.y.block(0..columns, 0..m)?;
+        let targets = self.y.block(range.clone(), 0..m)?;
         let minus_two = -(T::ONE + T::ONE);
         let view_of = view.reborrow();
         gemm(
