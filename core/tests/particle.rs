@@ -153,6 +153,43 @@ fn repulsion_keeps_the_mean_of_many_particles() {
 }
 
 #[test]
+fn few_particles_in_many_dimensions_rest_at_a_simplex_of_too_small_a_variance() {
+    // N(0, I) and n <= d + 1: v = (n - 1)/n h/(2 d) ln(1 + 2 n/h), and h = 2 under the median rule.
+    let fixed = |n: f64, d: f64, h: f64| (n - 1.0) / n * h / (2.0 * d) * (1.0 + 2.0 * n / h).ln();
+    for (n, d, h) in [
+        (5, 10, None),
+        (20, 20, None),
+        (21, 20, None),
+        (8, 30, Some(20.0)),
+    ] {
+        let bandwidth = h.map_or(Bandwidth::default(), Bandwidth::Fixed);
+        let config = svgd::Config {
+            bandwidth,
+            ..svgd::Config::new(0.5)
+        };
+        let (mut x, mut scratch) = (draws(7, n * d), vec![0.0; config.scratch_len(n, d)]);
+        let mut last = 0.0;
+        for _ in 0..3000 {
+            let g: Vec<f64> = x.iter().map(|x| -x).collect();
+            let mut none = svgd::State::<[f64; 0]>::new();
+            let found = svgd::step(&config, &mut none, d, &mut x, &g, &mut scratch).unwrap();
+            last = found.h;
+        }
+        assert!((last - h.unwrap_or(2.0)).abs() < 1e-9, "{n} {d}: {last}");
+        let found = x.iter().map(|x| x * x).sum::<f64>() / (n * d) as f64;
+        let expected = fixed(n as f64, d as f64, last);
+        assert!(
+            (found / expected - 1.0).abs() < 1e-9,
+            "{n} {d}: {found} {expected}"
+        );
+        for c in 0..d {
+            let mean = x.iter().skip(c).step_by(d).sum::<f64>() / n as f64;
+            assert!(mean.abs() < 1e-9, "{n} {d} {c}: {mean}");
+        }
+    }
+}
+
+#[test]
 fn many_particles_have_the_field_of_the_double_loop() {
     let (n, d, h) = (403, 5, 3.0);
     let (x, g) = (draws(5, n * d), draws(6, n * d));

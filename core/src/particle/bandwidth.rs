@@ -14,10 +14,13 @@
 //! without it every round computes them again, a block of rows at a time, and nothing of order `n^2` is kept. Zeros of the diagonal are
 //! counted, every other distance counts twice.
 //!
+//! Distances come from the Gram matrix while every squared distance to the mean is at most 64 medians, and by differences otherwise, for
+//! the reason in [`kernel`](super::kernel): a particle thrown far away does not change the bandwidth of the others.
+//!
 //! Reference: Liu and Wang, *Stein variational gradient descent* (2016), section 5, and the published code.
 
-use super::kernel::{Rows, centre, distances_scratch_len};
-use super::{check_positive, take};
+use super::kernel::{Rows, distances_scratch_len, resolving};
+use super::{check_finite, check_positive, take};
 use crate::error::check_scratch;
 use crate::{Arithmetic, Error, Real};
 
@@ -60,7 +63,8 @@ impl Default for Bandwidth {
 pub struct Chosen<T> {
     /// The bandwidth, a squared length.
     pub h: T,
-    /// The median rule gave less than the floor: more than half of the pairs coincide, or there is one particle.
+    /// The median rule gave less than the floor: the particles are that close together (half of the `n^2` pairs, each particle with
+    /// itself included, coincide or nearly so), or there is only one.
     pub is_floored: bool,
 }
 
@@ -126,7 +130,7 @@ impl Bandwidth {
     /// # Errors
     /// [`Error::Parameter`] as [`validate`](Self::validate), or when the bandwidth is not finite and positive in `T`;
     /// [`Error::Length`] when `m` does not divide `y` or the scratch is shorter than
-    /// [`least_scratch_len`](Self::least_scratch_len).
+    /// [`least_scratch_len`](Self::least_scratch_len); [`Error::NonFinite`] with the index of the first row that is not finite.
     ///
     /// ```
     /// use thalweg::Arithmetic;
@@ -151,7 +155,7 @@ impl Bandwidth {
                 let med = median_squared_distance(arithmetic, m, y, scratch)?;
                 // n + 1 >= 2 where there is a distance, so the logarithm is positive.
                 let h = scale * med.to_f64() / libm::log(n.max(1) as f64 + 1.0);
-                // A NaN, of coordinates that overflow, is refused below.
+                // An infinite one, of distances that overflow, is refused below.
                 if h < floor { (floor, true) } else { (h, false) }
             }
         };
@@ -176,7 +180,8 @@ const fn pairs(n: usize) -> usize {
 /// Scratch as for [`Bandwidth::choose`].
 ///
 /// # Errors
-/// [`Error::Length`] when `m` does not divide `y` or the scratch is too short.
+/// [`Error::Length`] when `m` does not divide `y` or the scratch is too short, [`Error::NonFinite`] with the index of the first row that is
+/// not finite. Half of the distances may overflow: the median is infinite then.
 ///
 /// ```
 /// use thalweg::Arithmetic;
@@ -193,27 +198,46 @@ pub fn median_squared_distance<T: Real>(
     let n = super::count(y.len(), m)?;
     let rule = Bandwidth::default();
     check_scratch("scratch", rule.least_scratch_len(n, m), scratch.len())?;
+    check_finite("particles", y, m)?;
     if n < 2 {
         return Ok(T::ZERO);
     }
     let is_stored = scratch.len() >= rule.scratch_len(n, m);
     let (centred, norms) = (take(&mut scratch, y.len()), take(&mut scratch, n));
-    let rows = centre(arithmetic, m, y, centred, norms)?;
-    // Ranks among the pairs: of n^2 sorted entries the first n are the diagonal, the others come in twos.
-    let rank = |at: usize| at.checked_sub(n).map(|at| at / 2);
+    let rows = resolving(arithmetic, m, y, centred, norms, T::MAX)?;
+    let median = median_of(&rows, is_stored, scratch)?;
+    // Within a quarter of the reach, so that its error is small next to the bandwidth, which is less, too.
+    let scale = median / T::from_usize(4);
+    if rows.resolves(scale) {
+        return Ok(median);
+    }
+    let rows = resolving(arithmetic, m, y, centred, norms, scale)?;
+    median_of(&rows, is_stored, scratch)
+}
+
+/// The median over at least two rows.
+fn median_of<T: Real>(
+    rows: &Rows<'_, T>,
+    is_stored: bool,
+    mut scratch: &mut [T],
+) -> Result<T, Error> {
+    // Ranks among the pairs: of n^2 sorted entries the first n are the diagonal, the others come in twos. In u64: n^2 does
+    // not fit into the usize of a small board.
+    let n = rows.n() as u64;
+    let rank = |at: u64| at.checked_sub(n).map(|at| at / 2);
     let half = n.saturating_mul(n) / 2;
     let upper = rank(half);
-    let lower = if n % 2 == 0 {
+    let lower = if n.is_multiple_of(2) {
         rank(half.saturating_sub(1))
     } else {
         upper
     };
-    let select = |rank: Option<usize>, source: &mut Source<'_, '_, T>| match rank {
+    let select = |rank: Option<u64>, source: &mut Source<'_, '_, T>| match rank {
         None => Ok(T::ZERO),
         Some(rank) => source.select(rank),
     };
     let mut source = if is_stored {
-        let pairs = take(&mut scratch, pairs(n));
+        let pairs = take(&mut scratch, pairs(rows.n()));
         let mut free = &mut *pairs;
         rows.distances(scratch, |row| {
             for (to, &q) in take(&mut free, row.len()).iter_mut().zip(row) {
@@ -222,13 +246,17 @@ pub fn median_squared_distance<T: Real>(
         })?;
         Source::Stored(pairs)
     } else {
-        Source::Again(&rows, scratch)
+        Source::Again(rows, scratch)
     };
     let high = select(upper, &mut source)?;
     if lower == upper {
         return Ok(high);
     }
     let low = select(lower, &mut source)?;
+    if low == high {
+        // Infinite ones have no difference.
+        return Ok(high);
+    }
     Ok(low + (high - low) / (T::ONE + T::ONE))
 }
 
@@ -250,7 +278,7 @@ impl<T: Real> Source<'_, '_, T> {
     }
 
     /// The distance of this rank, from 0.
-    fn select(&mut self, mut rank: usize) -> Result<T, Error> {
+    fn select(&mut self, mut rank: u64) -> Result<T, Error> {
         // Candidates have bit patterns from `low` to `high`.
         let (mut low, mut high) = (u64::MAX, 0);
         self.visit(|row| {
@@ -262,7 +290,7 @@ impl<T: Real> Source<'_, '_, T> {
         while low < high {
             // The least shift that leaves 256 steps.
             let shift = (64 - (high - low).leading_zeros()).saturating_sub(8);
-            let mut counts = [0_usize; 256];
+            let mut counts = [0_u64; 256];
             self.visit(|row| {
                 for q in row {
                     let bits = q.to_bits_u64();
@@ -277,8 +305,9 @@ impl<T: Real> Source<'_, '_, T> {
             })?;
             for (step, count) in (0_u64..).zip(counts) {
                 if rank < count {
-                    low += step << shift;
-                    high = high.min(low + ((1 << shift) - 1));
+                    // step <= (high - low) >> shift, so the sum is at most `high`; the end of the step may lie past the largest pattern.
+                    low = low.saturating_add(step << shift);
+                    high = high.min(low.saturating_add((1 << shift) - 1));
                     break;
                 }
                 rank -= count;

@@ -5,8 +5,10 @@
 //! L times:  r += eps/2 g(theta),  theta += eps r,  r += eps/2 g(theta)
 //! accept with probability min(1, exp(H_before - H_after))
 //! ```
-//! Exact for any step size. A proposal whose density or score is not finite is rejected. State: none; the momenta of the last
-//! step are left in the scratch. Scratch: `3 d`.
+//! Exact for any step size. A proposal whose density is not finite is rejected, one of infinite density included: it would be accepted
+//! whatever the uniform number says and never left. A trajectory that reaches a position or a score that is not finite ends there and is
+//! rejected: the density is not asked at positions that are not finite. Densities on the way only matter at the end. State: none; the
+//! momenta of the last step are left in the scratch. Scratch: `3 d`.
 //!
 //! Reference: Neal, *MCMC using Hamiltonian dynamics* (2011), figure 2.
 
@@ -60,9 +62,10 @@ pub const fn scratch_len(d: usize) -> usize {
     d.saturating_mul(3)
 }
 
-/// Moves every chain once; answers how many proposals were accepted. `density(x, g)` answers `log p(x)` and writes its gradient.
+/// Moves every chain once; returns how many proposals were accepted. `density(x, g)` returns `log p(x)` and writes its gradient.
 ///
-/// Costs `leapfrog_steps + 1` densities per particle.
+/// Costs at most `leapfrog_steps + 1` densities per particle, at finite positions. A particle draws `d` normal numbers and a uniform one,
+/// whatever becomes of its proposal.
 ///
 /// # Errors
 /// [`Error::Length`] when shapes or scratch do not fit, [`Error::Parameter`] for a config out of range, [`Error::NonFinite`]
@@ -109,16 +112,26 @@ pub fn step<T: Real>(
             return Err(Error::NonFinite { name, index });
         }
         let before = vector::norm2_squared(r).to_f64() / 2.0 - log_p;
+        let is_finite = |x: &[T]| vector::first_non_finite(x).is_none();
+        let mut is_sound = true;
         for _ in 0..config.leapfrog_steps {
             vector::axpy(half, g, r)?;
             vector::axpy(eps, r, x)?;
-            log_p = density(x, g).to_f64();
+            is_sound = is_finite(x);
+            if is_sound {
+                log_p = density(x, g).to_f64();
+                is_sound = is_finite(g);
+            }
+            if !is_sound {
+                break;
+            }
             vector::axpy(half, g, r)?;
         }
+        is_sound = is_sound && log_p.is_finite();
         let after = vector::norm2_squared(r).to_f64() / 2.0 - log_p;
-        // One uniform in every case; a NaN energy fails the comparison.
+        // One uniform in every case; momenta that overflow have an infinite energy, and exp(-inf) is 0.
         let is_accepted = uniform::<f64>(rng) < libm::exp(before - after);
-        if is_accepted && vector::first_non_finite(x).is_none() {
+        if is_sound && is_accepted {
             for (particle, &x) in particle.iter_mut().zip(&*x) {
                 *particle = x;
             }
@@ -154,6 +167,54 @@ mod tests {
         let variance = x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
         assert!((variance / 4.0 - 1.0).abs() < 0.1, "{variance}");
         assert!((20_000..60_000).contains(&accepted), "{accepted}");
+    }
+
+    #[test]
+    fn an_infinite_density_is_rejected_and_never_entered() {
+        let config = Config {
+            step_size: 0.5,
+            leapfrog_steps: 1,
+        };
+        for wall in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let mut rng = stream(2, 0, 0, Purpose::NOISE);
+            let (mut x, mut accepted, mut largest) = ([0.5_f64], 0, f64::MIN);
+            for _ in 0..400 {
+                accepted += step(&config, 1, &mut x, &mut rng, &mut [0.0; 3], |x, g| {
+                    g[0] = -x[0];
+                    if x[0] > 1.0 { wall } else { -x[0] * x[0] / 2.0 }
+                })
+                .unwrap();
+                largest = largest.max(x[0]);
+            }
+            assert!(
+                accepted > 200 && largest <= 1.0,
+                "{wall} {accepted} {largest}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_density_is_asked_at_finite_positions_only() {
+        // Scores that are not finite or so large that the next position is not; momenta of both signs.
+        for bad in [f32::NAN, f32::INFINITY, -f32::INFINITY, f32::MAX, -f32::MAX] {
+            let config = Config {
+                step_size: 3.0,
+                leapfrog_steps: 5,
+            };
+            let mut rng = stream(7, 0, 0, Purpose::NOISE);
+            let mut x = [0.5_f32, -0.5];
+            for _ in 0..100 {
+                step(&config, 2, &mut x, &mut rng, &mut [0.0; 6], |x, g| {
+                    assert!(x.iter().all(|x| x.is_finite()), "{bad} {x:?}");
+                    let radius = x[0] * x[0] + x[1] * x[1];
+                    let far = if radius > 9.0 { bad } else { 0.0 };
+                    g.copy_from_slice(&[-x[0], far - x[1]]);
+                    -radius / 2.0
+                })
+                .unwrap();
+                assert!(x.iter().all(|x| x.abs() <= 3.0), "{bad} {x:?}");
+            }
+        }
     }
 
     #[test]

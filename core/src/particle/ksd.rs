@@ -40,6 +40,19 @@ impl Config {
         family: Family::Imq,
         h: 1.0,
     };
+
+    /// Checks the ranges that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first that is out of range.
+    ///
+    /// ```
+    /// use thalweg::particle::ksd::Config;
+    /// assert!(Config::IMQ.validate().is_ok() && Config { h: -1.0, ..Config::IMQ }.validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_positive("h", self.h)
+    }
 }
 
 /// Squared discrepancies.
@@ -70,16 +83,17 @@ pub fn squared<T: Real>(
     particles: &[T],
     scores: &[T],
 ) -> Result<Squared, Error> {
-    check_positive("h", config.h)?;
+    config.validate()?;
     let n = check_cloud(d, particles, scores)?;
     let rows = || particles.in_rows(d).zip(scores.in_rows(d));
     let (mut diagonal, mut below) = (0.0, 0.0);
     for (i, x) in rows().enumerate() {
         diagonal += pair(config, x, x);
-        // A sum of its own for each row keeps the rounding of the whole small.
+        // A separate sum for each row keeps the rounding of the whole small.
         below += rows().take(i).fold(0.0, |sum, y| sum + pair(config, x, y));
     }
-    let (pairs, off) = ((n * n) as f64, (n * n.saturating_sub(1)) as f64);
+    let (n, others) = (n as f64, n.saturating_sub(1) as f64);
+    let (pairs, off) = (n * n, n * others);
     let ratio = |sum: f64, count: f64| if count > 0.0 { sum / count } else { 0.0 };
     Ok(Squared {
         v: ratio(diagonal + 2.0 * below, pairs),
@@ -100,13 +114,22 @@ fn pair<T: Real>(config: &Config, (x, gx): (&[T], &[T]), (y, gy): (&[T], &[T])) 
     match config.family {
         Family::Rbf => {
             let k = math::exp(-q * t);
-            k * (product + 2.0 * t * along + 2.0 * t * (d - 2.0 * q * t))
+            if k > 0.0 {
+                k * (product + 2.0 * t * along + 2.0 * t * (d - 2.0 * q * t))
+            } else {
+                // Nothing is left of a pair so far apart, though q may be infinite.
+                0.0
+            }
         }
         Family::Imq => {
             let inverse = 1.0 / (1.0 + q * t);
             let k = libm::sqrt(inverse);
             let slope = t * k * inverse;
-            k * product + slope * (along + d - 3.0 * q * t * inverse)
+            if k > 0.0 {
+                k * product + slope * (along + d - 3.0 * q * t * inverse)
+            } else {
+                0.0
+            }
         }
     }
 }
@@ -142,6 +165,19 @@ mod tests {
             near.u.abs() < 0.05 && far.u > 0.3 && near.v >= 0.0,
             "{near:?} {far:?}"
         );
+    }
+
+    #[test]
+    fn a_pair_that_is_far_apart_keeps_its_diagonal_only() {
+        // Scores 0: the diagonal is d/h times 1 (IMQ) or 2 (RBF); of the pair, IMQ leaves (d - 3)/h (q/h)^(-3/2), which vanishes.
+        for far in [1e8_f64, 1e160, 1.7e308] {
+            for (family, own) in [(Family::Imq, 1.0), (Family::Rbf, 2.0)] {
+                let config = Config { family, h: 1.0 };
+                let found = squared(&config, 1, &[0.0, far], &[0.0; 2]).unwrap();
+                assert!((found.v - own / 2.0).abs() < 1e-15, "{far} {found:?}");
+                assert!(found.u.abs() < 1e-15, "{far} {found:?}");
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use super::bandwidth::Chosen;
 use super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
-use super::rule::{advance, check_rule};
+use super::rule::{advance, check_state};
 use super::svgd::{Config, State};
 use super::{check_cloud, check_finite, take};
 use crate::error::{check_length, check_scratch};
@@ -75,7 +75,8 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
 ) -> Result<Chosen<T>, Error> {
     let (d, len) = (factor.rows(), particles.len());
     check_length("columns of factor", d, factor.columns())?;
-    check_rule(&config.rule, config.step_size, state, len)?;
+    config.validate()?;
+    check_state(&config.rule, state, len)?;
     let n = check_cloud(d, particles, scores)?;
     check_scratch("scratch", least_scratch_len(n, d), scratch.len())?;
     let [y, v, out] = core::array::from_fn(|_| take(&mut scratch, len));
@@ -110,7 +111,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         repel: particles,
     };
     field_into(&mut Serial, &field, out, scratch)?;
-    advance(&config.rule, config.step_size, state, particles, out)?;
+    advance(&config.rule, config.step_size, state, d, particles, out)?;
     Ok(chosen)
 }
 

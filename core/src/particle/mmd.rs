@@ -42,7 +42,7 @@ impl<'a, T: Real> Reference<'a, T> {
         let n = count(sample.len(), d)?;
         crate::error::check("sample", n > 0, "must not be empty")?;
         check_finite("sample", sample, d)?;
-        let own = mean_within(d, sample, |q| math::exp(-q / h), 1.0);
+        let own = mean_within(d, sample, |a, b| kernel(h, a, b), 1.0);
         Ok(Self { d, sample, h, own })
     }
 
@@ -60,39 +60,46 @@ impl<'a, T: Real> Reference<'a, T> {
         let n = count(particles.len(), self.d)?;
         crate::error::check("particles", n > 0, "must not be empty")?;
         check_finite("particles", particles, self.d)?;
-        let k = |q: f64| math::exp(-q / self.h);
+        let k = |a: &[T], b: &[T]| kernel(self.h, a, b);
         let own = mean_within(self.d, particles, k, 1.0);
         Ok(own + self.own - 2.0 * mean_between(self.d, particles, self.sample, k))
     }
 }
 
-/// Mean of `f(|x - x'|^2)` over all ordered pairs of a sample with at least one row; `diagonal` is `f(0)`.
+fn kernel<T: Real>(h: f64, a: &[T], b: &[T]) -> f64 {
+    math::exp(-squared_distance(a, b) / h)
+}
+
+/// Mean of `f(x, x')` over all ordered pairs of a sample with at least one row; `diagonal` is `f(x, x)`.
 pub(super) fn mean_within<T: Real>(
     d: usize,
     x: &[T],
-    f: impl Fn(f64) -> f64,
+    f: impl Fn(&[T], &[T]) -> f64,
     diagonal: f64,
 ) -> f64 {
     let n = (x.len() / d.max(1)) as f64;
     let below = x.in_rows(d).enumerate().fold(0.0, |sum, (i, a)| {
         let row = x.in_rows(d).take(i);
-        sum + row.fold(0.0, |sum, b| sum + f(squared_distance(a, b)))
+        sum + row.fold(0.0, |sum, b| sum + f(a, b))
     });
     (n * diagonal + 2.0 * below) / (n * n)
 }
 
-/// Mean of `f(|x - y|^2)` over all pairs; both samples have a row.
-pub(super) fn mean_between<T: Real>(d: usize, x: &[T], y: &[T], f: impl Fn(f64) -> f64) -> f64 {
+/// Mean of `f(x, y)` over all pairs; both samples have a row.
+pub(super) fn mean_between<T: Real>(
+    d: usize,
+    x: &[T],
+    y: &[T],
+    f: impl Fn(&[T], &[T]) -> f64,
+) -> f64 {
     let pairs = (x.len() / d.max(1)) as f64 * (y.len() / d.max(1)) as f64;
     let sum = x.in_rows(d).fold(0.0, |sum, a| {
-        sum + y
-            .in_rows(d)
-            .fold(0.0, |sum, b| sum + f(squared_distance(a, b)))
+        sum + y.in_rows(d).fold(0.0, |sum, b| sum + f(a, b))
     });
     sum / pairs
 }
 
-fn squared_distance<T: Real>(a: &[T], b: &[T]) -> f64 {
+pub(super) fn squared_distance<T: Real>(a: &[T], b: &[T]) -> f64 {
     a.iter().zip(b).fold(0.0, |sum, (a, b)| {
         let delta = a.to_f64() - b.to_f64();
         sum + delta * delta
@@ -110,6 +117,25 @@ mod tests {
         let reference = Reference::new(3, &y, 3.0).unwrap();
         assert!((reference.squared(&x).unwrap() - golden("mmd")[0]).abs() < 1e-14);
         assert!(reference.squared(&y).unwrap().abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_row_far_from_all_others_adds_only_itself() {
+        // 4 equal rows and one at any distance: own = (16 + 1)/25, between = 4/5 with the reference at the four, whose own is 1.
+        for far in [1e3, 1e8, 1e160, 1.7e308] {
+            let reference = Reference::new(1, &[1.0_f64], 2.0).unwrap();
+            let found = reference.squared(&[1.0, 1.0, far, 1.0, 1.0]).unwrap();
+            assert!(
+                (found - (17.0 / 25.0 + 1.0 - 8.0 / 5.0)).abs() < 1e-15,
+                "{far}: {found}"
+            );
+        }
+        let reference = Reference::new(1, &[1.0_f32], 2.0).unwrap();
+        let found = reference.squared(&[1.0, 1.0, f32::MAX, 1.0, 1.0]).unwrap();
+        assert!(
+            (found - (17.0 / 25.0 + 1.0 - 8.0 / 5.0)).abs() < 1e-15,
+            "{found}"
+        );
     }
 
     #[test]

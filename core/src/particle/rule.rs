@@ -9,9 +9,13 @@
 //! adaptive rules rescale each coordinate, which is legal where the field is a gradient flow (SVGD, Stein Langevin) and
 //! breaks the skew part of a Hamiltonian flow: `theta' = r` no longer holds. Samplers with momenta therefore take a step size and no rule.
 //!
+//! Squares are held at half of the largest finite number: a field whose square overflows shortens the steps of its coordinate until its
+//! share of the mean has decayed, not indefinitely. A field that is not finite, or that takes a particle to where it is not, is
+//! [`Error::NonFinite`] with the index of the particle; nothing has moved then.
+//!
 //! References: Liu and Wang (2016), published code; Kingma and Ba, *Adam* (2015).
 
-use super::{check_positive, narrow};
+use super::{check_finite, check_positive, narrow};
 use crate::error::{check, check_length};
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -164,13 +168,19 @@ impl<B: Fixed> Default for State<B> {
 
 super::snapshot!([B] State<B>, b"SVGD", [steps], [buffer]);
 
+/// `f <- x + a f`.
 #[derive(Clone, Copy)]
-struct Move<T>(T);
-impl<T: Real> Update<T, 1, 1> for Move<T> {
+pub(super) struct Target<T>(pub(super) T);
+impl<T: Real> Update<T, 1, 1> for Target<T> {
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [f]: [L; 1]) -> [L; 1] {
+    fn apply<L: Lanes<Scalar = T>>(&self, [f]: [L; 1], [x]: [L; 1]) -> [L; 1] {
         [x + x.constant(self.0) * f]
     }
+}
+
+/// Most of a square: means of such are finite, rounding included.
+fn most<T: Real>() -> T {
+    T::MAX / (T::ONE + T::ONE)
 }
 
 #[derive(Clone, Copy)]
@@ -184,7 +194,7 @@ impl<T: Real> Update<T, 2, 1> for AdaGrad<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, v]: [L; 2], [f]: [L; 1]) -> [L; 2] {
         let c = |scalar| x.constant(scalar);
-        let v = c(self.old) * v + c(self.new) * (f * f);
+        let v = c(self.old) * v + c(self.new) * (f * f).least(c(most()));
         // v >= 0 and fudge > 0.
         [x + c(self.rate) * f / (v.sqrt() + c(self.fudge)), v]
     }
@@ -205,21 +215,18 @@ impl<T: Real> Update<T, 3, 1> for Adam<T> {
         let c = |scalar| x.constant(scalar);
         let ([a, b], [p, q]) = (self.first, self.second);
         let m = c(a) * m + c(b) * f;
-        let v = c(p) * v + c(q) * (f * f);
+        let v = c(p) * v + c(q) * (f * f).least(c(most()));
         // v >= 0 and fudge > 0.
         [x + c(self.rate) * m / (v.sqrt() + c(self.fudge)), m, v]
     }
 }
 
-/// Checks the rule, the step size and the length of the state for `len` numbers.
-pub(super) fn check_rule<B: Storage>(
+/// Checks the length of the state for `len` numbers.
+pub(super) fn check_state<B: Storage>(
     rule: &Rule,
-    step_size: f64,
     state: &State<B>,
     len: usize,
 ) -> Result<(), Error> {
-    check_positive("step_size", step_size)?;
-    rule.validate()?;
     check_length(
         "state.buffer",
         rule.state_len(len),
@@ -227,19 +234,29 @@ pub(super) fn check_rule<B: Storage>(
     )
 }
 
-/// Moves `x` along `field`; everything has been checked.
+/// Moves `x`, particles of dimension `d`, along `field`, which is overwritten.
+///
+/// Everything but the field has been checked; on an error nothing has moved.
 pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
     rule: &Rule,
     step_size: f64,
     state: &mut State<B>,
+    d: usize,
     x: &mut [T],
-    field: &[T],
+    field: &mut [T],
 ) -> Result<(), Error> {
     let rate = narrow("step_size", step_size)?;
+    check_finite("field", field, d)?;
     let steps = state.steps.saturating_add(1);
     let buffer = state.buffer.as_mut_slice();
     match *rule {
-        Rule::Constant => simd::update(&Move(rate), [x], [field]),
+        Rule::Constant => {
+            simd::update(&Target(rate), [&mut *field], [&*x]);
+            check_finite("field", field, d)?;
+            for (x, &to) in x.iter_mut().zip(&*field) {
+                *x = to;
+            }
+        }
         Rule::AdaGrad { decay, fudge } => {
             let decay = if steps == 1 { 0.0 } else { decay };
             let body = AdaGrad {
@@ -248,7 +265,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
                 new: T::from_f64(1.0 - decay),
                 fudge: T::from_f64(fudge),
             };
-            simd::update(&body, [x, buffer], [field]);
+            simd::update(&body, [x, buffer], [&*field]);
         }
         Rule::Adam {
             beta1,
@@ -265,7 +282,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
                 fudge: T::from_f64(fudge * root).largest(T::MIN_POSITIVE),
             };
             let (m, v) = buffer.split_at_mut_checked(x.len()).unwrap_or_default();
-            simd::update(&body, [x, m, v], [field]);
+            simd::update(&body, [x, m, v], [&*field]);
         }
     }
     state.steps = steps;

@@ -36,8 +36,9 @@ pub use super::svgd as langevin;
 use super::bandwidth::{Bandwidth, Chosen};
 use super::kernel::{Family, Field};
 use super::narrow;
+use super::rule::Target;
 use crate::particle::rows::InRows;
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{self, Lanes};
 use crate::{Arithmetic, Error, Real};
 
 /// Bandwidth of the kernel on an extended state.
@@ -96,7 +97,10 @@ fn extend<'a, T: Real>(
     y: &'a mut [T],
     scratch: &mut [T],
 ) -> Result<Coordinates<'a, T>, Error> {
-    let m = 2 * d + usize::from(!xi.is_empty());
+    // Without particles d is whatever the caller says.
+    let m = d
+        .saturating_mul(2)
+        .saturating_add(usize::from(!xi.is_empty()));
     let lay = |y: &mut [T], scale: T| {
         let rows = theta.in_rows(d).zip(r.in_rows(d)).enumerate();
         for ((i, (theta, r)), y) in rows.zip(y.in_rows_mut(m)) {
@@ -158,13 +162,19 @@ fn field<'a, T: Real>(
     }
 }
 
-/// `x <- x + a f`.
+/// `out <- x + a f`.
 #[derive(Clone, Copy)]
-struct Move<T>(T);
-impl<T: Real> Update<T, 1, 1> for Move<T> {
+struct Moved<T>(T);
+impl<T: Real> simd::Map<T, 2, 1> for Moved<T> {
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [f]: [L; 1]) -> [L; 1] {
+    fn apply<L: Lanes<Scalar = T>>(&self, [x, f]: [L; 2]) -> [L; 1] {
         [x + x.constant(self.0) * f]
+    }
+}
+
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
     }
 }
 

@@ -15,17 +15,31 @@
 //! | eps | step size | scalar |
 //!
 //! Cost: see [`kernel`](super::kernel), with `m = d`. Stable while `eps (rho/n) / v < 2`, `rho` a row sum of k and `v` the
-//! smallest variance of the target. One particle climbs the density; equal particles stay equal for ever; an isolated
+//! smallest variance of the target. One particle climbs the density; equal particles stay equal; an isolated
 //! particle (all `k` underflowed) moves by its own score over `n`.
 //!
-//! Reference: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1.
+//! # Variances in many dimensions
+//! Means converge, variances come out too small unless there are many more particles than dimensions. On N(0, I) with the Gaussian
+//! kernel, `n <= d + 1` particles come to rest at the corners of a regular simplex, whose marginal variance is
+//!
+//! ```text
+//! v = (n - 1)/n h/(2 d) ln(1 + 2 n/h)  <  (n - 1)/d           whatever the fixed bandwidth h
+//! v = (n - 1)/n ln(n + 1)/d,   h = 2                          under the median rule
+//! ```
+//! instead of 1: with `k` the kernel between two corners at the squared distance q, the field of a corner is `x_i (2 n k/h - (1 - k)) / n`,
+//! so `k = 1/(1 + 2 n/h)`, and `|x_i|^2 = (n - 1)/(2 n) q` with `q = h ln(1 + 2 n/h)`. 20 particles in 20 dimensions have 0.145. More
+//! particles help slowly under the median rule: 40 and 100 in 20 dimensions have 0.17 and 0.20. Do not read error bars off these
+//! particles above some ten dimensions; chains ([`langevin`](super::langevin), [`hmc`](super::hmc)) have the right variances there.
+//!
+//! References: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1; Ba et al., *Understanding the variance collapse of
+//! SVGD in high dimensions* (2022).
 
 use super::bandwidth::{Bandwidth, Chosen};
 use super::kernel::{
     Driver, Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len,
 };
-use super::rule::{Rule, advance, check_rule};
-use super::{check_cloud, take};
+use super::rule::{Rule, advance, check_state};
+use super::{check_cloud, check_positive, take};
 use crate::error::{check_length, check_scratch};
 use crate::{Arithmetic, Error, Real, Storage};
 
@@ -66,6 +80,22 @@ impl Config {
             bandwidth: Bandwidth::median(1.0),
             arithmetic: Arithmetic::Portable,
         }
+    }
+
+    /// Checks the ranges that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first that is out of range.
+    ///
+    /// ```
+    /// use thalweg::particle::{bandwidth::Bandwidth, svgd::Config};
+    /// let flat = Config { bandwidth: Bandwidth::Fixed(0.0), ..Config::new(0.1) };
+    /// assert!(Config::new(0.1).validate().is_ok() && flat.validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        check_positive("step_size", self.step_size)?;
+        self.rule.validate()?;
+        self.bandwidth.validate()
     }
 
     /// Elements of scratch with which [`step`] runs at full speed.
@@ -202,12 +232,13 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     scores: &[T],
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    check_rule(&config.rule, config.step_size, state, particles.len())?;
+    config.validate()?;
+    check_state(&config.rule, state, particles.len())?;
     let n = super::count(particles.len(), d)?;
     check_scratch("scratch", config.least_scratch_len(n, d), scratch.len())?;
     let field = take(&mut scratch, particles.len());
     let chosen = direction_by(driver, config, d, particles, scores, field, scratch)?;
-    advance(&config.rule, config.step_size, state, particles, field)?;
+    advance(&config.rule, config.step_size, state, d, particles, field)?;
     Ok(chosen)
 }
 

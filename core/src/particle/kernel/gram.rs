@@ -1,8 +1,14 @@
-//! Distances between the rows of a cloud by way of their Gram matrix, a block of rows at a time.
+//! Distances between the rows of a cloud, a block of rows at a time: by way of their Gram matrix, or by differences.
+//!
+//! A distance of the Gram matrix carries an error of `2 m u (|y_i|^2 + |y_j|^2)`. Next to a scale (a bandwidth, a median) it is small
+//! while the squared norms are at most [`REACH`] times that scale, which clouds of one piece satisfy with room. A row that is
+//! further out (one lost particle, two far clusters) would drown the distances within a group: [`resolving`] then takes the rows as they are, not
+//! centred, and squared differences are summed. Only values decide, so the bits are those of any level and any cut into blocks.
 
 use core::ops::Range;
 
-use super::profile::{DISTANCE, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
+use super::differences::{AddSquare, transpose};
+use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
 use crate::particle::rows::InRows;
 use crate::simd;
@@ -11,36 +17,75 @@ use crate::{Arithmetic, Error, Real};
 /// Most rows of distances that are kept at a time: a multiple of every tile but AVX-512's.
 const HEIGHT: usize = 144;
 
+/// Squared norms in units of a scale up to which the Gram matrix resolves that scale: its error is then at most `2^10 m u` of it.
+///
+/// Normal draws reach about `ln(n) (d + 2 ln n) / d` bandwidths of the median rule: 90 for ten thousand in two dimensions.
+const REACH: usize = 256;
+
 /// Answer to a scratch that an arithmetic slip has cut too short; lengths are checked before.
 pub(super) const SHORT: Error = Error::Parameter {
     name: "scratch",
     rule: "must have the stated length",
 };
 
-/// Centred coordinates and their squared norms.
+/// Coordinates, and how their distances are taken.
 #[derive(Clone, Copy)]
 pub(in crate::particle) struct Rows<'a, T> {
     pub(in crate::particle) y: MatrixRef<'a, T>,
     pub(super) norms: &'a [T],
     pub(super) arithmetic: Arithmetic,
+    /// By differences: `y` is as it came and transposed; else it is centred and the Gram matrix is used.
+    pub(super) is_explicit: bool,
 }
 
-/// Writes `y` less its column means, and its squared norms.
-pub(in crate::particle) fn centre<'a, T: Real>(
+/// Rows that resolve squared distances of the size `scale`: centred if they do so by the Gram matrix, else transposed.
+pub(in crate::particle) fn resolving<'a, T: Real>(
     arithmetic: Arithmetic,
     m: usize,
     y: &[T],
-    centred: &'a mut [T],
+    buffer: &'a mut [T],
     norms: &'a mut [T],
+    scale: T,
 ) -> Result<Rows<'a, T>, Error> {
-    subtract_mean(m, y, centred);
-    for (norm, row) in norms.iter_mut().zip(centred.in_rows(m)) {
-        *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
+    if centre(arithmetic, m, y, buffer, norms)?.resolves(scale) {
+        return centred(arithmetic, m, buffer, norms);
     }
+    let n = norms.len();
+    transpose(n, m, y, buffer);
     Ok(Rows {
-        y: MatrixRef::new(centred, norms.len(), m)?,
+        y: MatrixRef::new(buffer, m, n)?,
+        is_explicit: true,
         norms,
         arithmetic,
+    })
+}
+
+/// Writes `y` less its column means, and its squared norms.
+fn centre<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    buffer: &'a mut [T],
+    norms: &'a mut [T],
+) -> Result<Rows<'a, T>, Error> {
+    subtract_mean(m, y, buffer);
+    for (norm, row) in norms.iter_mut().zip(buffer.in_rows(m)) {
+        *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
+    }
+    centred(arithmetic, m, buffer, norms)
+}
+
+fn centred<'a, T>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &'a [T],
+    norms: &'a [T],
+) -> Result<Rows<'a, T>, Error> {
+    Ok(Rows {
+        y: MatrixRef::new(y, norms.len(), m)?,
+        norms,
+        arithmetic,
+        is_explicit: false,
     })
 }
 
@@ -74,7 +119,22 @@ pub(super) fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
 
 impl<T: Real> Rows<'_, T> {
     pub(in crate::particle) const fn n(&self) -> usize {
-        self.y.rows()
+        self.norms.len()
+    }
+
+    /// The Gram matrix resolves squared distances of the size `scale`, or differences are taken anyway.
+    pub(in crate::particle) fn resolves(&self, scale: T) -> bool {
+        // Norms that overflow are not a number when the mean overflows too.
+        let reach = self.norms.iter().fold(T::ZERO, |most, &norm| {
+            if norm.is_nan() {
+                T::INFINITY
+            } else {
+                most.largest(norm)
+            }
+        });
+        // Four norms make a distance; there is room for the rounding of their sum.
+        self.is_explicit
+            || reach / T::from_usize(REACH) <= scale && reach <= T::MAX / T::from_usize(8)
     }
 
     /// Rows of a block, and whether the products have room to pack.
@@ -97,10 +157,22 @@ impl<T: Real> Rows<'_, T> {
         scratch: &mut [T],
     ) -> Result<(), Error> {
         let (m, height) = (self.y.columns(), range.len());
+        let mut view = MatrixMut::new(block, height, columns)?;
+        if self.is_explicit {
+            for (i, out) in range.zip(view.row_iter_mut()) {
+                out.fill(T::ZERO);
+                for y in self.y.row_iter() {
+                    let at = y.get(i).copied().unwrap_or(T::ZERO);
+                    simd::update(&AddSquare(at), [&mut *out], [y]);
+                }
+                // Equal rows, the diagonal among them, are at distance 0.
+                simd::update(&FromDistance::<T, PROFILE>(scale), [out], []);
+            }
+            return Ok(());
+        }
         let sources = self.y.block(0..columns, 0..m)?;
         let targets = self.y.block(range.clone(), 0..m)?;
         let minus_two = -(T::ONE + T::ONE);
-        let mut view = MatrixMut::new(block, height, columns)?;
         let view_of = view.reborrow();
         gemm(
             self.arithmetic,
@@ -155,6 +227,17 @@ impl<T: Real> Rows<'_, T> {
         scratch: &mut [T],
     ) -> Result<(), Error> {
         self.block::<RBF>(Profile::Rbf.scale(h), i..i + 1, self.n(), row, scratch)
+    }
+
+    /// The multiquadric kernel between one row and all, by differences.
+    pub(super) fn imq_row(&self, h: T, i: usize, row: &mut [T]) -> Result<(), Error> {
+        self.block::<IMQ>(Profile::Imq.scale(h), i..i + 1, self.n(), row, &mut [])
+    }
+
+    /// The slope of the multiquadric kernel between one row and all, by differences.
+    pub(super) fn slope_row(&self, h: T, i: usize, row: &mut [T]) -> Result<(), Error> {
+        let scale = Profile::ImqSlope.scale(h);
+        self.block::<IMQ_SLOPE>(scale, i..i + 1, self.n(), row, &mut [])
     }
 
     /// `out <- beta out + K w` for the rows `range`, one after another; `row` has room for the kernel values of one.

@@ -33,9 +33,21 @@ pub(super) struct FromGram<T, const PROFILE: u8> {
 impl<T: Real, const PROFILE: u8> Update<T, 1, 1> for FromGram<T, PROFILE> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [g]: [L; 1], [b]: [L; 1]) -> [L; 1] {
-        let (zero, one) = (g.constant(T::ZERO), g.constant(T::ONE));
+        let zero = g.constant(T::ZERO);
         let q = zero.largest((g.constant(self.norm) + b) + g);
-        let x = g.constant(self.scale) * q;
+        FromDistance::<T, PROFILE>(self.scale).apply([q], [])
+    }
+}
+
+/// Profile of a squared distance under the scale `-log2(e)/h` (RBF) or `1/h`.
+#[derive(Clone, Copy)]
+pub(super) struct FromDistance<T, const PROFILE: u8>(pub(super) T);
+
+impl<T: Real, const PROFILE: u8> Update<T, 1, 0> for FromDistance<T, PROFILE> {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [q]: [L; 1], []: [L; 0]) -> [L; 1] {
+        let one = q.constant(T::ONE);
+        let x = q.constant(self.0) * q;
         [match PROFILE {
             DISTANCE => q,
             RBF => math::exp2_down(x),

@@ -17,7 +17,7 @@
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox (2015), theorem 1.
 
 use super::super::kernel::{
-    Family, Field, Serial, centre, field_into, field_scratch_len, least_field_scratch_len,
+    Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len, resolving,
 };
 use super::super::take;
 use super::super::{check_cloud, check_finite, check_positive};
@@ -140,7 +140,7 @@ pub fn direction_into<T: Real>(
     }
     let (centred, norms) = (take(&mut scratch, z.len()), take(&mut scratch, n));
     let (difference, product) = (take(&mut scratch, m), take(&mut scratch, m));
-    let rows = centre(arithmetic, m, z, centred, norms)?;
+    let rows = resolving(arithmetic, m, z, centred, norms, h)?;
     let (two, inverse) = ((T::ONE + T::ONE) / h, T::ONE / T::from_usize(n.max(1)));
     // The least scratch has room for a row beside what is taken here: q + 1 >= m + 2 columns are left.
     let row = take(&mut scratch, n);

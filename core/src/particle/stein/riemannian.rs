@@ -20,7 +20,7 @@
 //! Reference: Shen, Heinonen and Kaski (2021); Girolami and Calderhead, *Riemann manifold Langevin and Hamiltonian Monte Carlo* (2011).
 
 use super::super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
-use super::super::rule::{State, advance, check_rule};
+use super::super::rule::{State, advance, check_state};
 use super::super::svgd::Config;
 use super::super::take;
 use super::super::{check_cloud, check_finite};
@@ -90,7 +90,8 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
     let len = particles.len();
-    check_rule(&config.rule, config.step_size, state, len)?;
+    config.validate()?;
+    check_state(&config.rule, state, len)?;
     let n = check_cloud(d, particles, scores)?;
     check_length("metric", len, metric.len())?;
     check_length("divergence", len, divergence.len())?;
@@ -113,7 +114,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         repel: particles,
     };
     field_into(&mut Serial, &field, out, scratch)?;
-    advance(&config.rule, config.step_size, state, particles, out)?;
+    advance(&config.rule, config.step_size, state, d, particles, out)?;
     Ok(chosen)
 }
 

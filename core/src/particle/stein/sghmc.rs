@@ -26,7 +26,7 @@ use super::super::kernel::{
 };
 use super::super::take;
 use super::super::{check_cloud, check_finite, check_non_negative, check_positive};
-use super::{Chosen, Combine, Extended, Move, extend, field, narrow};
+use super::{Chosen, Combine, Extended, Moved, Target, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::{Arithmetic, Error, Real, Storage, simd};
 
@@ -129,8 +129,8 @@ fn check<T: Real, B: Storage<Elem = T>>(
 ///
 /// # Errors
 /// [`Error::Length`] when shapes, momenta or scratch ([`Config::least_scratch_len`]) do not fit, [`Error::Parameter`] for a config
-/// out of range, [`Error::NonFinite`] with the index of the first particle whose position, momentum or score is not finite: nothing
-/// has moved then. A kick that overflows is [`Error::NonFinite`] for `momentum`, with the momenta already changed.
+/// out of range, [`Error::NonFinite`] with the index of the first particle whose position, momentum or score is not finite, or would
+/// not be after the step (`momentum` after the kick, `field` after the drift). Nothing has moved then.
 ///
 /// ```
 /// use thalweg::particle::stein::sghmc;
@@ -167,8 +167,22 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     scores: &[T],
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    kick(driver, config, 1.0, state, d, particles, scores, scratch)?;
-    let chosen = drift(driver, config, 1.0, state, d, particles, scratch)?;
+    check(config, state, d, particles, scratch)?;
+    check_cloud(d, particles, scores)?;
+    let mut room = Room::new(particles.len(), scratch);
+    kicked_into(
+        driver,
+        config,
+        1.0,
+        d,
+        [particles, scores, state.momentum()],
+        &mut room,
+    )?;
+    let kicked = core::mem::take(&mut room.kicked);
+    let chosen = drifted_into(driver, config, 1.0, d, [particles, kicked], &mut room)?;
+    // Nothing fails from here on.
+    copy(room.out, particles);
+    copy(kicked, state.momentum.as_mut_slice());
     state.steps = state.steps.saturating_add(1);
     Ok(chosen)
 }
@@ -179,7 +193,8 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
 /// uses them again, so that a step costs one evaluation per particle.
 ///
 /// # Errors
-/// As [`step`], and those of `score`; after a failing `score` the positions have moved and the momenta are half kicked.
+/// As [`step`], and those of `score`; after a failing `score`, or one that leaves scores that are not finite, the positions have moved
+/// and the momenta are half kicked.
 ///
 /// ```
 /// use thalweg::particle::stein::sghmc;
@@ -214,7 +229,7 @@ pub fn step_strang<T: Real, B: Storage<Elem = T>>(
     Ok(chosen)
 }
 
-/// A fraction of the kick alone: for splittings of the caller's own.
+/// A fraction of the kick alone, for the caller's own splittings.
 ///
 /// # Errors
 /// As [`step`]; nothing has moved then.
@@ -226,29 +241,14 @@ pub fn kick<T: Real, B: Storage<Elem = T>>(
     d: usize,
     particles: &[T],
     scores: &[T],
-    mut scratch: &mut [T],
+    scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
     check(config, state, d, particles, scratch)?;
     check_cloud(d, particles, scores)?;
-    let rate: T = narrow("step_size", fraction * config.step_size)?;
-    let (c, len) = (T::from_f64(config.friction), particles.len());
-    let y = take(&mut scratch, 2 * len);
-    let [v, u, out] = core::array::from_fn(|_| take(&mut scratch, len));
-    let r = state.momentum.as_mut_slice();
-    let at = extend(
-        &config.bandwidth,
-        config.arithmetic,
-        d,
-        [particles, r, &[]],
-        y,
-        scratch,
-    )?;
-    let chosen = at.chosen;
-    simd::map(&Combine(T::ONE, -c), [scores, r], [&mut *v]);
-    simd::map(&Combine(T::ONE, c * at.ratio), [particles, r], [&mut *u]);
-    let field = field(config.arithmetic, &at, d, v, None, u);
-    field_into(driver, &field, out, scratch)?;
-    simd::update(&Move(rate), [r], [out]);
+    let mut room = Room::new(particles.len(), scratch);
+    let rows = [particles, scores, state.momentum()];
+    let chosen = kicked_into(driver, config, fraction, d, rows, &mut room)?;
+    copy(room.kicked, state.momentum.as_mut_slice());
     Ok(chosen)
 }
 
@@ -263,27 +263,99 @@ pub fn drift<T: Real, B: Storage<Elem = T>>(
     state: &State<B>,
     d: usize,
     particles: &mut [T],
-    mut scratch: &mut [T],
+    scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
     check(config, state, d, particles, scratch)?;
+    let mut room = Room::new(particles.len(), scratch);
+    let rows = [particles, state.momentum()];
+    let chosen = drifted_into(driver, config, fraction, d, rows, &mut room)?;
+    copy(room.out, particles);
+    Ok(chosen)
+}
+
+/// A scratch, cut.
+struct Room<'a, T> {
+    y: &'a mut [T],
+    /// The drift of the momenta, then the momenta after the kick.
+    kicked: &'a mut [T],
+    u: &'a mut [T],
+    /// A field, then what it moves.
+    out: &'a mut [T],
+    rest: &'a mut [T],
+}
+
+impl<'a, T> Room<'a, T> {
+    /// The length of the scratch has been checked.
+    fn new(len: usize, mut scratch: &'a mut [T]) -> Self {
+        let y = take(&mut scratch, 2 * len);
+        let [kicked, u, out] = core::array::from_fn(|_| take(&mut scratch, len));
+        Self {
+            y,
+            kicked,
+            u,
+            out,
+            rest: scratch,
+        }
+    }
+}
+
+/// Leaves the momenta after a fraction of the kick in `room.kicked`.
+fn kicked_into<T: Real>(
+    driver: &mut impl Driver<T>,
+    config: &Config,
+    fraction: f64,
+    d: usize,
+    [particles, scores, r]: [&[T]; 3],
+    room: &mut Room<'_, T>,
+) -> Result<Chosen<T>, Error> {
     let rate: T = narrow("step_size", fraction * config.step_size)?;
-    let len = particles.len();
-    let y = take(&mut scratch, 2 * len);
-    let [_, u, out] = core::array::from_fn(|_| take(&mut scratch, len));
-    let r = state.momentum();
+    let c = T::from_f64(config.friction);
     let at = extend(
         &config.bandwidth,
         config.arithmetic,
         d,
         [particles, r, &[]],
-        y,
-        scratch,
+        room.y,
+        room.rest,
     )?;
     let chosen = at.chosen;
-    simd::map(&Combine(-at.ratio, T::ZERO), [r, r], [&mut *u]);
-    let field = field(config.arithmetic, &at, d, r, None, u);
-    field_into(driver, &field, out, scratch)?;
-    simd::update(&Move(rate), [particles], [out]);
+    simd::map(&Combine(T::ONE, -c), [scores, r], [&mut *room.kicked]);
+    simd::map(
+        &Combine(T::ONE, c * at.ratio),
+        [particles, r],
+        [&mut *room.u],
+    );
+    let field = field(config.arithmetic, &at, d, room.kicked, None, room.u);
+    field_into(driver, &field, room.out, room.rest)?;
+    simd::map(&Moved(rate), [r, room.out], [&mut *room.kicked]);
+    check_finite("momentum", room.kicked, d)?;
+    Ok(chosen)
+}
+
+/// Leaves the positions after a fraction of the drift in `room.out`.
+fn drifted_into<T: Real>(
+    driver: &mut impl Driver<T>,
+    config: &Config,
+    fraction: f64,
+    d: usize,
+    [particles, r]: [&[T]; 2],
+    room: &mut Room<'_, T>,
+) -> Result<Chosen<T>, Error> {
+    let rate: T = narrow("step_size", fraction * config.step_size)?;
+    let at = extend(
+        &config.bandwidth,
+        config.arithmetic,
+        d,
+        [particles, r, &[]],
+        room.y,
+        room.rest,
+    )?;
+    let chosen = at.chosen;
+    simd::map(&Combine(-at.ratio, T::ZERO), [r, r], [&mut *room.u]);
+    let field = field(config.arithmetic, &at, d, r, None, room.u);
+    field_into(driver, &field, room.out, room.rest)?;
+    simd::update(&Target(rate), [&mut *room.out], [particles]);
+    check_finite("field", room.out, d)?;
     Ok(chosen)
 }
 

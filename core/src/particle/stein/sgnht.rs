@@ -24,7 +24,7 @@ use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_sc
 use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
-use super::{Chosen, Combine, Move, extend, field, narrow};
+use super::{Chosen, Combine, Moved, Target, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::particle::rows::InRows;
 use crate::{Error, Real, Storage, simd};
@@ -103,7 +103,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     check_finite("momentum", state.momentum(), d)?;
     check_finite("thermostat", state.thermostat(), 1)?;
     check_scratch("scratch", least_scratch_len(n, d), scratch.len())?;
-    let y = take(&mut scratch, n * (2 * d + 1));
+    let y = take(&mut scratch, 2 * len + n);
     let [v, s, u, out, second] = core::array::from_fn(|_| take(&mut scratch, len));
     let (r, xi) = (
         state.momentum.as_mut_slice(),
@@ -144,18 +144,19 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         second,
         scratch,
     )?;
-    simd::update(&Move(rate), [&mut *r], [out]);
-    simd::update(&Move(rate), [&mut *r], [second]);
-
-    check_finite("momentum", r, d)?;
+    // The new momenta wait in `second` until they and their bandwidth are known to be finite.
+    simd::map(&Moved(rate), [&*r, &*out], [&mut *u]);
+    simd::update(&Target(rate), [&mut *second], [&*u]);
+    check_finite("momentum", second, d)?;
     let at = extend(
         &config.bandwidth,
         arithmetic,
         d,
-        [particles, r, xi],
+        [particles, second, xi],
         y,
         scratch,
     )?;
+    copy(second, r);
     simd::map(&Combine(-T::ONE, T::ZERO), [r, r], [&mut *u]);
     field_into(
         &mut Serial,
@@ -174,7 +175,8 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         second,
         scratch,
     )?;
-    simd::update(&Move(rate), [particles], [out]);
+    simd::update(&Target(rate), [&mut *out], [&*particles]);
+    copy(out, particles);
     for (xi, f) in xi.iter_mut().zip(second.in_rows(d)) {
         *xi += rate * f.iter().fold(T::ZERO, |sum, &f| sum + f);
     }

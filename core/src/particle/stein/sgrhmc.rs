@@ -25,7 +25,7 @@ use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_sc
 use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
-use super::{Chosen, Combine, Move, extend, field, narrow};
+use super::{Chosen, Combine, Moved, Target, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::simd::{self, Lanes, Map};
 use crate::{Error, Real, Storage};
@@ -138,23 +138,25 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     v.fill(T::ZERO);
     let friction = field(arithmetic, &at, d, v, Some(s), u);
     field_into(&mut Serial, &friction, second, scratch)?;
-    simd::update(&Move(rate), [&mut *r], [out]);
-    simd::update(&Move(rate), [&mut *r], [second]);
-
-    check_finite("momentum", r, d)?;
+    // The new momenta wait in `second` until they and their bandwidth are known to be finite.
+    simd::map(&Moved(rate), [&*r, &*out], [&mut *u]);
+    simd::update(&Target(rate), [&mut *second], [&*u]);
+    check_finite("momentum", second, d)?;
     let at = extend(
         &config.bandwidth,
         arithmetic,
         d,
-        [particles, r, &[]],
+        [particles, second, &[]],
         y,
         scratch,
     )?;
+    copy(second, r);
     simd::map(&Drift, [metric, r], [&mut *v, &mut *s]);
     simd::map(&Combine(at.ratio, T::ZERO), [r, r], [&mut *u]);
     let last = field(arithmetic, &at, d, v, Some(s), u);
     field_into(&mut Serial, &last, out, scratch)?;
-    simd::update(&Move(rate), [particles], [out]);
+    simd::update(&Target(rate), [&mut *out], [&*particles]);
+    copy(out, particles);
     state.steps = state.steps.saturating_add(1);
     Ok(at.chosen)
 }
