@@ -13,13 +13,14 @@
 //! | f, f_x, f_y | outer loss and its partial gradients | scalar, p, d |
 //! | S_t | minibatch of inner step t | drawn from a [`Draw`] |
 //!
-//! | member | inner gradients | second-order products | numbers beside x, y^0 and h |
+//! | member | inner gradients | second-order products | numbers in addition to x, y^0 and h |
 //! |---|---|---|---|
-//! | [`es_jacobian`], ESJ and ESJ-S | (Q + 1) N | none | (4 + s) d + 2 p |
-//! | the same with [`Estimate::OuterValue`](es_jacobian::Estimate), HOZOG | (Q + 1) N and Q + 1 values | none | (4 + s) d + 2 p |
-//! | the same with `directions: 0`, direct only | N | none | (4 + s) d + 2 p |
-//! | [`aid`], conjugate gradients or fixed point | N | M Hessian, 1 mixed | 5 d + p |
-//! | [`itd`], reverse | N | N Hessian, N mixed | (N + 4) d + p |
+//! | [`es_jacobian`], ESJ and ESJ-S | (Q + 1) N | none | (4 + s) d + 3 p |
+//! | the same with [`Estimate::OuterValue`](es_jacobian::Estimate), HOZOG | (Q + 1) N and Q + 1 values | none | (4 + s) d + 3 p |
+//! | the same with `directions: 0`, direct only | N | none | (4 + s) d + 3 p |
+//! | [`aid`], conjugate gradients or fixed point | N | M Hessian, 1 mixed | (5 + s) d + 2 p |
+//! | [`stoc_bio`], Neumann series on minibatches | N | M Hessian, 1 mixed | (4 + s) d + 2 p |
+//! | [`itd`], reverse | N | N Hessian, N mixed | (N + 3) d + 2 p |
 //!
 //! | problem | outer variable | inner variable | direct term |
 //! |---|---|---|---|
@@ -28,8 +29,29 @@
 //! | [`hyper_representation`] | linear features | linear head | yes |
 //! | [`hyper_representation::network`] | hidden layers, shared by tasks | a head per task | yes |
 //!
-//! A [`Problem`] needs gradients only; [`SecondOrder`] is for the baselines, and [`differences`] makes it of gradients. Where f depends on x itself, compare with
+//! A [`Problem`] needs gradients only; [`SecondOrder`] is for the baselines, and [`differences`] derives it from gradients. Where f depends on x itself, compare with
 //! the direct gradient `f_x` alone: an estimate of the Jacobian that does not beat it has shown nothing.
+//!
+//! # Failures
+//! Every hypergradient checks what it computes, and fails with [`Error::NonFinite`], which names the quantity and the place. `h`, `y` and
+//! the state are then as before the call. Iterates and hypergradients must have a finite squared norm: a path that diverges
+//! is an error before its numbers overflow.
+//!
+//! | name | index | what is not finite |
+//! |---|---|---|
+//! | `x`, `y`, `state.y0` | element | an argument |
+//! | `inner path` | inner step t | the squared norm of y^{t+1}, unperturbed |
+//! | `perturbed inner path` | direction j | that of a step of a perturbed path |
+//! | `outer value`, `perturbed outer value` | 0, direction j | f |
+//! | `outer gradient f_x`, `outer gradient f_y` | element | a partial gradient of f |
+//! | `coefficient` | direction j | the difference quotient of finite paths |
+//! | `residual` | product | the squared residual of the linear solver |
+//! | `Neumann term` | product | the squared norm of a term of the series |
+//! | `solution` | element | that of the solution v |
+//! | `adjoint` | inner step t | that of the reverse pass |
+//! | `Hessian product` | element | a product by differences |
+//! | `mixed product` | element; inner step t in the reverse pass | a mixed product |
+//! | `hypergradient` | element | the squared norm of h |
 //!
 //! # Equal minibatches
 //! Every path of one outer round must see the same minibatches, or the difference of two paths is noise divided by the
@@ -38,7 +60,7 @@
 //!
 //! Reference: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022.
 
-use crate::error::check_length;
+use crate::error::{check, check_length};
 use crate::model::mlp;
 use crate::random::{self, Purpose, Stream};
 use crate::{Error, Real, vector};
@@ -51,6 +73,7 @@ pub mod hyper_cleaning;
 pub mod hyper_representation;
 pub mod itd;
 pub mod ridge;
+pub mod stoc_bio;
 
 /// One outer round: the name of all its draws.
 ///
@@ -161,7 +184,7 @@ pub trait Problem<T: Real> {
     /// As [`inner_gradient_into`](Self::inner_gradient_into).
     fn outer_value(&self, x: &[T], y: &[T], draw: &Draw, scratch: &mut [T]) -> Result<T, Error>;
 
-    /// Writes `f_x` (zeros where f does not depend on x) and `f_y`; answers the value.
+    /// Writes `f_x` (zeros where f does not depend on x) and `f_y`; returns the value.
     ///
     /// # Errors
     /// As [`inner_gradient_into`](Self::inner_gradient_into).
@@ -176,7 +199,7 @@ pub trait Problem<T: Real> {
     ) -> Result<T, Error>;
 }
 
-/// Products with the second derivatives of the inner loss: for [`aid`] and [`itd`] only.
+/// Products with the second derivatives of the inner loss: for [`aid`], [`stoc_bio`] and [`itd`] only.
 pub trait SecondOrder<T: Real>: Problem<T> {
     /// Writes `g_yy(x, y; draw) v`, d elements.
     ///
@@ -207,26 +230,85 @@ pub trait SecondOrder<T: Real>: Problem<T> {
     ) -> Result<(), Error>;
 }
 
-/// Checks x, y and h against a problem; answers p and d.
+/// Checks x, y and h against a problem; returns p and d.
 fn check_dims<T: Real>(
     problem: &(impl Problem<T> + ?Sized),
     x: &[T],
-    y: &[T],
+    (name, y): (&'static str, &[T]),
     h: &[T],
 ) -> Result<(usize, usize), Error> {
     let (p, d) = (problem.outer_dim(), problem.inner_dim());
     check_length("x", p, x.len())?;
-    check_length("y", d, y.len())?;
+    check_length(name, d, y.len())?;
     check_length("h", p, h.len())?;
+    check_finite("x", x)?;
+    check_finite(name, y)?;
     Ok((p, d))
 }
 
-/// Answers for the end of the unperturbed path and the outer value there.
-fn check_path<T: Real>(y: &[T], value: T) -> Result<(), Error> {
-    let name = "inner path";
-    match vector::first_non_finite(y).or((!value.is_finite()).then_some(0)) {
+/// Checks that every element is finite.
+fn check_finite<T: Real>(name: &'static str, x: &[T]) -> Result<(), Error> {
+    match vector::first_non_finite(x) {
         Some(index) => Err(Error::NonFinite { name, index }),
         None => Ok(()),
+    }
+}
+
+/// Whether the squared norm is finite, and so every element.
+fn is_bounded<T: Real>(x: &[T]) -> bool {
+    vector::norm2_squared(x).is_finite()
+}
+
+/// Checks that the squared norm is finite; names the first element whose square is not, or 0 when only the sum overflows.
+fn check_bounded<T: Real>(name: &'static str, x: &[T]) -> Result<(), Error> {
+    if is_bounded(x) {
+        return Ok(());
+    }
+    let index = x.iter().position(|&x| !(x * x).is_finite());
+    let index = index.unwrap_or(0);
+    Err(Error::NonFinite { name, index })
+}
+
+/// Checks what a problem returned of its outer loss.
+fn check_outer<T: Real>(value: T, grad_x: &[T], grad_y: &[T]) -> Result<(), Error> {
+    check_finite("outer value", &[value])?;
+    check_finite("outer gradient f_x", grad_x)?;
+    check_finite("outer gradient f_y", grad_y)
+}
+
+/// A step size of a linear solver in the precision of `T`.
+fn check_rate<T: Real>(name: &'static str, rate: f64) -> Result<T, Error> {
+    let rate = T::from_f64(rate);
+    let holds = rate.is_finite() && rate > T::ZERO;
+    check(name, holds, "must be finite and positive").map(|()| rate)
+}
+
+/// The error of the unperturbed path whose inner step `t` leaves the finite numbers.
+fn lost(t: u64) -> Error {
+    let index = usize::try_from(t).unwrap_or(usize::MAX);
+    let name = "inner path";
+    Error::NonFinite { name, index }
+}
+
+/// `f_x <- f_x - d/dx <g_y(x, y^N), v>`: the end of the methods that solve a linear system.
+fn subtract_mixed<T: Real>(
+    problem: &(impl SecondOrder<T> + ?Sized),
+    [x, y_n, v]: [&[T]; 3],
+    draw: &Draw,
+    scratch: &mut [T],
+    [mixed, fx]: [&mut [T]; 2],
+) -> Result<(), Error> {
+    check_bounded("solution", v)?;
+    problem.mixed_product_into(x, y_n, v, draw, scratch, mixed)?;
+    check_finite("mixed product", mixed)?;
+    vector::axpy(-T::ONE, mixed, fx)?;
+    check_bounded("hypergradient", fx)
+}
+
+/// Copies the common length.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
     }
 }
 

@@ -308,6 +308,11 @@ fn no_hypergradient_allocates() {
         products: 3,
         solver: bilevel::aid::Solver::ConjugateGradients,
     };
+    let series = bilevel::stoc_bio::Config {
+        inner,
+        products: 3,
+        eta: 0.1,
+    };
     let rows = Batch::classes(&x, 5, &[0, 1, 1, 0, 1, 0]).unwrap();
     let network = mlp::Model::new(&[5, 3, 2]);
     let cleaning = bilevel::hyper_cleaning::Problem::new(network, rows, rows).unwrap();
@@ -337,6 +342,16 @@ fn no_hypergradient_allocates() {
             .unwrap();
         bilevel::itd::hypergradient(&inner, round, &problem, &x, &mut w, &mut scratch, &mut h)
             .unwrap();
+        bilevel::stoc_bio::hypergradient(
+            &series,
+            round,
+            &problem,
+            &x,
+            &mut w,
+            &mut scratch,
+            &mut h,
+        )
+        .unwrap();
         let (l, mut w, mut h) = ([0.5; 6], [0.1; 26], [0.0; 6]);
         let problem = bilevel::differences::Differences::new(&cleaning);
         bilevel::itd::hypergradient(&inner, round, &problem, &l, &mut w, &mut memory, &mut h)

@@ -10,11 +10,13 @@
 //! exactly stops, with the last iterate.
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
-use crate::error::{check, check_scratch};
+use crate::error::check_scratch;
 use crate::storage::cut;
 use crate::{Error, Real, vector};
 
-use super::{Round, SecondOrder, check_dims, check_path, descent};
+use super::{
+    Round, SecondOrder, check_dims, check_outer, check_rate, copy, descent, lost, subtract_mixed,
+};
 
 /// How the linear system is solved.
 ///
@@ -58,32 +60,34 @@ impl Config {
     /// [`Error::Parameter`].
     pub fn validate(&self) -> Result<(), Error> {
         if let Solver::FixedPoint { step_size } = self.solver {
-            let holds = step_size.is_finite() && step_size > 0.0;
-            check("step_size", holds, "must be finite and positive")?;
+            check_rate::<f64>("step_size", step_size)?;
         }
         self.inner.validate()
     }
 }
 
-/// Scratch of [`hypergradient`]: the solver's four vectors, a mixed product, the inner loop; `problem` is the problem's own.
+/// Scratch of [`hypergradient`]: y^N, the solver's vectors, f_x, a mixed product, the inner loop; `problem` is the problem's own.
 ///
 /// ```
 /// use thalweg::bilevel::{aid, descent};
 /// let inner = descent::Config { steps: 50, method: descent::Method::gd(0.2) };
 /// let config = aid::Config { inner, products: 10, solver: aid::Solver::ConjugateGradients };
-/// assert_eq!(aid::scratch_len(&config, 3, 5, 0), 5 * 5 + 3);
+/// assert_eq!(aid::scratch_len(&config, 3, 5, 0), 5 * 5 + 2 * 3);
 /// ```
 #[must_use]
 pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) -> usize {
-    p.saturating_add(d.saturating_mul(4))
-        .saturating_add(descent::scratch_len(&config.inner, d))
+    p.saturating_mul(2)
+        .saturating_add(d.saturating_mul(4))
+        .saturating_add(descent::path_len(&config.inner, d))
         .saturating_add(problem)
 }
 
-/// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, answers the outer value.
+/// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, returns the outer value.
 ///
 /// # Errors
-/// Wrong lengths and settings; [`Error::NonFinite`] named `inner path`, or `residual` with the step of the solver as its index.
+/// Wrong lengths and settings; [`Error::NonFinite`] named `x`, `y`, `inner path`, `outer value`, `outer gradient f_x`,
+/// `outer gradient f_y`, `residual` with the product of the solver as its index, `solution`, `mixed product` or `hypergradient`. `y` and
+/// `h` are then as before.
 ///
 /// ```
 /// use thalweg::bilevel::{Round, aid, descent, ridge};
@@ -108,33 +112,36 @@ pub fn hypergradient<T: Real>(
     h: &mut [T],
 ) -> Result<T, Error> {
     config.validate()?;
-    let (p, d) = check_dims(problem, x, y, h)?;
+    let eta = match config.solver {
+        Solver::FixedPoint { step_size } => check_rate("step_size", step_size)?,
+        Solver::ConjugateGradients => T::ZERO,
+    };
+    let (p, d) = check_dims(problem, x, ("y", y), h)?;
     let least = scratch_len(config, p, d, problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
-    let ([v, r, q, product, mixed], scratch) = cut(scratch, [d, d, d, d, p])?;
-    descent::run(&config.inner, round, problem, x, y, scratch)?;
-    let value = problem.outer_gradients_into(x, y, &round.outer(), scratch, h, r)?;
-    check_path(y, value)?;
+    let ([y_n, v, r, q, mixed, fx], scratch) = cut(scratch, [d, d, d, d, p, p])?;
+    copy(y, y_n);
+    descent::descend(&config.inner, round, problem, x, y_n, scratch, lost)?;
+    let ([product], scratch) = cut(scratch, [d])?;
+    let value = problem.outer_gradients_into(x, y_n, &round.outer(), scratch, fx, r)?;
+    check_outer(value, fx, r)?;
     let draw = round.inner(config.inner.steps);
     problem.prepare(x, scratch)?;
     v.fill(T::ZERO);
     match config.solver {
-        Solver::FixedPoint { step_size } => {
-            let eta = T::from_f64(step_size);
+        Solver::FixedPoint { .. } => {
             for step in 0..config.products {
-                problem.hessian_product_into(x, y, v, &draw, scratch, product)?;
+                problem.hessian_product_into(x, y_n, v, &draw, scratch, product)?;
                 vector::axpy(-T::ONE, r, product)?;
                 check_residual(vector::norm2_squared(product), step)?;
                 vector::axpy(-eta, product, v)?;
             }
         }
         Solver::ConjugateGradients => {
-            for (q, &r) in q.iter_mut().zip(&*r) {
-                *q = r;
-            }
+            copy(r, q);
             let mut square = vector::norm2_squared(r);
             for number in 0..config.products {
-                problem.hessian_product_into(x, y, q, &draw, scratch, product)?;
+                problem.hessian_product_into(x, y_n, q, &draw, scratch, product)?;
                 let curvature = vector::dot(q, product)?;
                 // A direction without curvature is the zero direction where g is strongly convex.
                 if square == T::ZERO || curvature == T::ZERO {
@@ -154,12 +161,13 @@ pub fn hypergradient<T: Real>(
             }
         }
     }
-    problem.mixed_product_into(x, y, v, &draw, scratch, mixed)?;
-    vector::axpy(-T::ONE, mixed, h)?;
+    subtract_mixed(problem, [x, y_n, v], &draw, scratch, [mixed, fx])?;
+    copy(fx, h);
+    copy(y_n, y);
     Ok(value)
 }
 
-/// Answers for the square of the residual after step `index` of the solver.
+/// Checks the square of the residual after product `index` of the solver.
 fn check_residual<T: Real>(square: T, index: usize) -> Result<(), Error> {
     let name = "residual";
     if square.is_finite() {

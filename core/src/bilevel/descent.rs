@@ -4,15 +4,15 @@
 //! for t = 0 .. N-1:   y <- step(y, g_y(x, y; S_t))
 //! ```
 //!
-//! A path that inherits the momentum of another is another map of x, so each one has moments of its own and starts
-//! them at zero. Moments: s d numbers, s = 0 for gradient descent, 1 with momentum, 2 for Adam.
+//! A path that inherits the momentum of another is another map of x, so each one starts with its moments at
+//! zero. Moments: s d numbers, s = 0 for gradient descent, 1 with momentum, 2 for Adam.
 
 use crate::error::{check, check_scratch};
 use crate::optim::{adam, sgd};
 use crate::storage::cut;
 use crate::{Error, Real};
 
-use super::{Problem, Round};
+use super::{Problem, Round, check_finite, copy, is_bounded, lost};
 
 /// The optimiser of the inner loop.
 ///
@@ -82,22 +82,28 @@ impl Config {
     }
 }
 
-/// Scratch of [`run`] beside that of the problem: a gradient and the moments.
+/// Scratch of [`run`] in addition to that of the problem: y, a gradient and the moments.
 ///
 /// ```
 /// use thalweg::bilevel::descent::{Config, Method, scratch_len};
 /// let config = Config { steps: 9, method: Method::gd(0.1) };
-/// assert_eq!(scratch_len(&config, 40), 40);
+/// assert_eq!(scratch_len(&config, 40), 80);
 /// ```
 #[must_use]
 pub const fn scratch_len(config: &Config, d: usize) -> usize {
+    d.saturating_add(path_len(config, d))
+}
+
+/// Scratch of [`descend`] in addition to that of the problem: a gradient and the moments.
+pub(super) const fn path_len(config: &Config, d: usize) -> usize {
     d.saturating_add(config.method.state_len(d))
 }
 
 /// Descends from `y` in place.
 ///
 /// # Errors
-/// Those of the problem and the optimiser; a scratch shorter than [`scratch_len`] and the problem's together.
+/// Those of the problem and the optimiser; a scratch shorter than [`scratch_len`] and the problem's together;
+/// [`Error::NonFinite`] named `x` or `y`, or `inner path` with the step whose result has no finite squared norm. `y` is then as before.
 ///
 /// ```
 /// use thalweg::bilevel::{Round, descent, ridge};
@@ -123,15 +129,36 @@ pub fn run<T: Real>(
     let d = y.len();
     let least = scratch_len(config, d).saturating_add(problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
-    let state = config.method.state_len(d);
-    let ([grad, state], scratch) = cut(scratch, [d, state])?;
+    check_finite("x", x)?;
+    check_finite("y", y)?;
+    let ([end], scratch) = cut(scratch, [d])?;
+    copy(y, end);
+    descend(config, round, problem, x, end, scratch, lost)?;
+    copy(end, y);
+    Ok(())
+}
+
+/// Descends from `y` in place; `lost` makes the error of the step whose result has no finite squared norm.
+pub(super) fn descend<T: Real>(
+    config: &Config,
+    round: Round,
+    problem: &(impl Problem<T> + ?Sized),
+    x: &[T],
+    y: &mut [T],
+    scratch: &mut [T],
+    lost: impl Fn(u64) -> Error,
+) -> Result<(), Error> {
+    let d = y.len();
+    let ([grad, state], scratch) = cut(scratch, [d, config.method.state_len(d)])?;
     problem.prepare(x, scratch)?;
+    let check = |y: &[T], t| if is_bounded(y) { Ok(()) } else { Err(lost(t)) };
     match config.method {
         Method::Sgd(method) => {
             let mut state = sgd::State::from_storage(state);
             for t in 0..config.steps {
                 problem.inner_gradient_into(x, y, &round.inner(t), scratch, grad)?;
                 sgd::step(&method, &mut state, y, grad)?;
+                check(y, t)?;
             }
         }
         Method::Adam(method) => {
@@ -140,6 +167,7 @@ pub fn run<T: Real>(
             for t in 0..config.steps {
                 problem.inner_gradient_into(x, y, &round.inner(t), scratch, grad)?;
                 adam::step(&method, &mut state, y, grad)?;
+                check(y, t)?;
             }
         }
     }

@@ -11,13 +11,16 @@
 //! about eps^(2/3): 1e-10 in `f64`, 1e-4 in `f32`. The mixed product asks for g_x, the slope of the *inner* loss in the
 //! outer variable, which ESJ does not need: [`InnerSlope`].
 //!
-//! Scratch: d + max(p, d) beside that of the problem. Preparation for x is repeated after a mixed product, since a slope in x may take
+//! A product that is not finite is an error, `Hessian product` or `mixed product`, and `out` is then as before; so is a `y` or `v` that is
+//! not finite. A `v` so short that e overflows counts as zero.
+//!
+//! Scratch: d + 2 max(p, d) in addition to that of the problem. Preparation for x is repeated after a mixed product, since a slope in x may take
 //! the memory that it lies in.
 
 use crate::storage::cut;
 use crate::{Error, Real, vector};
 
-use super::{Draw, Problem, SecondOrder};
+use super::{Draw, Problem, SecondOrder, check_finite, copy};
 
 /// The slope of the inner loss in the outer variable.
 pub trait InnerSlope<T: Real>: Problem<T> {
@@ -44,7 +47,7 @@ pub trait InnerSlope<T: Real>: Problem<T> {
 /// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
 /// let problem = ridge::Problem::new(data, data)?;
 /// let products = Differences::new(&problem);
-/// let (draw, mut out, mut scratch) = (Round { seed: 0, number: 0 }.inner(0), [0.0], [0.0; 3]);
+/// let (draw, mut out, mut scratch) = (Round { seed: 0, number: 0 }.inner(0), [0.0], [0.0; 4]);
 /// assert_eq!(products.scratch_len(), scratch.len());
 /// products.hessian_product_into(&[0.0], &[2.0], &[0.5], &draw, &mut scratch, &mut out)?;
 /// assert!((out[0] - 1.0).abs() < 1e-9);
@@ -66,26 +69,33 @@ impl<'a, P> Differences<'a, P> {
 
     /// `out <- (gradient(y + e v) - gradient(y - e v)) / (2 e)`; zeros along `v = 0`.
     fn difference<T: Real>(
-        y: &[T],
-        v: &[T],
-        [shifted, other]: [&mut [T]; 2],
+        name: &'static str,
+        [y, v]: [&[T]; 2],
+        [shifted, low, high]: [&mut [T]; 3],
         out: &mut [T],
         mut gradient: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        check_finite("y", y)?;
+        check_finite("v", v)?;
         let norm = vector::norm2(v);
-        if norm == T::ZERO {
+        let e = T::from_f64(libm::cbrt(T::EPSILON.to_f64())) * vector::norm2(y).largest(T::ONE);
+        // Infinite where v is zero.
+        let e = e / norm;
+        if !e.is_finite() {
             out.fill(T::ZERO);
             return Ok(());
         }
-        let e = T::from_f64(libm::cbrt(T::EPSILON.to_f64())) * vector::norm2(y).largest(T::ONE);
-        let e = e / norm;
+        let ([low], _) = cut(low, [out.len()])?;
+        let ([high], _) = cut(high, [out.len()])?;
         vector::axpby_into(T::ONE, y, -e, v, shifted)?;
-        gradient(shifted, other)?;
+        gradient(shifted, low)?;
         vector::axpby_into(T::ONE, y, e, v, shifted)?;
-        gradient(shifted, out)?;
-        vector::axpy(-T::ONE, other, out)?;
-        // e is a multiple of 1 / |v|: 0 only where |v| is infinite, and then the products are not finite anyway.
-        vector::scale(T::ONE / (e + e), out);
+        gradient(shifted, high)?;
+        vector::axpy(-T::ONE, low, high)?;
+        // e is 0 only where |v| overflows, and then the product is not finite.
+        vector::scale(T::ONE / (e + e), high);
+        check_finite(name, high)?;
+        copy(high, out);
         Ok(())
     }
 }
@@ -102,7 +112,8 @@ impl<T: Real, P: Problem<T>> Problem<T> for Differences<'_, P> {
     fn scratch_len(&self) -> usize {
         let (p, d) = (self.outer_dim(), self.inner_dim());
         let own = self.problem.scratch_len();
-        d.saturating_add(p.max(d)).saturating_add(own)
+        d.saturating_add(p.max(d).saturating_mul(2))
+            .saturating_add(own)
     }
 
     fn prepare(&self, x: &[T], scratch: &mut [T]) -> Result<(), Error> {
@@ -144,16 +155,17 @@ impl<T: Real, P: Problem<T>> Problem<T> for Differences<'_, P> {
 }
 
 impl<P> Differences<'_, P> {
-    /// A shifted y, a second gradient, and the problem's own scratch.
+    /// A shifted y, two gradients, and the problem's own scratch.
     fn split<'b, T: Real>(
         &self,
         scratch: &'b mut [T],
-    ) -> Result<([&'b mut [T]; 2], &'b mut [T]), Error>
+    ) -> Result<([&'b mut [T]; 3], &'b mut [T]), Error>
     where
         P: Problem<T>,
     {
         let (p, d) = (self.problem.outer_dim(), self.problem.inner_dim());
-        cut(scratch, [d, p.max(d)])
+        let longer = p.max(d);
+        cut(scratch, [d, longer, longer])
     }
 }
 
@@ -167,9 +179,8 @@ impl<T: Real, P: InnerSlope<T>> SecondOrder<T> for Differences<'_, P> {
         scratch: &mut [T],
         out: &mut [T],
     ) -> Result<(), Error> {
-        let ([shifted, other], scratch) = self.split(scratch)?;
-        let ([other], _) = cut(other, [out.len()])?;
-        Self::difference(y, v, [shifted, other], out, |y, grad| {
+        let (pieces, scratch) = self.split(scratch)?;
+        Self::difference("Hessian product", [y, v], pieces, out, |y, grad| {
             self.problem.inner_gradient_into(x, y, draw, scratch, grad)
         })
     }
@@ -183,9 +194,8 @@ impl<T: Real, P: InnerSlope<T>> SecondOrder<T> for Differences<'_, P> {
         scratch: &mut [T],
         out: &mut [T],
     ) -> Result<(), Error> {
-        let ([shifted, other], scratch) = self.split(scratch)?;
-        let ([other], _) = cut(other, [out.len()])?;
-        Self::difference(y, v, [shifted, other], out, |y, grad| {
+        let (pieces, scratch) = self.split(scratch)?;
+        Self::difference("mixed product", [y, v], pieces, out, |y, grad| {
             self.problem.inner_slope_into(x, y, draw, scratch, grad)
         })?;
         self.problem.prepare(x, scratch)

@@ -17,7 +17,7 @@
 //! smoothing bias is O(mu) forward and O(mu^2) central. [`Direction::UnitSphere`] estimates a / p: the published code, for
 //! comparison.
 //!
-//! Cost: (Q + 1) N inner gradients, twice Q N for central; beside them a direction is drawn once and added twice. Memory: [`scratch_len`], whatever N and Q. The differences `y_j - y^N` are
+//! Cost: (Q + 1) N inner gradients, twice Q N for central; in addition a direction is drawn once and added twice. Memory: [`scratch_len`], whatever N and Q. The differences `y_j - y^N` are
 //! formed per element before their product with f_y, so that two large products are never subtracted.
 //!
 //! With [`Start::Warm`] y^0 is the last y^N and is treated as a constant in x: the object that is estimated is the
@@ -58,7 +58,7 @@
 //!     direction: es_jacobian::Direction::Basis, ..es_jacobian::Config::new(inner)
 //! };
 //! let mut state = es_jacobian::State::<[f64; 1]>::new();
-//! let (mut scratch, mut h) = ([0.0; 6], [0.0]);
+//! let (mut scratch, mut h) = ([0.0; 7], [0.0]);
 //! es_jacobian::step(&config, &mut state, &Scalar, &[1.0], &mut scratch, &mut h)?;
 //! // y^2 = 9/4 and dy/dx = 9/4.
 //! assert!((h[0] - 81.0 / 16.0).abs() < 1e-9);
@@ -73,7 +73,9 @@ use crate::simd::{self, Lanes, Sum};
 use crate::storage::{Fixed, cut};
 use crate::{Error, Real, Storage, vector};
 
-use super::{Problem, Round, check_dims, check_path, descent};
+use super::{
+    Problem, Round, check_bounded, check_dims, check_finite, check_outer, copy, descent, lost,
+};
 
 pub use config::{Config, Difference, Direction, Estimate, Start};
 
@@ -122,7 +124,7 @@ impl<B: Storage> State<B> {
     /// Ends a round whose unperturbed path ended at `y_n`: for drivers that compute the coefficients themselves.
     ///
     /// # Errors
-    /// [`Error::Length`] when `y_n` is not as long as the start.
+    /// [`Error::Length`] when `y_n` is not as long as the start, [`Error::NonFinite`] when it is not finite.
     ///
     /// ```
     /// use thalweg::bilevel::es_jacobian::{Start, State};
@@ -133,14 +135,13 @@ impl<B: Storage> State<B> {
     /// ```
     pub fn advance(&mut self, start: Start, y_n: &[B::Elem]) -> Result<(), Error>
     where
-        B::Elem: Copy,
+        B::Elem: Real,
     {
         let y0 = self.y0.as_mut_slice();
         check_length("y_n", y0.len(), y_n.len())?;
+        check_finite("y_n", y_n)?;
         if start == Start::Warm {
-            for (to, &from) in y0.iter_mut().zip(y_n) {
-                *to = from;
-            }
+            copy(y_n, y0);
         }
         self.rounds = self.rounds.wrapping_add(1);
         Ok(())
@@ -165,22 +166,22 @@ crate::optim::snapshot!([B] State<B>, b"ESJ ", [rounds], [y0]);
 #[must_use]
 pub const fn path_len(config: &Config, p: usize, d: usize, problem: usize) -> usize {
     p.saturating_add(d)
-        .saturating_add(descent::scratch_len(&config.inner, d))
+        .saturating_add(descent::path_len(&config.inner, d))
         .saturating_add(problem)
 }
 
-/// Scratch of [`step`]: y^N, f_y, a direction and a path; `problem` is the problem's own.
+/// Scratch of [`step`]: y^N, f_y, a direction, the sum of directions and a path; `problem` is the problem's own.
 ///
 /// ```
 /// use thalweg::bilevel::{descent, es_jacobian::{Config, scratch_len}};
 /// let config = Config::new(descent::Config { steps: 9, method: descent::Method::gd(0.1) });
-/// assert_eq!(scratch_len(&config, 3, 5, 0), 4 * 5 + 2 * 3);
+/// assert_eq!(scratch_len(&config, 3, 5, 0), 4 * 5 + 3 * 3);
 /// ```
 #[must_use]
 pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) -> usize {
     path_len(config, p, d, problem)
         .saturating_add(d.saturating_mul(2))
-        .saturating_add(p)
+        .saturating_add(p.saturating_mul(2))
 }
 
 /// The unperturbed path of a round: what every direction needs.
@@ -211,7 +212,8 @@ pub struct Point<'a, T> {
 /// Runs the unperturbed path, and writes `y_n`, `grad_y` and into `h` what the directions are added to.
 ///
 /// # Errors
-/// Wrong lengths and settings; [`Error::NonFinite`] named `inner path` when y^N or f is not finite.
+/// Wrong lengths and settings; [`Error::NonFinite`] named `x`, `state.y0`, `inner path`, `outer value`, `outer gradient f_x` or
+/// `outer gradient f_y`, the gradients also where HOZOG does not use them. `y_n`, `grad_y` and `h` are then as before.
 ///
 /// ```
 /// use thalweg::bilevel::{descent, es_jacobian, ridge};
@@ -237,8 +239,8 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
 ) -> Result<Point<'a, T>, Error> {
     config.validate::<T>()?;
     let y0 = state.y0.as_slice();
-    let (p, d) = check_dims(problem, x, y_n, h)?;
-    check_length("state.y0", d, y0.len())?;
+    let (p, d) = check_dims(problem, x, ("state.y0", y0), h)?;
+    check_length("y_n", d, y_n.len())?;
     check_length("grad_y", d, grad_y.len())?;
     let least = path_len(config, p, d, problem.scratch_len());
     check_scratch("scratch", least, path.len())?;
@@ -246,12 +248,19 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
         seed: config.seed,
         number: state.rounds,
     };
-    copy(y0, y_n);
-    descent::run(&config.inner, round, problem, x, y_n, path)?;
-    let value = problem.outer_gradients_into(x, y_n, &round.outer(), path, h, grad_y)?;
-    check_path(y_n, value)?;
+    // The memory of a perturbed path: nothing is written elsewhere before all is known to be finite.
+    let ([fx, y], path) = cut(path, [p, d])?;
+    copy(y0, y);
+    descent::descend(&config.inner, round, problem, x, y, path, lost)?;
+    let ([fy], path) = cut(path, [d])?;
+    let value = problem.outer_gradients_into(x, y, &round.outer(), path, fx, fy)?;
+    check_outer(value, fx, fy)?;
+    copy(y, y_n);
+    copy(fy, grad_y);
     if config.estimate == Estimate::OuterValue && config.directions > 0 {
         h.fill(T::ZERO);
+    } else {
+        copy(fx, h);
     }
     Ok(Point {
         round,
@@ -309,8 +318,8 @@ impl<T: Real> Sum<T, 3, 1> for Projected {
 /// The coefficient `c_j`: runs the perturbed path or paths of direction `u`, which is number `j`.
 ///
 /// # Errors
-/// Wrong lengths; [`Error::NonFinite`] named `perturbed inner path` with `j` as its index when a perturbed path leaves
-/// the finite numbers: the inner loop is unstable at `x + mu u`.
+/// Wrong lengths; [`Error::NonFinite`] with `j` as its index, named `perturbed inner path` when a step of it has no finite squared norm
+/// (the inner loop is unstable at `x + mu u`), `perturbed outer value` or `coefficient`.
 ///
 /// ```
 /// use thalweg::bilevel::{descent, es_jacobian, ridge};
@@ -334,42 +343,53 @@ pub fn coefficient<T: Real>(
     path: &mut [T],
 ) -> Result<T, Error> {
     let mu = T::from_f64(config.radius);
-    let plus = change(config, problem, point, mu, u, path)?;
+    let plus = change(config, problem, point, j, (mu, u), path)?;
     let c = match config.difference {
         Difference::Forward => plus / mu,
         // Both changes are of order mu: nothing large is subtracted.
-        Difference::Central => (plus - change(config, problem, point, -mu, u, path)?) / (mu + mu),
+        Difference::Central => {
+            (plus - change(config, problem, point, j, (-mu, u), path)?) / (mu + mu)
+        }
     };
-    // Every non-finite element of a path makes the sum non-finite: the factor f_y cannot turn it into a number.
     if c.is_finite() {
         Ok(c)
     } else {
-        let name = "perturbed inner path";
+        let name = "coefficient";
         Err(Error::NonFinite { name, index: j })
     }
 }
 
-/// `<y^N(x + mu u) - y^N(x), f_y>`, or the change of f.
+/// `<y^N(x + mu u) - y^N(x), f_y>`, or the change of f, along direction `index`.
 fn change<T: Real>(
     config: &Config,
     problem: &(impl Problem<T> + ?Sized),
     point: &Point<'_, T>,
-    mu: T,
-    u: &[T],
+    index: usize,
+    (mu, u): (T, &[T]),
     path: &mut [T],
 ) -> Result<T, Error> {
     let (p, d) = (point.x.len(), point.y0.len());
     let ([z, y], path) = cut(path, [p, d])?;
     vector::axpby_into(T::ONE, point.x, mu, u, z)?;
     copy(point.y0, y);
-    descent::run(&config.inner, point.round, problem, z, y, path)?;
+    let lost = |_| {
+        let name = "perturbed inner path";
+        Error::NonFinite { name, index }
+    };
+    descent::descend(&config.inner, point.round, problem, z, y, path, lost)?;
     match config.estimate {
         Estimate::Response => {
             let [change] = simd::sum(&Projected, [&*y, point.y_n, point.grad_y]);
             Ok(change)
         }
         Estimate::OuterValue => {
-            Ok(problem.outer_value(z, y, &point.round.outer(), path)? - point.value)
+            let value = problem.outer_value(z, y, &point.round.outer(), path)?;
+            let name = "perturbed outer value";
+            if value.is_finite() {
+                Ok(value - point.value)
+            } else {
+                Err(Error::NonFinite { name, index })
+            }
         }
     }
 }
@@ -377,7 +397,7 @@ fn change<T: Real>(
 /// Adds the share of one direction to `h`; directions are added in order of their numbers.
 ///
 /// # Errors
-/// [`Error::Length`] when `u` and `h` differ.
+/// [`Error::Length`] when `u` and `h` differ, [`Error::NonFinite`] when `c` is not finite.
 ///
 /// ```
 /// use thalweg::bilevel::{descent, es_jacobian::{Config, Direction, add_direction}};
@@ -390,6 +410,7 @@ fn change<T: Real>(
 /// ```
 pub fn add_direction<T: Real>(config: &Config, c: T, u: &[T], h: &mut [T]) -> Result<(), Error> {
     check_length("u", h.len(), u.len())?;
+    check_finite("c", &[c])?;
     // Adding zeros could change the sign of a zero in f_x; no direction is added when there is none to add to.
     if c == T::ZERO || config.directions == 0 {
         return Ok(());
@@ -406,10 +427,31 @@ pub fn add_direction<T: Real>(config: &Config, c: T, u: &[T], h: &mut [T]) -> Re
     vector::axpy(c / scale, u, h)
 }
 
-/// Writes the hypergradient at `x` into `h`, ends the round, and answers the outer value `f(x, y^N)`.
+/// Writes a sum of directions into `h` if its squared norm is finite: for drivers that compute the coefficients themselves.
 ///
 /// # Errors
-/// As [`solve`] and [`coefficient`]; `state` is as before, and nothing useful is in `h` after [`Error::NonFinite`].
+/// [`Error::Length`] when the two differ; [`Error::NonFinite`] named `hypergradient` with the first element whose square is not finite.
+///
+/// ```
+/// use thalweg::bilevel::es_jacobian::finish_into;
+/// let mut h = [0.0_f32; 2];
+/// finish_into(&[1.0, 2.0], &mut h)?;
+/// assert_eq!(h, [1.0, 2.0]);
+/// assert!(finish_into(&[1.0, 1e30], &mut h).is_err()); // 1e60 is beyond f32
+/// assert_eq!(h, [1.0, 2.0]);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn finish_into<T: Real>(sum: &[T], h: &mut [T]) -> Result<(), Error> {
+    check_length("sum", h.len(), sum.len())?;
+    check_bounded("hypergradient", sum)?;
+    copy(sum, h);
+    Ok(())
+}
+
+/// Writes the hypergradient at `x` into `h`, ends the round, and returns the outer value `f(x, y^N)`.
+///
+/// # Errors
+/// As [`solve`], [`coefficient`] and [`finish_into`]; `state` and `h` are then as before.
 pub fn step<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
@@ -421,21 +463,16 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let (p, d) = (problem.outer_dim(), problem.inner_dim());
     let least = scratch_len(config, p, d, problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
-    let ([y_n, grad_y, u], path) = cut(scratch, [d, d, p])?;
-    let point = solve(config, state, problem, x, [&mut *y_n, grad_y], path, h)?;
+    check_length("h", p, h.len())?;
+    let ([y_n, grad_y, u, sum], path) = cut(scratch, [d, d, p, p])?;
+    let point = solve(config, state, problem, x, [&mut *y_n, grad_y], path, sum)?;
     for j in 0..config.count(p) {
         direction_into(config.direction, point.round, j, u);
         let c = coefficient(config, problem, &point, j, u, path)?;
-        add_direction(config, c, u, h)?;
+        add_direction(config, c, u, sum)?;
     }
     let value = point.value;
+    finish_into(sum, h)?;
     state.advance(config.start, y_n)?;
     Ok(value)
-}
-
-/// Copies the common length.
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from;
-    }
 }

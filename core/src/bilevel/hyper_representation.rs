@@ -63,7 +63,7 @@ impl<'a, T: Real> Problem<'a, T> {
         MatrixRef::new(x, self.inner.columns(), self.features)
     }
 
-    /// `hw <- H w`, `s <- X^T (X H w - y) / n`; answers the loss.
+    /// `hw <- H w`, `s <- X^T (X H w - y) / n`; returns the loss.
     fn pull_back(
         &self,
         data: &Data<'_, T>,

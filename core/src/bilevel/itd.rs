@@ -15,7 +15,7 @@ use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 use super::descent::{self, Method};
-use super::{Round, SecondOrder, check_dims, check_path};
+use super::{Round, SecondOrder, check_bounded, check_dims, check_outer, copy, is_bounded, lost};
 
 /// The step size of a plain descent.
 pub(super) fn step_size<T: Real>(inner: &descent::Config) -> Result<T, Error> {
@@ -28,10 +28,10 @@ pub(super) fn step_size<T: Real>(inner: &descent::Config) -> Result<T, Error> {
     }
 }
 
-/// Scratch of [`hypergradient`]: the path, f_y, two products; `problem` is the problem's own. `None` when it cannot be counted.
+/// Scratch of [`hypergradient`]: the path, f_x, f_y, y^N, two products; `problem` is the problem's own. `None` when it cannot be counted.
 ///
 /// ```
-/// assert_eq!(thalweg::bilevel::itd::scratch_len(50, 3, 5, 0), Some(50 * 5 + 3 * 5 + 3));
+/// assert_eq!(thalweg::bilevel::itd::scratch_len(50, 3, 5, 0), Some(50 * 5 + 3 * 5 + 2 * 3));
 /// ```
 #[must_use]
 pub const fn scratch_len(steps: u64, p: usize, d: usize, problem: usize) -> Option<usize> {
@@ -42,15 +42,18 @@ pub const fn scratch_len(steps: u64, p: usize, d: usize, problem: usize) -> Opti
         return None;
     };
     let rest = p
+        .saturating_mul(2)
         .saturating_add(d.saturating_mul(3))
         .saturating_add(problem);
     path.checked_add(rest)
 }
 
-/// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, answers the outer value.
+/// Writes the hypergradient into `h`, moves `y` from y^0 to y^N, returns the outer value.
 ///
 /// # Errors
-/// Wrong lengths, or an inner loop that is not plain gradient descent; [`Error::NonFinite`] named `inner path`.
+/// Wrong lengths, or an inner loop that is not plain gradient descent; [`Error::NonFinite`] named `x`, `y`, `inner path`, `outer value`,
+/// `outer gradient f_x`, `outer gradient f_y`, `mixed product` or `adjoint` with the inner step as its index, or `hypergradient`. `y` and
+/// `h` are then as before.
 ///
 /// ```
 /// use thalweg::bilevel::{Round, descent, itd, ridge};
@@ -74,30 +77,46 @@ pub fn hypergradient<T: Real>(
     h: &mut [T],
 ) -> Result<T, Error> {
     let alpha = step_size::<T>(inner)?;
-    let (p, d) = check_dims(problem, x, y, h)?;
+    let (p, d) = check_dims(problem, x, ("y", y), h)?;
     let least = scratch_len(inner.steps, p, d, problem.scratch_len()).unwrap_or(usize::MAX);
     check_scratch("scratch", least, scratch.len())?;
     let path = d.saturating_mul(inner.steps as usize);
-    let ([path, a, product, mixed, grad], scratch) = cut(scratch, [path, d, d, p, d])?;
+    let ([path, a, product, mixed, fx, y_n], scratch) = cut(scratch, [path, d, d, p, p, d])?;
+    copy(y, y_n);
     // An empty path has no chunks; d = 0 would have chunks of length 0.
     let width = d.max(1);
     problem.prepare(x, scratch)?;
     for (t, stored) in (0_u64..).zip(path.chunks_exact_mut(width)) {
-        for (to, &from) in stored.iter_mut().zip(&*y) {
-            *to = from;
+        copy(y_n, stored);
+        problem.inner_gradient_into(x, y_n, &round.inner(t), scratch, product)?;
+        vector::axpy(-alpha, product, y_n)?;
+        if !is_bounded(y_n) {
+            return Err(lost(t));
         }
-        problem.inner_gradient_into(x, y, &round.inner(t), scratch, grad)?;
-        vector::axpy(-alpha, grad, y)?;
     }
-    let value = problem.outer_gradients_into(x, y, &round.outer(), scratch, h, a)?;
-    check_path(y, value)?;
+    let value = problem.outer_gradients_into(x, y_n, &round.outer(), scratch, fx, a)?;
+    check_outer(value, fx, a)?;
     problem.prepare(x, scratch)?;
-    for (t, y) in path.chunks_exact(width).enumerate().rev() {
+    for (t, y_t) in path.chunks_exact(width).enumerate().rev() {
         let draw = round.inner(t as u64);
-        problem.mixed_product_into(x, y, a, &draw, scratch, mixed)?;
-        vector::axpy(-alpha, mixed, h)?;
-        problem.hessian_product_into(x, y, a, &draw, scratch, product)?;
+        problem.mixed_product_into(x, y_t, a, &draw, scratch, mixed)?;
+        check_at(t, "mixed product", mixed)?;
+        vector::axpy(-alpha, mixed, fx)?;
+        problem.hessian_product_into(x, y_t, a, &draw, scratch, product)?;
         vector::axpy(-alpha, product, a)?;
+        check_at(t, "adjoint", a)?;
     }
+    check_bounded("hypergradient", fx)?;
+    copy(fx, h);
+    copy(y_n, y);
     Ok(value)
+}
+
+/// Checks the squared norm of what the reverse pass has at inner step `index`.
+fn check_at<T: Real>(index: usize, name: &'static str, x: &[T]) -> Result<(), Error> {
+    if is_bounded(x) {
+        Ok(())
+    } else {
+        Err(Error::NonFinite { name, index })
+    }
 }

@@ -59,7 +59,7 @@ impl<'a, T: Real> Data<'a, T> {
         self.targets.len()
     }
 
-    /// `r <- X w - y`; answers `|r|^2 / (2 n)`.
+    /// `r <- X w - y`; returns `|r|^2 / (2 n)`.
     pub(super) fn residual(&self, w: &[T], r: &mut [T]) -> Result<T, Error> {
         for (r, &y) in r.iter_mut().zip(self.targets) {
             *r = -y;

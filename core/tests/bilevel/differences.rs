@@ -44,6 +44,46 @@ fn differences_are_the_products_where_these_are_known() {
 }
 
 #[test]
+fn products_scale_with_their_vector() {
+    // The shift of y has the length of y or 1, whatever |v|: g is not quadratic here.
+    with_cleaning(|problem, _| {
+        let problem = Differences::new(problem);
+        let (p, d) = (problem.outer_dim(), problem.inner_dim());
+        let (x, y, v) = (
+            painted::<f64>(p, 53),
+            painted::<f64>(d, 51),
+            painted::<f64>(d, 52),
+        );
+        let mut scratch = vec![f64::NAN; problem.scratch_len()];
+        let mut of = |scale: f64| {
+            let v: Vec<f64> = v.iter().map(|v| v * scale).collect();
+            let (mut hessian, mut mixed) = (vec![0.0; d], vec![0.0; p]);
+            problem.prepare(&x, &mut scratch).unwrap();
+            problem
+                .hessian_product_into(&x, &y, &v, &DRAW, &mut scratch, &mut hessian)
+                .unwrap();
+            problem
+                .mixed_product_into(&x, &y, &v, &DRAW, &mut scratch, &mut mixed)
+                .unwrap();
+            [hessian, mixed].map(|mut product| {
+                vector::scale(1.0 / scale, &mut product);
+                product
+            })
+        };
+        let one = of(1.0);
+        for scale in [1e-200, 1e-9, 1e3, 1e9, 1e200] {
+            for (found, expected) in of(scale).iter().zip(&one) {
+                let off = distance(found, expected);
+                assert!(
+                    vector::norm2(expected) > 1e-2 && off < 1e-9,
+                    "{scale}: {off}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
 fn no_direction_has_products_of_zero() {
     with_ridge(|problem, x| {
         let problem = Differences::new(problem);
@@ -60,7 +100,7 @@ fn no_direction_has_products_of_zero() {
     });
 }
 
-/// Reverse mode through differences beside central differences of whole runs along every unit vector.
+/// Reverse mode through differences compared with central differences of whole runs along every unit vector.
 fn agree<P: InnerSlope<f64>>(problem: &P, step: f64) {
     let (x, y0) = (
         painted::<f64>(problem.outer_dim(), 61),

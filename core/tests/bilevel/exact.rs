@@ -242,7 +242,7 @@ fn memory_does_not_grow_with_steps_or_directions_but_that_of_itd_does() {
         },
     );
     let len = |config| es_jacobian::scratch_len(config, 30, 20, 0);
-    assert_eq!((len(&few), len(&many)), (140, 140)); // 4 d + 2 p
-    assert_eq!(itd::scratch_len(1000, 30, 20, 0), Some(20 * 1003 + 30));
+    assert_eq!((len(&few), len(&many)), (170, 170)); // 4 d + 3 p
+    assert_eq!(itd::scratch_len(1000, 30, 20, 0), Some(20 * 1003 + 60));
     assert_eq!(itd::scratch_len(u64::MAX, 30, 20, 0), None);
 }

@@ -57,7 +57,7 @@ fn every_path_has_moments_of_its_own() {
     for method in [Method::Sgd(heavy), Method::Adam(adam)] {
         let inner = descent::Config { steps: 6, method };
         let run = |x: f64| {
-            let (mut y, mut scratch) = ([0.3], [f64::NAN; 3]);
+            let (mut y, mut scratch) = ([0.3], [f64::NAN; 4]);
             let round = Round { seed: 0, number: 0 };
             descent::run(&inner, round, &TOY, &[x], &mut y, &mut scratch).unwrap();
             y[0]
@@ -76,7 +76,7 @@ fn every_path_has_moments_of_its_own() {
         steps: 2,
         method: Method::Sgd(heavy),
     };
-    let (mut y, mut scratch) = ([1.0], [0.0; 2]);
+    let (mut y, mut scratch) = ([1.0], [0.0; 3]);
     descent::run(
         &inner,
         Round { seed: 0, number: 0 },
@@ -97,7 +97,7 @@ fn a_warm_start_continues_and_a_cold_one_does_not() {
             ..Config::new(gd(2, 0.1))
         };
         let mut state = State::<[f64; 1]>::new();
-        let (mut scratch, mut h) = ([0.0; 6], [0.0]);
+        let (mut scratch, mut h) = ([0.0; 7], [0.0]);
         es_jacobian::step(&config, &mut state, &TOY, &[1.0], &mut scratch, &mut h).unwrap();
         assert!((state.y0()[0] - expected).abs() < 1e-15);
     }

@@ -1,4 +1,4 @@
-//! Claims of the publication on bilevel optimisation, on problems whose answers are known.
+//! Claims of the publication on bilevel optimisation, on problems with known solutions.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -22,11 +22,13 @@ mod cleaning;
 mod differences;
 mod directions;
 mod exact;
+mod failures;
 mod inner;
 mod network;
 mod precision;
 mod prepared;
 mod refusals;
+mod stochastic;
 
 /// Numbers in [-1, 1).
 fn painted<T: Real>(n: usize, phase: u64) -> Vec<T> {

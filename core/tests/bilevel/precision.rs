@@ -35,7 +35,8 @@ fn response<T: Real>(mu: f64, difference: Difference) -> Vec<f64> {
     let problem = problem.unwrap();
     let u = normals(columns * features, 7);
     let inner = gd(20, 1e-3);
-    let mut scratch = vec![T::ZERO; features + problem.scratch_len()];
+    let own = descent::scratch_len(&inner, features);
+    let mut scratch = vec![T::ZERO; own + problem.scratch_len()];
     let mut end = |mu: f64| {
         let (mut z, mut y) = (vec![T::ZERO; x.len()], y0.clone());
         vector::axpby_into(T::ONE, &x, T::from_f64(mu), &u, &mut z).unwrap();

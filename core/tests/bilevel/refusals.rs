@@ -20,11 +20,14 @@ fn an_unstable_perturbed_path_is_named() {
             index: 0
         }
     );
+    // w - w* grows by r = |1 - 0.9 (1 + e^5)| a step, from w* = 1 / (1 + e^5): the first w whose square is beyond 1.8e308.
+    let growth = 0.9 * (1.0 + 5_f64.exp()) - 1.0;
+    let steps = (f64::MAX.ln() / 2.0 + (1.0 + 5_f64.exp()).ln()) / growth.ln();
     assert_eq!(
         try_estimate(&config, &problem, &[5.0], &[0.0]).unwrap_err(),
         Error::NonFinite {
             name: "inner path",
-            index: 0
+            index: steps.ceil() as usize - 1
         }
     );
     // The first random direction that goes uphill is the one that is named.
@@ -60,13 +63,13 @@ fn radii_that_the_type_cannot_resolve_and_wrong_lengths_are_refused() {
     assert!(config(1e-6).validate::<f64>().is_ok());
     assert!(config(1e-15).validate::<f64>().is_err());
     let mut state = State::<[f64; 1]>::new();
-    let (mut scratch, mut h) = ([0.0; 6], [7.0]);
+    let (mut scratch, mut h) = ([0.0; 7], [7.0]);
     let config = config(0.1);
     let mut run = |x: &[f64], scratch: &mut [f64], h: &mut [f64]| {
         es_jacobian::step(&config, &mut state, &TOY, x, scratch, h)
     };
-    let short = run(&[1.0], &mut scratch[..5], &mut h).unwrap_err();
-    assert_eq!(format!("{short}"), "`scratch` has length 5, expected 6");
+    let short = run(&[1.0], &mut scratch[..6], &mut h).unwrap_err();
+    assert_eq!(format!("{short}"), "`scratch` has length 6, expected 7");
     assert!(run(&[1.0; 2], &mut scratch, &mut h).is_err());
     assert!(run(&[1.0], &mut scratch, &mut []).is_err());
     assert_eq!(h, [7.0]);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base path                       one thread
-//! c_j, j = 0 .. Q-1               each a separate path, in any order
+//! c_j, j = 0 .. Q-1               one path each, in any order
 //! h <- h + c_j u_j / Q            in order of j
 //! ```
 //!
@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 use thalweg::bilevel::Problem;
 use thalweg::bilevel::es_jacobian::{self, Config, State};
-use thalweg::error::Error;
+use thalweg::error::{Error, check_length};
 use thalweg::{Real, Storage};
 
 /// Memory of the base path.
@@ -29,7 +29,7 @@ use thalweg::{Real, Storage};
 /// let config = es_jacobian::Config { directions: 3, ..es_jacobian::Config::new(inner) };
 /// let (mut h, mut alone) = ([0.0; 2], [0.0; 2]);
 /// let mut state = es_jacobian::State::from_storage([0.0; 2]);
-/// es_jacobian::step(&config, &mut state.clone(), &problem, &[0.0; 2], &mut [0.0; 14], &mut alone)?;
+/// es_jacobian::step(&config, &mut state.clone(), &problem, &[0.0; 2], &mut [0.0; 16], &mut alone)?;
 /// Directions::new().step(&config, &mut state, &problem, &[0.0; 2], &mut h)?;
 /// assert_eq!(h, alone);
 /// # Ok::<(), thalweg::Error>(())
@@ -39,6 +39,7 @@ pub struct Directions<T> {
     y_n: Vec<T>,
     grad_y: Vec<T>,
     direction: Vec<T>,
+    sum: Vec<T>,
     path: Vec<T>,
 }
 
@@ -50,6 +51,7 @@ impl<T: Real> Directions<T> {
             y_n: Vec::new(),
             grad_y: Vec::new(),
             direction: Vec::new(),
+            sum: Vec::new(),
             path: Vec::new(),
         }
     }
@@ -57,7 +59,7 @@ impl<T: Real> Directions<T> {
     /// Writes the hypergradient at `x` into `h`, ends the round, and returns the outer value.
     ///
     /// # Errors
-    /// Those of [`es_jacobian::step`]; of several unstable directions the first is named.
+    /// Those of [`es_jacobian::step`]; of several unstable directions the first is named. `state` and `h` are then as before.
     pub fn step<B: Storage<Elem = T>>(
         &mut self,
         config: &Config,
@@ -67,19 +69,22 @@ impl<T: Real> Directions<T> {
         h: &mut [T],
     ) -> Result<T, Error> {
         let (p, d) = (problem.outer_dim(), problem.inner_dim());
+        check_length("h", p, h.len())?;
         let len = es_jacobian::path_len(config, p, d, problem.scratch_len());
         let Self {
             y_n,
             grad_y,
             direction,
+            sum,
             path,
         } = self;
         y_n.resize(d, T::ZERO);
         grad_y.resize(d, T::ZERO);
         direction.resize(p, T::ZERO);
+        sum.resize(p, T::ZERO);
         path.resize(len, T::ZERO);
         let base = [&mut y_n[..], &mut grad_y[..]];
-        let point = es_jacobian::solve(config, state, problem, x, base, path, h)?;
+        let point = es_jacobian::solve(config, state, problem, x, base, path, sum)?;
         let memory = || (vec![T::ZERO; p], vec![T::ZERO; len]);
         let coefficients: Vec<Result<T, Error>> = (0..config.count(p))
             .into_par_iter()
@@ -90,9 +95,10 @@ impl<T: Real> Directions<T> {
             .collect();
         for (j, c) in coefficients.into_iter().enumerate() {
             es_jacobian::direction_into(config.direction, point.round, j, direction);
-            es_jacobian::add_direction(config, c?, direction, h)?;
+            es_jacobian::add_direction(config, c?, direction, sum)?;
         }
         let value = point.value;
+        es_jacobian::finish_into(sum, h)?;
         state.advance(config.start, &self.y_n)?;
         Ok(value)
     }
@@ -178,29 +184,49 @@ mod tests {
     }
 
     #[test]
-    fn the_first_unstable_direction_is_named_and_the_state_kept() {
+    fn a_failure_is_that_of_core_and_nothing_is_written() {
         with_problem(|problem| {
-            // The base is stable at exp(-1) + curvature, and paths with a penalty of e^50 are not.
-            let config = Config {
+            // A path, a start, an argument, a hypergradient: beyond the numbers at -1, 1e30, NaN, and a step for which h overflows.
+            let unstable = Config {
                 radius: 60.0,
                 ..config(0.2)
             };
-            let x = vec![-1.0; 33];
-            let mut scratch = vec![0.0; es_jacobian::scratch_len(&config, 33, 33, 50)];
-            let mut state = State::from_storage(vec![0.0; 33]);
-            let mut h = vec![0.0; 33];
-            let alone = es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h);
-            let error = alone.unwrap_err();
-            assert!(
-                error.to_string().contains("perturbed inner path"),
-                "{error}"
-            );
-            for threads in [1, 4] {
-                let found = with_threads(threads, || {
-                    Directions::new().step(&config, &mut state, problem, &x, &mut h)
-                });
-                assert_eq!(found, Err(error));
-                assert_eq!(state.rounds(), 0);
+            let resting = config(1e-30);
+            let basis = Config {
+                direction: Direction::Basis,
+                radius: 1e-5,
+                ..config(0.2)
+            };
+            let (low, nan) = (vec![-1.0; 33], vec![f32::NAN; 33]);
+            let (zeros, far) = (vec![0.0; 33], vec![1e30; 33]);
+            for (config, x, y0, name) in [
+                (unstable, &low, &zeros, "perturbed inner path"),
+                (resting, &low, &far, "inner path"),
+                (resting, &nan, &zeros, "`x`"),
+                (resting, &low, &nan, "`state.y0`"),
+                (basis, &low, &vec![1e17; 33], "hypergradient"),
+            ] {
+                let mut scratch = vec![0.0; es_jacobian::scratch_len(&config, 33, 33, 50)];
+                let mut state = State::from_storage(y0.clone());
+                let mut h = vec![7.0; 33];
+                let alone =
+                    es_jacobian::step(&config, &mut state, problem, x, &mut scratch, &mut h);
+                let error = alone.unwrap_err();
+                assert!(error.to_string().contains(name), "{name}: {error}");
+                for threads in [1, 4] {
+                    let found = with_threads(threads, || {
+                        Directions::new().step(&config, &mut state, problem, x, &mut h)
+                    });
+                    assert_eq!(found, Err(error));
+                    assert_eq!((state.rounds(), &h), (0, &vec![7.0; 33]));
+                }
+                assert!(
+                    state
+                        .y0()
+                        .iter()
+                        .zip(y0)
+                        .all(|(a, b)| a.to_bits() == b.to_bits())
+                );
             }
         });
     }

@@ -74,7 +74,7 @@ pub enum Start {
 /// let config = Config { directions: 10, difference: Difference::Central, ..Config::new(inner) };
 /// assert!(config.validate::<f32>().is_ok());
 /// let error = Config { radius: 1e-6, ..config }.validate::<f32>().unwrap_err();
-/// assert_eq!(error.to_string(), "`radius` must be finite and above 1e-6 in f32, 1.9e-15 in f64");
+/// assert_eq!(error.to_string(), "`radius` must be finite when doubled, and above 1e-6 in f32, 1.9e-15 in f64");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -120,8 +120,9 @@ impl Config {
         let least = 1e-6 * (T::EPSILON.to_f64() / f64::from(f32::EPSILON));
         check(
             "radius",
-            self.radius > least && T::from_f64(self.radius).is_finite(),
-            "must be finite and above 1e-6 in f32, 1.9e-15 in f64",
+            // Central differences divide by twice the radius.
+            self.radius > least && T::from_f64(2.0 * self.radius).is_finite(),
+            "must be finite when doubled, and above 1e-6 in f32, 1.9e-15 in f64",
         )?;
         self.inner.validate()
     }

@@ -6,7 +6,7 @@ use thalweg::bilevel::differences::{Differences, InnerSlope};
 use thalweg::bilevel::es_jacobian::{self, Config, Difference, Direction, Estimate, Start, State};
 use thalweg::bilevel::hyper_representation::network::{self, Task};
 use thalweg::bilevel::{Draw, Problem, Round, SecondOrder};
-use thalweg::bilevel::{aid, descent, hyper_cleaning, hyper_representation, itd, ridge};
+use thalweg::bilevel::{aid, descent, hyper_cleaning, hyper_representation, itd, ridge, stoc_bio};
 use thalweg::matrix::MatrixRef;
 use thalweg::model::{Batch, mlp};
 use thalweg::optim::{adam, sgd};
@@ -137,7 +137,8 @@ fn pieces<T: Real, const P: usize, const D: usize>(
     es_jacobian::direction_into(config.direction, point.round, 0, &mut u);
     let c = es_jacobian::coefficient(&config, problem, &point, 0, &u, scratch)?;
     es_jacobian::add_direction(&config, c, &u, &mut h)?;
-    hash.reals(&h);
+    es_jacobian::finish_into(&h, &mut u)?;
+    hash.reals(&u);
     state.advance(Start::Warm, &y_n)?;
     hash.reals(state.y0());
     let round = Round { seed: 1, number: 2 };
@@ -177,6 +178,18 @@ fn implicit<T: Real, const P: usize, const D: usize>(
         hash.reals(&[value]);
         hash.size(aid::scratch_len(&config, P, D, problem.scratch_len()));
     }
+    let config = stoc_bio::Config {
+        inner,
+        products: 3,
+        eta: 0.05,
+    };
+    config.validate()?;
+    let mut y = [T::ZERO; D];
+    let value = stoc_bio::hypergradient(&config, round, problem, x, &mut y, scratch, &mut h)?;
+    hash.reals(&h);
+    hash.reals(&[value]);
+    let own = problem.scratch_len();
+    hash.size(stoc_bio::scratch_len(&config, P, D, own));
     let mut y = [T::ZERO; D];
     let value = itd::hypergradient(&inner, round, problem, x, &mut y, scratch, &mut h)?;
     hash.reals(&h);
