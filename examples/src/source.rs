@@ -92,7 +92,7 @@ impl Source {
                 let sparse = libsvm::read_path(path, &self.reading.libsvm());
                 let sparse = sparse.map_err(failure)?;
                 let all = sparse.to_dense(&limits).map_err(|error| {
-                    // It does not know its file.
+                    // A set in memory has no path.
                     Failure::Input(format!("{name}: {}", failure(error)))
                 })?;
                 standardised(split(name, all, seed)?)

@@ -180,14 +180,14 @@ fn options_of_libsvm_reach_the_reader() {
 
 #[test]
 fn limits_can_be_set() {
-    let text: String = (0..20).map(|i| format!("{},1:1\n", i)).collect();
+    let text: String = (0..20).map(|i| format!("{i},1:1,7\n")).collect();
     let path = file("limits.csv", &text);
     for (name, least) in [
         ("bytes", text.len()),
-        ("line-bytes", 6),
+        ("line-bytes", 8),
         ("rows", 20),
-        ("columns", 1),
-        ("values", 20),
+        ("columns", 2),
+        ("values", 40),
         ("classes", 20),
     ] {
         let option = format!("--limit-{name}");
@@ -249,7 +249,7 @@ fn limits_can_be_set() {
 
 #[test]
 fn options_of_other_formats_are_refused_by_name() {
-    let path = file("other", "1 1:1\n");
+    let path = file("other", "1,1:1\n");
     for (option, value, formats) in [
         ("--delimiter", ";", "--format csv"),
         ("--label", "first", "--format csv"),
@@ -280,6 +280,19 @@ fn options_of_other_formats_are_refused_by_name() {
         ("--label", "0", "numbered from 1"),
         ("--missing-rows", "nan", "a finite number"),
         ("--header", "maybe", "present"),
+        (
+            "--delimiter",
+            "-",
+            "--delimiter: must not be a character of numbers",
+        ),
+        ("--label", "-1", "no column is called `-1`"),
+        ("--limit-rows", "0", "must be a whole number of at least 1"),
+        ("--limit-rows", "-1", "must be a whole number of at least 1"),
+        (
+            "--limit-values",
+            "1e3",
+            "must be a whole number of at least 1",
+        ),
     ] {
         let error = load(&path, "csv", &[option, value]).unwrap_err();
         assert!(error.contains(rule), "{error}");

@@ -13,6 +13,10 @@
 //! that the file merely claims, everything that grows has a cap in [`Limits`], and what cannot be read
 //! is a [`DataError`] that says where, what was found and what to do.
 //!
+//! What files have in addition to numbers is an option of their reader: headers, the place of the label and missing
+//! values in [`csv`], the first index and the queries of rankings in [`libsvm`], the set of a folder in [`idx`]. A file that
+//! probably is not what the options say, such as UTF-16 or another delimiter, is an error that asks about it.
+//!
 //! After reading: [`split`] and [`partition`] divide rows among training set, test set and clients,
 //! [`Standardiser`] centres columns, [`Batches`] walks through rows. All are functions of a seed: the same
 //! seed gives the same rows on every platform.

@@ -1,4 +1,4 @@
-//! How the files under `--data` are read: what a reader of `thalweg_std::data` can be told, as options.
+//! How the files under `--data` are read: the options of the readers of `thalweg_std::data`.
 
 use thalweg_std::data::{DataError, Limits, csv, libsvm};
 
@@ -17,7 +17,7 @@ pub struct Reading {
     pub delimiter: Option<u8>,
     /// CSV: the field of the label: first, last, its number from 1, or its name in the header (name:X for a column called
     /// X whatever X is) [default: last]
-    #[arg(long, help_heading = HEADING, value_name = "FIELD", value_parser = label, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "FIELD", value_parser = label, allow_hyphen_values = true, requires = "data")]
     pub label: Option<Label>,
     /// CSV: whether the first record names the columns; auto takes it for a header if a feature in it is a name and
     /// none is a number; names like 2010 need present [default: auto]
@@ -52,22 +52,22 @@ pub struct Reading {
     #[arg(long, help_heading = HEADING, value_name = "NAME", requires = "data")]
     pub set: Option<String>,
     /// Largest number of bytes of a file, unpacked [default: 2^30]
-    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<u64>, allow_negative_numbers = true, requires = "data")]
     pub limit_bytes: Option<u64>,
     /// CSV and LIBSVM: largest number of bytes of a line [default: 2^20]
-    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
     pub limit_line_bytes: Option<usize>,
     /// Largest number of rows [default: 2^24]
-    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
     pub limit_rows: Option<usize>,
     /// Largest number of columns, and so the largest LIBSVM index [default: 2^20]
-    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
     pub limit_columns: Option<usize>,
     /// Largest number of values, rows times columns, 4 bytes each [default: 2^28]
-    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
     pub limit_values: Option<usize>,
     /// CSV and LIBSVM: largest number of classes [default: 2^12]
-    #[arg(long, help_heading = HEADING, value_name = "N", requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
     pub limit_classes: Option<usize>,
 }
 
@@ -156,6 +156,13 @@ fn missing_rows(text: &str) -> Result<csv::MissingRows, String> {
             _ => Err("takes refuse, drop, mean, median or a finite number".into()),
         },
     }
+}
+
+fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let count = text.parse::<u64>().ok().filter(|&count| count > 0);
+    count
+        .and_then(|count| T::try_from(count).ok())
+        .ok_or_else(|| "must be a whole number of at least 1".into())
 }
 
 const CSV: &[Format] = &[Format::Csv];
@@ -265,7 +272,12 @@ pub(super) fn failure(error: DataError) -> Failure {
         "values",
         "classes",
     ];
-    let mut text = error.to_string();
+    let mut text = match error {
+        DataError::Parameter { name, rule } if OPTIONS.contains(&name) => {
+            format!("--{}: {rule}", name.replace('_', "-"))
+        }
+        error => error.to_string(),
+    };
     for name in OPTIONS {
         let option = format!("--{}", name.replace('_', "-"));
         text = text.replace(&format!("`Options::{name}`"), &option);

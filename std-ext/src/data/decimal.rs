@@ -57,6 +57,13 @@ impl Decimal {
         })
     }
 
+    /// Whether a text is the spelling of an integer from 0 that [`Decimal`] gives: most labels are, and need no parsing.
+    pub(super) fn is_plain(token: &[u8]) -> bool {
+        let is_short = token.len() <= MOST_ZEROS as usize;
+        let begins_well = token == b"0" || token.first().is_some_and(|&digit| digit != b'0');
+        is_short && begins_well && token.iter().all(u8::is_ascii_digit)
+    }
+
     fn size(&self, other: &Self) -> Ordering {
         // Without trailing zeros the shorter of two numbers that begin alike is the smaller.
         match (self.digits.is_empty(), other.digits.is_empty()) {
@@ -163,6 +170,17 @@ mod tests {
                 assert_eq!(text(token).as_deref(), Some(expected), "{token}");
             }
             assert_eq!(text(expected).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn plain_integers_are_spelled_as_they_stand() {
+        for token in ["0", "7", "10", "9007199254740993", "100000000000000000000"] {
+            assert!(Decimal::is_plain(token.as_bytes()));
+            assert_eq!(text(token).as_deref(), Some(token));
+        }
+        for token in ["", "00", "01", "+1", "-1", "1.", "x", "1e3"] {
+            assert!(!Decimal::is_plain(token.as_bytes()));
         }
     }
 

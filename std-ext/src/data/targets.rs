@@ -190,6 +190,9 @@ fn class_name(token: &[u8]) -> Result<String, &'static str> {
     let text = std::str::from_utf8(token).map_err(
         |_| "a label in UTF-8; text in Latin-1 is converted by `iconv -f ISO-8859-1 -t UTF-8`",
     )?;
+    if Decimal::is_plain(token) {
+        return Ok(text.to_owned());
+    }
     if let Some(number) = Decimal::parse(token) {
         return Ok(number.to_string());
     }

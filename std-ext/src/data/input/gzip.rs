@@ -1,8 +1,8 @@
 //! A gzip file: members one after the other, zero bytes between and behind them.
 //!
 //! RFC 1952 knows no padding, but tapes, `dd` and block devices add it; gzip(1) skips zeros at the end, Python's
-//! `gzip` between members too. Anything else behind a member is an error of its own ([`Tail`]): the data in front
-//! of it is complete.
+//! `gzip` between members too. Anything else behind a member is the error [`Tail`], no damage: the data in front of it
+//! is complete.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};

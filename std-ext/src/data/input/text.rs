@@ -72,6 +72,10 @@ impl Input<'_> {
         if self.line == 1 {
             self.check_signature(line)?;
         }
+        // Two fast searches where there is nothing to find.
+        if !line.contains(&0) && !line.contains(&0x1a) {
+            return Ok(());
+        }
         let Some(at) = line.iter().position(|&byte| matches!(byte, 0 | 0x1a)) else {
             return Ok(());
         };
@@ -120,6 +124,9 @@ impl Input<'_> {
         line: &[u8],
         has_quotes: bool,
     ) -> Result<(), DataError> {
+        if !line.contains(&b'\r') {
+            return Ok(());
+        }
         let mut is_quoted = false;
         let text = line.trim_ascii_end();
         let first = text.len() - text.trim_ascii_start().len();

@@ -114,6 +114,9 @@ fn check_label(input: &Input<'_>, line: &[u8], at: usize, label: &[u8]) -> Resul
             cure: cure.into(),
         })
     };
+    if Decimal::is_plain(label) {
+        return Ok(());
+    }
     let text = excerpt(label);
     if label.contains(&b':') {
         return misread(
