@@ -270,7 +270,7 @@ fn a_client_that_joins_late_waits_for_a_full_round() {
     (4..compressed).for_each(|_| simulation.round(|_, _, _| {}));
     let mut late = Client::new(1, vec![0.0; 8], vec![0.0; 8]).unwrap();
     let mut frame = [0; 256];
-    let len = welcome(&config, &mut simulation.server, &mut frame).unwrap();
+    let len = welcome(&config, &simulation.server, &mut frame).unwrap();
     receive(&config, &mut late, &frame[..len]).unwrap();
     assert_eq!(late.params(), simulation.server.params());
     let reply = marina::reply(

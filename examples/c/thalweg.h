@@ -593,7 +593,7 @@ ThalwegStatus thalweg_clip_by_norm_f64(double max_norm,
 // Values that PermK's client sends at most: `ceil(d/n)`; the share of one client can be one less, or none.
 size_t thalweg_perm_k_len(size_t d, size_t clients);
 
-// Room in which TopK runs at full speed; `k` is enough.
+// Room in which TopK runs at full speed; `k` is enough, and the room is never less.
 size_t thalweg_top_k_room(size_t d, size_t k);
 
 // Writes the values that `key.client` of `clients` sends of `x`; `room` is at least [`thalweg_perm_k_len`], `sent` receives their number.

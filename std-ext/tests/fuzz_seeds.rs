@@ -75,3 +75,13 @@ fn saved_states_are_refused_or_have_one_form() {
 fn a_stream_gives_the_same_frames_however_it_is_cut() {
     feed("stream", checks::stream::check);
 }
+
+#[test]
+fn protocols_survive_any_sequence_of_frames() {
+    feed("server", checks::server::check);
+}
+
+#[test]
+fn hostile_numbers_in_saved_states_are_refused_or_harmless() {
+    feed("restore", checks::restore::check);
+}

@@ -93,7 +93,7 @@ fn serve(
     let mut welcome = frame.clone();
     for round in 0..ROUNDS {
         let len = estimator::broadcast(&config(), &mut machine, &mut frame)?;
-        let late = estimator::welcome(&config(), &mut machine, &mut welcome)?;
+        let late = estimator::welcome(&config(), &machine, &mut welcome)?;
         let opening = Opening {
             round,
             frame: &frame[..len],

@@ -11,20 +11,19 @@ use thalweg::wire::{EncodeError, Expect, Payload, decode};
 
 use super::*;
 
-type Gradients = [f32; D];
+/// The reply of one of the estimator protocols.
+type Reply<P> = fn(
+    &P,
+    &mut Client<[f32; D]>,
+    &mut [f32],
+    Buffers<'_, f32>,
+    &mut [u8],
+) -> Result<usize, ProtocolError>;
 
 /// A compressed reply with each buffer one too short, and with a frame one too short, is refused; nothing has changed, and the
 /// reply that follows is that of a client that was never refused.
-fn short_memory_is_refused<P, C: Compressor<f32>>(
-    config: &P,
-    reply: impl Fn(
-        &P,
-        &mut Client<[f32; D]>,
-        &mut Gradients,
-        Buffers<'_, f32>,
-        &mut [u8],
-    ) -> Result<usize, ProtocolError>,
-) where
+fn short_memory_is_refused<P, C: Compressor<f32>>(config: &P, reply: Reply<P>)
+where
     P: Protocol<f32, Compressor = C>,
 {
     let mut server = server();
@@ -78,7 +77,7 @@ fn short_memory_is_refused<P, C: Compressor<f32>>(
             reply(config, &mut client, &mut lost, buffers, &mut frame).unwrap()
         });
         lent([D; 3], |buffers| {
-            accept(config, &mut server, &frame[..len], buffers).unwrap()
+            accept(config, &mut server, &frame[..len], buffers).unwrap();
         });
         finish(config, &mut server).unwrap();
     }
@@ -88,8 +87,8 @@ fn short_memory_is_refused<P, C: Compressor<f32>>(
 fn short_buffers_are_named_before_the_memory_of_a_client_is_exchanged() {
     macro_rules! both {
         ($($compressor:expr),*) => {$(
-            short_memory_is_refused(&marina_of(1, $compressor), |c, s, g, b, o| marina::reply(c, s, g, b, o));
-            short_memory_is_refused(&ef21_of(1, $compressor), |c, s, g, b, o| ef21::reply(c, s, g, b, o));
+            short_memory_is_refused(&marina_of(1, $compressor), marina::reply);
+            short_memory_is_refused(&ef21_of(1, $compressor), ef21::reply);
         )*};
     }
     both!(
@@ -148,7 +147,7 @@ fn a_change_that_no_compressor_can_take_leaves_the_client_as_it_was() {
         marina::reply(&config, &mut client, &mut [0.0; D], b, &mut frame)
     });
     lent([0; 3], |b| {
-        accept(&config, &mut server, &frame[..len.unwrap()], b).unwrap()
+        accept(&config, &mut server, &frame[..len.unwrap()], b).unwrap();
     });
     finish(&config, &mut server).unwrap();
     let len = broadcast(&config, &mut server, &mut frame).unwrap();
@@ -182,16 +181,7 @@ fn a_table_of_another_round_is_named_before_the_memory_of_a_client_is_exchanged(
     table_of_another_round(&marina_of(1, pool), marina::reply);
 }
 
-fn table_of_another_round<P: Protocol<f32>>(
-    config: &P,
-    reply: fn(
-        &P,
-        &mut Client<[f32; D]>,
-        &mut [f32],
-        Buffers<'_, f32>,
-        &mut [u8],
-    ) -> Result<usize, ProtocolError>,
-) {
+fn table_of_another_round<P: Protocol<f32>>(config: &P, reply: Reply<P>) {
     let (mut server, mut client, mut frame) = (server(), client(0), [0; ROOM]);
     let len = broadcast(config, &mut server, &mut frame).unwrap();
     receive(config, &mut client, &frame[..len]).unwrap();

@@ -152,7 +152,7 @@ fn serve<P: Protocol<f32>>(
     let mut welcome = frame.clone();
     for round in 0..ROUNDS {
         let len = estimator::broadcast(config, &mut machine, &mut frame).unwrap();
-        let late = estimator::welcome(config, &mut machine, &mut welcome).unwrap();
+        let late = estimator::welcome(config, &machine, &mut welcome).unwrap();
         let opening = Opening {
             round,
             frame: &frame[..len],

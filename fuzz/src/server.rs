@@ -1,0 +1,340 @@
+//! The machines of the federated protocols, under any sequence of calls and frames.
+//!
+//! A server starts among one to three clients; each operation is a call with what the bytes make of its arguments.
+
+use thalweg::compress::{
+    Buffers, Compressor, Dithering, Identity, Natural, PermK, RandK, Sign, TopK,
+};
+use thalweg::federated::estimator::{self, Client, Protocol, Server};
+use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
+use thalweg::snapshot::Snapshot;
+use thalweg::wire::{Body, Dtype, Header, Kind, SERVER, encode_into};
+
+use super::bytes::Bytes;
+
+const D: usize = 4;
+/// Longer than every frame.
+const ROOM: usize = 200;
+/// Calls of one run.
+const CALLS: usize = 40;
+
+type Reply<P> = fn(
+    &P,
+    &mut Client<[f32; D]>,
+    &mut [f32],
+    Buffers<'_, f32>,
+    &mut [u8],
+) -> Result<usize, ProtocolError>;
+
+/// A refused call changes nothing, models stay finite, rounds go forwards, and every run can go on.
+pub fn check(bytes: &[u8]) {
+    let bytes = &mut Bytes(bytes);
+    let clients = u32::from(bytes.byte() % 3 + 1);
+    let run = Run { seed: 1, clients };
+    match bytes.byte() % 9 {
+        0 => compressed(bytes, run, PermK::new(clients as usize)),
+        1 => compressed(bytes, run, RandK::new(2)),
+        2 => compressed(bytes, run, TopK { k: 2 }),
+        3 => compressed(bytes, run, Dithering::qsgd(4)),
+        4 => compressed(bytes, run, Natural),
+        5 => compressed(bytes, run, Sign),
+        6 => compressed(bytes, run, PermK::contiguous(clients as usize)),
+        7 => averages(bytes, run, Identity),
+        _ => averages(bytes, run, Natural),
+    }
+}
+
+fn compressed<C: Compressor<f32> + Copy>(bytes: &mut Bytes<'_>, run: Run, compressor: C) {
+    let marina = marina::Config {
+        run,
+        step_size: 2.0_f32,
+        probability: 0.3,
+        compressor,
+    };
+    let ef21 = ef21::Config {
+        run,
+        step_size: 0.5_f32,
+        restart: 0.2,
+        compressor,
+    };
+    match bytes.byte() % 4 {
+        0 => estimates(bytes, &marina),
+        1 => estimates(bytes, &ef21),
+        2 => follows(bytes, &marina, marina::reply),
+        _ => follows(bytes, &ef21, ef21::reply),
+    }
+}
+
+fn saved(state: &impl Snapshot) -> Vec<u8> {
+    let mut image = vec![0; state.snapshot_len()];
+    assert_eq!(state.save(&mut image), Ok(image.len()));
+    image
+}
+
+/// Buffers of these lengths.
+struct Memory {
+    values: Vec<f32>,
+    indices: Vec<u32>,
+    levels: Vec<i32>,
+}
+
+impl Memory {
+    fn new([values, indices, levels]: [usize; 3]) -> Self {
+        Self {
+            values: vec![0.0; values],
+            indices: vec![0; indices],
+            levels: vec![0; levels],
+        }
+    }
+
+    fn lend(&mut self) -> Buffers<'_, f32> {
+        Buffers {
+            values: &mut self.values,
+            indices: &mut self.indices,
+            levels: &mut self.levels,
+        }
+    }
+
+    /// Mostly long enough.
+    fn drawn(bytes: &mut Bytes<'_>) -> Self {
+        let mut one = || if bytes.rarely(8) { bytes.len() % D } else { D };
+        Self::new([one(), one(), one()])
+    }
+}
+
+/// A frame: mostly of the client and the round, at times of other ones, seldom damaged.
+fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
+    let kind = Kind::ALL[usize::from(bytes.byte()) % Kind::ALL.len()];
+    let is_bare = matches!(kind, Kind::Round | Kind::Ack | Kind::Drop | Kind::Stop);
+    let k = match kind {
+        Kind::PermK | Kind::RandK | Kind::RandSeqK | Kind::Sparse => {
+            u32::from(bytes.byte()) % (D as u32 + 1)
+        }
+        Kind::Dithered | Kind::NaturalDithered => u32::from(bytes.byte()) % 9 + 1,
+        _ if is_bare => 0,
+        _ => D as u32,
+    };
+    let other = |bytes: &mut Bytes<'_>| bytes.rarely(8).then(|| bytes.byte());
+    let client = other(bytes).map_or(client, |byte| u32::from(byte % 4));
+    let round = other(bytes).map_or(round, |byte| round ^ u64::from(byte));
+    let seed = other(bytes).map_or(1, u64::from);
+    let flags = u16::from(bytes.rarely(8));
+    let dtype = if is_bare { Dtype::None } else { Dtype::F32 };
+    let header = Header {
+        client,
+        round,
+        seed,
+        flags,
+        ..Header::new(kind, dtype, D as u32, k)
+    };
+    let values = bytes.reals(if kind == Kind::Dithered || kind == Kind::NaturalDithered {
+        1
+    } else {
+        k as usize
+    });
+    let mut indices: Vec<u32> = (0..D as u32).collect();
+    if kind == Kind::Sparse {
+        while indices.len() > k as usize {
+            let at = usize::from(bytes.byte()) % indices.len();
+            indices.remove(at);
+        }
+    }
+    let level = |bytes: &mut Bytes<'_>| i32::from(bytes.byte() % 19) - 9;
+    let body = match kind {
+        Kind::Hello => Body::Hello { samples: 7 },
+        Kind::Sparse => Body::Sparse {
+            indices: &indices,
+            values: &values,
+        },
+        Kind::Natural => {
+            let powers: Vec<f32> = values
+                .iter()
+                .map(|x| x.abs().log2().trunc().exp2())
+                .collect();
+            return written(bytes, &header, &Body::Natural(&powers));
+        }
+        Kind::Sign => Body::Sign {
+            scale: bytes.real() as f32,
+            values: &values,
+        },
+        Kind::Dithered | Kind::NaturalDithered => {
+            let levels = [0; D].map(|_| level(bytes));
+            let norm = values[0];
+            let levels = &levels;
+            return written(bytes, &header, &Body::Dithered { norm, levels });
+        }
+        Kind::Round => Body::Round { full: false },
+        _ if is_bare => Body::Empty,
+        _ => Body::Values(&values),
+    };
+    written(bytes, &header, &body)
+}
+
+fn written(bytes: &mut Bytes<'_>, header: &Header, body: &Body<'_, f32>) -> Vec<u8> {
+    let mut out = vec![0; header.frame_len()];
+    if encode_into(header, body, &mut out).is_err() {
+        return Vec::new();
+    }
+    if bytes.rarely(16) {
+        let at = usize::from(bytes.byte()) % out.len();
+        out[at] ^= bytes.byte();
+    }
+    out
+}
+
+fn all_finite(x: &[f32]) -> bool {
+    x.iter().all(|x| x.is_finite())
+}
+
+/// A dense frame of zeros: what an honest client sends when nothing changes.
+fn zeros(client: u32, round: u64) -> Vec<u8> {
+    let header = Header {
+        client,
+        round,
+        seed: 1,
+        ..Header::new(Kind::Dense, Dtype::F32, D as u32, D as u32)
+    };
+    let mut out = vec![0; header.frame_len()];
+    encode_into(&header, &Body::Values(&[0.0_f32; D]), &mut out).expect("room");
+    out
+}
+
+fn estimates<P: Protocol<f32>>(bytes: &mut Bytes<'_>, config: &P) {
+    let mut server = Server::new([0.5_f32; D], [0.0; D], [0.0; D]).expect("lengths");
+    for _ in 0..CALLS {
+        if bytes.is_empty() {
+            break;
+        }
+        let (before, round) = (saved(&server), server.round());
+        let mut reopened = server;
+        estimator::reopen(config, &mut reopened).expect("hyperparameters");
+        let outcome = match bytes.byte() % 8 {
+            0 => estimator::broadcast(config, &mut server, &mut [0; ROOM]).map(|_| ()),
+            1 => estimator::skip(config, &mut server),
+            2 => estimator::finish(config, &mut server),
+            3 => estimator::reopen(config, &mut server),
+            _ => {
+                let frame = forged(bytes, server.turn(), round);
+                let mut memory = Memory::drawn(bytes);
+                estimator::accept(config, &mut server, &frame, memory.lend())
+            }
+        };
+        let after = match outcome {
+            Ok(()) => continue_of(round, server.round()),
+            Err(ProtocolError::Empty) => saved(&reopened),
+            Err(_) => before,
+        };
+        assert!(
+            after.is_empty() || after == saved(&server),
+            "a refused call changed the state"
+        );
+        assert!(all_finite(server.params()) && all_finite(server.estimate()));
+    }
+    // Whatever has been heard: the round can be closed.
+    let round = server.round();
+    estimator::reopen(config, &mut server).expect("hyperparameters");
+    while server.turn() < config.run().clients {
+        let frame = zeros(server.turn(), round);
+        let mut memory = Memory::new([D; 3]);
+        if estimator::accept(config, &mut server, &frame, memory.lend()).is_err() {
+            estimator::skip(config, &mut server).expect("a turn");
+        }
+    }
+    match estimator::finish(config, &mut server) {
+        Ok(()) => assert_eq!(server.round(), round + 1),
+        // The estimate of earlier rounds can carry the model away by itself: that is divergence, and named.
+        Err(error) => assert!(matches!(error, ProtocolError::Argument(_)), "{error}"),
+    }
+}
+
+/// No state to compare with; a call that has succeeded opens the next round at most.
+fn continue_of(before: u64, after: u64) -> Vec<u8> {
+    assert!(after == before || after == before + 1);
+    Vec::new()
+}
+
+fn follows<P: Protocol<f32>>(bytes: &mut Bytes<'_>, config: &P, reply: Reply<P>) {
+    let mut client = Client::new(0, [0.0_f32; D], [0.0; D]).expect("lengths");
+    let mut least = 0;
+    for _ in 0..CALLS {
+        if bytes.is_empty() {
+            break;
+        }
+        let before = saved(&client);
+        let refused = match bytes.byte() % 8 {
+            0 => {
+                client.rejoin();
+                least = 0;
+                false
+            }
+            1..4 => {
+                let mut gradient = [0.0; D].map(|_: f32| bytes.real() as f32);
+                let mut memory = Memory::drawn(bytes);
+                let room = if bytes.rarely(8) {
+                    bytes.len() * 2
+                } else {
+                    ROOM
+                };
+                let out = &mut vec![0; room];
+                let kept = gradient.map(f32::to_bits);
+                let refused =
+                    reply(config, &mut client, &mut gradient, memory.lend(), out).is_err();
+                assert!(
+                    !refused || gradient.map(f32::to_bits) == kept,
+                    "a gradient is lost"
+                );
+                refused
+            }
+            _ => {
+                let next = client.round() + u64::from(bytes.byte() % 2);
+                let frame = forged(bytes, SERVER, next);
+                estimator::receive(config, &mut client, &frame).is_err()
+            }
+        };
+        assert!(
+            !refused || before == saved(&client),
+            "a refused call changed the client"
+        );
+        assert!(client.round() >= least && all_finite(client.params()));
+        least = client.round();
+    }
+}
+
+fn averages<C: Compressor<f32>>(bytes: &mut Bytes<'_>, run: Run, compressor: C) {
+    let config = fed_avg::Config {
+        run,
+        server_learning_rate: 2.0_f32,
+        compressor,
+    };
+    let mut server = fed_avg::Server::new([0.5_f32; D], [0.0; D]).expect("lengths");
+    for _ in 0..CALLS {
+        if bytes.is_empty() {
+            break;
+        }
+        let (before, round) = (saved(&server), server.round());
+        let mut reopened = server;
+        fed_avg::reopen(&config, &mut reopened).expect("hyperparameters");
+        let outcome = match bytes.byte() % 8 {
+            0 => fed_avg::broadcast(&config, &mut server, &mut [0; ROOM]).map(|_| ()),
+            1 => fed_avg::skip(&config, &mut server),
+            2 => fed_avg::finish(&config, &mut server),
+            3 => fed_avg::reopen(&config, &mut server),
+            _ => {
+                let frame = forged(bytes, server.turn(), round);
+                let samples = bytes.count() as u32;
+                let mut memory = Memory::drawn(bytes);
+                fed_avg::accept(&config, &mut server, samples, &frame, memory.lend())
+            }
+        };
+        let after = match outcome {
+            Ok(()) => continue_of(round, server.round()),
+            Err(ProtocolError::Empty) => saved(&reopened),
+            Err(_) => before,
+        };
+        assert!(
+            after.is_empty() || after == saved(&server),
+            "a refused call changed the state"
+        );
+        assert!(all_finite(server.params()));
+    }
+}
