@@ -186,7 +186,7 @@ impl<S: Read + Write> Line<S> {
     }
 
     /// Whether the line has sent nothing but damage for too long; it is closed then.
-    fn is_spent(&mut self) -> bool {
+    pub(super) fn is_spent(&mut self) -> bool {
         let is_noise = !self.is_known && self.deframer.skipped() > self.noise;
         let is_spent = self.damaged >= DAMAGED || is_noise;
         self.closed |= is_spent;

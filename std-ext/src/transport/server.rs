@@ -444,6 +444,12 @@ fn hear<S: Read + Write>(
         if !answer.is_given() {
             *answer = match header.kind {
                 Kind::Drop => Answer::Missing(Absence::SatOut),
+                Kind::Model | Kind::Estimate | Kind::Round | Kind::Ack | Kind::Stop => {
+                    // A server says so, never a client.
+                    let (expected, found) = (Kind::Dense, header.kind);
+                    let error = DecodeError::WrongKind { expected, found };
+                    Answer::Missing(Absence::Refused(error.into()))
+                }
                 _ => Answer::Given(frame),
             };
         }

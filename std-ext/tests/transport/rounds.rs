@@ -92,23 +92,59 @@ fn a_client_that_replies_with_nan_is_refused_by_name_and_sent_away_after_three_t
 
 #[test]
 fn a_client_that_replies_with_a_frame_of_another_kind_is_sent_away_and_changes_no_other_bit() {
-    let ack = |round| frame(reply(Kind::Ack, Dtype::None, 0, round), &Body::Empty);
-    let model = |round| {
-        let header = reply(Kind::Model, Dtype::F32, D as u32, round);
-        frame(header, &Body::Values(&[1.0; D]))
+    let control = |round| frame(reply(Kind::Ack, Dtype::None, 0, round), &Body::Empty);
+    let values = |kind, k| {
+        move |round| {
+            let header = reply(kind, Dtype::F32, k, round);
+            frame(header, &Body::Values(&[1.0; D][..k as usize]))
+        }
     };
-    let short = |round| {
-        let header = reply(Kind::PermK, Dtype::F32, 1, round);
-        frame(header, &Body::Values(&[1.0]))
+    let wrong = |found| {
+        let expected = Kind::Dense;
+        Absence::Refused(DecodeError::WrongKind { expected, found }.into())
     };
-    let forms: [fn(u64) -> Vec<u8>; 3] = [ack, model, short];
-    for form in forms {
+    type Forge = Box<dyn Fn(u64) -> Vec<u8> + Send>;
+    let forms: [(Forge, Option<Absence>); 3] = [
+        (Box::new(control), Some(wrong(Kind::Ack))),
+        (
+            Box::new(values(Kind::Model, D as u32)),
+            Some(wrong(Kind::Model)),
+        ),
+        // What the protocol refuses.
+        (Box::new(values(Kind::PermK, 1)), None),
+    ];
+    for (form, why) in forms {
         let (bits, reasons, ended) = forged(form);
         assert_eq!(bits, in_process(|_, id| id == 2));
-        assert_eq!(reasons, [Absence::Silent; ROUNDS as usize - 3]);
+        let (refused, silent) = reasons.split_at(reasons.len() + 3 - ROUNDS as usize);
+        assert_eq!(refused, why.map_or(vec![], |why| vec![why; 3]));
+        assert!(silent.iter().all(|&why| why == Absence::Silent));
         let error = ended.unwrap_err();
         assert!(matches!(error, TransportError::SentAway { client: 2 }));
     }
+}
+
+/// Frames that are too long to be any of the run, with right headers.
+#[test]
+fn a_client_whose_line_is_closed_for_damage_holds_up_no_round() {
+    let (listener, address) = listen();
+    let long = Header {
+        d: 1 << 10,
+        k: 1 << 10,
+        ..reply(Kind::Dense, Dtype::F32, 0, 0)
+    };
+    let long = frame(long, &Body::Values(&[1.0; 1 << 10]));
+    thread::scope(|scope| {
+        let _others = [0, 1].map(|id| start(scope, me(id), address));
+        scope.spawn(move || misbehave(address, |stream| stream.write_all(&long)));
+        let began = Instant::now();
+        assert_eq!(
+            run(listener, limits()),
+            (in_process(|_, id| id == 2), ROUNDS)
+        );
+        // Patience is 20 s.
+        assert!(began.elapsed() < Duration::from_secs(5));
+    });
 }
 
 #[test]

@@ -132,6 +132,8 @@ impl<S: Read + Write> Peer<S> {
             self.heard = Instant::now();
         }
         if line.is_closed() && event.is_none() {
+            // Nobody waits for one whose line was closed for what it sent.
+            self.away |= line.is_spent();
             self.line = None;
         }
         event
