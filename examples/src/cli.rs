@@ -1,26 +1,44 @@
-//! Conventions of every command line: common options, exit codes, output files.
+//! Conventions of every command line: common options, exit codes, what goes where and in which order.
+//!
+//! Files come first, since they are what a run is for: the figures, then the picture, then the table on standard
+//! output. A closed pipe there is no error (`| head`), a full disk is, once everything else is done.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
+use thalweg_std::plot::Figure;
+
+mod claims;
+mod files;
+mod number;
+mod output;
+
+pub use claims::Claims;
+pub use files::{check_writable, write};
+pub use number::{real, whole};
+pub use output::{note, print, print_line};
 
 /// Options that every program has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
     /// Seed of every random draw
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
-    /// Worker threads; the numbers do not depend on it [default: one per processor]
-    #[arg(long)]
+    /// Worker threads, 1 to 256; the numbers do not depend on it [default: one per processor]
+    #[arg(long, value_parser = whole::<usize>(1..=MOST_THREADS as u64))]
     pub threads: Option<usize>,
-    /// Write every figure of the table here, as JSON
+    /// Write every figure of the table here, as JSON; with --check the claims
     #[arg(long, value_name = "PATH")]
     pub json: Option<PathBuf>,
-    /// Write the picture here, as SVG
+    /// Write the picture here, as SVG [default: the program's name with .svg; with --check no picture]
     #[arg(long, value_name = "PATH")]
     pub plot: Option<PathBuf>,
+    /// Write no picture
+    #[arg(long, conflicts_with = "plot")]
+    pub no_plot: bool,
     /// Run the small published experiment; exit with 1, naming the figure, if a claim does not hold
     #[arg(long)]
     pub check: bool,
@@ -41,6 +59,70 @@ impl Common {
             return Err(bad("threads", threads, "must be between 1 and 256"));
         }
         Ok(threads)
+    }
+
+    /// The files of a program's results, tried before the work.
+    ///
+    /// # Errors
+    /// One that cannot be written, or both the same.
+    pub fn files(&self, program: &str) -> Result<Files<'_>, Failure> {
+        let unasked = (!self.check && !self.no_plot).then(|| format!("{program}.svg").into());
+        let files = Files {
+            common: self,
+            plot: self.plot.clone().or(unasked),
+        };
+        let both = [self.json.as_deref(), files.plot.as_deref()];
+        for path in both.into_iter().flatten() {
+            check_writable(path)?;
+        }
+        match both {
+            [Some(json), Some(plot)] if files::is_same_file(json, plot) => Err(bad(
+                "plot",
+                plot.display(),
+                "must be another file than that of --json",
+            )),
+            _ => Ok(files),
+        }
+    }
+}
+
+/// Where the results of a program go.
+#[derive(Clone, Debug)]
+pub struct Files<'a> {
+    common: &'a Common,
+    plot: Option<PathBuf>,
+}
+
+impl Files<'_> {
+    /// Hands the results over: figures, picture, and last the text.
+    ///
+    /// What can be written is written, whatever fails. Under `--check` the file of figures is left to [`Files::verdict`].
+    ///
+    /// # Errors
+    /// The first file that could not be written.
+    pub fn deliver(
+        &self,
+        figures: &impl Serialize,
+        picture: impl FnOnce() -> Figure,
+        text: impl Display,
+    ) -> Result<(), Failure> {
+        let json = self.common.json.as_deref().filter(|_| !self.common.check);
+        let json = json.map_or(Ok(()), |path| write_json(path, figures));
+        let plot = self.plot.as_deref();
+        let drawn = plot.map_or(Ok(()), |path| write(path, &picture().to_svg()));
+        print(text);
+        if let (Some(path), Ok(())) = (plot, &drawn) {
+            print_line(format_args!("picture: {}", path.display()));
+        }
+        json.and(drawn)
+    }
+
+    /// Writes the claims where the figures go, and judges.
+    ///
+    /// # Errors
+    /// Those of [`Claims::verdict`].
+    pub fn verdict(&self, claims: Claims) -> Result<(), Failure> {
+        claims.verdict(self.common.json.as_deref())
     }
 }
 
@@ -73,62 +155,75 @@ pub fn input(error: impl Display) -> Failure {
     Failure::Input(error.to_string())
 }
 
+/// The whole of a program: parses, runs, and turns the result into an exit code.
+///
+/// `check` says how long a check takes. It stands in `--help`, and on standard error when a check starts.
+pub fn program<O: clap::Parser>(
+    check: &str,
+    run: impl FnOnce(&O) -> Result<(), Failure>,
+) -> ExitCode {
+    let arguments = with_negative_values(std::env::args_os());
+    let matches = command::<O>(check).get_matches_from(arguments);
+    if matches.get_flag("check") {
+        note(format_args!("--check: {check}"));
+    }
+    match O::from_arg_matches(&matches) {
+        Ok(options) => finish(run(&options)),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The command line of a program.
+fn command<O: clap::Parser>(check: &str) -> clap::Command {
+    O::command().mut_arg("check", |arg| {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        arg.help(format!("{help}; {check}"))
+    })
+}
+
+/// Arguments in which a negative number is a value of the option before it, as `--mu=-1e-3`: no option is a number.
+fn with_negative_values(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let is_option = |text: &str| text.starts_with("--") && text.len() > 2 && !text.contains('=');
+    let is_negative = |text: &str| {
+        let digits = text.strip_prefix('-').unwrap_or("");
+        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            || !digits.is_empty() && text.parse::<f64>().is_ok()
+    };
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        match joined.last_mut() {
+            Some(option)
+                if option.to_str().is_some_and(is_option)
+                    && argument.to_str().is_some_and(is_negative) =>
+            {
+                option.push("=");
+                option.push(argument);
+            }
+            _ => joined.push(argument),
+        }
+    }
+    joined
+}
+
 /// Prints an error to standard error and turns it into an exit code.
 pub fn finish(result: Result<(), Failure>) -> ExitCode {
+    let unwritten = output::stdout_failure();
+    if let Some(error) = &unwritten {
+        note(format_args!(
+            "error: standard output: cannot write: {error}"
+        ));
+    }
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if unwritten.is_none() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(2),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            note(format_args!("error: {failure}"));
             match failure {
                 Failure::Claim(_) => ExitCode::from(1),
                 Failure::Input(_) => ExitCode::from(2),
             }
         }
     }
-}
-
-/// Checks, before the work, that a file can be written; what it holds is left alone.
-///
-/// # Errors
-/// A folder that does not exist, a path that is a folder, no permission.
-pub fn check_writable(path: &Path) -> Result<(), Failure> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            return Err(Failure::Input(format!(
-                "{}: the folder does not exist",
-                path.display()
-            )));
-        }
-        _ => {}
-    }
-    let is_new = !path.exists();
-    let open = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path);
-    open.map_err(|error| cannot_write(path, &error))?;
-    if is_new {
-        // Nothing is left behind by a run that ends early. Another run may have tried the same path and been faster.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(cannot_write(path, &error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Input(format!("{}: cannot write: {error}", path.display()))
-}
-
-/// Writes a text file, naming the path when that fails.
-///
-/// # Errors
-/// Those of the file system.
-pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| cannot_write(path, &error))
 }
 
 /// Writes a value as indented JSON.
@@ -140,94 +235,23 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     write(path, &(text + "\n"))
 }
 
-/// The claims of `--check`: each is printed as it is stated.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Claims {
-    claims: Vec<Claim>,
-}
-
-/// One figure and its bound.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Claim {
-    figure: String,
-    found: f64,
-    bound: f64,
-    rule: &'static str,
-    holds: bool,
-}
-
-impl Claims {
-    /// States that `found` is at least `least`.
-    pub fn at_least(&mut self, figure: &str, found: f64, least: f64) {
-        self.state(figure, found, "at least", least, found >= least);
-    }
-
-    /// States that `found` is at most `most`.
-    pub fn at_most(&mut self, figure: &str, found: f64, most: f64) {
-        self.state(figure, found, "at most", most, found <= most);
-    }
-
-    /// States that `found` is between `1 / factor` and `factor`.
-    pub fn within(&mut self, figure: &str, found: f64, factor: f64) {
-        self.at_least(figure, found, 1.0 / factor);
-        self.at_most(figure, found, factor);
-    }
-
-    fn state(&mut self, figure: &str, found: f64, rule: &'static str, bound: f64, holds: bool) {
-        let claim = Claim {
-            figure: figure.to_owned(),
-            found,
-            bound,
-            rule,
-            holds,
-        };
-        println!("{} {}", if holds { "holds" } else { "FAILS" }, claim.text());
-        self.claims.push(claim);
-    }
-
-    /// Writes every claim to `json` if given, and judges.
-    ///
-    /// # Errors
-    /// [`Failure::Claim`] that lists every claim that failed; those of the file system.
-    pub fn verdict(self, json: Option<&Path>) -> Result<(), Failure> {
-        if let Some(path) = json {
-            write_json(path, &self)?;
-        }
-        let failed = self.claims.iter().filter(|claim| !claim.holds);
-        let failed: Vec<String> = failed.map(Claim::text).collect();
-        if failed.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Claim(format!(
-            "claims that fail: {}",
-            failed.join("; ")
-        )))
-    }
-}
-
-impl Claim {
-    fn text(&self) -> String {
-        let Self {
-            figure,
-            found,
-            rule,
-            bound,
-            ..
-        } = self;
-        format!("{figure}: {found:.4e}, {rule} {bound:.4e}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_claim_is_named_and_a_nan_fails() {
-        let mut claims = Claims::default();
-        claims.at_least("accuracy", 0.9, 0.8);
-        claims.at_most("loss", f64::NAN, 1.0);
-        let text = claims.verdict(None).unwrap_err().to_string();
-        assert!(text.contains("loss") && !text.contains("accuracy"));
+    fn negative_numbers_are_values_and_options_are_not() {
+        for (given, expected) in [
+            ("--seed -1", "--seed=-1"),
+            ("--mu -1e-3 --dim -1.5M", "--mu=-1e-3 --dim=-1.5M"),
+            ("--noise -.5,-2 --check", "--noise=-.5,-2 --check"),
+            ("--mu -inf --p-hat -nan", "--mu=-inf --p-hat=-nan"),
+            ("--seed --json x -h", "--seed --json x -h"),
+            ("--seed=1 -1 -- -1", "--seed=1 -1 -- -1"),
+        ] {
+            let words = given.split(' ').map(OsString::from);
+            let joined = with_negative_values(words).join(std::ffi::OsStr::new(" "));
+            assert_eq!(joined, expected);
+        }
     }
 }

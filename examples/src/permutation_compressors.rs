@@ -15,11 +15,11 @@ pub mod problem;
 pub mod published;
 pub mod simulate;
 
-use std::path::{Path, PathBuf};
+use std::ops::Bound::{Excluded, Included};
 
 use clap::Parser;
 
-use crate::cli::{self, Claims, Common, Failure, bad, input};
+use crate::cli::{Claims, Common, Failure, Files, bad, input, real, whole};
 use crate::progress;
 use crate::table::Table;
 
@@ -38,35 +38,30 @@ pub struct Options {
     /// Options of every program.
     #[command(flatten)]
     pub common: Common,
-    /// Numbers of clients (comma-separated) [default: 10,100,1000; with --autoencoder: 50]
-    #[arg(long, value_delimiter = ',')]
+    /// Numbers of clients, up to 100000 (comma-separated) [default: 10,100,1000; with --autoencoder: 50]
+    #[arg(long, value_delimiter = ',', value_parser = whole::<usize>(1..=100_000))]
     pub clients: Vec<usize>,
-    /// Dimension of the quadratics
-    #[arg(long, default_value_t = 1000)]
+    /// Dimension of the quadratics, up to 1000000
+    #[arg(long, default_value_t = 1000, value_parser = whole::<usize>(1..=1_000_000))]
     pub dim: usize,
     /// Strong convexity of their mean
-    #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1e-6, value_parser = real(0.0..))]
     pub mu: f64,
     /// Noise scales: how much the clients' matrices differ (comma-separated)
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "0,0.1,0.8",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_delimiter = ',', default_value = "0,0.1,0.8", value_parser = real(0.0..))]
     pub noise: Vec<f64>,
-    /// Uplink bits of all clients together; each may send this divided by their number
-    #[arg(long, default_value_t = 2.5e8, allow_negative_numbers = true)]
+    /// Uplink bits of all clients together, like 250M; each may send this divided by their number
+    #[arg(long, default_value_t = 2.5e8, value_parser = real((Excluded(0.0), Included(1e15))))]
     pub budget: f64,
-    /// How many of the multiples 1, 2, 4, ... of the theory's step are tried
-    #[arg(long, default_value_t = 10)]
+    /// How many of the multiples 1, 2, 4, ... of the theory's step are tried, up to 40
+    #[arg(long, default_value_t = 10, value_parser = whole::<u32>(1..=40))]
     pub multipliers: u32,
-    /// Runs of which the median is taken, with seeds that follow the first
-    #[arg(long, default_value_t = 3)]
+    /// Runs of which the median is taken, with seeds that follow the first, up to 1000
+    #[arg(long, default_value_t = 3, value_parser = whole::<u64>(1..=1000))]
     pub seeds: u64,
     /// Seed of the clients' matrices; without it up to 1000 clients have the published ones
-    #[arg(long)]
-    pub draws: Option<u64>,
+    #[arg(long, alias = "draws", value_parser = whole::<u64>(0..=u64::MAX))]
+    pub family_seed: Option<u64>,
     /// Train autoencoders in place of quadratics
     #[arg(long)]
     pub autoencoder: bool,
@@ -80,22 +75,17 @@ pub struct Options {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    if let Some(path) = &options.common.json {
-        cli::check_writable(path)?;
-    }
-    let path = options.common.plot.clone();
-    let path = path.unwrap_or_else(|| PathBuf::from("permutation_compressors.svg"));
-    cli::check_writable(&path)?;
+    let files = options.common.files("permutation_compressors")?;
     if options.autoencoder {
-        return autoencoder::main(options, &path);
+        return autoencoder::main(options, &files);
     }
     if let Some(data) = &options.images.data {
         return Err(bad("data", data.display(), "needs --autoencoder"));
     }
-    quadratics(options, &path)
+    quadratics(options, &files)
 }
 
-fn quadratics(options: &Options, path: &Path) -> Result<(), Failure> {
+fn quadratics(options: &Options, files: &Files<'_>) -> Result<(), Failure> {
     let settings = settings(options)?;
     let bar = progress::bar(0);
     let rows = grid::run(&settings, &|news| match news {
@@ -104,21 +94,14 @@ fn quadratics(options: &Options, path: &Path) -> Result<(), Failure> {
     })
     .map_err(input)?;
     bar.finish_and_clear();
-    print!("{}", table(&rows));
-    if let Some(path) = &options.common.json {
-        cli::write_json(path, &rows)?;
+    let text = format!("{}\n", table(&rows));
+    files.deliver(&rows, || picture::quadratics(&rows), text)?;
+    if !options.common.check {
+        return Ok(());
     }
-    if !options.common.check || options.common.plot.is_some() {
-        cli::write(path, &picture::quadratics(&rows).to_svg())?;
-        println!("\npicture: {}", path.display());
-    }
-    if options.common.check {
-        println!();
-        let mut claims = Claims::default();
-        published::compare(&rows, &mut claims);
-        return claims.verdict(options.common.json.as_deref());
-    }
-    Ok(())
+    let mut claims = Claims::default();
+    published::compare(&rows, &mut claims);
+    files.verdict(claims)
 }
 
 /// The grid that the options ask for; `--check` fixes all but seed and threads.
@@ -131,30 +114,6 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
     };
     if options.common.check {
         return Ok(common);
-    }
-    let within = |name: &str, value: u64, most: u64| {
-        if (1..=most).contains(&value) {
-            Ok(())
-        } else {
-            Err(bad(name, value, &format!("must be between 1 and {most}")))
-        }
-    };
-    within("dim", options.dim as u64, 1_000_000)?;
-    within("multipliers", options.multipliers.into(), 40)?;
-    within("seeds", options.seeds, 1000)?;
-    for &n in &options.clients {
-        within("clients", n as u64, 100_000)?;
-    }
-    for (name, value) in [("mu", options.mu)]
-        .into_iter()
-        .chain(options.noise.iter().map(|&s| ("noise", s)))
-    {
-        if !(value.is_finite() && value >= 0.0) {
-            return Err(bad(name, value, "must be finite and not negative"));
-        }
-    }
-    if !(options.budget > 0.0 && options.budget <= 1e15) {
-        return Err(bad("budget", options.budget, "must be between 0 and 1e15"));
     }
     let clients = if options.clients.is_empty() {
         common.clients.clone()
@@ -169,7 +128,7 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
         budget: options.budget,
         multipliers: options.multipliers,
         seeds: options.seeds,
-        draws: options.draws,
+        draws: options.family_seed,
         ..common
     })
 }

@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use thalweg_examples::{cli, permutation_compressors};
 
 fn main() -> ExitCode {
-    cli::finish(permutation_compressors::main(
-        &permutation_compressors::Options::parse(),
-    ))
+    cli::program("about a minute of one core", permutation_compressors::main)
 }

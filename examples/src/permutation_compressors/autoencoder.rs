@@ -4,7 +4,8 @@
 //! position with probability `p_hat`: at 1 all clients are equal. The table gives the mean loss of all clients after a
 //! number of rounds, for the best of the step sizes.
 
-use std::path::{Path, PathBuf};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use thalweg::model::{Batch, Init, Labels, Objective, autoencoder::Model};
 use thalweg::random::{self, Purpose};
 use thalweg_std::data::{Dataset, Limits, digits, idx, partition};
 
-use crate::cli::{self, Claims, Failure, bad, input};
+use crate::cli::{Claims, Failure, Files, bad, input, real, whole};
 use crate::federated::exchange::Reply;
 use crate::progress;
 use crate::table::{Table, si};
@@ -27,6 +28,8 @@ use super::picture;
 const PIXELS: usize = 14 * 14;
 /// Points of a curve.
 const POINTS: u64 = 80;
+/// Most rounds of a run.
+const MOST_ROUNDS: u64 = 1_000_000_000;
 
 /// Options of the autoencoder.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,36 +38,32 @@ pub struct Images {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Autoencoder: side of the squares whose mean becomes one pixel [default: 2 for MNIST, 1 for the digits]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<usize>(1..=1024))]
     pub pool: Option<usize>,
-    /// Autoencoder: width of the code
-    #[arg(long, default_value_t = 16)]
+    /// Autoencoder: width of the code, up to 1024
+    #[arg(long, default_value_t = 16, value_parser = whole::<usize>(1..=1024))]
     pub code: usize,
     /// Autoencoder: images of each client
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = whole::<usize>(1..=1_000_000))]
     pub samples: usize,
     /// Autoencoder: likeness of the shards, from 0 (disjoint) to 1 (equal) (comma-separated)
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "1,0.5,0",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_delimiter = ',', default_value = "1,0.5,0", value_parser = real(0.0..=1.0))]
     pub p_hat: Vec<f64>,
     /// Autoencoder: rounds of MARINA
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 400, value_parser = whole::<u64>(1..=MOST_ROUNDS))]
     pub rounds: u64,
     /// Autoencoder: rounds of EF21 [default: 71/40 of MARINA's, about as many bits without indices]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>(1..=MOST_ROUNDS))]
     pub ef21_rounds: Option<u64>,
     /// Autoencoder: step sizes (comma-separated)
     #[arg(
         long,
+        alias = "steps",
         value_delimiter = ',',
         default_value = "2,4,8",
-        allow_negative_numbers = true
+        value_parser = real((Excluded(0.0), Unbounded))
     )]
-    pub steps: Vec<f64>,
+    pub step_sizes: Vec<f64>,
 }
 
 impl super::Options {
@@ -222,7 +221,7 @@ struct Job<'p> {
 ///
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
-pub(super) fn main(options: &super::Options, plot: &Path) -> Result<(), Failure> {
+pub(super) fn main(options: &super::Options, files: &Files<'_>) -> Result<(), Failure> {
     let published;
     let options = if options.common.check {
         published = options.published()?;
@@ -231,23 +230,21 @@ pub(super) fn main(options: &super::Options, plot: &Path) -> Result<(), Failure>
         options
     };
     let report = compare(options)?;
-    println!(
-        "{}: {} clients, {} parameters, K = {}",
-        report.data, report.clients, report.dimension, report.k
+    let text = format!(
+        "{}: {} clients, {} parameters, K = {}\n{}\n",
+        report.data,
+        report.clients,
+        report.dimension,
+        report.k,
+        table(&report)
     );
-    print!("{}", table(&report));
-    if let Some(path) = &options.common.json {
-        cli::write_json(path, &report)?;
+    files.deliver(&report, || picture::autoencoder(&report), text)?;
+    if !options.common.check {
+        return Ok(());
     }
-    cli::write(plot, &picture::autoencoder(&report).to_svg())?;
-    println!("\npicture: {}", plot.display());
-    if options.common.check {
-        println!();
-        let mut claims = Claims::default();
-        check(&report, &mut claims);
-        return claims.verdict(options.common.json.as_deref());
-    }
-    Ok(())
+    let mut claims = Claims::default();
+    check(&report, &mut claims);
+    files.verdict(claims)
 }
 
 /// Runs every method, step size and likeness.
@@ -270,19 +267,6 @@ pub fn compare(options: &super::Options) -> Result<Report, Failure> {
     if options.common.check && images.columns() != PIXELS {
         return Err(bad("data", data, "must hold images of 28 x 28 pixels"));
     }
-    for &p_hat in &own.p_hat {
-        if !(0.0..=1.0).contains(&p_hat) {
-            return Err(bad("p-hat", p_hat, "must be between 0 and 1"));
-        }
-    }
-    for &step in &own.steps {
-        if !(step.is_finite() && step > 0.0) {
-            return Err(bad("steps", step, "must be finite and positive"));
-        }
-    }
-    if own.rounds == 0 {
-        return Err(bad("rounds", own.rounds, "must be at least 1"));
-    }
     let last = own
         .ef21_rounds
         .unwrap_or(own.rounds.saturating_mul(71) / 40);
@@ -298,7 +282,7 @@ pub fn compare(options: &super::Options) -> Result<Report, Failure> {
     let (mut rows, mut jobs) = (Vec::new(), Vec::new());
     for (problem, &p_hat) in problems.iter().zip(&own.p_hat) {
         for method in methods {
-            for &step_size in &own.steps {
+            for &step_size in &own.step_sizes {
                 jobs.push(Job {
                     problem,
                     row: rows.len(),
@@ -359,16 +343,13 @@ impl Images {
         };
         all.scale(side);
         let wanted = clients.saturating_add(1).saturating_mul(self.samples);
-        if clients == 0 || self.samples == 0 || wanted > all.rows() {
+        if wanted > all.rows() {
             let rule = format!(
                 "and {} samples each, with a hold-out, must need between 2 and {} images of {name}",
                 self.samples,
                 all.rows()
             );
             return Err(bad("clients", clients, &rule));
-        }
-        if !(1..=1024).contains(&self.code) {
-            return Err(bad("code", self.code, "must be between 1 and 1024"));
         }
         let rows: Vec<u32> = (0..wanted as u32).collect();
         let all = all.select(&rows).map_err(input)?;

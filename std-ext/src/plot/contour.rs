@@ -53,7 +53,9 @@ pub(super) fn lines(
 }
 
 fn between((low, high): (f64, f64), i: usize, cells: usize) -> f64 {
-    low + (high - low) * i as f64 / cells.max(1) as f64
+    let share = i as f64 / cells.max(1) as f64;
+    // Not by the width, which may not be finite.
+    low * (1.0 - share) + high * share
 }
 
 impl Grid {
@@ -69,8 +71,8 @@ impl Grid {
             for i in 0..self.cells {
                 let [a, b, c, d] =
                     [(0, 0), (1, 0), (1, 1), (0, 1)].map(|(u, v)| self.value(i + u, j + v));
-                let sum = a + b + c + d;
-                if !sum.is_finite() {
+                let mean = a / 4.0 + b / 4.0 + c / 4.0 + d / 4.0;
+                if !mean.is_finite() {
                     continue;
                 }
                 let (below, right) = ((i, j, false), (i + 1, j, true));
@@ -85,7 +87,7 @@ impl Grid {
                 match crossed[..] {
                     [from, to] => segments.push((from, to)),
                     // The middle joins corners a and c, or cuts them off.
-                    [..] if crossed.len() == 4 && (sum / 4.0 >= level) == is_up[0] => {
+                    [..] if crossed.len() == 4 && (mean >= level) == is_up[0] => {
                         segments.extend([(below, right), (above, left)]);
                     }
                     [..] if crossed.len() == 4 => {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Axis, Figure, Mark, Panel, Series};
+use super::{Axis, Figure, Mark, Panel, Series, Tick};
 
 /// Okabe and Ito's colours without yellow, which is too pale for a line: distinct for colour-blind eyes.
 const COLOURS: [&str; 7] = [
@@ -12,8 +12,9 @@ const DASHES: [&str; 4] = ["", "8 3", "2 3", "9 3 2 3"];
 
 const PLOT_WIDTH: f64 = 400.0;
 const PLOT_HEIGHT: f64 = 300.0;
-/// Left of a plot: label and numbers of the vertical axis.
+/// Left of a plot, at least: label and numbers of the vertical axis.
 const LEFT: f64 = 78.0;
+/// Right of a plot, at least.
 const RIGHT: f64 = 22.0;
 const TOP: f64 = 44.0;
 /// Below a plot: numbers and label of the horizontal axis.
@@ -23,8 +24,14 @@ const GAP: f64 = 16.0;
 const ENTRY_HEIGHT: f64 = 22.0;
 /// Length of a legend's sample and the gaps around it.
 const SAMPLE: f64 = 44.0;
-/// Width of a character at 13 pixels, on the wide side.
+/// Width of the numbers that the least space on the left holds.
+const NUMBERS: f64 = 46.0;
+/// Width of a character at 13 pixels, on the wide side: most, and those as wide as they are high.
 const CHARACTER: f64 = 7.8;
+const WIDE_CHARACTER: f64 = 13.2;
+/// Sizes of the text of the page and of the labels of axes.
+const TEXT: f64 = 13.0;
+const LABEL: f64 = 14.0;
 /// Least distance between two markers of a line.
 const MARKER_GAP: f64 = 42.0;
 
@@ -148,26 +155,124 @@ fn legend(figure: &Figure) -> Vec<(&str, Mark)> {
 }
 
 fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * CHARACTER
+    let width = |c: char| match c {
+        'M' | 'W' | 'm' | 'w' | '@' | '%' | '—' | '…' => WIDE_CHARACTER,
+        // Hangul, and from the radicals of Chinese on.
+        '\u{1100}'..='\u{11ff}' | '\u{2e80}'.. => WIDE_CHARACTER,
+        _ => CHARACTER,
+    };
+    text.chars().map(width).sum()
+}
+
+/// What the axes of a panel need: ranges and ticks, and how far its numbers reach.
+struct Frame<'f> {
+    panel: &'f Panel,
+    xs: (f64, f64),
+    ys: (f64, f64),
+    across: Vec<Tick>,
+    up: Vec<Tick>,
+}
+
+impl<'f> Frame<'f> {
+    fn new(panel: &'f Panel) -> Self {
+        let shown = |p: &&(f64, f64)| panel.x.holds(p.0) && panel.y.holds(p.1);
+        let points = || panel.series.iter().flat_map(|s| &s.points).filter(shown);
+        let xs = panel.x.range(points().map(|p| p.0));
+        let ys = panel.y.range(points().map(|p| p.1));
+        let place = |tick: &Tick| PLOT_WIDTH * panel.x.place(xs, tick.value);
+        let mut across = panel.x.ticks(xs.0, xs.1);
+        thin(&mut across, place, |tick| text_width(&tick.label) + 6.0);
+        let place = |tick: &Tick| PLOT_HEIGHT * panel.y.place(ys, tick.value);
+        let mut up = panel.y.ticks(ys.0, ys.1);
+        thin(&mut up, place, |_| TEXT + 2.0);
+        Self {
+            panel,
+            xs,
+            ys,
+            across,
+            up,
+        }
+    }
+
+    /// Space left of the plot, for numbers and label.
+    fn left(&self) -> f64 {
+        let widths = self.up.iter().map(|tick| text_width(&tick.label));
+        LEFT + (widths.fold(0.0, f64::max) - NUMBERS).max(0.0)
+    }
+
+    /// Space right of the plot, for half a number.
+    fn right(&self) -> f64 {
+        let reach = self.across.iter().map(|tick| {
+            let place = PLOT_WIDTH * self.panel.x.place(self.xs, tick.value);
+            place + text_width(&tick.label) / 2.0 - PLOT_WIDTH
+        });
+        reach.fold(RIGHT, f64::max)
+    }
+}
+
+/// Takes the numbers of ticks that would run into the one before, so many pixels wide around their place; the first and
+/// the last stay if no others do.
+fn thin(ticks: &mut [Tick], place: impl Fn(&Tick) -> f64, width: impl Fn(&Tick) -> f64) {
+    let mut free = f64::NEG_INFINITY;
+    let mut kept = 0;
+    let mut last = None;
+    let numbered = |(_, tick): &(usize, &mut Tick)| !tick.label.is_empty();
+    for (i, tick) in ticks.iter_mut().enumerate().filter(numbered) {
+        let (place, half) = (place(tick), width(tick) / 2.0);
+        if place - half >= free {
+            free = place + half;
+            kept += 1;
+        } else {
+            last = Some((i, std::mem::take(&mut tick.label)));
+        }
+    }
+    if let (1, Some((i, label))) = (kept, last)
+        && let Some(tick) = ticks.get_mut(i)
+    {
+        tick.label = label;
+    }
+}
+
+/// A label and its size, fitted into so many pixels: smaller, down to a legible size, then shorter.
+fn fitted(text: &str, room: f64) -> (String, f64) {
+    const LEAST: f64 = 9.0;
+    let width = |text: &str, size: f64| text_width(text) * size / TEXT;
+    let size = (LABEL * room / width(text, LABEL).max(1.0)).clamp(LEAST, LABEL);
+    let mut text = text.to_owned();
+    while width(&text, size) > room + 1e-9 {
+        // In place of its last two characters, then of one more each time.
+        text.pop();
+        text.pop();
+        text.push('…');
+    }
+    (text, size)
 }
 
 pub(super) fn draw(figure: &Figure) -> String {
     let entries = legend(figure);
-    let (cell, row) = (LEFT + PLOT_WIDTH + RIGHT, PLOT_HEIGHT + BELOW + GAP);
+    let frames: Vec<Frame<'_>> = figure.panels.iter().map(Frame::new).collect();
+    let left = frames.iter().map(Frame::left).fold(LEFT, f64::max);
+    let right = frames.iter().map(Frame::right).fold(RIGHT, f64::max);
+    let (cell, row) = (left + PLOT_WIDTH + right, PLOT_HEIGHT + BELOW + GAP);
     let across = match figure.panels.len() {
         n @ 0..=3 => n.max(1),
         4 => 2,
         _ => 3,
     };
     let rows = figure.panels.len().div_ceil(across).max(1);
-    let width = (cell * across as f64)
-        .max(text_width(&figure.title) * 1.2 + 40.0)
-        .max(360.0);
     let widest = entries
         .iter()
         .map(|(name, _)| text_width(name))
         .fold(0.0, f64::max);
     let entry_width = SAMPLE + widest + 18.0;
+    let width = (cell * across as f64)
+        .max(text_width(&figure.title) * 1.2 + 40.0)
+        .max(if entries.is_empty() {
+            0.0
+        } else {
+            entry_width + 40.0
+        })
+        .max(360.0);
     let columns = (((width - 40.0) / entry_width) as usize).clamp(1, entries.len().max(1));
     let lines = entries.len().div_ceil(columns);
     let legend_top = TOP + rows as f64 * row - GAP;
@@ -179,10 +284,10 @@ pub(super) fn draw(figure: &Figure) -> String {
     let middle = r#"text-anchor="middle" font-size="15" font-weight="bold""#;
     canvas.text((width / 2.0, 24.0), middle, &figure.title);
     let look = |name: &str| Look(entries.iter().position(|(n, _)| *n == name).unwrap_or(0));
-    for (i, panel) in figure.panels.iter().enumerate() {
-        let left = cell * (i % across) as f64 + LEFT;
+    for (i, frame) in frames.iter().enumerate() {
+        let left = cell * (i % across) as f64 + left;
         let top = row * (i / across) as f64 + TOP;
-        draw_panel(&mut canvas, panel, (left, top), look);
+        draw_panel(&mut canvas, frame, (left, top), look);
     }
     let left = (width - columns as f64 * entry_width) / 2.0;
     for (i, (name, mark)) in entries.iter().enumerate() {
@@ -205,16 +310,11 @@ pub(super) fn draw(figure: &Figure) -> String {
 
 fn draw_panel(
     canvas: &mut Canvas,
-    panel: &Panel,
+    frame: &Frame<'_>,
     (left, top): (f64, f64),
     look: impl Fn(&str) -> Look,
 ) {
-    let shown = |p: &&(f64, f64)| panel.x.holds(p.0) && panel.y.holds(p.1);
-    let points = || panel.series.iter().flat_map(|s| &s.points).filter(shown);
-    let (xs, ys) = (
-        panel.x.range(points().map(|p| p.0)),
-        panel.y.range(points().map(|p| p.1)),
-    );
+    let &Frame { panel, xs, ys, .. } = frame;
     let bottom = top + PLOT_HEIGHT;
     let across = |x: f64| left + PLOT_WIDTH * panel.x.place(xs, x);
     let up = |y: f64| bottom - PLOT_HEIGHT * panel.y.place(ys, y);
@@ -225,12 +325,12 @@ fn draw_panel(
             r##"stroke="#eeeeee""##
         }
     };
-    for tick in panel.x.ticks(xs.0, xs.1) {
+    for tick in &frame.across {
         let x = across(tick.value);
         canvas.line([x, top, x, bottom], grid(!tick.label.is_empty()));
         canvas.text((x, bottom + 18.0), r#"text-anchor="middle""#, &tick.label);
     }
-    for tick in panel.y.ticks(ys.0, ys.1) {
+    for tick in &frame.up {
         let y = up(tick.value);
         canvas.line(
             [left, y, left + PLOT_WIDTH, y],
@@ -251,15 +351,18 @@ fn draw_panel(
         canvas.0,
         r##"<rect x="{left:.1}" y="{top:.1}" width="{PLOT_WIDTH:.1}" height="{PLOT_HEIGHT:.1}" fill="none" stroke="#404040"/>"##
     );
-    let centre = r#"text-anchor="middle" font-size="14""#;
-    canvas.text(
-        (left + PLOT_WIDTH / 2.0, bottom + 40.0),
-        centre,
-        &panel.x.label,
-    );
-    let (x, y) = (left - 60.0, top + PLOT_HEIGHT / 2.0);
-    let turned = format!(r#"{centre} transform="rotate(-90 {x:.1} {y:.1})""#);
-    canvas.text((x, y), &turned, &panel.y.label);
+    let style = |size: f64| {
+        // Whole sizes as whole numbers.
+        let size = (10.0 * size).floor() / 10.0;
+        format!(r#"text-anchor="middle" font-size="{size}""#)
+    };
+    let (label, size) = fitted(&panel.x.label, PLOT_WIDTH + RIGHT);
+    let middle = (left + PLOT_WIDTH / 2.0, bottom + 40.0);
+    canvas.text(middle, &style(size), &label);
+    let (label, size) = fitted(&panel.y.label, PLOT_HEIGHT + BELOW);
+    let (x, y) = (left - frame.left() + 18.0, top + PLOT_HEIGHT / 2.0);
+    let turned = format!(r#"{} transform="rotate(-90 {x:.1} {y:.1})""#, style(size));
+    canvas.text((x, y), &turned, &label);
 }
 
 fn draw_series(
@@ -355,6 +458,82 @@ mod tests {
             [labels(first), labels(first + PLOT_HEIGHT + BELOW + GAP)],
             [3, 2]
         );
+    }
+
+    /// Places, anchors and widths of the texts of one line of the picture.
+    fn texts(svg: &str, y: f64) -> Vec<(f64, f64)> {
+        let line = format!(" y=\"{y:.1}\" text-anchor=\"middle\">");
+        let of = svg
+            .lines()
+            .filter(|l| l.starts_with("<text ") && l.contains(&line));
+        let spans = of.map(|l| {
+            let x = l.split('"').nth(1).unwrap().parse::<f64>().unwrap();
+            let text = l.split_once('>').unwrap().1.split_once('<').unwrap().0;
+            let half = text_width(text) / 2.0;
+            (x - half, x + half)
+        });
+        spans.filter(|(from, to)| to > from).collect()
+    }
+
+    #[test]
+    fn numbers_of_an_axis_neither_overlap_nor_leave_the_page() {
+        for (low, high) in [
+            (1e6, 1e6 + 4.0),
+            (99_999.0, 99_999.001),
+            (-1e-5, 1e-5),
+            (-1.7e308, 1.7e308),
+            (1e16, 1e16 + 2.0),
+            (1e-310, 3e-310),
+            (0.0, 1.0),
+        ] {
+            for x in [Axis::linear("x"), Axis::log("x")] {
+                let panel = Panel {
+                    x,
+                    y: Axis::linear("y"),
+                    series: vec![Series::line("s", vec![(low, low), (high, high)])],
+                };
+                let svg = draw(&Figure {
+                    title: "t".into(),
+                    panels: vec![panel.clone(), panel],
+                });
+                assert!(
+                    !svg.contains("NaN") && !svg.contains("inf"),
+                    "{low:e} {high:e}"
+                );
+                let spans = texts(&svg, TOP + PLOT_HEIGHT + 18.0);
+                assert!(spans.len() >= 4, "{low:e} {high:e}: {spans:?}");
+                assert!(
+                    spans.is_sorted_by(|a, b| a.1 + 5.0 <= b.0),
+                    "{low:e} {high:e}: {spans:?}"
+                );
+                let width = svg.split('"').nth(3).unwrap().parse::<f64>().unwrap();
+                assert!(spans.iter().all(|s| s.0 >= 0.0 && s.1 <= width + 0.5));
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_and_labels_stay_inside_the_page() {
+        let name = "M".repeat(120);
+        let mut figure = figure(&[&name]);
+        for panel in &mut figure.panels {
+            panel.x.label = "across ".repeat(30);
+            panel.y.label = "up ".repeat(40);
+        }
+        let svg = draw(&figure);
+        let width = svg.split('"').nth(3).unwrap().parse::<f64>().unwrap();
+        assert!(SAMPLE + text_width(&name) < width);
+        let size = |label: &str| -> f64 {
+            let line = svg.lines().find(|l| l.contains(label)).unwrap();
+            let rest = line.split_once("font-size=\"").unwrap().1;
+            rest.split_once('"').unwrap().0.parse().unwrap()
+        };
+        for (label, room) in [("across ", PLOT_WIDTH), ("up up", PLOT_HEIGHT + BELOW)] {
+            let text = svg.lines().find(|l| l.contains(label)).unwrap();
+            let text = text.split_once('>').unwrap().1.split_once('<').unwrap().0;
+            assert!(text_width(text) * size(label) / TEXT <= room + RIGHT);
+            assert!(size(label) >= 9.0 && text.ends_with('…'));
+        }
     }
 
     #[test]
