@@ -44,7 +44,7 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&["--nope"], &["--nope"]);
     refused(&["--seed", "x"], &["--seed", "x"]);
     refused(&["--protocol", "gossip"], &["gossip", "marina"]);
-    refused(&["--threads", "0"], &["--threads 0", "between 1 and 256"]);
+    refused(&["--threads", "0"], &["--threads", "between 1 and 256"]);
     refused(&["--rounds", "0"], &["--rounds 0", "at least 1"]);
     refused(&["--bits", "77119"], &["--bits 77119", "at least 77120"]);
     refused(&["--k", "0"], &["--k 0", "between 1 and the 2410"]);

@@ -33,10 +33,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let seed = options.common.seed;
     let threads = options.common.threads()?;
+    let files = options.common.files("federated")?;
     let mut claims = Claims::default();
     identical(seed, threads, &mut claims)?;
     uneven(seed, threads, &mut claims)?;
-    claims.verdict(options.common.json.as_deref())
+    files.verdict(claims)
 }
 
 const fn method(protocol: ProtocolName, compressor: CompressorName) -> Method {

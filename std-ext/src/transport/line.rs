@@ -14,7 +14,7 @@ const OUTBOX: usize = 2;
 const DAMAGED: u32 = 64;
 
 /// Bytes outside frames that end a line on which no frame has arrived yet, in longest frames of at least [`SHORT`] bytes.
-const NOISE: u64 = 16;
+const NOISE: u64 = 4;
 
 /// See [`NOISE`].
 const SHORT: u64 = 4096;

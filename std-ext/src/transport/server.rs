@@ -62,6 +62,8 @@ pub enum Absence {
     SatOut,
     /// It sent a whole frame whose content is refused.
     Refused(ProtocolError),
+    /// It was sent away, since its replies were refused too often.
+    SentAway,
 }
 
 /// What a client has said in a round.
@@ -277,7 +279,11 @@ impl<A: Accept> Server<A> {
                         self.left_out += 1;
                         peer.has_missed(&gone);
                     }
-                    Absence::Silent
+                    if peer.refusals < REFUSALS {
+                        Absence::Silent
+                    } else {
+                        Absence::SentAway
+                    }
                 }
                 Answer::Missing(absence) => absence,
             };
@@ -309,24 +315,22 @@ impl<A: Accept> Server<A> {
 
     /// States that the protocol has refused the reply of a client: it goes on with the model, and is sent away after three refusals.
     ///
-    /// Returns whether it was sent away.
-    ///
     /// # Errors
     /// None for a number below the number of clients.
-    pub fn refuse(&mut self, client: u32) -> Result<bool, TransportError> {
+    pub fn refuse(&mut self, client: u32) -> Result<(), TransportError> {
         let peer = self.peers.get_mut(client as usize);
         let peer = peer.ok_or(TransportError::NoSuchClient { client })?;
         peer.behind = true;
         peer.refusals += 1;
         if peer.refusals < REFUSALS {
-            return Ok(false);
+            return Ok(());
         }
         peer.away = true;
         if let Some(line) = peer.leave() {
             let answer = self.roster.farewell(client, REFUSED)?;
             self.gate.dismiss(line, &answer);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// States to every client that the run is finished, until it has closed its line or five frame times have passed.

@@ -85,7 +85,7 @@ fn a_client_that_replies_with_nan_is_refused_by_name_and_sent_away_after_three_t
         reasons[..3],
         [flagged, hidden, flagged].map(Absence::Refused)
     );
-    assert!(reasons[3..].iter().all(|&why| why == Absence::Silent));
+    assert!(reasons[3..].iter().all(|&why| why == Absence::SentAway));
     let error = ended.unwrap_err();
     assert!(matches!(error, TransportError::SentAway { client: 2 }));
 }
@@ -116,9 +116,9 @@ fn a_client_that_replies_with_a_frame_of_another_kind_is_sent_away_and_changes_n
     for (form, why) in forms {
         let (bits, reasons, ended) = forged(form);
         assert_eq!(bits, in_process(|_, id| id == 2));
-        let (refused, silent) = reasons.split_at(reasons.len() + 3 - ROUNDS as usize);
+        let (refused, gone) = reasons.split_at(reasons.len() + 3 - ROUNDS as usize);
         assert_eq!(refused, why.map_or(vec![], |why| vec![why; 3]));
-        assert!(silent.iter().all(|&why| why == Absence::Silent));
+        assert!(gone.iter().all(|&why| why == Absence::SentAway));
         let error = ended.unwrap_err();
         assert!(matches!(error, TransportError::SentAway { client: 2 }));
     }

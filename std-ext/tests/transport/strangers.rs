@@ -330,13 +330,13 @@ fn a_stranger_that_sends_damage_is_closed_after_so_many_frames() {
     // Right headers, wrong frames.
     let mut damaged = hello(0);
     *damaged.last_mut().unwrap() ^= 1;
-    let forms = [damaged.repeat(70), vec![7; 1 << 17]];
+    let forms = [damaged.repeat(70), vec![7; 1 << 16]];
     thread::scope(|scope| {
         scope.spawn(move || {
             for bytes in forms {
                 let mut stream = TcpStream::connect(address).unwrap();
                 stream
-                    .set_read_timeout(Some(Duration::from_secs(5)))
+                    .set_read_timeout(Some(Duration::from_secs(9)))
                     .unwrap();
                 let _ = stream.write_all(&bytes);
                 // The end of the line, or its reset: bytes are left that nobody reads.
