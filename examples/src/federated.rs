@@ -9,18 +9,16 @@ pub mod network;
 mod picture;
 pub mod problem;
 pub mod session;
+mod text;
 pub mod threads;
-
-use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
 use thalweg_std::transport::TransportError;
 
-use crate::cli::{self, Common, Failure, bad, input};
+use crate::cli::{Common, Failure, bad, input, note, whole};
 use crate::progress;
 use crate::source::Source;
-use crate::table::{Table, si};
 
 use devices::Devices;
 use exchange::Exchange;
@@ -58,25 +56,25 @@ pub struct Options {
     #[arg(long, value_enum)]
     pub compressor: Option<CompressorName>,
     /// Coordinates in a message of rand-k, rand-seq-k and top-k [default: d / clients]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub k: Option<usize>,
     /// Probability that a round of EF21 sends whole gradients, which takes back clients that missed a round
     #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub restart: f64,
     /// Number of clients
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub clients: usize,
     /// Concentration of the Dirichlet distribution of each class over clients; small is uneven
     #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     pub alpha: f64,
     /// Hidden units of the network
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub hidden: usize,
     /// Uplink bits per client [default: 200 gradients of 32 d bits]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>(0..=u64::MAX))]
     pub bits: Option<u64>,
     /// End every run after this many rounds, even if bits are left
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>(0..=u64::MAX))]
     pub rounds: Option<u64>,
     /// Step sizes to try (comma-separated); a single one is used as it is
     #[arg(
@@ -96,7 +94,11 @@ One run over several processes, with the bits of the same run in one process:
   federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --connect 127.0.0.1:7000 --client 1
 Server and clients take the same protocol, compressor, step size, data and seed; a difference is an error that names it.
 A client that loses its line connects again and goes on. One that was killed and is started again is given the model: FedAvg
-takes it back at once, MARINA at the next round of whole gradients, EF21 too, but has none after the first without --restart.
+takes it back at once, MARINA at the next round of full gradients, EF21 too, but has none after the first without --restart.
+A reply that is refused counts as none, and its client is sent away after three; a round without any reply is opened again
+until --patience ends. A server that is started again at its address within --patience begins anew with the clients that wait.
+Whatever ends a run, the server writes its results. A client ends with 0 if the run is finished, with 2 if the server ended it
+early, is gone, or has sent the client away, and if the client had no part in the run.
 Boards beside threads in one run, in QEMU, with the bits of threads alone:
   bash examples/firmware/build microbit
   federated --protocol marina --compressor perm-k --steps 0.5 --hidden 6 --rounds 20 --device microbit=2
@@ -139,8 +141,10 @@ pub struct Row {
     pub diverged: bool,
     /// CRC-32C of the bytes of the final parameters: runs with equal bits have equal ones.
     pub params_crc: String,
-    /// Replies that were missing: clients that were left out of a round or sat it out.
+    /// Replies that were missing: clients that were left out of a round or sat it out, or whose reply was refused.
     pub left_out: u64,
+    /// The same by client.
+    pub missing: Vec<u64>,
     /// The curve.
     pub points: Vec<Point>,
 }
@@ -168,66 +172,58 @@ pub struct Report {
     pub budget_bits: u64,
     /// One per method.
     pub rows: Vec<Row>,
+    /// Why a run ended before its budget was spent, or not all methods were run.
+    pub ended_early: Option<String>,
 }
 
 /// Runs what the options ask for.
 ///
 /// # Errors
-/// Bad options or data; under `--check`, a claim that does not hold.
+/// Bad options or data; a run that ends early, after the results so far have been written; under `--check`, a claim that does not
+/// hold.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let json = options.common.json.as_deref();
-    json.map_or(Ok(()), cli::check_writable)?;
     if options.common.check {
         return check::run(options);
     }
-    if let Some(server) = options.network.connect {
+    if let Some(server) = &options.network.connect {
         return network::take_part(options, server);
     }
-    let path = options.common.plot.clone();
-    let path = path.unwrap_or_else(|| PathBuf::from("federated.svg"));
-    cli::check_writable(&path)?;
-    let report = if options.network.listen.is_some() || !options.devices.device.is_empty() {
-        network::serve(options)?
+    let files = options.common.files("federated")?;
+    let deliver =
+        |report: &Report| files.deliver(report, || picture::draw(report), text::of(report));
+    if options.network.listen.is_some() || !options.devices.device.is_empty() {
+        return network::serve(options, deliver);
+    }
+    let (report, early) = compare_until(options)?;
+    let delivered = if report.rows.is_empty() {
+        Ok(())
     } else {
-        compare(options)?
+        deliver(&report)
     };
-    let span = |rows: &[usize]| {
-        let least = rows.iter().min().copied().unwrap_or(0);
-        let most = rows.iter().max().copied().unwrap_or(0);
-        format!("{least} to {most}")
-    };
-    println!(
-        "{}: {} training rows over {} clients ({} each, Dirichlet alpha {}), {} test rows; network of {} parameters",
-        report.data,
-        report.train_rows,
-        report.clients,
-        span(&report.shard_rows),
-        report.alpha,
-        report.test_rows,
-        report.dimension
-    );
-    println!(
-        "budget: {}bit uplink per client\n",
-        si(report.budget_bits as f64)
-    );
-    print!("{}", table(&report));
-    cli::write(&path, &picture::draw(&report).to_svg())?;
-    println!("\n{}\npicture: {}", verdict(&report), path.display());
-    if let [row] = &report.rows[..] {
-        let (crc, left_out) = (&row.params_crc, row.left_out);
-        println!("final parameters: CRC-32C {crc}; replies that were missing: {left_out}");
+    match early {
+        None => delivered,
+        Some(early) => {
+            if let Err(error) = delivered {
+                note(format_args!("error: {error}"));
+            }
+            Err(early)
+        }
     }
-    if let Some(path) = json {
-        cli::write_json(path, &report)?;
-    }
-    Ok(())
 }
 
 /// Runs every method at one budget.
 ///
 /// # Errors
-/// Bad options or data.
+/// Bad options or data, a method that diverges with every step size.
 pub fn compare(options: &Options) -> Result<Report, Failure> {
+    match compare_until(options)? {
+        (report, None) => Ok(report),
+        (_, Some(early)) => Err(early),
+    }
+}
+
+/// Runs method after method; one that fails ends the comparison, and the report holds those before it.
+fn compare_until(options: &Options) -> Result<(Report, Option<Failure>), Failure> {
     let threads = options.common.threads()?;
     let plan = Plan::new(options)?;
     let bench = Bench {
@@ -235,9 +231,19 @@ pub fn compare(options: &Options) -> Result<Report, Failure> {
         rule: plan.rule,
         threads,
     };
-    let row = |&method| bench.row(method, plan.budget, &options.steps);
-    let rows = plan.methods.iter().map(row).collect::<Result<_, _>>()?;
-    Ok(plan.report(options, rows))
+    let (mut rows, mut early) = (Vec::new(), None);
+    for &method in &plan.methods {
+        match bench.row(method, plan.budget, &options.steps) {
+            Ok(row) => rows.push(row),
+            Err(failure) => {
+                early = Some(failure);
+                break;
+            }
+        }
+    }
+    let mut report = plan.report(options, rows);
+    report.ended_early = early.as_ref().map(ToString::to_string);
+    Ok((report, early))
 }
 
 /// What the options ask for, checked.
@@ -294,6 +300,7 @@ impl Plan {
             seed: problem.seed(),
             budget_bits: self.budget.bits,
             rows,
+            ended_early: None,
         }
     }
 }
@@ -302,7 +309,10 @@ fn check_steps(steps: &[f64]) -> Result<(), Failure> {
     // The networks are in f32.
     let fits = |step: f64| (step as f32).is_finite() && step as f32 > 0.0;
     match steps.iter().find(|&&step| !fits(step)) {
-        Some(step) => Err(bad("steps", step, "must be positive and finite as f32")),
+        Some(&step) => {
+            let rule = "must be positive and finite as f32";
+            Err(bad("steps", text::short(step), rule))
+        }
         None => Ok(()),
     }
 }
@@ -332,7 +342,7 @@ impl Bench<'_> {
         let mut trials = Vec::new();
         if let [_, _, ..] = steps {
             for &step in steps {
-                let label = format!("{method}, step {step}");
+                let label = format!("{method}, step {}", text::short(step));
                 let outcome = self.run(method, part, step, &label)?;
                 let loss = outcome.last().map(|p| p.measure.train_loss);
                 let loss = loss.filter(|l| !outcome.diverged && l.is_finite());
@@ -356,7 +366,7 @@ impl Bench<'_> {
                 method,
                 budget,
                 step,
-                &format!("{method}, step {step}, whole budget"),
+                &format!("{method}, step {}, whole budget", text::short(step)),
             )
         };
         let (mut step, mut outcome) = (step, whole(step)?);
@@ -391,7 +401,12 @@ impl Bench<'_> {
         };
         let outcome = method::cast(method, self.problem, self.rule, step, part);
         bar.finish_and_clear();
-        outcome.map_err(input)
+        let mut outcome = outcome.map_err(input)?;
+        // Threads of this process end no run but for a fault of the program.
+        outcome
+            .early
+            .take()
+            .map_or(Ok(outcome), |error| Err(input(error)))
     }
 }
 
@@ -442,58 +457,9 @@ impl Row {
             seconds: outcome.seconds,
             diverged: outcome.diverged,
             params_crc: outcome.params_crc(),
-            left_out: outcome.left_out,
+            left_out: outcome.missing.iter().sum(),
+            missing: outcome.missing,
             points: outcome.points,
         }
     }
-}
-
-fn table(report: &Report) -> Table {
-    let mut table = Table::new(
-        1,
-        &[
-            "method",
-            "step",
-            "rounds",
-            "uplink bits/client",
-            "train loss",
-            "|gradient|",
-            "test accuracy",
-            "seconds",
-        ],
-    );
-    for row in &report.rows {
-        let mark = if row.diverged { " (diverged)" } else { "" };
-        table.push(vec![
-            format!("{}{mark}", row.method),
-            row.step_size.to_string(),
-            row.rounds.to_string(),
-            si(row.uplink_bits as f64),
-            format!("{:.3e}", row.train_loss),
-            format!("{:.3e}", row.gradient_norm),
-            format!("{:.2} %", 100.0 * row.test_accuracy),
-            format!("{:.2}", row.seconds),
-        ]);
-    }
-    table
-}
-
-/// Who is first, by loss and by accuracy.
-fn verdict(report: &Report) -> String {
-    let runs = || report.rows.iter().filter(|row| !row.diverged);
-    let loss = runs().min_by(|a, b| a.train_loss.total_cmp(&b.train_loss));
-    let accuracy = runs()
-        .map(|row| row.test_accuracy)
-        .fold(0.0, |a: f64, b| a.max(b));
-    let first: Vec<&str> = runs()
-        .filter(|row| row.test_accuracy == accuracy)
-        .map(|row| row.method.as_str())
-        .collect();
-    let Some(loss) = loss.map(|row| row.method.as_str()) else {
-        return "every run diverged; try smaller --steps".into();
-    };
-    format!(
-        "least training loss: {loss}; best test accuracy: {}",
-        first.join(", ")
-    )
 }

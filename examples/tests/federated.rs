@@ -44,7 +44,7 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&["--nope"], &["--nope"]);
     refused(&["--seed", "x"], &["--seed", "x"]);
     refused(&["--protocol", "gossip"], &["gossip", "marina"]);
-    refused(&["--threads", "0"], &["--threads 0", "between 1 and 256"]);
+    refused(&["--threads", "0"], &["--threads", "between 1 and 256"]);
     refused(&["--rounds", "0"], &["--rounds 0", "at least 1"]);
     refused(&["--bits", "77119"], &["--bits 77119", "at least 77120"]);
     refused(&["--k", "0"], &["--k 0", "between 1 and the 2410"]);
@@ -75,11 +75,11 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&unbiased, &["rand-k", "contractive"]);
     refused(
         &["--plot", "no/such/x.svg"],
-        &["no/such/x.svg", "folder does not exist"],
+        &["no/such/x.svg", "folder no/such does not exist"],
     );
     refused(
         &["--json", "no/such/x.json"],
-        &["no/such/x.json", "folder does not exist"],
+        &["no/such/x.json", "folder no/such does not exist"],
     );
     // Noticed before the run, not after it.
     refused(&["--plot", "."], &[".: cannot write"]);

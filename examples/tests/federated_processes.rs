@@ -5,13 +5,21 @@
 #[path = "programs/federated.rs"]
 mod programs;
 
-use std::net::TcpListener;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use programs::{DEADLINE, Program, listen, relay, row};
+use programs::{DEADLINE, Program, folder, listen, relay, row};
 use thalweg::compress::{RandK, TopK};
 use thalweg::federated::estimator::Protocol;
 use thalweg::federated::{Run, ef21, marina};
+use thalweg::wire::{
+    Body, Deframer, Dtype, Expect, HEADER, Header, Kind, Payload, decode, encode_into,
+};
 
 const SMALL: &str = "--clients 3 --hidden 4";
 const PERM_K: &str = "--protocol marina --compressor perm-k --steps 0.5";
@@ -21,7 +29,11 @@ struct Server(Program, String, mpsc::Receiver<String>);
 
 impl Server {
     fn start(test: &str, arguments: &str) -> Self {
-        let arguments = format!("{arguments} --listen 127.0.0.1:0 --json server.json");
+        Self::start_at(test, arguments, "127.0.0.1:0")
+    }
+
+    fn start_at(test: &str, arguments: &str, address: &str) -> Self {
+        let arguments = format!("{arguments} --listen {address} --json server.json");
         let mut program = Program::start(test, &arguments);
         let (address, lines) = listen(&mut program);
         Self(program, address, lines)
@@ -108,6 +120,224 @@ fn a_client_of_ef21_that_is_killed_in_a_round_and_started_again_takes_part_again
         "--protocol ef21 --compressor top-k --k 30 --restart 0.1",
         &config,
     );
+}
+
+/// FedAvg gives a client that starts anew the model at once; its mini-batches must be those of the client that was killed.
+#[test]
+fn a_client_of_fedavg_that_is_killed_in_a_round_and_started_again_changes_no_bit() {
+    let test = "killed_fedavg";
+    let common = &format!("{SMALL} --protocol fedavg --steps 0.25");
+    let rounds = format!("{common} --rounds 20");
+    let alone = format!("{rounds} --json alone.json");
+    assert_eq!(Program::start(test, &alone).end().0, Some(0));
+    let server = Server::start(test, &rounds);
+    let (send, at) = mpsc::channel();
+    send.send(server.1.clone()).unwrap();
+    let (address, told) = relay(at, 7);
+    let others = [0, 2].map(|id| client(test, common, &server.1, id));
+    let mortal = client(test, common, &address, 1);
+    told.recv_timeout(DEADLINE).unwrap();
+    drop(mortal);
+    let (code, out, errors) = client(test, common, &address, 1).end();
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(out.contains("13 rounds answered, 0 sat out"), "{out}");
+    for other in others {
+        assert_eq!(other.end().0, Some(0));
+    }
+    assert_eq!(server.end().0, Some(0));
+    let (alone, apart) = (row(test, "alone.json"), row(test, "server.json"));
+    assert_eq!(apart["left_out"], 0);
+    assert_eq!(alone, apart);
+}
+
+/// What a client says first: header and samples.
+fn hello(test: &str, common: &str, id: usize) -> (Header, u64) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let _client = client(test, common, &address, id);
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut bytes = [0; HEADER + 12];
+    stream.read_exact(&mut bytes).unwrap();
+    let found = decode(&bytes, &Expect::default()).unwrap();
+    let samples = match found.payload::<f32>() {
+        Ok(Payload::Hello { samples }) => Some(samples),
+        _ => None,
+    };
+    (found.header, samples.unwrap())
+}
+
+fn frame(header: &Header, body: &Body<'_, f32>) -> Vec<u8> {
+    let mut out = vec![0; header.frame_len()];
+    encode_into(header, body, &mut out).unwrap();
+    out
+}
+
+/// Takes part as a client that says a right Hello and replies with forged frames, until the line ends.
+fn forge(address: &str, (hello, samples): (Header, u64), reply: impl Fn(u64) -> Vec<u8>) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let said = frame(&hello, &Body::Hello { samples });
+    stream.write_all(&said).unwrap();
+    let mut deframer = Deframer::new(vec![0; 1 << 16]);
+    while let Ok(n @ 1..) = stream.read(deframer.space()) {
+        deframer.filled(n);
+        while let Some(Ok(found)) = deframer.next() {
+            let header = decode(found, &Expect::default()).unwrap().header;
+            if header.kind == Kind::Model && stream.write_all(&reply(header.round)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_whose_replies_are_refused_is_named_and_the_others_finish() {
+    let test = "forged";
+    let common = "--clients 2 --hidden 4 --protocol fedavg --steps 0.25";
+    let (said, samples) = hello(test, common, 1);
+    let of = |kind, dtype, k| Header {
+        kind,
+        dtype,
+        k,
+        ..said
+    };
+    let ack = of(Kind::Ack, Dtype::None, 0);
+    let ack = |round| frame(&Header { round, ..ack }, &Body::Empty);
+    let short = of(Kind::RandK, Dtype::F32, 2);
+    let short = |round| frame(&Header { round, ..short }, &Body::Values(&[0.5; 2]));
+    let forms: [&(dyn Fn(u64) -> Vec<u8> + Sync); 2] = [&ack, &short];
+    for form in forms {
+        let server = Server::start(test, &format!("{common} --rounds 10"));
+        let honest = client(test, common, &server.1, 0);
+        thread::scope(|scope| {
+            scope.spawn(|| forge(&server.1, (said, samples), form));
+            assert_eq!(honest.end().0, Some(0));
+        });
+        let (code, out, errors) = server.end();
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(out.contains("missing: 10 (client 1: 10)"), "{out}");
+        for words in [
+            "client 1 has no part in round 0: its reply is refused",
+            "client 1 has no part in round 3: it was sent away",
+        ] {
+            assert_eq!(errors.matches(words).count(), 1, "{errors}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_ends_early_leaves_its_results_and_its_clients_say_so() {
+    let test = "ends_early";
+    let common = "--clients 2 --hidden 4 --protocol gd --steps 0.5 --bits 1G --patience 1 --round-patience 0.3";
+    let _ = fs::remove_file(folder(test).join("server.json"));
+    let server = Server::start(test, common);
+    let (send, at) = mpsc::channel();
+    send.send(server.1.clone()).unwrap();
+    // Both are killed in round 3.
+    let (address, told) = relay(at, 3);
+    let clients =
+        [&server.1, &address].map(|at| client(test, common, at, usize::from(*at == address)));
+    told.recv_timeout(DEADLINE).unwrap();
+    drop(clients);
+    let (code, out, errors) = server.end();
+    assert_eq!(code, Some(2), "{errors}");
+    for words in ["no client replied to round", "--patience"] {
+        assert!(errors.contains(words), "{errors}");
+    }
+    assert!(
+        out.contains("gradient descent") && out.contains("ended early: no client"),
+        "{out}"
+    );
+    let rounds = row(test, "server.json")["rounds"].as_u64().unwrap();
+    assert!(rounds >= 3, "{rounds}");
+    // A client that is alone: the server gives up, and it had no part in anything.
+    let server = Server::start(test, common);
+    let alone = client(
+        test,
+        &common.replace("--patience 1", "--patience 20"),
+        &server.1,
+        0,
+    );
+    assert_eq!(server.end().0, Some(2));
+    let (code, _, errors) = alone.end();
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(
+        errors.contains("the server has ended the run early"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn clients_go_on_with_a_server_that_was_killed_and_started_again() {
+    let test = "killed_server";
+    for method in ["--protocol fedavg --steps 0.25", PERM_K] {
+        let common = format!("{SMALL} {method}");
+        let server = Server::start(test, &format!("{common} --bits 1G"));
+        let clients = [0, 1, 2].map(|id| client(test, &common, &server.1, id));
+        thread::sleep(Duration::from_millis(300));
+        let address = server.1.clone();
+        drop(server);
+        let rounds = format!("{common} --rounds 12");
+        let alone = format!("{rounds} --json alone.json");
+        assert_eq!(Program::start(test, &alone).end().0, Some(0));
+        let server = Server::start_at(test, &rounds, &address);
+        for program in clients {
+            let (code, _, errors) = program.end();
+            assert_eq!(code, Some(0), "{errors}");
+        }
+        assert_eq!(server.end().0, Some(0));
+        assert_eq!(row(test, "alone.json"), row(test, "server.json"));
+    }
+}
+
+#[test]
+fn a_run_over_processes_that_diverges_says_so_as_in_one_process() {
+    let test = "diverges_apart";
+    for protocol in ["gd", "fedavg"] {
+        let common = format!("--clients 2 --hidden 4 --protocol {protocol} --steps 1e30");
+        let server = Server::start(test, &common);
+        let clients = [0, 1].map(|id| client(test, &common, &server.1, id));
+        let (code, out, errors) = server.end();
+        assert_eq!(code, Some(0), "{errors}");
+        assert!(out.contains("(diverged)") && out.contains("1e30"), "{out}");
+        for program in clients {
+            program.end();
+        }
+    }
+}
+
+#[test]
+fn files_are_written_when_nobody_reads_the_table() {
+    let test = "nobody_reads";
+    for (stdout, code) in [("/dev/full", Some(2)), ("", Some(0))] {
+        for file in ["out.json", "out.svg"] {
+            let _ = fs::remove_file(folder(test).join(file));
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_federated"));
+        let arguments = "--protocol gd --steps 0.5 --rounds 2 --clients 2 --hidden 4 --json out.json --plot out.svg";
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(folder(test));
+        command.stderr(Stdio::piped());
+        let child = match fs::OpenOptions::new().write(true).open(stdout) {
+            Ok(full) => command.stdout(full).spawn().unwrap(),
+            Err(_) if !stdout.is_empty() => continue,
+            Err(_) => {
+                let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+                drop(child.stdout.take());
+                child
+            }
+        };
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), code, "{errors}");
+        for file in ["out.json", "out.svg"] {
+            assert!(fs::metadata(folder(test).join(file)).unwrap().len() > 500);
+        }
+    }
+    // The same paths would leave one of them.
+    let (code, _, errors) = Program::start(test, "--rounds 1 --json same --plot same").end();
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("same"), "{errors}");
 }
 
 /// Kills one of two clients in a round of compressed messages, and starts it again.

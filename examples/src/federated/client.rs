@@ -1,6 +1,7 @@
 //! A client: its protocol state, its shard, and the memory that it works with.
 
 use thalweg::federated::ProtocolError;
+use thalweg::wire::{Expect, Kind, decode};
 use thalweg_std::data::Batches;
 
 use super::exchange::{Exchange, Local};
@@ -53,11 +54,19 @@ impl<'a, E: Exchange> Client<'a, E> {
         self.local.client
     }
 
-    /// Reads the frame that opens a round, computes, writes the reply; answers its length.
+    /// Reads the frame that opens a round, computes, writes the reply; returns its length.
+    ///
+    /// A Model of a round that the client has seen comes from a server that was started again (the transport holds back
+    /// frames that were overtaken): the client begins anew with it.
     ///
     /// # Errors
     /// What the protocol says; a gradient that is not finite.
     pub fn answer(&mut self, frame: &[u8], out: &mut [u8]) -> Result<usize, ProtocolError> {
+        let header = decode(frame, &Expect::default())?.header;
+        if header.kind == Kind::Model && header.round <= self.exchange.round(&self.state) {
+            let d = self.local.gradient.len();
+            self.state = self.exchange.client(self.local.client as u32, d)?;
+        }
         self.exchange
             .answer(&mut self.state, &mut self.local, frame, out)
     }

@@ -14,7 +14,7 @@ use thalweg_device::boards::{self, Board};
 use thalweg_device::shard::{self, Header, Shard};
 use thalweg_std::transport::Accept;
 
-use crate::cli::{Failure, bad, input};
+use crate::cli::{Failure, bad, input, note};
 
 use super::method::{CompressorName, Method, ProtocolName, Rule};
 use super::problem::Problem;
@@ -103,7 +103,7 @@ impl Devices {
                     });
                 }
                 Some(missing) if self.without_missing_boards => {
-                    eprintln!("client {client} is a thread: {missing}");
+                    note(format_args!("client {client} is a thread: {missing}"));
                     crew.stand_ins.push(client);
                 }
                 Some(missing) => {
@@ -256,8 +256,12 @@ impl Emulator {
         let who = format!("client {} on {}", self.seat.client, self.seat.board.name);
         if status.code().is_none() && self.lives > 0 {
             self.lives -= 1;
-            eprintln!("{who}: {status}; it is started again");
-            self.child = spawn(&self.seat, &self.file, self.server)?;
+            note(format_args!("{who}: {status}; it is started again"));
+            let again = spawn(&self.seat, &self.file, self.server);
+            // Not the bare error: one that is short of descriptors would be taken for the listener's.
+            self.child = again.map_err(|error| {
+                io::Error::other(format!("{who}: cannot be started again: {error}"))
+            })?;
             return Ok(true);
         }
         let mut text = String::new();

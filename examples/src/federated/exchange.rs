@@ -54,6 +54,8 @@ pub trait Exchange: Sync {
     /// # Errors
     /// What the protocol says.
     fn broadcast(&self, server: &mut Self::Server, out: &mut [u8]) -> Result<usize, ProtocolError>;
+    /// The round of the last frame that a client has read.
+    fn round(&self, client: &Self::Client) -> u64;
     /// Reads it, computes, writes the reply.
     ///
     /// # Errors
@@ -161,6 +163,10 @@ impl<P: Reply + Sync> Exchange for Gradients<P> {
         estimator::broadcast(&self.0, server, out)
     }
 
+    fn round(&self, client: &Self::Client) -> u64 {
+        client.round()
+    }
+
     fn answer(
         &self,
         client: &mut Self::Client,
@@ -240,6 +246,10 @@ impl<C: Compressor<f32> + Sync> Exchange for Averaging<C> {
         fed_avg::broadcast(&self.config, server, out)
     }
 
+    fn round(&self, client: &Self::Client) -> u64 {
+        client.round()
+    }
+
     fn answer(
         &self,
         client: &mut Self::Client,
@@ -248,6 +258,11 @@ impl<C: Compressor<f32> + Sync> Exchange for Averaging<C> {
         out: &mut [u8],
     ) -> Result<usize, ProtocolError> {
         fed_avg::receive(&self.config, client, frame)?;
+        // The batches of a round depend on the round alone: a client that was started again draws those of the one that was not.
+        let per_epoch = local.batches.per_epoch();
+        local
+            .batches
+            .seek(client.round().wrapping_mul(per_epoch as u64));
         let config = sgd::Config::new(self.learning_rate);
         let mut state = sgd::State::from_storage(Vec::new());
         let shard = local
@@ -255,7 +270,7 @@ impl<C: Compressor<f32> + Sync> Exchange for Averaging<C> {
             .shards
             .get(local.client)
             .map_or(&[][..], Vec::as_slice);
-        for _ in 0..local.batches.per_epoch() {
+        for _ in 0..per_epoch {
             local.rows.clear();
             let positions = local.batches.next_batch();
             let rows = positions.iter().filter_map(|&i| shard.get(i as usize));

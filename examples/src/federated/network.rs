@@ -1,14 +1,16 @@
 //! A run over sockets: `--listen` serves it, `--connect` takes part in it, and `--device` gives it boards.
 
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::str::FromStr;
 use std::time::Duration;
 
-use thalweg::federated::{ProtocolError, frame_len};
+use thalweg::federated::frame_len;
 use thalweg::wire::Crc32c;
 use thalweg_std::transport::{Client as Line, Limits, Server, Summary, TransportError, tcp};
 
-use crate::cli::{Failure, bad, input};
+use crate::cli::{Failure, bad, input, print_line, whole};
 use crate::progress;
 
 use super::client::Client;
@@ -23,27 +25,82 @@ use super::{Options, Plan, Report, Row};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Network {
     /// Serve one run to clients that connect here; port 0 takes a free port, and the address is printed
-    #[arg(long, value_name = "ADDR", value_parser = address, conflicts_with_all = ["connect", "check"])]
-    pub listen: Option<SocketAddr>,
-    /// Take part in the run of the server at this address
-    #[arg(long, value_name = "ADDR", value_parser = address, requires = "client", conflicts_with_all = ["check", "json", "plot"])]
-    pub connect: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["connect", "check"])]
+    pub listen: Option<Address>,
+    /// Take part in the run of the server at this address, by name or number
+    #[arg(long, value_name = "HOST:PORT", requires = "client", conflicts_with_all = ["check", "json", "plot"])]
+    pub connect: Option<Address>,
     /// Number of this client, from 0
-    #[arg(long, value_name = "I", requires = "connect")]
+    #[arg(long, value_name = "I", requires = "connect", value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub client: Option<usize>,
-    /// Seconds to wait until all clients have joined, and for a server that is lost
+    /// Seconds to wait until all clients have joined, while no client replies, and for a server that is lost
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     pub patience: f64,
-    /// Seconds after which a silent client is left out of a round
+    /// Seconds after which a silent client is left out of a round; after each miss a quarter of that for the next one
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub round_patience: f64,
 }
 
 /// `HOST:PORT`, by name or number.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().map_err(|error| error.to_string())?;
-    let first = { found }.next();
-    first.ok_or_else(|| "the name has no address".into())
+///
+/// A name may have several addresses, and others later: each use looks it up and tries all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(String);
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("must be HOST:PORT, with a port between 0 and 65535"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string())
+    }
+}
+
+impl Address {
+    fn any<T>(&self, attempt: impl FnMut(SocketAddr, usize) -> io::Result<T>) -> io::Result<T> {
+        try_all(&self.0.to_socket_addrs()?.collect::<Vec<_>>(), attempt)
+    }
+
+    fn connect(&self, timeout: Duration) -> io::Result<TcpStream> {
+        self.any(|address, count| tcp::connect(address, timeout / count as u32))
+    }
+
+    fn listen(&self) -> io::Result<TcpListener> {
+        self.any(|address, _| tcp::listen(address))
+    }
+}
+
+/// Tries one address after the other, each with their number; the error is that of the last, with the address if there are several.
+fn try_all<T>(
+    addresses: &[SocketAddr],
+    mut attempt: impl FnMut(SocketAddr, usize) -> io::Result<T>,
+) -> io::Result<T> {
+    let count = addresses.len();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for &address in addresses {
+        match attempt(address, count) {
+            Ok(found) => return Ok(found),
+            Err(error) if count == 1 => last = error,
+            Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
+        }
+    }
+    Err(last)
 }
 
 /// Frames go out again after this share of the lesser patience.
@@ -106,18 +163,24 @@ impl Plan {
     }
 }
 
-/// Serves the run that the options ask for, and measures it.
+/// Serves the run that the options ask for, and measures it. The report goes to `deliver` before the clients are sent home; it
+/// is also made of a run that ends early, as far as that came.
 ///
 /// Clients of this process are threads with sockets of their own. To the server they are clients like all others, boards
 /// included: one way for every frame, one place for order and deadlines.
 ///
 /// # Errors
-/// Bad options or data, an address that cannot be listened at, clients that do not join or stop replying, boards that fail.
-pub fn serve(options: &Options) -> Result<Report, Failure> {
+/// Bad options or data, an address that cannot be listened at, clients that do not join or stop replying, boards that fail, what
+/// `deliver` returns.
+pub fn serve(
+    options: &Options,
+    deliver: impl FnOnce(&Report) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let (network, devices) = (&options.network, &options.devices);
-    let (option, at) = match network.listen {
+    let local = Address::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let (option, at) = match &network.listen {
         Some(at) => ("listen", at),
-        None => ("device", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        None => ("device", &local),
     };
     let plan = Plan::new(options)?;
     let (method, step) = plan.one_run(option, &options.steps)?;
@@ -126,11 +189,14 @@ pub fn serve(options: &Options) -> Result<Report, Failure> {
     let limits = network.limits(d, clients)?;
     let settings = plan.settings(method, step);
     let crew = devices.crew(problem, rule, method, step, settings)?;
-    let listener = tcp::listen(at).map_err(|error| bad(option, at, &error.to_string()))?;
-    let at = listener.local_addr().unwrap_or(at);
-    println!("listening at {at} for {clients} clients, numbered from 0");
+    let listener = at
+        .listen()
+        .map_err(|error| bad(option, at, &error.to_string()))?;
+    let at = listener.local_addr().map_err(input)?;
     // Whoever starts the clients waits for this line.
-    let _ = std::io::stdout().flush();
+    print_line(format_args!(
+        "listening at {at} for {clients} clients, numbered from 0"
+    ));
     let mut threads = crew.stand_ins;
     if network.listen.is_none() {
         threads.extend(0..clients - crew.seats.len() - threads.len());
@@ -140,9 +206,9 @@ pub fn serve(options: &Options) -> Result<Report, Failure> {
     let samples: Vec<u64> = problem.shards.iter().map(|s| s.len() as u64).collect();
     let server = Server::new(door, problem.seed(), d as u32, &samples, limits);
     let mut server = server.with_settings(settings);
-    let outcome = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         for id in threads {
-            let part = TakePart::new(problem, id, at, settings, limits);
+            let part = TakePart::new(problem, id, at.into(), settings, limits);
             // What it says shows at the server, as a missing reply.
             scope.spawn(move || method::cast(method, problem, rule, step, part).map(drop));
         }
@@ -150,18 +216,39 @@ pub fn serve(options: &Options) -> Result<Report, Failure> {
             plan: &plan,
             server: &mut server,
         };
-        let outcome = method::cast(method, problem, rule, step, part);
-        // Clients that are left are sent home whatever happened.
-        let _ = server.stop();
-        outcome
-    });
-    let outcome = outcome.map_err(|error| match error {
-        // The door states what has failed: the listener or a board.
-        TransportError::Io { source, .. } => input(format!("server at {at}: {source}")),
+        let early;
+        let delivered = match method::cast(method, problem, rule, step, part) {
+            Ok(mut outcome) => {
+                early = outcome.early.take();
+                let row = Row::new(method, step, Vec::new(), clients, outcome);
+                let mut report = plan.report(options, vec![row]);
+                report.ended_early = early.as_ref().map(ToString::to_string);
+                deliver(&report)
+            }
+            Err(error) => {
+                // It has not begun.
+                early = Some(error);
+                Ok(())
+            }
+        };
+        // Clients that are left are sent home whatever happened; what can go wrong here has gone wrong before.
+        let _ = match &early {
+            None => server.stop(),
+            Some(_) => server.abort(),
+        };
+        early.map_or(Ok(()), |error| Err(ended_early(at, error)))?;
+        delivered
+    })
+}
+
+fn ended_early(at: SocketAddr, error: TransportError) -> Failure {
+    match error {
+        // A board states by itself what has failed.
+        TransportError::Io { source, .. } if source.raw_os_error().is_none() => {
+            input(format!("server at {at}: {source}"))
+        }
         error => advice(&format!("server at {at}"), &error),
-    })?;
-    let row = Row::new(method, step, Vec::new(), clients, outcome);
-    Ok(plan.report(options, vec![row]))
+    }
 }
 
 /// The server of a run.
@@ -189,18 +276,21 @@ impl Part for Serve<'_> {
 /// Takes part in a run as one client, until the server ends it.
 ///
 /// # Errors
-/// Bad options or data, a server that cannot be reached or that sends the client away.
-pub fn take_part(options: &Options, server: SocketAddr) -> Result<(), Failure> {
+/// Bad options or data, a server that cannot be reached, that sends the client away, or that ends the run early; a run that was
+/// over before the client had a part in it.
+pub fn take_part(options: &Options, server: &Address) -> Result<(), Failure> {
     let plan = Plan::new(options)?;
     let (method, step) = plan.one_run("connect", &options.steps)?;
     let (d, clients) = (plan.problem.dim(), plan.problem.clients());
+    // Required with --connect.
     let id = options.network.client.unwrap_or(0);
     if id >= clients {
         let rule = format!("must be below the number of clients, {clients}");
         return Err(bad("client", id, &rule));
     }
     let (problem, limits) = (&plan.problem, options.network.limits(d, clients)?);
-    let part = TakePart::new(problem, id, server, plan.settings(method, step), limits);
+    let settings = plan.settings(method, step);
+    let part = TakePart::new(problem, id, server.clone(), settings, limits);
     let summary = method::cast(method, problem, plan.rule, step, part);
     let who = format!("client {id} of the server at {server}");
     let Summary {
@@ -209,9 +299,15 @@ pub fn take_part(options: &Options, server: SocketAddr) -> Result<(), Failure> {
         repeats,
         reconnects,
     } = summary.map_err(|error| advice(&who, &error))?;
-    println!(
-        "{who}: the run is over; {rounds} rounds answered, {passed} sat out, {repeats} messages repeated, {reconnects} times reconnected"
+    let did = format!(
+        "{rounds} rounds answered, {passed} sat out, {repeats} messages repeated, {reconnects} times reconnected"
     );
+    if rounds == 0 {
+        return Err(Failure::Input(format!(
+            "{who}: the run is over, and this client had no part in it; {did}"
+        )));
+    }
+    print_line(format_args!("{who}: the run is over; {did}"));
     Ok(())
 }
 
@@ -219,14 +315,14 @@ pub fn take_part(options: &Options, server: SocketAddr) -> Result<(), Failure> {
 struct TakePart<'a> {
     problem: &'a Problem,
     line: Line,
-    server: SocketAddr,
+    server: Address,
 }
 
 impl<'a> TakePart<'a> {
     fn new(
         problem: &'a Problem,
         id: usize,
-        server: SocketAddr,
+        server: Address,
         settings: u32,
         limits: Limits,
     ) -> Self {
@@ -253,7 +349,7 @@ impl Part for TakePart<'_> {
         let mut client = Client::new(exchange, self.problem, self.line.id as usize)?;
         let timeout = self.line.limits.round_timeout;
         self.line.run(
-            || tcp::connect(self.server, timeout),
+            || self.server.connect(timeout),
             |frame, out| client.answer(frame, out),
         )
     }
@@ -261,29 +357,76 @@ impl Part for TakePart<'_> {
 
 /// The error with what can be done about it.
 fn advice(who: &str, error: &TransportError) -> Failure {
-    use thalweg::wire::DecodeError::{WrongDimension, WrongSeed};
     let advice = match error {
         TransportError::NotJoined { .. } => {
             "; start each client with --connect and --client, or give more --patience"
         }
+        TransportError::NoReply { passed: 0, .. } => {
+            "; the clients are gone or too slow: look at what they say, or give more --patience"
+        }
         TransportError::NoReply { .. } => {
-            "; clients that start anew wait for a round of whole gradients, which EF21 has with --restart only; or give more --round-patience"
+            "; clients that start anew wait for a round of full gradients, which MARINA draws at random and EF21 with --restart only"
         }
         TransportError::Silent { .. } | TransportError::Io { .. } => {
             "; is the server running (--listen)? or give more --patience"
         }
-        TransportError::Settings { .. } | TransportError::Samples { .. } => {
-            "; give both sides the same --protocol, --compressor, --k, --restart, --steps, --clients, --alpha and --data"
+        TransportError::Aborted => "; its standard error says why",
+        TransportError::SentAway { .. } => {
+            "; the server's standard error says why; are both sides the same program?"
         }
+        TransportError::Version { .. } => "; use the same version of this program on both sides",
         TransportError::NoSuchClient { .. } => "; give both sides the same --clients",
-        TransportError::Displaced { .. } => "; give every client a --client of its own",
-        TransportError::Protocol(ProtocolError::Decode(WrongSeed { .. })) => {
-            "; give both sides the same --seed"
-        }
-        TransportError::Protocol(ProtocolError::Decode(WrongDimension { .. })) => {
-            "; give both sides the same --hidden and --data"
+        TransportError::Displaced { .. } => "; give every client another --client",
+        TransportError::Differs { what: "seed", .. } => "; give both sides the same --seed",
+        TransportError::Differs {
+            what: "dimension", ..
+        } => "; give both sides the same --hidden and --data",
+        TransportError::Differs { .. }
+        | TransportError::Settings { .. }
+        | TransportError::Samples { .. } => {
+            "; give both sides the same --protocol, --compressor, --k, --restart, --steps, --clients, --alpha and --data"
         }
         _ => "",
     };
     Failure::Input(format!("{who}: {error}{advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_of_a_name_is_tried() {
+        let listener = tcp::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let there = listener.local_addr().unwrap();
+        // Nobody listens at the first: the port belongs to a socket that is gone.
+        let gone = tcp::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let gone = gone.and_then(|listener| listener.local_addr()).unwrap();
+        let connect = |address, count| {
+            assert_eq!(count, 2);
+            tcp::connect(address, Duration::from_secs(5))
+        };
+        let stream = try_all(&[gone, there], connect).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), there);
+        let error = try_all(&[gone, gone], connect).unwrap_err();
+        assert!(error.to_string().contains(&gone.to_string()), "{error}");
+        assert!(try_all(&[], connect).is_err());
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for right in ["localhost:7000", "127.0.0.1:0", "[::1]:65535"] {
+            assert_eq!(right.parse::<Address>().unwrap().to_string(), right);
+        }
+        for wrong in [
+            "",
+            "localhost",
+            ":7000",
+            "localhost:",
+            "localhost:65536",
+            "a:b",
+        ] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -91,4 +91,9 @@ impl Carrier for Threads {
         }
         Ok(replies)
     }
+
+    /// Clients of this process send what the protocol awaits.
+    fn refuse(&mut self, client: u32, source: ProtocolError) -> Result<(), TransportError> {
+        Err(TransportError::Refused { client, source })
+    }
 }

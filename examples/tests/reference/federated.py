@@ -1,4 +1,4 @@
-"""Independent reference for the floors of `federated --check`.
+"""Independent reference for the accuracies of `federated --check`.
 
 NumPy only, apart from the data: its own network, partition, compressors and protocols, with NumPy's random numbers. Ten
 Dirichlet(0.5) clients, network 64-32-10, uplink budget of 60 gradients of 32 d bits per client, each method at its best

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use thalweg::federated::ProtocolError;
 use thalweg::wire::{
-    Body, DecodeError, Dtype, Expect, Frame, Header, Kind, Payload, SERVER, decode, encode_into,
+    Body, DecodeError, Dtype, Expect, Frame, Header, Kind, Payload, SERVER, crc32c, decode,
+    encode_into,
 };
 
-use super::line::{Event, Line};
+use super::line::{Event, Idle, Line};
+use super::server::{ABORTED, REFUSED};
 use super::{Limits, TransportError};
 
 /// Who a client is.
@@ -43,22 +45,34 @@ pub struct Summary {
     pub reconnects: u64,
 }
 
+/// The round that was answered last.
+struct Answered {
+    round: u64,
+    /// Kind and check of the frame that opened it.
+    opening: (Kind, u32),
+    reply: Vec<u8>,
+}
+
 /// What is kept between messages.
 #[derive(Default)]
 struct Memory {
     summary: Summary,
-    /// The round that was answered last, and the answer.
-    last: Option<(u64, Vec<u8>)>,
+    last: Option<Answered>,
     /// The state cannot follow; a model is wanted.
     lost: bool,
     /// When a frame of the server arrived last.
     heard: Option<Instant>,
+    /// The latest round that was opened on this line; none at its beginning.
+    newest: Option<u64>,
+    /// The major version that the server spoke on the line before.
+    version: Option<u8>,
 }
 
 /// How a line ended.
 enum End {
     Stop,
     Lost,
+    Version(u8),
 }
 
 impl Client {
@@ -66,11 +80,15 @@ impl Client {
     ///
     /// `connect` opens a line; it is asked again after failures, after pauses that double, until [`Limits::join_timeout`] has
     /// passed since a frame last arrived. `answer` reads the frame that opens a round and writes the reply, as the protocols of
-    /// [`thalweg::federated`] do; each round comes to it once.
+    /// [`thalweg::federated`] do; each round comes to it once. A server that was started again opens earlier rounds once more: then
+    /// a Model of an earlier round comes to `answer`, which begins anew with it.
+    ///
+    /// Returns when the run is finished. [`Summary::rounds`] is 0 for a client that had no part in it.
     ///
     /// # Errors
-    /// [`TransportError::Io`] or [`TransportError::Silent`] when the server is gone; [`TransportError::Settings`],
-    /// [`TransportError::Samples`], [`TransportError::NoSuchClient`] or [`TransportError::Displaced`] when it sends the client away;
+    /// [`TransportError::Io`] or [`TransportError::Silent`] when the server is gone; [`TransportError::Aborted`] when it ended the run
+    /// early; [`TransportError::Version`] when it speaks another wire format; [`TransportError::Differs`],
+    /// [`TransportError::NoSuchClient`], [`TransportError::Displaced`] or [`TransportError::SentAway`] when it sends the client away;
     /// [`TransportError::Protocol`] for what `answer` says, except for rounds that are sat out: a client that joined late,
     /// values that are not finite.
     pub fn run<S: Read + Write>(
@@ -88,7 +106,19 @@ impl Client {
                     End::Stop => return Ok(memory.summary),
                     End::Lost => {
                         memory.summary.reconnects += 1;
-                        TransportError::Silent { waited }
+                        match memory.version {
+                            Some(found) => TransportError::Version { found },
+                            None => TransportError::Silent { waited },
+                        }
+                    }
+                    // Once it may be damage.
+                    End::Version(found) if memory.version == Some(found) => {
+                        return Err(TransportError::Version { found });
+                    }
+                    End::Version(found) => {
+                        memory.summary.reconnects += 1;
+                        memory.version = Some(found);
+                        TransportError::Version { found }
                     }
                 },
                 Err(source) => TransportError::Io {
@@ -115,8 +145,9 @@ impl Client {
         since: Instant,
         answer: &mut impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<End, TransportError> {
+        memory.newest = None;
         line.send(&self.hello(memory)?);
-        let (mut asked, mut heard) = (Instant::now(), since);
+        let (mut asked, mut heard, mut idle) = (Instant::now(), since, Idle::new());
         let expect = Expect {
             client: Some(SERVER),
             seed: Some(self.seed),
@@ -124,8 +155,9 @@ impl Client {
             ..Expect::default()
         };
         loop {
-            let moved = line.flush();
+            line.flush();
             let event = line.poll(self.limits.frame_timeout);
+            let moved = event.is_some() || line.has_moved();
             if line.is_closed() && event.is_none() {
                 return Ok(End::Lost);
             }
@@ -133,8 +165,11 @@ impl Client {
                 Some(Event::Frame(frame)) => match decode(&frame, &expect) {
                     Ok(found) => {
                         heard = Instant::now();
-                        memory.heard = Some(heard);
+                        (memory.heard, memory.version) = (Some(heard), None);
                         match found.header.kind {
+                            Kind::Stop if found.header.round == ABORTED => {
+                                return Err(TransportError::Aborted);
+                            }
                             Kind::Stop => return Ok(End::Stop),
                             Kind::Hello => return Err(self.sent_away(&found)),
                             Kind::Model | Kind::Estimate => {
@@ -148,12 +183,13 @@ impl Client {
                         }
                     }
                     // A server of another run is no server; anything else was damage.
-                    Err(
-                        error
-                        @ (DecodeError::WrongSeed { .. } | DecodeError::WrongDimension { .. }),
-                    ) => return Err(ProtocolError::Decode(error).into()),
+                    Err(DecodeError::WrongSeed { .. }) => return Err(self.differs("seed")),
+                    Err(DecodeError::WrongDimension { .. }) => {
+                        return Err(self.differs("dimension"));
+                    }
                     Err(_) => {}
                 },
+                Some(Event::Version(found)) => return Ok(End::Version(found)),
                 Some(Event::Damaged) => {
                     memory.summary.repeats += 1;
                     line.send(&self.hello(memory)?);
@@ -165,36 +201,36 @@ impl Client {
                     line.send(&self.hello(memory)?);
                     asked = Instant::now();
                 }
-                None if !moved => std::thread::sleep(self.limits.pause),
                 None => {}
             }
+            idle.rest(moved, self.limits.pause);
         }
     }
 
-    /// Why the server answers with a Hello: it states what it expected.
+    /// Why the server answers with a Hello: the field that differs, the client refused, or its place taken.
     fn sent_away(&self, hello: &Frame<'_>) -> TransportError {
-        let (client, found) = (self.id, self.samples);
+        let client = self.id;
         let expected = match hello.payload::<f32>() {
             Ok(Payload::Hello { samples }) => samples,
-            _ => found,
+            _ => self.samples,
         };
-        if hello.header.k != self.settings && hello.header.k != 0 && self.settings != 0 {
-            TransportError::Settings {
-                client,
-                expected: hello.header.k,
-                found: self.settings,
-            }
+        let settings = hello.header.k;
+        if hello.header.round == REFUSED {
+            TransportError::SentAway { client }
+        } else if settings != self.settings && settings != 0 && self.settings != 0 {
+            self.differs("fingerprint of its settings")
         } else if expected == 0 {
             TransportError::NoSuchClient { client }
-        } else if expected != found {
-            TransportError::Samples {
-                client,
-                expected,
-                found,
-            }
+        } else if expected != self.samples {
+            self.differs("number of samples")
         } else {
             TransportError::Displaced { client }
         }
+    }
+
+    const fn differs(&self, what: &'static str) -> TransportError {
+        let client = self.id;
+        TransportError::Differs { client, what }
     }
 
     /// The answer to the frame that opens a round: the one that was given before, or a new one.
@@ -206,14 +242,23 @@ impl Client {
         answer: &mut impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<Vec<u8>, TransportError> {
         let round = header.round;
-        match &memory.last {
-            Some((last, reply)) if *last == round && !memory.lost => {
+        let opening = (header.kind, crc32c(frame));
+        let earlier = memory.newest.replace(memory.newest.unwrap_or(0).max(round));
+        if let Some(last) = memory.last.as_ref().filter(|_| !memory.lost) {
+            // Another frame of the same kind opens this round on a line that begins: the server was started again.
+            let is_other =
+                earlier.is_none() && last.opening.0 == opening.0 && last.opening.1 != opening.1;
+            if last.round == round && !is_other {
                 memory.summary.repeats += 1;
-                return Ok(reply.clone());
+                return Ok(last.reply.clone());
             }
-            // A frame that was overtaken by a later one.
-            Some((last, _)) if *last > round => return self.hello(memory),
-            _ => {}
+            // The state belongs to rounds that this server has not seen.
+            memory.lost = last.round >= round && header.kind != Kind::Model;
+        }
+        // A frame that was overtaken by a later one, or that does not help.
+        if memory.lost && header.kind != Kind::Model || earlier.is_some_and(|newest| newest > round)
+        {
+            return self.hello(memory);
         }
         let mut out = vec![0; self.limits.frame];
         let reply = match answer(frame, &mut out) {
@@ -223,12 +268,15 @@ impl Client {
                 out
             }
             // The state is some rounds behind: only a model helps.
-            Err(ProtocolError::Decode(DecodeError::WrongRound { .. })) => {
+            Err(ProtocolError::Decode(DecodeError::WrongRound { .. }))
+                if header.kind != Kind::Model =>
+            {
                 memory.lost = true;
                 return self.hello(memory);
             }
             Err(
                 ProtocolError::NotSynchronised { .. }
+                | ProtocolError::Decode(DecodeError::WrongRound { .. })
                 | ProtocolError::Argument(thalweg::Error::NonFinite { .. }),
             ) => {
                 memory.summary.passed += 1;
@@ -237,14 +285,18 @@ impl Client {
             Err(error) => return Err(error.into()),
         };
         memory.lost = false;
-        memory.last = Some((round, reply.clone()));
+        memory.last = Some(Answered {
+            round,
+            opening,
+            reply: reply.clone(),
+        });
         Ok(reply)
     }
 
     /// "Here I am": the round that is wanted next, 0 for a client without a state.
     fn hello(&self, memory: &Memory) -> Result<Vec<u8>, TransportError> {
         let wanted = match &memory.last {
-            Some((round, _)) if !memory.lost => round.saturating_add(1),
+            Some(last) if !memory.lost => last.round.saturating_add(1),
             _ => 0,
         };
         let body = Body::Hello {

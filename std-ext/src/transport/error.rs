@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use thalweg::federated::ProtocolError;
-use thalweg::wire::EncodeError;
+use thalweg::wire::{EncodeError, MAJOR};
 
 /// Why a run over a transport ends early.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,35 @@ pub enum TransportError {
         expected: u32,
         /// Fingerprint of the client's.
         found: u32,
+    },
+    /// A client and its server do not run the same thing; the server keeps its own value to itself.
+    #[error("client {client} has another {what} than its server")]
+    Differs {
+        /// The client.
+        client: u32,
+        /// What differs.
+        what: &'static str,
+    },
+    /// The other side speaks another major version of the wire format.
+    #[error("the other side speaks major version {found} of the wire format, this program {MAJOR}")]
+    Version {
+        /// The version of the other side.
+        found: u8,
+    },
+    /// The server has ended the run before its end.
+    #[error("the server has ended the run early")]
+    Aborted,
+    /// The server does not accept the replies of a client any more.
+    #[error("the server has refused the replies of client {client} and sent it away")]
+    SentAway {
+        /// The client.
+        client: u32,
+    },
+    /// No client had finite numbers to send.
+    #[error("the numbers of every client are not finite in round {round}")]
+    NotFinite {
+        /// The round.
+        round: u64,
     },
     /// A client has a number that the run does not have.
     #[error("there is no client {client} in this run")]

@@ -17,13 +17,13 @@ pub struct Limits {
     pub frame: usize,
     /// After so long without a reply, or within a frame, the last message is sent again.
     pub frame_timeout: Duration,
-    /// A client that has not replied for so long is left out of the round.
+    /// A client that has not replied for so long is left out of the round; less for one that was left out lately.
     pub round_timeout: Duration,
     /// All clients join, each connection says Hello, and a lost server is back within this time.
     pub join_timeout: Duration,
-    /// Pause when no stream has anything to say.
+    /// Shortest pause when no stream has anything to say; pauses grow with the silence.
     pub pause: Duration,
-    /// Connections that have not said Hello yet; the oldest is closed for one more.
+    /// Connections that have not said Hello yet; the oldest is closed for one more. Fewer once the system has no more descriptors.
     pub strangers: usize,
 }
 

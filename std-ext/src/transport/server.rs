@@ -1,13 +1,22 @@
 //! The server's side: one thread that looks at every line in turn.
 
+mod gate;
+mod peer;
+mod roster;
+
 use std::io::{self, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thalweg::federated::{ProtocolError, Run};
-use thalweg::wire::{Body, Dtype, Expect, Header, Kind, Payload, SERVER, decode, encode_into};
+use thalweg::wire::{DecodeError, Expect, Header, Kind, decode};
 
-use super::line::{Event, Line};
+use super::line::{Event, Idle};
 use super::{Limits, TransportError};
+use gate::Gate;
+use peer::Peer;
+use roster::Roster;
+
+pub(super) use roster::{ABORTED, REFUSED};
 
 /// Where streams come from.
 pub trait Accept {
@@ -43,80 +52,96 @@ pub struct Opening<'a> {
     pub welcome: &'a [u8],
 }
 
-/// A client, connected or not.
-#[derive(Debug)]
-struct Peer<S> {
-    line: Option<Line<S>>,
-    /// It missed something, and needs the model.
-    behind: bool,
-    /// It was silent for a whole round; until it asks or answers again no round waits for it.
-    away: bool,
-    asked: Instant,
+/// Why a round has no reply of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Absence {
+    /// It said nothing in time, or is not connected.
+    Silent,
+    /// It said that it sits the round out: it joined late, or its numbers are not finite.
+    SatOut,
+    /// It sent a whole frame whose content is refused.
+    Refused(ProtocolError),
+    /// It was sent away, since its replies were refused too often.
+    SentAway,
 }
 
 /// What a client has said in a round.
 #[derive(Clone)]
 enum Answer {
     Awaited,
-    Passed,
+    Missing(Absence),
     Given(Vec<u8>),
 }
+
+impl Answer {
+    const fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited)
+    }
+
+    const fn is_given(&self) -> bool {
+        matches!(self, Self::Given(_))
+    }
+}
+
+/// Refused replies after which a client is sent away, in a run.
+const REFUSALS: u32 = 3;
 
 /// A server and its clients.
 #[derive(Debug)]
 pub struct Server<A: Accept> {
-    door: A,
     run: Run,
-    d: u32,
-    samples: Vec<u64>,
+    roster: Roster,
     limits: Limits,
-    settings: u32,
-    /// Lines that have not said Hello.
-    strangers: Vec<(Instant, Line<A::Stream>)>,
-    /// Lines that are told why they are not served, and close.
-    leaving: Vec<(Instant, Line<A::Stream>)>,
+    gate: Gate<A>,
     peers: Vec<Peer<A::Stream>>,
-    /// Why a client was sent away last.
-    refused: Option<TransportError>,
+    /// Of the round before.
+    absences: Vec<(u32, Absence)>,
     left_out: u64,
 }
 
 impl<A: Accept> Server<A> {
     /// A server that nobody has joined; `samples` holds the rows of each client, by number.
     pub fn new(door: A, seed: u64, d: u32, samples: &[u64], limits: Limits) -> Self {
-        let peer = |_: &u64| Peer {
-            line: None,
-            behind: false,
-            away: false,
-            asked: Instant::now(),
-        };
         Self {
-            door,
             run: Run {
                 seed,
                 clients: samples.len() as u32,
             },
-            d,
-            samples: samples.to_vec(),
+            roster: Roster {
+                seed,
+                d,
+                samples: samples.to_vec(),
+                settings: 0,
+            },
+            gate: Gate::new(door, &limits),
             limits,
-            settings: 0,
-            strangers: Vec::new(),
-            leaving: Vec::new(),
-            peers: samples.iter().map(peer).collect(),
-            refused: None,
+            peers: samples.iter().map(|_| Peer::new()).collect(),
+            absences: Vec::new(),
             left_out: 0,
         }
     }
 
     /// States the fingerprint of the settings: clients that state another one are sent away.
     #[must_use]
-    pub fn with_settings(self, settings: u32) -> Self {
-        Self { settings, ..self }
+    pub fn with_settings(mut self, settings: u32) -> Self {
+        self.roster.settings = settings;
+        self
     }
 
-    /// How often a client was left out of a round.
+    /// How often a client was left out of a round: it was silent, or its reply was refused here.
     pub const fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// Deadlines and sizes.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The clients that have no reply in the round before, in their order, and why.
+    pub fn absences(&self) -> &[(u32, Absence)] {
+        &self.absences
     }
 
     /// Waits until every client has joined.
@@ -125,7 +150,8 @@ impl<A: Accept> Server<A> {
     /// After [`Limits::join_timeout`]: why a client was sent away, or [`TransportError::NotJoined`]; [`TransportError::Io`].
     pub fn join(&mut self) -> Result<(), TransportError> {
         let began = Instant::now();
-        let here = self.control(Kind::Ack, 0)?;
+        let here = self.roster.control(Kind::Ack, 0)?;
+        let mut idle = Idle::new();
         loop {
             let mut moved = self.admit(&here, None)?;
             for peer in &mut self.peers {
@@ -135,120 +161,202 @@ impl<A: Accept> Server<A> {
                     peer.send(&here);
                 }
             }
-            let Some(missing) = self.peers.iter().position(|peer| peer.line.is_none()) else {
+            let Some(missing) = self.peers.iter().position(|peer| !peer.is_here()) else {
                 return Ok(());
             };
             if began.elapsed() >= self.limits.join_timeout {
-                return Err(self.refused.take().unwrap_or(TransportError::NotJoined {
+                let refused = self.gate.refused.take();
+                return Err(refused.unwrap_or(TransportError::NotJoined {
                     missing: missing as u32,
                     clients: self.run.clients,
                     waited: self.limits.join_timeout,
                 }));
             }
-            self.rest(moved);
+            idle.rest(moved, self.limits.pause);
         }
     }
 
-    /// Opens a round and collects the replies, by client; `None` for one that is left out.
+    /// Opens a round and collects the replies, by client; `None` for one that is left out, for the reason in
+    /// [`absences`](Self::absences).
     ///
-    /// A reply is whole, canonical, and of this run, round and client; whether it is the message of the protocol is for the
-    /// protocol to say.
+    /// A reply is complete, canonical, finite, and of this run, round and client; whether it is the message of the protocol is for
+    /// the protocol to say. The first one counts. If the protocol refuses it, call [`refuse`](Self::refuse).
+    ///
+    /// A client that misses rounds which wait for it is waited for a quarter as long from miss to miss, and at most as long
+    /// as all others took once more; eight replies make up for a miss.
     ///
     /// # Errors
-    /// [`TransportError::NoReply`] when no client replied; [`TransportError::Io`] when the listener failed.
+    /// [`TransportError::NoReply`] when no client replied within [`Limits::round_timeout`]: nothing has changed, and the round may be
+    /// opened again. [`TransportError::NotFinite`] when every client that could take part has said that it cannot;
+    /// [`TransportError::Io`] when the listener failed.
     pub fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
         let began = Instant::now();
-        let here = self.control(Kind::Ack, opening.round)?;
+        let here = self.roster.control(Kind::Ack, opening.round)?;
         let mut answers = vec![Answer::Awaited; self.peers.len()];
         for peer in &mut self.peers {
             peer.open(opening);
         }
+        let mut idle = Idle::new();
+        // When all that is waited for with full patience was there.
+        let mut settled = None;
         loop {
             let mut moved = self.admit(&here, Some(opening))?;
-            for (id, (peer, answer)) in self.peers.iter_mut().zip(&mut answers).enumerate() {
-                let event = peer.poll(&self.limits);
-                moved |= event.is_some();
-                match event {
+            for (id, (peer, answer)) in (0..).zip(self.peers.iter_mut().zip(&mut answers)) {
+                match peer.poll(&self.limits) {
                     Some(Event::Frame(frame)) => {
-                        let expect = Expect {
-                            client: Some(id as u32),
-                            seed: Some(self.run.seed),
-                            d: Some(self.d),
-                            ..Expect::default()
-                        };
-                        // What is not of this run is noise; what is of another round is late.
-                        let Ok(header) = decode(&frame, &expect).map(|frame| frame.header) else {
-                            continue;
-                        };
-                        if header.kind == Kind::Hello {
-                            peer.away = false;
-                            peer.hello(header.round, opening);
-                        } else if header.round == opening.round {
-                            peer.behind = false;
-                            peer.away = false;
-                            if matches!(answer, Answer::Awaited) {
-                                *answer = match header.kind {
-                                    Kind::Drop => Answer::Passed,
-                                    _ => Answer::Given(frame),
-                                };
-                            }
-                        }
+                        moved = true;
+                        hear(&self.roster, id, peer, frame, opening, answer);
                     }
-                    Some(Event::Damaged) => peer.open(opening),
-                    None => {}
+                    Some(_) => {
+                        moved = true;
+                        peer.open(opening);
+                    }
+                    None => moved |= peer.has_moved(),
                 }
-                let awaited = matches!(answer, Answer::Awaited);
-                if awaited && peer.asked.elapsed() >= self.limits.frame_timeout {
+                if !answer.is_given() && peer.asked.elapsed() >= self.limits.frame_timeout {
                     peer.open(opening);
                 }
             }
-            let done = self
-                .peers
-                .iter()
-                .zip(&answers)
-                .all(|(peer, answer)| peer.away || !matches!(answer, Answer::Awaited));
-            let given = answers.iter().any(|a| !matches!(a, Answer::Awaited));
-            if (done && given) || began.elapsed() >= self.limits.round_timeout {
+            let elapsed = began.elapsed();
+            if self.is_over(&answers, elapsed, &mut settled) {
                 break;
             }
-            self.rest(moved);
+            idle.rest(moved, self.limits.pause);
         }
-        let gone = self.control(Kind::Drop, opening.round)?;
-        for (peer, answer) in self.peers.iter_mut().zip(&answers) {
-            if matches!(answer, Answer::Awaited) {
-                // Its state may have moved with an answer that never came.
-                peer.behind = true;
-                peer.away = true;
-                peer.send(&gone);
-                self.left_out += 1;
-            }
-        }
-        if !answers.iter().any(|a| matches!(a, Answer::Given(_))) {
-            let passed = answers.iter().filter(|a| matches!(a, Answer::Passed));
-            return Err(TransportError::NoReply {
-                round: opening.round,
-                passed: passed.count(),
-                waited: self.limits.round_timeout,
-            });
-        }
-        let replies = answers.into_iter().map(|answer| match answer {
-            Answer::Given(frame) => Some(frame),
-            _ => None,
-        });
-        Ok(replies.collect())
+        self.close(opening, answers)
     }
 
-    /// Tells every client that the run is over, until it has closed its line or five frame times have passed.
+    /// Whether a round need not wait any longer.
+    fn is_over(
+        &self,
+        answers: &[Answer],
+        elapsed: Duration,
+        settled: &mut Option<Duration>,
+    ) -> bool {
+        let whole = self.limits.round_timeout;
+        if elapsed >= whole {
+            return true;
+        }
+        if !answers.iter().any(Answer::is_given) {
+            let sat_out = |a: &Answer| matches!(a, Answer::Missing(Absence::SatOut));
+            return answers.iter().all(sat_out);
+        }
+        let both = || self.peers.iter().zip(answers);
+        let awaited = |(peer, answer): &(&Peer<_>, &Answer)| answer.is_awaited() && !peer.away;
+        let is_trusted = |(peer, _): &(&Peer<_>, &Answer)| peer.patience(whole) == whole;
+        if !both().filter(is_trusted).any(|pair| awaited(&pair)) {
+            settled.get_or_insert(elapsed);
+        }
+        let Some(settled) = *settled else {
+            return false;
+        };
+        let is_due = |(peer, _): (&Peer<_>, &Answer)| {
+            elapsed >= peer.patience(whole) && elapsed >= 2 * settled
+        };
+        both().filter(awaited).all(is_due)
+    }
+
+    /// Draws the conclusions for every client, and hands over the replies.
+    fn close(
+        &mut self,
+        opening: &Opening<'_>,
+        answers: Vec<Answer>,
+    ) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+        let round = opening.round;
+        let is_quiet = !answers.iter().any(Answer::is_given);
+        let gone = self.roster.control(Kind::Drop, round)?;
+        self.absences.clear();
+        let mut replies = Vec::new();
+        for (id, (peer, answer)) in (0..).zip(self.peers.iter_mut().zip(answers)) {
+            let absence = match answer {
+                Answer::Given(frame) => {
+                    peer.has_replied(round);
+                    replies.push(Some(frame));
+                    continue;
+                }
+                Answer::Awaited => {
+                    if !is_quiet {
+                        self.left_out += 1;
+                        peer.has_missed(&gone);
+                    }
+                    if peer.refusals < REFUSALS {
+                        Absence::Silent
+                    } else {
+                        Absence::SentAway
+                    }
+                }
+                Answer::Missing(absence) => absence,
+            };
+            self.absences.push((id, absence));
+            replies.push(None);
+        }
+        let refused = self.absences.iter();
+        let refused = refused.filter(|(_, absence)| matches!(absence, Absence::Refused(_)));
+        for client in refused.map(|&(id, _)| id).collect::<Vec<_>>() {
+            self.left_out += u64::from(!is_quiet);
+            self.refuse(client)?;
+        }
+        if !is_quiet {
+            return Ok(replies);
+        }
+        let sat_out = |(_, absence): &&(u32, Absence)| matches!(absence, Absence::SatOut);
+        let passed = self.absences.iter().filter(sat_out).count();
+        // Nobody is late in the first round, and who replied to the round before is not late in this one.
+        let followed = |peer: &Peer<_>| peer.replied == round.checked_sub(1);
+        if passed == self.peers.len() && self.peers.iter().all(followed) {
+            return Err(TransportError::NotFinite { round });
+        }
+        Err(TransportError::NoReply {
+            round,
+            passed,
+            waited: self.limits.round_timeout,
+        })
+    }
+
+    /// States that the protocol has refused the reply of a client: it goes on with the model, and is sent away after three refusals.
+    ///
+    /// # Errors
+    /// None for a number below the number of clients.
+    pub fn refuse(&mut self, client: u32) -> Result<(), TransportError> {
+        let peer = self.peers.get_mut(client as usize);
+        let peer = peer.ok_or(TransportError::NoSuchClient { client })?;
+        peer.behind = true;
+        peer.refusals += 1;
+        if peer.refusals < REFUSALS {
+            return Ok(());
+        }
+        peer.away = true;
+        if let Some(line) = peer.leave() {
+            let answer = self.roster.farewell(client, REFUSED)?;
+            self.gate.dismiss(line, &answer);
+        }
+        Ok(())
+    }
+
+    /// States to every client that the run is finished, until it has closed its line or five frame times have passed.
     ///
     /// # Errors
     /// [`TransportError::Io`] when the listener failed.
     pub fn stop(&mut self) -> Result<(), TransportError> {
+        self.part(0)
+    }
+
+    /// As [`stop`](Self::stop), for a run that ends early: its clients end with [`TransportError::Aborted`].
+    ///
+    /// # Errors
+    /// [`TransportError::Io`] when the listener failed.
+    pub fn abort(&mut self) -> Result<(), TransportError> {
+        self.part(ABORTED)
+    }
+
+    fn part(&mut self, how: u64) -> Result<(), TransportError> {
         let began = Instant::now();
-        let stop = self.control(Kind::Stop, 0)?;
+        let stop = self.roster.control(Kind::Stop, how)?;
         for peer in &mut self.peers {
             peer.send(&stop);
         }
-        while self.peers.iter().any(|peer| peer.line.is_some())
+        let mut idle = Idle::new();
+        while self.peers.iter().any(Peer::is_here)
             && began.elapsed() < 5 * self.limits.frame_timeout
         {
             let mut moved = self.admit(&stop, None)?;
@@ -258,7 +366,7 @@ impl<A: Accept> Server<A> {
                     peer.send(&stop);
                 }
             }
-            self.rest(moved);
+            idle.rest(moved, self.limits.pause);
         }
         Ok(())
     }
@@ -269,171 +377,98 @@ impl<A: Accept> Server<A> {
         greeting: &[u8],
         opening: Option<&Opening<'_>>,
     ) -> Result<bool, TransportError> {
-        let what = "the listener failed";
-        let source = |source| TransportError::Io { what, source };
-        let mut moved = false;
-        if let Some(stream) = self.door.accept().map_err(source)? {
-            moved = true;
-            if self.strangers.len() >= self.limits.strangers.max(1) {
-                self.strangers.remove(0);
-            }
-            let line = Line::new(stream, self.limits.frame);
-            self.strangers.push((Instant::now(), line));
-        }
-        self.leaving.retain_mut(|(since, line)| {
-            line.flush();
-            line.poll(self.limits.frame_timeout);
-            !line.is_closed() && since.elapsed() < self.limits.frame_timeout
-        });
-        let mut kept = Vec::new();
-        for (since, mut line) in std::mem::take(&mut self.strangers) {
-            let event = line.poll(self.limits.frame_timeout);
-            moved |= event.is_some();
-            let Some(Event::Frame(frame)) = event else {
-                if !line.is_closed() && since.elapsed() < self.limits.join_timeout {
-                    kept.push((since, line));
-                }
+        let moved = self.gate.look(&self.roster, &self.limits)?;
+        // A line that has answered keeps its place for as long as a client lets pass between two messages, and some more.
+        let alive = 2 * self.limits.frame_timeout;
+        let peers = &self.peers;
+        let is_free = |id: u32| !peers.get(id as usize).is_some_and(|p| p.is_alive(alive));
+        let guests = self
+            .gate
+            .admitted(is_free, &self.roster, alive, &self.limits);
+        for (guest, line) in guests {
+            let Some(peer) = self.peers.get_mut(guest.id as usize) else {
                 continue;
             };
-            match self.check_hello(&frame) {
-                Ok((id, wanted)) => {
-                    let Some(peer) = self.peers.get_mut(id as usize) else {
-                        continue;
-                    };
-                    // The newest line of a client replaces an older one.
-                    let older = peer.line.replace(line);
-                    peer.away = false;
-                    match opening {
-                        Some(opening) => peer.hello(wanted, opening),
-                        None => peer.send(greeting),
-                    }
-                    if let Some(older) = older {
-                        self.dismiss(id, older)?;
-                    }
-                }
-                Err((id, refused)) => {
-                    self.dismiss(id, line)?;
-                    self.refused = Some(refused);
-                }
+            let older = peer.seat(line);
+            match opening {
+                Some(opening) => peer.hello(guest.wanted, opening),
+                None => peer.send(greeting),
+            }
+            if let Some(older) = older {
+                self.gate.displace(guest.id, older, &self.roster);
             }
         }
-        self.strangers = kept;
         Ok(moved)
-    }
-
-    /// Client and wanted round of a Hello of this run; otherwise who it was, and what is wrong.
-    fn check_hello(&self, frame: &[u8]) -> Result<(u32, u64), (u32, TransportError)> {
-        let protocol = |error| TransportError::Protocol(ProtocolError::Decode(error));
-        // First who it is: damage and other protocols end here.
-        let anyone = Expect::default();
-        let header = decode(frame, &anyone).map_err(|e| (SERVER, protocol(e)))?;
-        let Header {
-            client,
-            round,
-            k: found,
-            ..
-        } = header.header;
-        let expect = Expect {
-            kind: Some(Kind::Hello),
-            seed: Some(self.run.seed),
-            d: Some(self.d),
-            ..anyone
-        };
-        let refuse = |error| (client, error);
-        let said = decode(frame, &expect)
-            .and_then(|frame| frame.payload::<f32>())
-            .map_err(|error| refuse(protocol(error)))?;
-        let expected = self.settings;
-        if found != expected && found != 0 && expected != 0 {
-            return Err(refuse(TransportError::Settings {
-                client,
-                expected,
-                found,
-            }));
-        }
-        let Some(&expected) = self.samples.get(client as usize) else {
-            return Err(refuse(TransportError::NoSuchClient { client }));
-        };
-        match said {
-            Payload::Hello { samples: found } if found != expected => {
-                Err(refuse(TransportError::Samples {
-                    client,
-                    expected,
-                    found,
-                }))
-            }
-            _ => Ok((client, round)),
-        }
-    }
-
-    /// Tells a line what was expected of the client, in the seed and dimension of the run, and lets it go.
-    fn dismiss(&mut self, client: u32, mut line: Line<A::Stream>) -> Result<(), TransportError> {
-        let samples = self.samples.get(client as usize).copied().unwrap_or(0);
-        let header = Header {
-            seed: self.run.seed,
-            ..Header::new(Kind::Hello, Dtype::F32, self.d, self.settings)
-        };
-        let mut out = vec![0; header.frame_len()];
-        let expected: Body<'_, f32> = Body::Hello { samples };
-        encode_into(&header, &expected, &mut out)?;
-        line.send(&out);
-        if self.leaving.len() >= self.limits.strangers.max(1) {
-            self.leaving.remove(0);
-        }
-        self.leaving.push((Instant::now(), line));
-        Ok(())
-    }
-
-    fn rest(&self, moved: bool) {
-        if !moved {
-            std::thread::sleep(self.limits.pause);
-        }
-    }
-
-    fn control(&self, kind: Kind, round: u64) -> Result<Vec<u8>, TransportError> {
-        let header = Header {
-            round,
-            seed: self.run.seed,
-            ..Header::new(kind, Dtype::None, self.d, 0)
-        };
-        let mut out = vec![0; header.frame_len()];
-        encode_into(&header, &Body::<f32>::Empty, &mut out)?;
-        Ok(out)
     }
 }
 
-impl<S: Read + Write> Peer<S> {
-    fn send(&mut self, frame: &[u8]) {
-        if let Some(line) = &mut self.line {
-            line.send(frame);
+/// Reads a frame of a peer while a round is open.
+fn hear<S: Read + Write>(
+    roster: &Roster,
+    id: u32,
+    peer: &mut Peer<S>,
+    frame: Vec<u8>,
+    opening: &Opening<'_>,
+    answer: &mut Answer,
+) {
+    let expect = Expect {
+        client: Some(id),
+        seed: Some(roster.seed),
+        d: Some(roster.d),
+        ..Expect::default()
+    };
+    let header: Header = match decode(&frame, &expect) {
+        Ok(found) => found.header,
+        Err(_) => {
+            let expect = Expect {
+                round: Some(opening.round),
+                ..expect
+            };
+            match decode(&frame, &expect) {
+                // The fault is in the content alone: it is what the client has to say.
+                Err(error) if is_content(&error) => {
+                    peer.has_answered();
+                    if !answer.is_given() {
+                        *answer = Answer::Missing(Absence::Refused(error.into()));
+                    }
+                }
+                // What is not of this run is noise; what is of another round is late.
+                _ => {}
+            }
+            return;
+        }
+    };
+    if header.kind == Kind::Hello {
+        peer.away = false;
+        peer.hello(header.round, opening);
+    } else if header.round == opening.round {
+        peer.behind = false;
+        peer.away = false;
+        peer.has_answered();
+        if !answer.is_given() {
+            *answer = match header.kind {
+                Kind::Drop => Answer::Missing(Absence::SatOut),
+                Kind::Model | Kind::Estimate | Kind::Round | Kind::Ack | Kind::Stop => {
+                    // A server says so, never a client.
+                    let (expected, found) = (Kind::Dense, header.kind);
+                    let error = DecodeError::WrongKind { expected, found };
+                    Answer::Missing(Absence::Refused(error.into()))
+                }
+                _ => Answer::Given(frame),
+            };
         }
     }
+}
 
-    /// Sends, again if need be, what opens the round for this client.
-    fn open(&mut self, opening: &Opening<'_>) {
-        self.asked = Instant::now();
-        self.send(if self.behind {
-            opening.welcome
-        } else {
-            opening.frame
-        });
-    }
-
-    /// Answers a client that wants a round. It can follow if that is the open one, or the next: then it has answered.
-    fn hello(&mut self, wanted: u64, opening: &Opening<'_>) {
-        let follows = wanted == opening.round || wanted == opening.round.saturating_add(1);
-        self.behind |= !follows;
-        self.open(opening);
-    }
-
-    /// Moves bytes both ways; the next event. A line that has ended is given up.
-    fn poll(&mut self, limits: &Limits) -> Option<Event> {
-        let line = self.line.as_mut()?;
-        line.flush();
-        let event = line.poll(limits.frame_timeout);
-        if line.is_closed() && event.is_none() {
-            self.line = None;
-        }
-        event
-    }
+/// Whether a frame is right but for the values that it carries.
+const fn is_content(error: &DecodeError) -> bool {
+    matches!(
+        error,
+        DecodeError::NonFinite { .. }
+            | DecodeError::NonFiniteFlag
+            | DecodeError::NonCanonical { .. }
+            | DecodeError::IndexOrder { .. }
+            | DecodeError::IndexRange { .. }
+            | DecodeError::LevelRange { .. }
+    )
 }

@@ -57,7 +57,12 @@ impl Accept for TcpListener {
                 io::ErrorKind::WouldBlock
                 | io::ErrorKind::Interrupted
                 | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::ConnectionReset => Ok(None),
+                | io::ErrorKind::ConnectionReset
+                // What a network says of the connection that is next, not of the listener: accept(2).
+                | io::ErrorKind::NetworkDown
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::PermissionDenied => Ok(None),
                 _ => Err(error),
             },
         }
