@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use thalweg_examples::{cli, federated};
 
 fn main() -> ExitCode {
-    cli::finish(federated::main(&federated::Options::parse()))
+    cli::program("about half a minute of one core", federated::main)
 }
