@@ -23,7 +23,7 @@ use thalweg::bilevel::descent;
 use thalweg::bilevel::es_jacobian::{Direction, Estimate};
 use thalweg_std::plot::{Axis, Figure, Panel, Series};
 
-use crate::cli::{self, Claims, Common, Failure, bad, input};
+use crate::cli::{self, Claims, Common, Failure, bad, input, println};
 use crate::progress;
 use crate::source::Source;
 use crate::table::{Table, si};

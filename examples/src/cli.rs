@@ -19,7 +19,8 @@ mod output;
 pub use claims::Claims;
 pub use files::{check_writable, write};
 pub use number::{real, whole};
-pub use output::{note, print, print_line};
+pub use output::{note, print_line, print_text};
+pub(crate) use output::{print, println};
 
 /// Options that every program has.
 #[derive(Clone, Debug, clap::Args)]
@@ -96,25 +97,30 @@ pub struct Files<'a> {
 impl Files<'_> {
     /// Hands the results over: figures, picture, and last the text.
     ///
-    /// What can be written is written, whatever fails. Under `--check` the file of figures is left to [`Files::verdict`].
-    ///
     /// # Errors
-    /// The first file that could not be written.
+    /// Those of [`Saved::tell`].
     pub fn deliver(
         &self,
         figures: &impl Serialize,
         picture: impl FnOnce() -> Figure,
         text: impl Display,
     ) -> Result<(), Failure> {
+        let saved = self.save(figures, picture);
+        print_text(text);
+        saved.tell()
+    }
+
+    /// Writes figures and picture: what can be written is written, whatever fails. Text may be printed before
+    /// [`Saved::tell`]. Under `--check` the file of figures is left to [`Files::verdict`].
+    pub fn save(&self, figures: &impl Serialize, picture: impl FnOnce() -> Figure) -> Saved<'_> {
         let json = self.common.json.as_deref().filter(|_| !self.common.check);
         let json = json.map_or(Ok(()), |path| write_json(path, figures));
         let plot = self.plot.as_deref();
         let drawn = plot.map_or(Ok(()), |path| write(path, &picture().to_svg()));
-        print(text);
-        if let (Some(path), Ok(())) = (plot, &drawn) {
-            print_line(format_args!("picture: {}", path.display()));
+        Saved {
+            picture: plot.filter(|_| drawn.is_ok()),
+            outcome: json.and(drawn),
         }
-        json.and(drawn)
     }
 
     /// Writes the claims where the figures go, and judges.
@@ -123,6 +129,27 @@ impl Files<'_> {
     /// Those of [`Claims::verdict`].
     pub fn verdict(&self, claims: Claims) -> Result<(), Failure> {
         claims.verdict(self.common.json.as_deref())
+    }
+}
+
+/// What has become of the files.
+#[derive(Debug)]
+#[must_use]
+pub struct Saved<'a> {
+    picture: Option<&'a Path>,
+    outcome: Result<(), Failure>,
+}
+
+impl Saved<'_> {
+    /// Says where the picture is, below what was printed.
+    ///
+    /// # Errors
+    /// That of the first file that could not be written.
+    pub fn tell(self) -> Result<(), Failure> {
+        if let Some(path) = self.picture {
+            print_line(format_args!("\npicture: {}", path.display()));
+        }
+        self.outcome
     }
 }
 

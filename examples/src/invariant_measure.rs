@@ -15,13 +15,11 @@ pub mod problem;
 pub mod rule;
 pub mod run;
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use serde::Serialize;
 use thalweg::dynamics::invariant_measure::Verdict;
 
-use crate::cli::{self, Claims, Common, Failure, bad, input};
+use crate::cli::{Claims, Common, Failure, bad, input, print, println, whole};
 use crate::label_noise::experiment::each;
 use crate::progress;
 use crate::source::Source;
@@ -54,22 +52,22 @@ pub struct Options {
     )]
     pub rates: Vec<f64>,
     /// Steps of each run with minibatches
-    #[arg(long, default_value_t = 60_000)]
+    #[arg(long, default_value_t = 60_000, value_parser = whole::<u64>(LEAST_STEPS..=MOST_STEPS))]
     pub steps: u64,
     /// Steps of the two runs with full gradients; 0 leaves them out
-    #[arg(long, default_value_t = 12_000)]
+    #[arg(long, default_value_t = 12_000, value_parser = whole::<u64>(0..=MOST_STEPS))]
     pub full_steps: u64,
     /// Rows of a minibatch, drawn with replacement
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = whole::<usize>(2..=1 << 20))]
     pub batch: usize,
     /// Most rows, drawn at random from larger data
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = whole::<usize>(2..=1 << 20))]
     pub rows: usize,
     /// Share of rows that get a random label
     #[arg(long, default_value_t = 0.2, allow_negative_numbers = true)]
     pub corrupt: f64,
     /// Units of the hidden layer
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = whole::<usize>(1..=4096))]
     pub hidden: usize,
     /// Weight decay, part of the loss
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
@@ -102,12 +100,8 @@ struct Report {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    if let Some(path) = &options.common.json {
-        cli::check_writable(path)?;
-    }
-    let path = options.common.plot.clone();
-    let path = path.unwrap_or_else(|| PathBuf::from("invariant_measure.svg"));
-    cli::check_writable(&path)?;
+    let common = options.common.clone();
+    let files = common.files("invariant_measure")?;
     let threads = options.common.threads()?;
     let check = options.common.check;
     let options = if check {
@@ -148,6 +142,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         })
         .map_err(input)?,
     };
+    let saved = files.save(&report, || picture::figure(&report.data, &report.runs));
     println!(
         "{}: {} rows, {} parameters, batches of {}\n",
         problem.name,
@@ -156,22 +151,15 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         problem.batch
     );
     print(&report);
-    if !check || options.common.plot.is_some() {
-        let figure = picture::figure(&report.data, &report.runs);
-        cli::write(&path, &figure.to_svg())?;
-        println!("\npicture: {}", path.display());
-    }
+    let delivered = saved.tell();
     if !check {
-        if let Some(path) = &options.common.json {
-            cli::write_json(path, &report)?;
-        }
-        return Ok(());
+        return delivered;
     }
     println!();
     let mut claims = Claims::default();
     check::runs(&report.runs, &mut claims);
     check::calibration(&report.calibration, &mut claims);
-    claims.verdict(options.common.json.as_deref())
+    files.verdict(claims).and(delivered)
 }
 
 /// The runs, the longest first.

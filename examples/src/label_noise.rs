@@ -13,12 +13,10 @@ mod picture;
 pub mod problem;
 pub mod pursuit;
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use serde::Serialize;
 
-use crate::cli::{self, Claims, Common, Failure, bad, input};
+use crate::cli::{Claims, Common, Failure, bad, input, print, println, whole};
 use crate::progress;
 use crate::table::Table;
 
@@ -35,14 +33,14 @@ pub struct Options {
     /// Options of every program.
     #[command(flatten)]
     pub common: Common,
-    /// Dimension of the signal
-    #[arg(long, default_value_t = 100)]
+    /// Dimension of the signal, 2 to 10000
+    #[arg(long, default_value_t = 100, value_parser = whole::<usize>(2..=10_000))]
     pub dim: usize,
-    /// Samples
-    #[arg(long, default_value_t = 40)]
+    /// Samples, up to the dimension
+    #[arg(long, default_value_t = 40, value_parser = whole::<usize>(1..=10_000))]
     pub samples: usize,
-    /// Non-zeros of the signal
-    #[arg(long, default_value_t = 5)]
+    /// Non-zeros of the signal, up to the dimension
+    #[arg(long, default_value_t = 5, value_parser = whole::<usize>(1..=10_000))]
     pub sparsity: usize,
     /// Data of random signs in place of normal ones
     #[arg(long)]
@@ -60,10 +58,10 @@ pub struct Options {
     #[arg(long, default_value_t = 2.5, allow_negative_numbers = true)]
     pub time: f64,
     /// Steps without noise after that
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 200_000, value_parser = whole::<u64>(0..=1_000_000_000))]
     pub cool: u64,
     /// Seeds, that follow the first
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = whole::<u64>(1..=1000))]
     pub seeds: u64,
     /// Two runs in 400 dimensions too: 10 s
     #[arg(long)]
@@ -95,12 +93,7 @@ struct Report {
 /// # Errors
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    if let Some(path) = &options.common.json {
-        cli::check_writable(path)?;
-    }
-    let path = options.common.plot.clone();
-    let path = path.unwrap_or_else(|| PathBuf::from("label_noise.svg"));
-    cli::check_writable(&path)?;
+    let files = options.common.files("label_noise")?;
     let threads = options.common.threads()?;
     let settings = settings(options)?;
     let (seed, check) = (options.common.seed, options.common.check);
@@ -108,19 +101,12 @@ pub fn main(options: &Options) -> Result<(), Failure> {
 
     let large = if options.full { TRAJECTORIES } else { 0 };
     let report = run(&settings, seed, [seeds, large], threads, check).map_err(input)?;
+    let picture = || picture::figure(&report.trajectories, &report.sweep);
+    let saved = files.save(&report, picture);
     print(&report);
-    if !check || options.common.plot.is_some() {
-        cli::write(
-            &path,
-            &picture::figure(&report.trajectories, &report.sweep).to_svg(),
-        )?;
-        println!("\npicture: {}", path.display());
-    }
+    let delivered = saved.tell();
     if !check {
-        if let Some(path) = &options.common.json {
-            cli::write_json(path, &report)?;
-        }
-        return Ok(());
+        return delivered;
     }
     println!();
     let mut claims = Claims::default();
@@ -129,7 +115,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     check::trajectory(&report.trajectories, &mut claims);
     check::sweep(&report.sweep, &mut claims);
     check::identities(seed, &mut claims).map_err(input)?;
-    claims.verdict(options.common.json.as_deref())
+    files.verdict(claims).and(delivered)
 }
 
 /// The published problem, in which `--check` and the trajectories run.
@@ -162,11 +148,8 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
             Err(bad(name, value, &rule))
         }
     };
-    within("dim", options.dim as u64, 2, 10_000)?;
     within("samples", options.samples as u64, 1, options.dim as u64)?;
     within("sparsity", options.sparsity as u64, 1, options.dim as u64)?;
-    within("seeds", options.seeds, 1, 1000)?;
-    within("cool", options.cool, 0, 1_000_000_000)?;
     for (name, value) in [
         ("alpha", options.alpha),
         ("noise", options.noise),

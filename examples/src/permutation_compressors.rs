@@ -19,7 +19,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use clap::Parser;
 
-use crate::cli::{Claims, Common, Failure, Files, bad, input, real, whole};
+use crate::cli::{Claims, Common, Failure, Files, bad, input, println, real, whole};
 use crate::progress;
 use crate::table::Table;
 
@@ -94,14 +94,14 @@ fn quadratics(options: &Options, files: &Files<'_>) -> Result<(), Failure> {
     })
     .map_err(input)?;
     bar.finish_and_clear();
-    let text = format!("{}\n", table(&rows));
-    files.deliver(&rows, || picture::quadratics(&rows), text)?;
+    let delivered = files.deliver(&rows, || picture::quadratics(&rows), table(&rows));
     if !options.common.check {
-        return Ok(());
+        return delivered;
     }
+    println!();
     let mut claims = Claims::default();
     published::compare(&rows, &mut claims);
-    files.verdict(claims)
+    files.verdict(claims).and(delivered)
 }
 
 /// The grid that the options ask for; `--check` fixes all but seed and threads.

@@ -17,11 +17,9 @@ pub mod problem;
 pub mod reference;
 pub mod sampler;
 
-use std::path::PathBuf;
-
 use clap::Parser;
 
-use crate::cli::{self, Common, Failure, bad, input};
+use crate::cli::{Common, Failure, bad, input, print, println, whole};
 use crate::progress;
 use crate::source::Source;
 use crate::table::Table;
@@ -53,16 +51,16 @@ pub struct Options {
     #[arg(long, value_enum, value_delimiter = ',')]
     pub sampler: Vec<Method>,
     /// Particles
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = whole::<usize>(2..=5000))]
     pub particles: usize,
     /// Steps, each with one score for every particle
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = whole::<u64>(1..=100_000))]
     pub steps: u64,
     /// Runs of which the mean is taken, with seeds that follow the first [default: 4; 1 with data]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>(1..=1000))]
     pub seeds: Option<u64>,
     /// Most training rows of the logistic regression
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = whole::<usize>(2..=1_000_000))]
     pub rows: usize,
     /// Data of the logistic regression.
     #[command(flatten)]
@@ -74,19 +72,12 @@ pub struct Options {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let json = options.common.json.as_deref();
-    json.map_or(Ok(()), cli::check_writable)?;
-    let path = options.common.plot.clone();
-    let path = path.unwrap_or_else(|| PathBuf::from("stein_mcmc.svg"));
-    cli::check_writable(&path)?;
+    let files = options.common.files("stein_mcmc")?;
     let threads = options.common.threads()?;
     if options.common.check {
+        let json = options.common.json.as_deref();
         let pictures = check::run(options.common.seed, threads, json)?;
-        if options.common.plot.is_some() {
-            cli::write(&path, &picture::draw(&pictures).to_svg())?;
-            println!("\npicture: {}", path.display());
-        }
-        return Ok(());
+        return files.save(&(), || picture::draw(&pictures)).tell();
     }
     validate(options)?;
     let mut reports = Vec::new();
@@ -118,27 +109,11 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         print_report(&report);
         reports.push((problem, report));
     }
-    cli::write(&path, &picture::draw(&reports).to_svg())?;
-    println!("picture: {}", path.display());
-    if let Some(path) = json {
-        let reports: Vec<&Report> = reports.iter().map(|(_, report)| report).collect();
-        cli::write_json(path, &reports)?;
-    }
-    Ok(())
+    let figures: Vec<&Report> = reports.iter().map(|(_, report)| report).collect();
+    files.save(&figures, || picture::draw(&reports)).tell()
 }
 
 fn validate(options: &Options) -> Result<(), Failure> {
-    let within = |name: &str, value: u64, least: u64, most: u64| {
-        if (least..=most).contains(&value) {
-            return Ok(());
-        }
-        let rule = format!("must be between {least} and {most}");
-        Err(bad(name, value, &rule))
-    };
-    within("particles", options.particles as u64, 2, 5000)?;
-    within("steps", options.steps, 1, 100_000)?;
-    within("seeds", options.seeds.unwrap_or(1), 1, 1000)?;
-    within("rows", options.rows as u64, 2, 1_000_000)?;
     if let (Some(path), false) = (
         &options.source.data,
         options.target.contains(&Kind::Logistic),

@@ -203,7 +203,7 @@ fn links_stay_and_the_files_at_their_ends_get_the_figures() {
     symlink("nowhere/x.json", at("lost.json")).unwrap();
     for (path, why) in [
         ("a.json", "circle"),
-        ("lost.json", "the folder nowhere does not exist"),
+        ("lost.json", "the folder does not exist: nowhere"),
         ("d", "folder"),
         ("new/", "no file name"),
     ] {

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use thalweg_examples::{bilevel, cli};
 
 fn main() -> ExitCode {
-    cli::finish(bilevel::main(&bilevel::Options::parse()))
+    cli::program("some minutes of one core", bilevel::main)
 }

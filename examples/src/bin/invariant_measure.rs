@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use thalweg_examples::{cli, invariant_measure};
 
 fn main() -> ExitCode {
-    cli::finish(invariant_measure::main(&invariant_measure::Options::parse()))
+    cli::program("some minutes of one core", invariant_measure::main)
 }

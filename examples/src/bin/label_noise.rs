@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use thalweg_examples::{cli, label_noise};
 
 fn main() -> ExitCode {
-    cli::finish(label_noise::main(&label_noise::Options::parse()))
+    cli::program("some minutes of one core", label_noise::main)
 }

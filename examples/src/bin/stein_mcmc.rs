@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use thalweg_examples::{cli, stein_mcmc};
 
 fn main() -> ExitCode {
-    cli::finish(stein_mcmc::main(&stein_mcmc::Options::parse()))
+    cli::program("some minutes of one core", stein_mcmc::main)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Failure, print_line, write_json};
+use super::{Failure, note, print_line, write_json};
 
 /// The claims of `--check`: each is printed as it is stated.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -52,18 +52,19 @@ impl Claims {
         self.claims.push(claim);
     }
 
-    /// Writes every claim to `json` if given, and judges.
+    /// Writes every claim to `json` if given, and judges, also when it cannot be written.
     ///
     /// # Errors
     /// [`Failure::Claim`] that lists every claim that failed; those of the file system.
     pub fn verdict(self, json: Option<&Path>) -> Result<(), Failure> {
-        if let Some(path) = json {
-            write_json(path, &self)?;
-        }
+        let written = json.map_or(Ok(()), |path| write_json(path, &self));
         let failed = self.claims.iter().filter(|claim| !claim.holds);
         let failed: Vec<String> = failed.map(Claim::text).collect();
         if failed.is_empty() {
-            return Ok(());
+            return written;
+        }
+        if let Err(error) = written {
+            note(format_args!("error: {error}"));
         }
         Err(Failure::Claim(format!(
             "claims that fail: {}",
@@ -94,7 +95,16 @@ mod tests {
         let mut claims = Claims::default();
         claims.at_least("accuracy", 0.9, 0.8);
         claims.at_most("loss", f64::NAN, 1.0);
-        let text = claims.verdict(None).unwrap_err().to_string();
-        assert!(text.contains("loss") && !text.contains("accuracy"));
+        // Judged even where the file cannot be written.
+        for json in [None, Some(Path::new("no/such/folder.json"))] {
+            let failure = claims.clone().verdict(json).unwrap_err();
+            assert!(matches!(failure, Failure::Claim(_)));
+            let text = failure.to_string();
+            assert!(text.contains("loss") && !text.contains("accuracy"));
+        }
+        let mut claims = Claims::default();
+        claims.within("ratio", 1.5, 2.0);
+        let unwritten = claims.verdict(Some(Path::new("no/such/folder.json")));
+        assert!(matches!(unwritten, Err(Failure::Input(_))));
     }
 }

@@ -54,7 +54,7 @@ fn target(path: &Path) -> Result<Target, String> {
             }
             if !folder(&end).is_dir() {
                 return Err(format!(
-                    "the folder {} does not exist",
+                    "the folder does not exist: {}",
                     folder(&end).display()
                 ));
             }
@@ -178,7 +178,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
             })
         }
         Target::Stdout => {
-            output::print(text);
+            output::print_text(text);
             Ok(())
         }
     }

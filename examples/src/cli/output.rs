@@ -44,7 +44,7 @@ impl State {
 }
 
 /// Writes text to standard output as it is.
-pub fn print(text: impl Display) {
+pub fn print_text(text: impl Display) {
     let text = text.to_string();
     let mut state = STDOUT.lock().unwrap_or_else(PoisonError::into_inner);
     state.write(&mut io::stdout().lock(), text.as_bytes());
@@ -52,8 +52,21 @@ pub fn print(text: impl Display) {
 
 /// Writes a line to standard output.
 pub fn print_line(text: impl Display) {
-    print(format_args!("{text}\n"));
+    print_text(format_args!("{text}\n"));
 }
+
+/// [`print_text`] in the form of the standard macro, whose place it takes where it is imported.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::print_text(format_args!($($text)*)) };
+}
+pub(crate) use print;
+
+/// [`print_line`] in the form of the standard macro, whose place it takes where it is imported.
+macro_rules! println {
+    () => { $crate::cli::print_line("") };
+    ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
+}
+pub(crate) use println;
 
 /// Writes a line to standard error, whether or not anybody reads it.
 pub fn note(text: impl Display) {

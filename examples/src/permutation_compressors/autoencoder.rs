@@ -16,7 +16,7 @@ use thalweg::model::{Batch, Init, Labels, Objective, autoencoder::Model};
 use thalweg::random::{self, Purpose};
 use thalweg_std::data::{Dataset, Limits, digits, idx, partition};
 
-use crate::cli::{Claims, Failure, Files, bad, input, real, whole};
+use crate::cli::{Claims, Failure, Files, bad, input, println, real, whole};
 use crate::federated::exchange::Reply;
 use crate::progress;
 use crate::table::{Table, si};
@@ -231,20 +231,21 @@ pub(super) fn main(options: &super::Options, files: &Files<'_>) -> Result<(), Fa
     };
     let report = compare(options)?;
     let text = format!(
-        "{}: {} clients, {} parameters, K = {}\n{}\n",
+        "{}: {} clients, {} parameters, K = {}\n{}",
         report.data,
         report.clients,
         report.dimension,
         report.k,
         table(&report)
     );
-    files.deliver(&report, || picture::autoencoder(&report), text)?;
+    let delivered = files.deliver(&report, || picture::autoencoder(&report), text);
     if !options.common.check {
-        return Ok(());
+        return delivered;
     }
+    println!();
     let mut claims = Claims::default();
     check(&report, &mut claims);
-    files.verdict(claims)
+    files.verdict(claims).and(delivered)
 }
 
 /// Runs every method, step size and likeness.

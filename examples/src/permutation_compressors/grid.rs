@@ -44,7 +44,7 @@ pub fn run(settings: &Settings, progress: &(dyn Fn(Progress) + Sync)) -> Result<
         let (n, k) = (problem.clients.len(), sent(d, problem.clients.len()));
         for method in Method::ALL {
             let exponents = settings.exponents(n, problem.config.noise, method);
-            let seeds = settings.seeds(n, problem.config.noise, method);
+            let seeds = settings.seeds(method);
             let lists: Vec<Vec<u32>> = if method.is_random() {
                 vec![exponents]
             } else {
@@ -120,11 +120,14 @@ pub fn run(settings: &Settings, progress: &(dyn Fn(Progress) + Sync)) -> Result<
                     over(|s| s.value).fold(f64::INFINITY, f64::min),
                     over(|s| s.value).fold(0.0, f64::max),
                 ];
+                let seeds = of_step.len();
                 Some(Score {
                     value: median(over(|s| s.value)),
                     with_indices: median(over(|s| s.with_indices)),
                     with_words: median(over(|s| s.with_words)),
                     range,
+                    mean_log: over(|s| s.value.ln()).sum::<f64>() / seeds as f64,
+                    seeds,
                     ..first.clone()
                 })
             });

@@ -167,6 +167,8 @@ fn drive<R: Runner>(
                 exponent,
                 value: start,
                 range: [start; 2],
+                mean_log: start.ln(),
+                seeds: 1,
                 with_indices: start,
                 with_words: start,
                 rounds: 0,

@@ -22,6 +22,10 @@ pub struct Score {
     pub value: f64,
     /// Least and greatest of the seeds.
     pub range: [f64; 2],
+    /// Mean of the natural logarithms of the seeds' values.
+    pub mean_log: f64,
+    /// Number of the seeds.
+    pub seeds: usize,
     /// The same when an index costs `ceil(log2 d)` bits.
     pub with_indices: f64,
     /// The same when an index costs 32 bits.

@@ -28,7 +28,7 @@ impl Method {
     pub const ALL: [Self; 4] = [Self::PermK, Self::RandK, Self::TopK, Self::Descent];
 
     /// Its runs depend on the seed.
-    pub(super) const fn is_random(self) -> bool {
+    pub(in crate::permutation_compressors) const fn is_random(self) -> bool {
         matches!(self, Self::PermK | Self::RandK)
     }
 }
@@ -101,10 +101,10 @@ impl Settings {
     }
 
     /// Runs of which the median is taken.
-    pub(super) fn seeds(&self, clients: usize, noise: f64, method: Method) -> u64 {
+    pub(super) fn seeds(&self, method: Method) -> u64 {
         match method {
             Method::TopK | Method::Descent => 1,
-            _ if self.check => published::seeds(clients, noise, method),
+            _ if self.check => published::seeds(method),
             _ => self.seeds,
         }
     }
