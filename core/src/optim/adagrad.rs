@@ -3,8 +3,8 @@
 //! Rare features keep long steps, frequent ones short; the sum only grows, so steps shrink like `1 / sqrt(t)`.
 //!
 //! ```text
-//! g_t = sign grad + l2 x_t                          sign -1 to maximise; cut to 2^63 (f64: 2^511) in magnitude
-//! s_t = s_{t-1} + g_t^2                             s_0 = initial_accumulator; at most the largest number
+//! g_t = sign grad + l2 x_t                          sign -1 to maximise
+//! s_t = s_{t-1} + g_t^2                             s_0 = initial_accumulator
 //! x_{t+1} = keep x_t - learning_rate / (1 + (t - 1) lr_decay) * g_t / (sqrt(s_t) + eps)
 //! ```
 //!
@@ -14,20 +14,20 @@
 //! | s | sum of squares | n |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
-//! Cost per element: 14 flops, among them a root and a division, and five accesses (20 bytes in `f32`). State:
+//! Cost per element: 9 flops and a comparison, among them a root and a division, and five accesses (20 bytes in `f32`). State:
 //! [`state_len`] elements and the `u64` count of steps. The first step writes `initial_accumulator` into the sum.
 //!
 //! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2`: relative error at most 2^-21 in
 //! `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps. With `eps = 0` a parameter that has only
 //! seen zero gradients becomes NaN in portable arithmetic, as in PyTorch.
 //!
-//! The limits are ours: the step of a huge, finite gradient has the length of the learning rate. Its parameter hardly moves again
-//! all the same, since the sum forgets nothing.
+//! Where s_t overflows, g_t is cut to the largest number whose square is finite, and s_t to the largest number: the step of a huge, finite
+//! gradient has the length of the learning rate. Its parameter hardly moves again all the same, since the sum forgets nothing.
 //!
 //! Reference: Duchi, Hazan and Singer, *Adaptive subgradient methods for online learning and stochastic optimization*, JMLR 12
 //! (2011), figure 1, diagonal form; semantics of `torch.optim.Adagrad`.
 
-use super::{Decay, Terms, check_non_negative, flush, gradient_limit, limited, narrow, told};
+use super::{Bounds, Decay, Terms, check_non_negative, flush, narrow, told};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -179,17 +179,20 @@ struct Scalars<T, const FAST: bool> {
     rate: T,
     /// Its square, at least the smallest normal number, when fast.
     eps: T,
-    /// Largest magnitude of a gradient.
-    limit: T,
+    bounds: Bounds<T>,
 }
 
 impl<T: Real, const FAST: bool> Update<T, 2, 1> for Scalars<T, FAST> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2], [g]: [L; 1]) -> [L; 2] {
         let (rate, eps) = (x.constant(self.rate), x.constant(self.eps));
-        let g = limited(self.terms.gradient::<true, _>(x, g), self.limit);
-        // The bound comes first, so that a NaN, the second argument, is kept.
-        let s = x.constant(T::MAX).least(flush(s + g * g));
+        let mut g = self.terms.gradient::<true, _>(x, g);
+        let mut sum = flush(s + g * g);
+        if self.bounds.are_exceeded(sum) {
+            g = self.bounds.limit(g);
+            sum = self.bounds.cap(s + g * g);
+        }
+        let s = sum;
         let x = self.terms.shrink::<true, _>(x);
         let x = if FAST {
             // s >= 0 and eps is normal: the argument is positive and normal.
@@ -240,7 +243,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let rate = narrow("learning_rate", config.learning_rate / divisor)?;
     let eps: T = told("eps", config.eps)?;
     let initial = told("initial_accumulator", config.initial_accumulator)?;
-    let limit = gradient_limit();
+    let bounds = Bounds::new();
     if state.steps == 0 {
         sum.fill(initial);
     }
@@ -251,7 +254,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
                 terms,
                 rate,
                 eps,
-                limit,
+                bounds,
             },
             [params, sum],
             [grad],
@@ -262,7 +265,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
                 terms,
                 rate,
                 eps,
-                limit,
+                bounds,
             },
             [params, sum],
             [grad],

@@ -5,7 +5,7 @@
 //! the largest second moment seen, so that step lengths never grow again.
 //!
 //! ```text
-//! g_t = sign grad + l2 x_t                        sign -1 to maximise; cut to 2^63 (f64: 2^511) in magnitude
+//! g_t = sign grad + l2 x_t                        sign -1 to maximise
 //! m_t = beta1 m_{t-1} + (1 - beta1) g_t
 //! v_t = beta2 v_{t-1} + (1 - beta2) g_t^2
 //! u_t = max(u_{t-1}, v_t)                         AMSGrad; else u_t = v_t
@@ -28,7 +28,7 @@
 //! | u | largest second moment, AMSGrad only | n or 0 |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
-//! Cost per element: 16 flops, among them a root and a division, and seven accesses (28 bytes in `f32`; 36 with
+//! Cost per element: 12 flops and a comparison, among them a root and a division, and seven accesses (28 bytes in `f32`; 36 with
 //! AMSGrad). State: [`state_len`] elements and the `u64` count of steps; powers of beta are taken in `f64`.
 //!
 //! With [`Arithmetic::Fast`] products and sums are fused, and the quotient becomes `m_t / sqrt(u_t + eps^2 r_t^2)` by the
@@ -37,8 +37,9 @@
 //! inside the root makes steps longer, by at most a factor sqrt(2), and that only where `sqrt(u_t)` is near
 //! `eps r_t`. It pays where the data is in cache and the divide unit is the limit; at memory size both are equal.
 //!
-//! The limit of g_t keeps its square finite. A larger, finite gradient moves its parameter by the learning rate, as any first
-//! gradient does, and is forgotten like any other; an infinite second moment would stop the parameter for the rest of the run.
+//! Where v_t overflows, g_t is cut to the largest number whose square is finite, and v_t to the largest number. A huge, finite gradient
+//! then moves its parameter by the learning rate, as any first gradient does, and is forgotten like any other; an infinite second
+//! moment would stop the parameter for the rest of the run.
 //!
 //! With `eps = 0` a parameter that has only seen zero gradients becomes NaN, as in PyTorch.
 //!
@@ -47,8 +48,7 @@
 //! the bias correction of PyTorch: semantics of `torch.optim.Adam` and `AdamW`.
 
 use super::{
-    Decay, Terms, check_fraction, check_non_negative, flush, gradient_limit, limited,
-    told_fraction, told_product,
+    Bounds, Decay, Terms, check_fraction, check_non_negative, flush, told_fraction, told_product,
 };
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
@@ -297,26 +297,36 @@ struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     rate: T,
     /// `eps r_t`; its square, at least the smallest normal number, when fast.
     eps: T,
-    /// Largest magnitude of a gradient.
-    limit: T,
+    bounds: Bounds<T>,
 }
 
 impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
     #[inline(always)]
-    fn moments<L: Lanes<Scalar = T>>(&self, x: L, m: L, v: L, g: L) -> (L, L) {
-        let c = |scalar| g.constant(scalar);
-        let g = limited(self.terms.gradient::<ACTIVE, _>(x, g), self.limit);
+    fn second_moment<L: Lanes<Scalar = T>>(&self, v: L, g: L) -> L {
+        let (old, new) = (v.constant(self.beta2), v.constant(self.new2));
         if FAST {
-            (
-                c(self.new1).mul_add(g - m, m),
-                c(self.beta2).mul_add(v, c(self.new2) * (g * g)),
-            )
+            old.mul_add(v, new * (g * g))
         } else {
-            (
-                c(self.beta1) * m + c(self.new1) * g,
-                c(self.beta2) * v + c(self.new2) * (g * g),
-            )
+            old * v + new * (g * g)
         }
+    }
+
+    #[inline(always)]
+    fn moments<L: Lanes<Scalar = T>>(&self, x: L, m: L, v: L, g: L) -> (L, L) {
+        let mut g = self.terms.gradient::<ACTIVE, _>(x, g);
+        let mut second = self.second_moment(v, g);
+        if self.bounds.are_exceeded(second) {
+            g = self.bounds.limit(g);
+            second = self.second_moment(self.bounds.cap(v), g);
+            second = self.bounds.cap(second);
+        }
+        let (old, new) = (g.constant(self.beta1), g.constant(self.new1));
+        let first = if FAST {
+            new.mul_add(g - m, m)
+        } else {
+            old * m + new * g
+        };
+        (first, second)
     }
 
     #[inline(always)]
@@ -397,7 +407,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
         check_length("state.largest", n, largest.len())?;
     }
     let steps = state.steps.saturating_add(1);
-    Prepared::new(config, steps, gradient_limit())?.run(params, m, v, largest, grad);
+    Prepared::new(config, steps, Bounds::new())?.run(params, m, v, largest, grad);
     state.steps = steps;
     Ok(())
 }
@@ -412,9 +422,9 @@ pub(super) struct Prepared<T> {
 }
 
 impl<T: Real> Prepared<T> {
-    /// The step that brings the count of steps to `steps`, at least 1, under a valid config; moments are kept in a type that can
-    /// hold the square of `limit`.
-    pub(super) fn new(config: &Config, steps: u64, limit: T) -> Result<Self, Error> {
+    /// The step that brings the count of steps to `steps`, at least 1, under a valid config, for a state with these
+    /// bounds.
+    pub(super) fn new(config: &Config, steps: u64, bounds: Bounds<T>) -> Result<Self, Error> {
         let is_fast = config.arithmetic == Arithmetic::Fast;
         let root = libm::sqrt(bias_correction(config.beta2, steps));
         let correction = bias_correction(config.beta1, steps);
@@ -434,7 +444,7 @@ impl<T: Real> Prepared<T> {
             } else {
                 eps
             },
-            limit,
+            bounds,
             terms: Terms::new(
                 config.learning_rate,
                 config.weight_decay,
@@ -517,7 +527,7 @@ impl<T: Copy> Scalars<T, false, false> {
             new2,
             rate,
             eps,
-            limit,
+            bounds,
         } = self;
         Scalars {
             terms,
@@ -527,7 +537,7 @@ impl<T: Copy> Scalars<T, false, false> {
             new2,
             rate,
             eps,
-            limit,
+            bounds,
         }
     }
 }

@@ -13,8 +13,8 @@
 //! | x | parameters | n |
 //! | m, v | first and second moment, bits of bf16 | n each ([`state_len`]) |
 //!
-//! Gradients are cut to 2^63 for both scalar types: bf16 has the exponents of `f32`, and a second moment that is cut where the
-//! first is not would lengthen later steps.
+//! The largest gradient is that of `f32` for both scalar types: bf16 has the exponents of `f32`, and a second moment that is cut where
+//! the first is not would lengthen later steps.
 //!
 //! The mean of v over the random bits is exactly that of the wide form, since v is linear in what is rounded (up to the
 //! rounding of `f32`); so is the mean of m when the gradients do not depend on them. One rounding moves a
@@ -26,8 +26,8 @@
 
 use super::{BLOCK, Narrow, Widen, draw, next};
 use crate::error::{check, check_length};
+use crate::optim::Bounds;
 use crate::optim::adam::{Config, Prepared};
-use crate::optim::gradient_limit;
 use crate::random::Lanes32;
 use crate::simd;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
@@ -182,9 +182,8 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
     check_length("state.m", n, m.len())?;
     check_length("state.v", n, v.len())?;
     let steps = state.steps.saturating_add(1);
-    // Moments are rounded to `f32` before they are rounded to bf16, so that the limit is that of `f32` for both types.
-    let limit = gradient_limit::<f32>();
-    let wide = Prepared::<T>::new(config, steps, T::from_f64(limit.into()))?;
+    // Moments are rounded to `f32` before they are rounded to bf16.
+    let wide = Prepared::<T>::new(config, steps, Bounds::of_f32())?;
 
     let mut words = [0; BLOCK];
     let (mut wide_m, mut wide_v) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);

@@ -35,7 +35,7 @@ pub const EXPECTED: &[u64] = &[
     0x07b54d72b36ae5af, // clip f64
     0xa4fb0d6a7730c308, // averages f32
     0x9f40e59416810d72, // averages f64
-    0x6a4063425503470c, // schedules
+    0xf75c3f7bcba50b49, // schedules
     0x34de0e64fe9bea24, // supports f32
     0x2b1d86b2fa711df3, // supports f64
     0x4d376914673e2f2b, // roundings f32

@@ -257,6 +257,8 @@ pub(super) fn averages<T: Real>(hash: &mut Hash) -> Outcome {
     let mut second = Ema::from_storage([T::ONE; D]);
     let mut swa = Swa::<[T; D]>::new();
     let mut lookahead = Lookahead::<[T; D]>::new();
+    unbiased.validate()?;
+    slow.validate()?;
     lookahead.start(&x)?;
     for t in 0..5 {
         paint(&mut x, 32 + t);
@@ -357,6 +359,9 @@ pub(super) fn schedules(hash: &mut Hash) -> Outcome {
             warmup_steps: 5,
         },
     ];
+    for schedule in all {
+        schedule.validate()?;
+    }
     for t in 0..12 {
         hash.reals(&all.map(|schedule| schedule.value(t)));
     }
@@ -370,6 +375,11 @@ pub(super) fn schedules(hash: &mut Hash) -> Outcome {
     for metric in [3.0, 2.0, 2.5, 2.5, 2.5, 1.0] {
         hash.reals(&[plateau.observe(&config, metric)?, plateau.scale()]);
     }
+    let mut guard = Guard::new();
+    let _ = guard.inspect(1, &[f32::NAN])?;
+    let mut saved = [0; 128];
+    save_and_restore(hash, &mut plateau, &mut saved)?;
+    save_and_restore(hash, &mut guard, &mut saved)?;
     Ok(())
 }
 

@@ -1,8 +1,20 @@
 //! Streams, variates, subsets, permutations.
 
 use thalweg::random::{self, Lanes32, Permutation, Purpose, Stream};
+use thalweg::snapshot::Snapshot;
 
-use crate::{Hash, Outcome};
+use crate::{Hash, MISSING, Outcome};
+
+/// Saves a generator and restores it: what is drawn after that is hashed.
+fn save_and_restore(generator: &mut impl Snapshot) -> Outcome {
+    let mut saved = [0; 600];
+    let len = generator.save(&mut saved)?;
+    if len != generator.snapshot_len() {
+        return Err(MISSING);
+    }
+    generator.restore(saved.get(..len).ok_or(MISSING)?)?;
+    Ok(())
+}
 
 pub(super) fn draws(hash: &mut Hash) -> Outcome {
     let mut rng = random::stream(1, 2, 3, Purpose::NOISE);
@@ -28,7 +40,8 @@ pub(super) fn draws(hash: &mut Hash) -> Outcome {
     let (mut out, mut scratch) = ([0; 20], [0; random::sample_scratch_len(20)]);
     random::sample_into(&mut rng, 1000, &mut scratch, &mut out)?;
     out.iter().for_each(|&i| hash.word(i.into()));
-    let rng = Stream::from_state(rng.state());
+    let mut rng = Stream::from_state(rng.state());
+    save_and_restore(&mut rng)?;
     rng.state().iter().for_each(|&word| hash.word(word));
     hash.word(Purpose::custom(7).0);
     Ok(())
@@ -40,6 +53,7 @@ pub(super) fn lanes(hash: &mut Hash) -> Outcome {
     lanes.fill_u32(&mut words);
     words.iter().for_each(|&word| hash.word(word.into()));
     lanes = Lanes32::from_state(lanes.state());
+    save_and_restore(&mut lanes)?;
     lanes.fill_uniform(&mut x);
     lanes.fill_uniform(&mut y);
     hash.reals(&x);
