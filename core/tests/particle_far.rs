@@ -250,8 +250,7 @@ fn every_sampler<T: Real>(x: &[T], lost: usize) -> Vec<(&'static str, Vec<f64>)>
     s.iter_mut().for_each(|s| *s = T::ONE + s.abs());
     let gamma = draws::<T>(11, x.len());
     g.iter_mut().zip(&gamma).for_each(|(g, gamma)| *g += *gamma);
-    let mut scratch = vec![T::NAN; 40_000];
-    let room = &mut scratch[..];
+    let room = &mut [T::NAN; 40_000][..];
     let mut out = Vec::new();
     let less = |after: &[T]| -> Vec<f64> {
         let kept = (n - lost) * D;

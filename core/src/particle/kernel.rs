@@ -37,7 +37,7 @@
 //! pair by pair: `q = sum (y_ic - y_jc)^2` and `l s (u_i - u_j)`, whose errors are relative to the pair, wherever it is. A common offset
 //! does neither harm nor slow down. The coordinates and h alone decide, not the level, the scratch or the threads, so the bits are the same
 //! everywhere. The price is paid while such a row is there: `n^2 (3 m + 5 d)` flops without tiles. Microseconds of
-//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, AVX2, draws of N(0, I) and the same with one of them 1e6 away:
+//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
 //!
 //! | (n, d) | fixed h | one lost | median rule | one lost |
 //! |---|---|---|---|---|

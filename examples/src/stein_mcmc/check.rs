@@ -1,30 +1,27 @@
 //! The small experiments: tables A to E.
 //!
-//! Published are means over two to four seeds. A value is held within a factor of 2 where the mean over 32 seeds of an independent NumPy
-//! program, `tests/reference/stein_mcmc.py`, is within that factor of it too. Where it is not, the mean of the program is held, and the
-//! row says so; its deviation over seeds, in `stein_mcmc_check.txt`, shows what two to four seeds can miss:
+//! A figure is a mean over seeds. It is held against the mean of an independent NumPy program, `tests/reference/stein_mcmc.py`, over 256
+//! seeds (B: 128), within a factor of 2, or within six standard errors where the deviation over seeds asks for more: see [`factor`].
+//! The output of the program, `stein_mcmc_check.txt`, has every mean and deviation. So the claims hold for any seed, not for lucky ones.
 //!
-//! | figure | published | 32 seeds | deviation over seeds |
+//! Published are means over two to four seeds. Most are within a factor of 2 of the 256; these are not, and the deviation over seeds
+//! shows why two to four seeds can miss:
+//!
+//! | figure | published | 256 seeds | deviation over seeds |
 //! |---|---|---|---|
-//! | A, Stein SGHMC c 2, MMD² at 200 | 0.0016 | 0.0033 | 0.0021 |
-//! | A, SGHMC chains at 50 | 0.0082 | 0.0161 | 0.0161 |
-//! | C, SVGD at 25 and 200 | 0.0036, 0.0027 | 0.0096, 0.0082 | 0.0084, 0.0072 |
-//! | C, Stein SGHMC b 1 at 200 | 0.0034 | 0.0107 | 0.0088 |
-//! | C, Stein SGHMC b 4 at 200 | 0.04 | 0.0269 | 0.0244 |
-//! | D, SVGD at 300 | 0.0069 | 0.0173 | 0.0220 |
-//! | D, Stein SGHMC at 300 (64 seeds) | 0.0098 | 0.0152 | 0.0104 |
+//! | A, Stein SGHMC c 2, MMD² at 200 | 0.0016 | 0.0038 | 0.0022 |
+//! | C, SVGD at 25 and 200 | 0.0036, 0.0027 | 0.0089, 0.0080 | 0.0083, 0.0078 |
+//! | C, Stein SGHMC b 1 at 200 | 0.0034 | 0.0124 | 0.0119 |
+//! | D, SVGD at 300 | 0.0069 | 0.0159 | 0.0170 |
 //!
-//! The values of b 4 and of Stein SGHMC in D are within the factor of the published ones, and twice as uncertain as that at 16 seeds.
-//! In C and D the start decides how many particles a mode gets, once for all. E is data that is not published: what its figures
-//! must be follows from the shrinkage of the variances, see `shrunk`.
+//! In C and D the start decides once for all how many particles a mode gets. E is data that is not published, another set for each
+//! seed: its figures are held within what 24 sets of the program span.
 
-use std::array::from_fn;
+mod formulas;
+
 use std::path::Path;
 
-use thalweg::particle::stein::general::{Recipe, direction_into};
-use thalweg::random::{Purpose, normal, stream};
-use thalweg::{Arithmetic, Error};
-
+use self::formulas::{affine, formulas};
 use crate::cli::{Claims, Failure, input};
 use crate::source::Source;
 
@@ -32,19 +29,55 @@ use super::compare::{Report, Settings, compare};
 use super::problem::{Kind, Problem};
 use super::sampler::{Method, Setting};
 
-/// Allowed between a squared discrepancy and its reference value, either way.
+/// Allowed between a figure and the mean of the reference, either way.
 const FACTOR: f64 = 2.0;
-/// Seeds of a table.
+/// Standard errors that are allowed where they are more than that. A check has some two hundred bounds, and a mean of squared
+/// discrepancies is skewed.
+const ERRORS: f64 = 6.0;
+/// Seeds of a calm table, and of one whose figures scatter.
 const SEEDS: u64 = 16;
+const MANY: u64 = 32;
+/// Seeds of the reference, the fewest, and its data sets.
+const REFERENCE: f64 = 128.0;
+const SETS: f64 = 24.0;
 
-/// A row of the reference: how it was run, and its squared discrepancies at the steps of its table.
-struct Published {
-    setting: Setting,
-    mmd2: &'static [f64],
+/// Mean and deviation over seeds in the reference.
+type Moments = (f64, f64);
+
+/// Standard errors that may lie between the mean of some runs and that of as many of the reference as stated, as a ratio.
+///
+/// The relative error of a ratio of the two is `deviation / mean * sqrt(1/runs + 1/reference)`. Its bounds are
+/// symmetric in the logarithm: discrepancies are positive and skewed to the right.
+fn errors((mean, deviation): Moments, runs: f64, reference: f64) -> f64 {
+    (ERRORS * deviation / mean * (1.0 / runs + 1.0 / reference).sqrt()).exp()
 }
 
-const fn row(setting: Setting, mmd2: &'static [f64]) -> Published {
-    Published { setting, mmd2 }
+/// What may lie between the mean of some seeds and that of the reference.
+fn factor(held: Moments, seeds: u64) -> f64 {
+    FACTOR.max(errors(held, seeds as f64, REFERENCE))
+}
+
+/// Mean and deviation of a quotient of independent means, to first order.
+fn ratio(above: Moments, below: Moments) -> Moments {
+    let mean = above.0 / below.0;
+    (mean, mean * (above.1 / above.0).hypot(below.1 / below.0))
+}
+
+/// States that a figure is that of the reference; `slack` is what else may be between them.
+fn hold(claims: &mut Claims, figure: &str, found: f64, held: Moments, seeds: u64, slack: f64) {
+    let factor = factor(held, seeds);
+    claims.at_most(figure, found, held.0 * factor + slack);
+    claims.at_least(figure, found, held.0 / factor - slack);
+}
+
+/// A row of the reference: how it was run, and its squared discrepancies at the steps of its table.
+struct Held {
+    setting: Setting,
+    mmd2: &'static [Moments],
+}
+
+const fn row(setting: Setting, mmd2: &'static [Moments]) -> Held {
+    Held { setting, mmd2 }
 }
 
 const SVGD: fn(f64) -> Setting = |step| Setting::first_order(Method::Svgd, step);
@@ -71,20 +104,27 @@ fn run_table(
     Ok((problem, report))
 }
 
-/// States every value of a table within the factor.
-fn within(claims: &mut Claims, table: &str, steps: &[u64], report: &Report, rows: &[Published]) {
-    for (found, published) in report.rows.iter().zip(rows) {
-        for (&step, &value) in steps.iter().zip(published.mmd2) {
-            let setting = published.setting;
+/// States every value of a table.
+fn within(
+    claims: &mut Claims,
+    table: &str,
+    steps: &[u64],
+    seeds: u64,
+    report: &Report,
+    rows: &[Held],
+) {
+    for (found, held) in report.rows.iter().zip(rows) {
+        for (&step, &moments) in steps.iter().zip(held.mmd2) {
+            let setting = held.setting;
             let figure = format!(
                 "{table}: {}, {}, MMD² at {step}",
                 setting.method,
                 setting.text()
             );
             let mmd2 = found.at(step).and_then(|p| p.mmd2).unwrap_or(f64::NAN);
-            // The finite reference adds its own error, which matters only to the smallest values.
-            claims.at_most(&figure, mmd2, FACTOR * value + 2.0 * report.resolution);
-            claims.at_least(&figure, mmd2, value / FACTOR - 2.0 * report.resolution);
+            // The finite reference draws add their own error, which matters only to the smallest values.
+            let slack = 2.0 * report.resolution;
+            hold(claims, &figure, mmd2, moments, seeds, slack);
         }
     }
 }
@@ -117,38 +157,34 @@ fn ill_conditioned(
     threads: usize,
 ) -> Result<(Problem, Report), Failure> {
     let adagrad = |step| Setting::first_order(Method::SvgdAdagrad, step);
-    let rows = [
-        row(SVGD(0.2), &[0.62, 0.355, 0.110, 0.0122]),
-        row(SVGD(0.3), &[0.47, 0.193, 0.034, 0.0019]),
-        row(adagrad(0.1), &[0.71, 0.079, 0.0005, 0.0007]),
-        row(adagrad(0.2), &[0.13, 0.001, 0.0045, 0.0025]),
-        row(
-            Setting::stein(0.6, 1.0, 4.0),
-            // At 50 and 200 published are 0.019 to 0.022 and 0.0015 to 0.0025.
-            &[0.11, 0.0205, 0.0077, 0.002],
-        ),
-        row(
-            Setting::stein(0.6, 2.0, 4.0),
-            // The last is NumPy's.
-            &[0.36, 0.077, 0.0066, 0.0033],
-        ),
-        // The second is NumPy's.
-        row(Setting::chain(0.2, 1.0), &[0.071, 0.0161, 0.0144, 0.0142]),
-        row(
-            Setting::first_order(Method::Langevin, 0.02),
-            &[0.67, 0.49, 0.30, 0.12],
-        ),
+    let calm = [
+        row(SVGD(0.2), &A[0]),
+        row(SVGD(0.3), &A[1]),
+        row(adagrad(0.1), &A[2]),
+        row(adagrad(0.2), &A[3]),
+    ];
+    let lively = [
+        row(Setting::stein(0.6, 1.0, 4.0), &A[4]),
+        row(Setting::stein(0.6, 2.0, 4.0), &A[5]),
+        row(Setting::chain(0.2, 1.0), &A[6]),
+        row(Setting::first_order(Method::Langevin, 0.02), &A[7]),
     ];
     let steps = [25, 50, 100, 200];
-    let mut settings: Vec<Setting> = rows.iter().map(|row| row.setting).collect();
     let explicit = Setting {
         is_explicit: true,
         ..Setting::stein(0.6, 1.0, 4.0)
     };
+    let setting = |row: &Held| row.setting;
+    let mut settings: Vec<Setting> = calm.iter().map(setting).collect();
     settings.extend([SVGD(0.4), Setting::stein(0.8, 1.0, 4.0), explicit]);
-    let (problem, mut report) = run_table(Kind::Gaussian, seed, SEEDS, threads, &steps, &settings)?;
-    within(claims, "A", &steps, &report, &rows);
-    let fates = report.rows.split_off(rows.len());
+    let table = Kind::Gaussian;
+    let (problem, mut report) = run_table(table, seed, SEEDS, threads, &steps, &settings)?;
+    within(claims, "A", &steps, SEEDS, &report, &calm);
+    let fates = report.rows.split_off(calm.len());
+    let settings: Vec<Setting> = lively.iter().map(setting).collect();
+    let (_, other) = run_table(table, seed, MANY, threads, &steps, &settings)?;
+    within(claims, "A", &steps, MANY, &other, &lively);
+    report.rows.extend(other.rows);
     for (row, what) in fates
         .iter()
         .zip(["SVGD, eps 0.4", "Stein SGHMC, eps 0.8", "explicit Euler"])
@@ -163,22 +199,18 @@ fn ill_conditioned(
             .and_then(|row| row.at(step)?.mmd2)
             .unwrap_or(f64::NAN)
     };
-    // Published: "about 10x below SVGD, 16x below it at eps 0.2" and "5-9x below the SGHMC chain", each within the factor.
-    claims.at_least(
-        "A: SVGD over Stein SGHMC at 50",
-        at(1, 50) / at(4, 50),
-        10.0 / FACTOR,
-    );
-    claims.at_least(
-        "A: SVGD eps 0.2 over Stein SGHMC at 50",
-        at(0, 50) / at(4, 50),
-        16.0 / FACTOR,
-    );
-    claims.at_least(
-        "A: SGHMC chains over Stein SGHMC at 200",
-        at(6, 200) / at(4, 200),
-        5.0 / FACTOR,
-    );
+    // Published: "about 10x below SVGD, 16x below it at eps 0.2" and "5-9x below the SGHMC chain"; in the reference 10, 18 and 3.7.
+    for (figure, above, below, at_step) in [
+        ("A: SVGD over Stein SGHMC at 50", 1, 4, 1),
+        ("A: SVGD eps 0.2 over Stein SGHMC at 50", 0, 4, 1),
+        ("A: SGHMC chains over Stein SGHMC at 200", 6, 4, 3),
+    ] {
+        let step = steps[at_step];
+        let held = ratio(A[above][at_step], A[below][at_step]);
+        // Rows of both kinds: the fewer seeds of SVGD hardly scatter.
+        let least = held.0 / factor(held, MANY);
+        claims.at_least(figure, at(above, step) / at(below, step), least);
+    }
     let ksd = |i: usize| {
         report
             .rows
@@ -186,18 +218,20 @@ fn ill_conditioned(
             .and_then(|row| Some(row.at(200)?.ksd))
             .unwrap_or(f64::NAN)
     };
-    for (i, value) in [
-        (0, 0.135),
-        (1, 0.090),
-        (2, 0.90),
-        (3, 1.78),
-        (4, 0.45),
-        (5, 0.34),
-    ] {
-        let setting = settings.get(i).copied().unwrap_or(explicit);
+    for (i, held) in [
+        (0.133, 0.004),
+        (0.090, 0.005),
+        (0.904, 0.026),
+        (1.793, 0.064),
+        (0.455, 0.087),
+        (0.348, 0.052),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let setting = report.rows.get(i).map_or(explicit, |row| row.setting);
         let figure = format!("A: {}, {}, KSD at 200", setting.method, setting.text());
-        claims.at_most(&figure, ksd(i), FACTOR * value);
-        claims.at_least(&figure, ksd(i), value / FACTOR);
+        hold(claims, &figure, ksd(i), held, SEEDS, 0.0);
     }
     claims.at_most(
         "A: KSD of SVGD over that of Stein SGHMC at 200",
@@ -206,6 +240,19 @@ fn ill_conditioned(
     );
     Ok((problem, report))
 }
+
+/// Table A of the reference, at 25, 50, 100 and 200 steps.
+#[rustfmt::skip]
+const A: [[Moments; 4]; 8] = [
+    [(0.60470, 0.01722), (0.34631, 0.01119), (0.10985, 0.00394), (0.01414, 0.00056)],
+    [(0.45889, 0.01409), (0.19214, 0.00646), (0.03683, 0.00132), (0.00272, 0.00012)],
+    [(0.70391, 0.02870), (0.07674, 0.01129), (0.00036, 0.00011), (0.00089, 0.00022)],
+    [(0.12959, 0.01698), (0.00117, 0.00051), (0.00474, 0.00147), (0.00350, 0.00073)],
+    [(0.12465, 0.03048), (0.01933, 0.01037), (0.00663, 0.00413), (0.00292, 0.00219)],
+    [(0.34004, 0.03123), (0.07114, 0.01056), (0.01179, 0.00480), (0.00378, 0.00222)],
+    [(0.08092, 0.03210), (0.01311, 0.01097), (0.01110, 0.00809), (0.01090, 0.00778)],
+    [(0.68686, 0.05196), (0.50101, 0.06162), (0.28244, 0.05583), (0.10810, 0.04119)],
+];
 
 /// Table B: the correlated Gaussian, and the trap of separate medians.
 fn correlated(
@@ -219,99 +266,97 @@ fn correlated(
         ..Setting::stein(0.5, 1.0, 1.0)
     };
     let rows = [
-        // Nothing is published at 100: the reference has 0.0033.
-        row(SVGD(0.4), &[0.0305, 0.0033, 0.0001]),
-        row(stein, &[0.0098, 0.0050, 0.0033, 0.0009]),
-        row(separate, &[0.669]),
+        row(SVGD(0.4), &B[0]),
+        row(stein, &B[1]),
+        row(separate, &B[2]),
     ];
     let steps = [50, 100, 200, 800];
     let settings: Vec<Setting> = rows.iter().map(|row| row.setting).collect();
     let (problem, report) = run_table(Kind::Correlated, seed, SEEDS, threads, &steps, &settings)?;
-    within(claims, "B", &steps, &report, &rows);
+    within(claims, "B", &steps, SEEDS, &report, &rows);
     if let [_, joint, separate] = &report.rows[..] {
+        // Published are 0.919, 0.833 and 0.345; deviations over seeds are 0.014, 0.015 and 0.009.
         let variance = joint.variance.first().copied().unwrap_or(f64::NAN);
         claims.at_most(
-            "B: variance of Stein SGHMC at 800 beside 0.919",
-            (variance / 0.919).ln().abs(),
+            "B: variance of Stein SGHMC at 800 beside 0.923",
+            (variance / 0.923).ln().abs(),
             0.1,
         );
         claims.at_most(
-            "B: covariance of Stein SGHMC at 800 beside 0.833",
-            (joint.covariance / 0.833).ln().abs(),
+            "B: covariance of Stein SGHMC at 800 beside 0.842",
+            (joint.covariance / 0.842).ln().abs(),
             0.1,
         );
         let variance = separate.variance.first().copied().unwrap_or(f64::NAN);
         claims.at_most(
-            "B: variance with separate medians at 800 beside 0.345",
-            (variance / 0.345).ln().abs(),
-            0.25,
+            "B: variance with separate medians at 800 beside 0.356",
+            (variance / 0.356).ln().abs(),
+            0.1,
         );
     }
     Ok((problem, report))
 }
 
-/// Table C: three modes. The values at step 200 are NumPy's.
+/// Table B of the reference, at 50, 100, 200 and 800 steps.
+#[rustfmt::skip]
+const B: [[Moments; 4]; 3] = [
+    [(0.03364, 0.00194), (0.00326, 0.00035), (0.00027, 0.00004), (0.00016, 0.00001)],
+    [(0.01320, 0.00444), (0.00632, 0.00281), (0.00377, 0.00206), (0.00110, 0.00076)],
+    [(0.59769, 0.06560), (0.23813, 0.04887), (0.01996, 0.00563), (0.04520, 0.00217)],
+];
+
+/// Table C: three modes.
 fn mixture(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, Report), Failure> {
-    let settings = [
-        SVGD(1.0),
-        Setting::stein(0.5, 1.0, 1.0),
-        Setting::stein(0.5, 1.0, 4.0),
+    let rows = [
+        row(SVGD(1.0), &[(0.00887, 0.00832), (0.00796, 0.00782)]),
+        row(
+            Setting::stein(0.5, 1.0, 1.0),
+            &[(0.03200, 0.01610), (0.01243, 0.01185)],
+        ),
+        row(
+            Setting::stein(0.5, 1.0, 4.0),
+            &[(0.04107, 0.03188), (0.02646, 0.02741)],
+        ),
     ];
-    let (problem, report) = run_table(Kind::Mixture, seed, SEEDS, threads, &[25, 200], &settings)?;
-    let at = |i: usize, step| {
+    let (steps, settings) = ([25, 200], rows.each_ref().map(|row| row.setting));
+    let (problem, report) = run_table(Kind::Mixture, seed, MANY, threads, &steps, &settings)?;
+    within(claims, "C", &steps, MANY, &report, &rows);
+    let ksd = |i: usize| {
         report
             .rows
             .get(i)
-            .and_then(|row| row.at(step)?.mmd2)
+            .and_then(|row| Some(row.at(200)?.ksd))
             .unwrap_or(f64::NAN)
     };
-    let floor = report.floor.unwrap_or(f64::NAN);
-    // 1.2 and 1.0 of exact draws in NumPy, the mean of sixteen seeds uncertain by a fifth.
-    for step in [25, 200] {
-        let figure = format!("C: SVGD over exact draws at {step}");
-        claims.at_most(&figure, at(0, step) / floor, FACTOR);
-    }
-    let early = "C: Stein SGHMC, b 1, MMD² at 25";
-    claims.at_most(early, at(1, 25), 0.0255 * FACTOR);
-    claims.at_least(early, at(1, 25), 0.0255 / FACTOR);
-    for (i, b, mean) in [(1, 1, 0.0107), (2, 4, 0.0269)] {
-        let figure = format!("C: Stein SGHMC, b {b}, MMD² at 200");
-        claims.at_most(&figure, at(i, 200), mean * FACTOR);
-        claims.at_least(&figure, at(i, 200), mean / FACTOR);
-    }
+    // 0.220 over 0.194 in the reference, with deviations over seeds of 0.022 and 0.016.
     claims.at_least(
-        "C: Stein SGHMC, b 4 over b 1 at 200",
-        at(2, 200) / at(1, 200),
+        "C: KSD of Stein SGHMC, b 4 over b 1 at 200",
+        ksd(2) / ksd(1),
         1.0,
     );
     Ok((problem, report))
 }
 
-/// Table D: the double banana. Both values are NumPy's.
+/// Table D: the double banana.
 fn banana(claims: &mut Claims, seed: u64, threads: usize) -> Result<(Problem, Report), Failure> {
+    let rows = [
+        row(SVGD(0.02), &[(0.01586, 0.01695)]),
+        row(Setting::stein(0.15, 3.0, 1.0), &[(0.01667, 0.01458)]),
+    ];
     let settings = [
-        SVGD(0.02),
-        Setting::stein(0.15, 3.0, 1.0),
+        rows[0].setting,
+        rows[1].setting,
         SVGD(0.05),
         Setting::chain(0.05, 1.0),
     ];
-    let (problem, mut report) = run_table(Kind::Banana, seed, SEEDS, threads, &[300], &settings)?;
-    let at = |i: usize| {
-        report
-            .rows
-            .get(i)
-            .and_then(|row| row.at(300)?.mmd2)
-            .unwrap_or(f64::NAN)
-    };
-    for (i, name, value) in [(0, "SVGD", 0.0173), (1, "Stein SGHMC", 0.0152)] {
-        let figure = format!("D: {name}, MMD² at 300");
-        claims.at_most(&figure, at(i), value * FACTOR);
-        claims.at_least(&figure, at(i), value / FACTOR);
-    }
+    let (problem, mut report) = run_table(Kind::Banana, seed, MANY, threads, &[300], &settings)?;
+    within(claims, "D", &[300], MANY, &report, &rows);
     for i in [2, 3] {
-        // Not all runs overflow; those that stay are far off.
-        let fails =
-            report.rows.get(i).is_some_and(|row| row.curve.is_empty()) || at(i) > 10.0 * 0.0069;
+        // Not all runs overflow; those that stay are far off, in the reference 0.14 and 0.15 on average.
+        let fails = report.rows.get(i).is_some_and(|row| {
+            let mmd2 = row.at(300).and_then(|p| p.mmd2);
+            mmd2.is_none_or(|mmd2| mmd2 > 3.0 * 0.01586)
+        });
         let figure = format!("D: {} eps 0.05 fails", settings[i].method);
         claims.at_least(&figure, f64::from(u8::from(fails)), 1.0);
     }
@@ -346,14 +391,30 @@ fn logistic(claims: &mut Claims, seed: u64, threads: usize) -> Result<(), Failur
             .and_then(|row| row.deviation_ratio.as_deref());
         ratios.unwrap_or_default().to_vec()
     };
-    for (i, name, least, most) in [(0, "SVGD", 0.67, 0.85), (1, "Stein SGHMC", 0.9, 1.6)] {
+    // Published 0.67 to 0.85 and 0.9 to 1.6; of the reference mean and deviation over data sets, of which this is one more.
+    for (i, name, least, most) in [
+        (0, "SVGD", (0.7140, 0.0071), (0.7479, 0.0109)),
+        (1, "Stein SGHMC", (1.1138, 0.1221), (1.2804, 0.0896)),
+    ] {
+        let bounds = [
+            least.0 / errors(least, 1.0, SETS),
+            most.0 * errors(most, 1.0, SETS),
+        ];
         let (low, high) = ratios(i)
             .iter()
             .fold((f64::INFINITY, 0.0_f64), |(low, high), &r| {
                 (low.min(r), high.max(r))
             });
-        claims.at_least(&format!("E: least deviation ratio of {name}"), low, least);
-        claims.at_most(&format!("E: largest deviation ratio of {name}"), high, most);
+        claims.at_least(
+            &format!("E: least deviation ratio of {name}"),
+            low,
+            bounds[0],
+        );
+        claims.at_most(
+            &format!("E: largest deviation ratio of {name}"),
+            high,
+            bounds[1],
+        );
     }
     let squares: Vec<f64> = ratios(0).iter().map(|r| r * r).collect();
     let expected = shrunk(squares.iter().sum::<f64>() / squares.len() as f64);
@@ -372,167 +433,9 @@ fn logistic(claims: &mut Claims, seed: u64, threads: usize) -> Result<(), Failur
 ///
 /// With `h = 2 * 5.348` in units of the variance, the median of a chi-squared variable,
 /// `MMD^2 = (1 + 4 r/h)^-3 + (1 + 4/h)^-3 - 2 (1 + 2 (1 + r)/h)^-3`: 0.0093, as published, at deviations of 0.84, 0.027 at 0.725.
-/// Published ratios are 0.67 to 0.85, so the two agree in kind and differ in the unpublished data.
+/// In the reference the discrepancy of SVGD is 0.82 to 0.93 of that of its deviations.
 fn shrunk(r: f64) -> f64 {
     let h = 2.0 * 5.348;
     let term = |s: f64| (1.0 + s / h).powi(-3);
     term(4.0 * r) + term(4.0) - 2.0 * term(2.0 * (1.0 + r))
-}
-
-/// M of SGHMC and of SGRHMC in one dimension, on z = (theta, r).
-#[derive(Clone, Copy)]
-enum Dynamics {
-    /// Friction 0.7.
-    Sghmc,
-    /// `S = (1 + theta^2)^(-1/2)`; with its divergence or without.
-    Sgrhmc { has_divergence: bool },
-}
-
-impl Recipe<f64> for Dynamics {
-    fn apply(&self, z: &[f64], v: &[f64], out: &mut [f64]) {
-        if let (&[theta, _], &[a, b], [x, y]) = (z, v, out) {
-            (*x, *y) = match self {
-                Self::Sghmc => (-b, a + 0.7 * b),
-                Self::Sgrhmc { .. } => {
-                    let s = 1.0 / (1.0 + theta * theta).sqrt();
-                    (-s * b, s * a + s * s * b)
-                }
-            };
-        }
-    }
-
-    fn add_divergence(&self, z: &[f64], out: &mut [f64]) {
-        if let (
-            Self::Sgrhmc {
-                has_divergence: true,
-            },
-            &[theta, _],
-            [_, y],
-        ) = (self, z, out)
-        {
-            let q = 1.0 + theta * theta;
-            *y -= theta / (q * q.sqrt());
-        }
-    }
-
-    fn is_constant(&self) -> bool {
-        matches!(self, Self::Sghmc)
-    }
-}
-
-/// One particle's direction in closed form; the Stein identity by quadrature.
-fn formulas(claims: &mut Claims) -> Result<(), Error> {
-    let direction = |dynamics: Dynamics, z: &[f64], gradients: &[f64]| {
-        let (mut phi, mut scratch) = ([0.0; 4], [0.0; 128]);
-        let out = phi.get_mut(..z.len()).unwrap_or_default();
-        let width = 1.1;
-        direction_into(
-            &dynamics,
-            Arithmetic::Portable,
-            width,
-            2,
-            z,
-            gradients,
-            out,
-            &mut scratch,
-        )?;
-        Ok::<_, Error>([phi[0], phi[1]])
-    };
-    // p = exp(-theta^2 - r^2/2) at (0.3, -0.4).
-    let [x, y] = direction(Dynamics::Sghmc, &[0.3, -0.4], &[-0.6, 0.4])?;
-    claims.at_most("one particle: theta' beside -0.4", (x + 0.4).abs(), 1e-15);
-    claims.at_most("one particle: r' beside -0.32", (y + 0.32).abs(), 1e-15);
-
-    let gradient = |theta: f64, r: f64| [-(theta + 0.4 * theta * theta * theta), -r];
-    let at = [0.4, -0.7];
-    let [g0, g1] = gradient(at[0], at[1]);
-    let mean = |dynamics: Dynamics| {
-        let own = direction(dynamics, &at, &[g0, g1])?;
-        let (mut sum, mut total) = ([0.0; 2], 0.0);
-        for i in 0..=400 {
-            for j in 0..=400 {
-                let (theta, r) = (-8.0 + 0.04 * f64::from(i), -8.0 + 0.04 * f64::from(j));
-                let square = theta * theta;
-                let p = (-0.5 * square - 0.1 * square * square - 0.5 * r * r).exp();
-                let [a, b] = gradient(theta, r);
-                // Of two particles the first feels half of itself and half of the other.
-                let both = direction(dynamics, &[at[0], at[1], theta, r], &[g0, g1, a, b])?;
-                for ((sum, both), own) in sum.iter_mut().zip(both).zip(own) {
-                    *sum += p * (2.0 * both - own);
-                }
-                total += p;
-            }
-        }
-        Ok::<_, Error>(sum.map(|sum| sum / total))
-    };
-    for (name, dynamics) in [
-        ("constant M", Dynamics::Sghmc),
-        (
-            "SGRHMC",
-            Dynamics::Sgrhmc {
-                has_divergence: true,
-            },
-        ),
-    ] {
-        let found = mean(dynamics)?;
-        let figure = format!("Stein identity by quadrature, {name}");
-        claims.at_most(&figure, found[0].hypot(found[1]), 1e-14);
-    }
-    let found = mean(Dynamics::Sgrhmc {
-        has_divergence: false,
-    })?;
-    let figure = "Stein identity without Gamma beside (0, 0.0335)";
-    claims.at_most(figure, found[0].hypot(found[1].abs() - 0.0335), 5e-5);
-    Ok(())
-}
-
-/// Stein SGHMC under `k = 1 + z . z'`: `phi(z) = M [ mean g + mean(g z^T) z + z ]` rests where the moments are those of the Gaussian.
-fn affine(claims: &mut Claims, seed: u64) {
-    const N: usize = 12;
-    const STEP: f64 = 0.02;
-    let mut rng = stream(seed, 0, 0, Purpose::INIT);
-    let mut z: [[f64; 4]; N] = [[0.0; 4]; N];
-    z.as_flattened_mut().fill_with(|| normal(&mut rng));
-    let mean = |rows: &[[f64; 4]; N], f: &dyn Fn(usize, &[f64; 4]) -> f64| {
-        let each = rows.iter().enumerate();
-        each.map(|(j, row)| f(j, row)).sum::<f64>() / N as f64
-    };
-    // Momenta (the last two) on even half steps, positions on odd ones.
-    for half in 0..12_000 {
-        let at = z;
-        // Target N((0.5, -1), [[1, 0.8], [0.8, 1]]), momenta N(0, I).
-        let g = at.map(|[x, y, r, s]| {
-            let (x, y) = (x - 0.5, y + 1.0);
-            [(0.8 * y - x) / 0.36, (0.8 * x - y) / 0.36, -r, -s]
-        });
-        let drift: [f64; 4] = from_fn(|a| mean(&g, &|_, g| g[a]));
-        let cross: [[f64; 4]; 4] = from_fn(|a| from_fn(|b| mean(&g, &|j, g| g[a] * at[j][b])));
-        for z in &mut z {
-            let inner: [f64; 4] = from_fn(|a| {
-                let product = cross[a].iter().zip(&*z).map(|(c, z)| c * z);
-                drift[a] + product.sum::<f64>() + z[a]
-            });
-            let [x, y, r, s] = inner;
-            if half % 2 == 0 {
-                z[2] += STEP * (x + r);
-                z[3] += STEP * (y + s);
-            } else {
-                z[0] -= STEP * r;
-                z[1] -= STEP * s;
-            }
-        }
-    }
-    let centre: [f64; 4] = from_fn(|c| mean(&z, &|_, z| z[c]));
-    let covariance = |a: usize, b: usize| mean(&z, &|_, z| (z[a] - centre[a]) * (z[b] - centre[b]));
-    for (name, found, exact) in [
-        ("first mean", centre[0], 0.5),
-        ("second mean", centre[1], -1.0),
-        ("first variance", covariance(0, 0), 1.0),
-        ("covariance", covariance(0, 1), 0.8),
-        ("second variance", covariance(1, 1), 1.0),
-        ("momentum variance", covariance(2, 2), 1.0),
-    ] {
-        let figure = format!("affine kernel: {name} beside {exact}");
-        claims.at_most(&figure, (found - exact).abs(), 0.02);
-    }
 }

@@ -41,6 +41,7 @@ pub(super) fn device<T: Real>(hash: &mut Hash) -> Outcome {
     let (mut x, mut scores) = ([[T::ZERO; 2]; 32], [T::ZERO; 64]);
     paint(x.as_flattened_mut(), 1);
     let config = svgd::Config::new(0.1);
+    config.validate()?;
     let mut scratch = [T::ZERO; 32 * 14];
     hash.size(config.least_scratch_len(32, 2));
     let mut state = svgd::State::<[T; 0]>::from_storage([]);
@@ -258,7 +259,9 @@ pub(super) fn chains<T: Real>(hash: &mut Hash) -> Outcome {
 
     paint_from(&x, &mut g);
     for family in [Family::Rbf, Family::Imq] {
-        let found = ksd::squared(&ksd::Config { family, h: 1.5 }, 2, &x, &g)?;
+        let config = ksd::Config { family, h: 1.5 };
+        config.validate()?;
+        let found = ksd::squared(&config, 2, &x, &g)?;
         hash.reals(&[found.v, found.u]);
     }
     let reference = mmd::Reference::new(2, &metric, 2.0)?;
