@@ -1,4 +1,4 @@
-//! Hypergradients by ESJ beside the inner gradients that they are made of.
+//! Hypergradients by ESJ compared with the inner gradients that they are made of.
 //!
 //! `inner gradients` asks the problem for what ESJ asks it on its inner paths, preparation of each path included, and does nothing
 //! else: the difference is the overhead of directions, perturbations, inner steps, projections and the one outer gradient, which is
@@ -7,7 +7,7 @@
 //! compiler has made for two callers differ by as much as what is measured.
 //!
 //! The ratios are printed from the least of 1000 rounds in which they take turns, each shorter than a time slice (AMD EPYC Zen 3,
-//! AVX2, `cargo bench -p thalweg_benches --bench bilevel -- none`; middle of eight runs beside other work, their range without the
+//! AVX2, `cargo bench -p thalweg_benches --bench bilevel -- none`; middle of eight runs on a busy machine, their range without the
 //! worst): the time of a hypergradient as a multiple of that of
 //!
 //! | directions | Q = 1: inner gradients | all | Q = 4: inner | all | Q = 1, N = 50: inner | all |

@@ -1,13 +1,15 @@
-//! Bilevel optimisation without second derivatives, beside its rivals and the direct gradient.
+//! Bilevel optimisation without second derivatives, compared with its rivals and the direct gradient.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`problem`] | the two benchmarks and their data |
+//! | [`problem`] | the benchmarks and their data |
 //! | [`method`] | the rows, and one run of one row |
-//! | [`published`] | the published figures as means of many draws, and the comparison with them |
+//! | [`published`] | means of many draws by NumPy with their deviations, and the comparison with them |
+//! | [`picture`] | panels, and curves of noisy losses as quantiles of windows |
 //! | [`stories`] | problems with gradients only: hyper-cleaning, few-shot learning, hidden layers |
 
 pub mod method;
+pub mod picture;
 pub mod problem;
 pub mod published;
 pub mod stories;
@@ -21,7 +23,7 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg::bilevel::descent;
 use thalweg::bilevel::es_jacobian::{Direction, Estimate};
-use thalweg_std::plot::{Axis, Figure, Panel, Series};
+use thalweg_std::plot::Figure;
 
 use crate::cli::{self, Claims, Common, Failure, bad, input, println};
 use crate::progress;
@@ -32,7 +34,7 @@ use method::{Estimator, Kind, Method, methods, run};
 use problem::{Experiment, Setting};
 use stories::Story;
 
-/// ESJ, HOZOG, ITD, AID and the direct gradient on two bilevel benchmarks.
+/// ESJ, HOZOG, ITD, AID, stocBiO and the direct gradient on two bilevel benchmarks.
 ///
 /// A: shallow hyper-representation, where the outer loss depends on x itself and the direct gradient alone does what the published curve
 /// does. B: per-feature ridge, where it does nothing. Losses are means over seeds at equal outer steps; the last column compares at
@@ -45,7 +47,7 @@ pub struct Options {
     /// Options of every program.
     #[command(flatten)]
     pub common: Common,
-    /// Runs that are averaged, with seeds that follow the first [default: 3 for A, 5 for B]
+    /// Runs of the tables that are averaged, with seeds that follow the first [default: 3 for A, 5 for B]
     #[arg(long)]
     pub seeds: Option<u64>,
     /// What is run
@@ -57,6 +59,9 @@ pub struct Options {
     /// Classes of a few-shot task of digits, half of all at most
     #[arg(long, default_value_t = 3)]
     pub ways: usize,
+    /// Rows of each class that a few-shot task learns from
+    #[arg(long, default_value_t = 5)]
+    pub shots: usize,
     /// Data of hyper-cleaning, few-shot and mnist
     #[command(flatten)]
     pub source: Source,
@@ -86,6 +91,8 @@ pub struct Row {
     /// Outer loss at every step.
     #[serde(skip)]
     pub curve: Vec<f64>,
+    /// Outer loss and loss of unseen rows at the last of the steps, run by run.
+    pub ends: Vec<[f64; 2]>,
 }
 
 /// Memory and time against the number of inner steps, on B.
@@ -125,15 +132,21 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(seeds) = seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
         return Err(bad("seeds", seeds, "must be between 1 and 1000"));
     }
-    if options.problem != Story::Tables {
-        return tell(options, &path, threads);
-    }
-    let rows = rows(options.common.seed, seeds, threads)?;
-    let lengths = lengths(options.common.seed).map_err(input)?;
-    for experiment in [Experiment::A, Experiment::B] {
+    let experiments = match options.problem {
+        Story::Tables => &[Experiment::A, Experiment::B][..],
+        Story::Larger => &[Experiment::Larger],
+        _ => return tell(options, &path, threads),
+    };
+    let Common { seed, check, .. } = options.common;
+    let rows = rows(experiments, seed, seeds, check, threads)?;
+    for &experiment in experiments {
         println!("{}", table(experiment, &rows));
     }
-    println!("{}", memory_table(&lengths));
+    let mut lengths = Vec::new();
+    if options.problem == Story::Tables {
+        lengths = of_lengths(options.common.seed).map_err(input)?;
+        println!("{}", memory_table(&lengths));
+    }
     let figures = Figures {
         rows: &rows,
         lengths: &lengths,
@@ -142,12 +155,17 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         cli::write_json(path, &figures)?;
     }
     if !options.common.check || options.common.plot.is_some() {
-        cli::write(&path, &picture(&rows, &lengths).to_svg())?;
+        cli::write(&path, &picture::tables(&rows, &lengths).to_svg())?;
         println!("picture: {}", path.display());
     }
     if options.common.check {
         let mut claims = Claims::default();
-        published::compare(&rows, &lengths, &mut claims);
+        for &experiment in experiments {
+            published::compare(experiment, &rows, &mut claims);
+        }
+        if options.problem == Story::Tables {
+            published::compare_lengths(&lengths, &mut claims);
+        }
         return claims.verdict(options.common.json.as_deref());
     }
     Ok(())
@@ -160,32 +178,47 @@ fn tell(options: &Options, path: &Path, threads: usize) -> Result<(), Failure> {
         problem,
         full,
         ways,
+        shots,
         source,
         ..
     } = options;
     if !(2..=100).contains(ways) {
         return Err(bad("ways", ways, "must be between 2 and 100"));
     }
-    let size = stories::Size {
+    if !(1..=1000).contains(shots) {
+        return Err(bad("shots", shots, "must be between 1 and 1000"));
+    }
+    let scope = stories::Scope {
         full: *full,
         ways: *ways,
+        shots: *shots,
+        claimed: common.check,
     };
-    let report = stories::report(*problem, source, size, common.seed, threads)?;
-    println!("{}", report.table());
+    let seeds = (0..problem.runs(common.check)).map(|i| common.seed.wrapping_add(i));
+    let mut reports = Vec::new();
+    for seed in seeds {
+        reports.push(stories::report(*problem, source, scope, seed, threads)?);
+    }
+    let [report, ..] = &reports[..] else {
+        return Err(Failure::Input("no run was asked for".into()));
+    };
+    if reports.len() == 1 {
+        println!("{}", report.table());
+    }
     if let Some(path) = &common.json {
-        cli::write_json(path, &report)?;
+        cli::write_json(path, report)?;
     }
     if !common.check || common.plot.is_some() {
         let figure = Figure {
             title: report.title.clone(),
-            panels: vec![report.panel()],
+            panels: report.panels(),
         };
         cli::write(path, &figure.to_svg())?;
         println!("picture: {}", path.display());
     }
     if common.check {
         let mut claims = Claims::default();
-        stories::compare(*problem, &report, &mut claims);
+        stories::compare(*problem, &reports, &mut claims);
         return claims.verdict(common.json.as_deref());
     }
     Ok(())
@@ -225,15 +258,22 @@ pub fn parallel<J: Sync, R: Send>(
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// All rows of both experiments, runs shared among threads.
+/// All rows of some experiments, or those of claims, runs shared among threads.
 ///
 /// # Errors
 /// A path that is not stable.
-pub fn rows(seed: u64, seeds: Option<u64>, threads: usize) -> Result<Vec<Row>, Failure> {
+pub fn rows(
+    experiments: &[Experiment],
+    seed: u64,
+    seeds: Option<u64>,
+    claimed: bool,
+    threads: usize,
+) -> Result<Vec<Row>, Failure> {
     let mut jobs: Vec<(Experiment, &Method, u64)> = Vec::new();
-    for experiment in [Experiment::A, Experiment::B] {
+    for &experiment in experiments {
         let count = seeds.unwrap_or(experiment.constants().seeds);
-        for method in methods(experiment) {
+        let is_run = |method: &&Method| !claimed || published::is_claimed(experiment, method.name);
+        for method in methods(experiment).iter().filter(is_run) {
             jobs.extend((0..count).map(|i| (experiment, method, seed.wrapping_add(i))));
         }
     }
@@ -281,13 +321,17 @@ pub fn rows(seed: u64, seeds: Option<u64>, threads: usize) -> Result<Vec<Row>, F
             memory: runs.first().map_or(0, |run| run.memory),
             milliseconds: 1e3 * mean(&|run| Some(run.seconds)) / length as f64,
             curve,
+            ends: runs
+                .iter()
+                .filter_map(|run| Some([*run.validation.last()?, *run.test.last()?]))
+                .collect(),
         });
     }
     Ok(rows)
 }
 
 /// Memory and time of one hypergradient on B as the inner loop grows.
-fn lengths(seed: u64) -> Result<Vec<Length>, thalweg::Error> {
+fn of_lengths(seed: u64) -> Result<Vec<Length>, thalweg::Error> {
     let setting = Setting::new(Experiment::B, seed);
     let one = Kind::Random(Estimate::Response, 1, Direction::Gaussian);
     setting.with(|problem, _| {
@@ -321,6 +365,7 @@ fn lengths(seed: u64) -> Result<Vec<Length>, thalweg::Error> {
 fn table(experiment: Experiment, rows: &[Row]) -> Table {
     let (title, unseen) = match experiment {
         Experiment::A => ("A: hyper-representation, outer loss at step", false),
+        Experiment::Larger => ("hyper-representation, 128 x 256, outer loss at step", false),
         Experiment::B => ("B: per-feature ridge, validation / test loss at step", true),
     };
     let steps = experiment.constants().marks.map(|step| step.to_string());
@@ -383,38 +428,4 @@ fn memory_table(lengths: &[Length]) -> Table {
         ]);
     }
     table
-}
-
-fn picture(rows: &[Row], lengths: &[Length]) -> Figure {
-    let panel = |experiment, label: &str| Panel {
-        x: Axis::linear("outer steps"),
-        y: Axis::log(label),
-        series: rows
-            .iter()
-            .filter(|row| row.experiment == experiment)
-            .map(|row| {
-                let points = row.curve.iter().enumerate().map(|(k, &y)| (k as f64, y));
-                Series::line(row.name, points.collect())
-            })
-            .collect(),
-    };
-    let memory = |name, of: &dyn Fn(&Length) -> usize| {
-        let points = lengths.iter().map(|l| (l.steps as f64, of(l) as f64));
-        Series::line(name, points.collect())
-    };
-    Figure {
-        title: "Hypergradients: hyper-representation (A), per-feature ridge (B)".into(),
-        panels: vec![
-            panel(Experiment::A, "A: outer loss"),
-            panel(Experiment::B, "B: validation loss"),
-            Panel {
-                x: Axis::log("inner steps N"),
-                y: Axis::log("numbers of scratch"),
-                series: vec![
-                    memory("ESJ memory", &|l| l.esj),
-                    memory("ITD memory", &|l| l.itd),
-                ],
-            },
-        ],
-    }
 }

@@ -25,6 +25,14 @@ fn wrong_options_are_named_and_end_with_2() {
             &["--plot", "/nowhere/at/all.svg"],
             "the folder does not exist",
         ),
+        (
+            &["--problem", "few-shot", "--shots", "0"],
+            "--shots 0: must be between 1 and 1000",
+        ),
+        (
+            &["--problem", "few-shot", "--ways", "6"],
+            "must have 12 classes of at least 15 rows",
+        ),
         (&["--sedes", "3"], "--sedes"),
         (&["--problem", "nothing"], "hyper-cleaning"),
         (&["--problem", "mnist", "--data", "/nowhere"], "--format"),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use thalweg::bilevel::aid::Solver;
 use thalweg::bilevel::es_jacobian::{Direction, Estimate, State};
-use thalweg::bilevel::{Round, aid, descent, es_jacobian, itd};
+use thalweg::bilevel::{Round, aid, descent, es_jacobian, itd, stoc_bio};
 use thalweg::optim::adam;
 use thalweg::{Error, vector};
 
@@ -24,6 +24,8 @@ pub enum Kind {
     Cg(usize),
     /// Implicit, with the fixed point of N products.
     Fp,
+    /// Implicit, with the Neumann series of so many products.
+    Series(usize),
     /// ESJ or HOZOG: directions and their law.
     Random(Estimate, usize, Direction),
 }
@@ -77,6 +79,7 @@ pub const fn methods(experiment: Experiment) -> &'static [Method] {
                     ),
                     row("AID-FP", Kind::Fp, 0.05),
                     row("AID-CG", Kind::Cg(20), 0.05),
+                    row("stocBiO, all rows", Kind::Series(20), 0.05),
                     row(
                         "HOZOG unit sphere, Q = 1",
                         Kind::Random(OuterValue, 1, UnitSphere),
@@ -90,6 +93,32 @@ pub const fn methods(experiment: Experiment) -> &'static [Method] {
                 ]
             }
         }
+        Experiment::Larger => {
+            const {
+                &[
+                    row(DIRECT, Kind::Direct, 0.05),
+                    row("ITD", Kind::Itd, 0.05),
+                    row(
+                        "ESJ unit sphere, Q = 1",
+                        Kind::Random(Response, 1, UnitSphere),
+                        0.05,
+                    ),
+                    row(
+                        "ESJ Gaussian, Q = 1",
+                        Kind::Random(Response, 1, Gaussian),
+                        0.05,
+                    ),
+                    row("AID-FP", Kind::Fp, 0.05),
+                    // 0.05 diverges in the publication.
+                    row("AID-CG", Kind::Cg(20), 0.01),
+                    row(
+                        "HOZOG unit sphere, Q = 1",
+                        Kind::Random(OuterValue, 1, UnitSphere),
+                        0.1,
+                    ),
+                ]
+            }
+        }
         Experiment::B => {
             const {
                 &[
@@ -97,6 +126,7 @@ pub const fn methods(experiment: Experiment) -> &'static [Method] {
                     row("ITD", Kind::Itd, 0.05),
                     row("AID-CG", Kind::Cg(10), 0.05),
                     row("AID-FP", Kind::Fp, 0.05),
+                    row("stocBiO, all rows", Kind::Series(10), 0.05),
                     row("ESJ Q = 1", Kind::Random(Response, 1, Gaussian), 0.05),
                     row("ESJ Q = 5", Kind::Random(Response, 5, Gaussian), 0.05),
                     row("ESJ Q = 20", Kind::Random(Response, 20, Gaussian), 0.05),
@@ -123,20 +153,56 @@ impl Kind {
         match self {
             Self::Direct => n,
             Self::Itd => 3 * n,
-            Self::Cg(products) => n + products as u64 + 1,
+            Self::Cg(products) | Self::Series(products) => n + products as u64 + 1,
             Self::Fp => 2 * n + 1,
             Self::Random(_, q, _) => (q as u64 + 1) * n,
         }
     }
+
+    /// Settings of the implicit methods after an inner loop; `step_size` is that of the fixed point and of the series.
+    pub const fn implicit(
+        self,
+        inner: descent::Config,
+        step_size: f64,
+    ) -> (aid::Config, stoc_bio::Config) {
+        let (products, solver) = match self {
+            Self::Cg(products) => (products, Solver::ConjugateGradients),
+            _ => (inner.steps as usize, Solver::FixedPoint { step_size }),
+        };
+        let terms = match self {
+            Self::Series(products) => products,
+            _ => 0,
+        };
+        let series = stoc_bio::Config {
+            inner,
+            products: terms,
+            eta: step_size,
+        };
+        let implicit = aid::Config {
+            inner,
+            products,
+            solver,
+        };
+        (implicit, series)
+    }
 }
 
-/// The machine behind a row: scratch, state and settings.
+/// The step size of an inner loop: the published choice for the fixed point and the series.
+pub const fn descent_rate(method: descent::Method) -> f64 {
+    match method {
+        descent::Method::Sgd(sgd) => sgd.learning_rate,
+        descent::Method::Adam(adam) => adam.learning_rate,
+    }
+}
+
+/// What a row runs: scratch, state and settings.
 #[derive(Clone, Debug)]
 pub struct Estimator {
     kind: Kind,
     inner: descent::Config,
     random: es_jacobian::Config,
     implicit: aid::Config,
+    series: stoc_bio::Config,
     state: State<Vec<f64>>,
     y: Vec<f64>,
     scratch: Vec<f64>,
@@ -166,21 +232,7 @@ impl Estimator {
             direction,
             ..es_jacobian::Config::new(inner)
         };
-        let (products, solver) = match (kind, inner.method) {
-            (Kind::Fp, descent::Method::Sgd(sgd)) => (
-                inner.steps as usize,
-                Solver::FixedPoint {
-                    step_size: sgd.learning_rate,
-                },
-            ),
-            (Kind::Cg(products), _) => (products, Solver::ConjugateGradients),
-            _ => (0, Solver::ConjugateGradients),
-        };
-        let implicit = aid::Config {
-            inner,
-            products,
-            solver,
-        };
+        let (implicit, series) = kind.implicit(inner, descent_rate(inner.method));
         let (p, d, own) = (
             problem.outer_dim(),
             problem.inner_dim(),
@@ -189,6 +241,7 @@ impl Estimator {
         let len = match kind {
             Kind::Direct | Kind::Random(..) => es_jacobian::scratch_len(&random, p, d, own),
             Kind::Cg(_) | Kind::Fp => aid::scratch_len(&implicit, p, d, own),
+            Kind::Series(_) => stoc_bio::scratch_len(&series, p, d, own),
             Kind::Itd => itd::scratch_len(inner.steps, p, d, own).unwrap_or(usize::MAX),
         };
         if len > 1 << 30 {
@@ -202,6 +255,7 @@ impl Estimator {
             inner,
             random,
             implicit,
+            series,
             state: State::from_storage(y0.to_vec()),
             y: y0.to_vec(),
             scratch: vec![0.0; len],
@@ -213,7 +267,7 @@ impl Estimator {
         self.scratch.len()
     }
 
-    /// Writes the hypergradient at `x`; answers the outer value.
+    /// Writes the hypergradient at `x`; returns the outer value.
     ///
     /// # Errors
     /// Those of the method: an unstable path.
@@ -222,6 +276,7 @@ impl Estimator {
             random,
             inner,
             implicit,
+            series,
             state,
             y,
             scratch,
@@ -242,6 +297,10 @@ impl Estimator {
             Kind::Cg(_) | Kind::Fp => {
                 y.copy_from_slice(state.y0());
                 aid::hypergradient(implicit, round, problem, x, y, scratch, h)
+            }
+            Kind::Series(_) => {
+                y.copy_from_slice(state.y0());
+                stoc_bio::hypergradient(series, round, problem, x, y, scratch, h)
             }
         }
         .and_then(|value| state.advance(random.start, y).map(|()| value))

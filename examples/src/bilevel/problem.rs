@@ -1,4 +1,4 @@
-//! The two benchmarks with their data.
+//! The benchmarks with their data.
 
 use thalweg::Error;
 use thalweg::bilevel::ridge::Data;
@@ -13,6 +13,8 @@ pub enum Experiment {
     A,
     /// Per-feature ridge: it does not.
     B,
+    /// A with twice as many inputs, features and rows.
+    Larger,
 }
 
 /// Constants of a benchmark.
@@ -24,6 +26,8 @@ pub struct Constants {
     pub step_size: f64,
     /// Outer steps at which the table is taken.
     pub marks: [usize; 5],
+    /// Inputs, features and rows of the shallow problem.
+    shape: [usize; 3],
     /// Runs that are averaged.
     pub seeds: u64,
 }
@@ -36,20 +40,27 @@ impl Experiment {
                 inner: 20,
                 step_size: 1e-3,
                 marks: [0, 10, 20, 50, 99],
+                shape: [64, 128, 500],
+                seeds: 3,
+            },
+            Self::Larger => Constants {
+                inner: 20,
+                step_size: 1e-3,
+                marks: [0, 10, 20, 50, 149],
+                shape: [128, 256, 1000],
                 seeds: 3,
             },
             Self::B => Constants {
                 inner: 50,
                 step_size: 0.2,
                 marks: [0, 50, 100, 200, 300],
+                shape: [0; 3],
                 seeds: 5,
             },
         }
     }
 }
 
-const INPUTS: usize = 64;
-const FEATURES: usize = 128;
 const PENALTIES: usize = 40;
 const ACTIVE: usize = 8;
 
@@ -107,18 +118,19 @@ impl Setting {
         let mut rng = random::stream(seed, experiment as u64, 0, Purpose::DATA);
         let rng = &mut rng;
         match experiment {
-            Experiment::A => {
-                let (h, w) = (normals(rng, INPUTS * FEATURES), normals(rng, FEATURES));
+            Experiment::A | Experiment::Larger => {
+                let [inputs, features, rows] = experiment.constants().shape;
+                let (h, w) = (normals(rng, inputs * features), normals(rng, features));
                 let product = |row: &[f64]| row.iter().zip(&w).map(|(h, w)| h * w).sum();
-                let weights: Vec<f64> = h.chunks_exact(FEATURES).map(product).collect();
-                let [inner, outer] = [(); 2].map(|()| Rows::new(rng, 500, &weights, 0.1));
+                let weights: Vec<f64> = h.chunks_exact(features).map(product).collect();
+                let [inner, outer] = [(); 2].map(|()| Rows::new(rng, rows, &weights, 0.1));
                 Self {
                     experiment,
                     test: outer.clone(),
                     inner,
                     outer,
-                    x0: normals(rng, INPUTS * FEATURES),
-                    y0: normals(rng, FEATURES),
+                    x0: normals(rng, inputs * features),
+                    y0: normals(rng, features),
                 }
             }
             Experiment::B => {
@@ -148,8 +160,9 @@ impl Setting {
     pub fn with<R>(&self, work: impl FnOnce(&Both, &Both) -> Result<R, Error>) -> Result<R, Error> {
         let (inner, outer, test) = (self.inner.data()?, self.outer.data()?, self.test.data()?);
         match self.experiment {
-            Experiment::A => {
-                let problem = |rows| hyper_representation::Problem::new(inner, rows, FEATURES, 0.1);
+            Experiment::A | Experiment::Larger => {
+                let features = self.y0.len();
+                let problem = |rows| hyper_representation::Problem::new(inner, rows, features, 0.1);
                 work(&problem(outer)?, &problem(test)?)
             }
             Experiment::B => {

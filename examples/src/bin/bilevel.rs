@@ -1,4 +1,4 @@
-//! Hypergradients without second derivatives beside their rivals, the direct gradient among them.
+//! Hypergradients without second derivatives compared with their rivals, the direct gradient among them.
 
 use std::process::ExitCode;
 

@@ -10,7 +10,9 @@ use thalweg::model::{Batch, mlp};
 use thalweg::random::{self, Purpose};
 use thalweg::vector;
 
-use super::{DIRECT, Kind, Line, Method, Plan, Report, Trainer, esj, hozog, row};
+use super::{
+    DIRECT, Kind, Line, Method, Plan, Report, Scope, Trainer, below, esj, hozog, not_above, row,
+};
 use crate::bilevel::parallel;
 use crate::cli::{Claims, Failure, bad, input};
 use crate::source::Data;
@@ -131,7 +133,7 @@ impl Setting {
 ///
 /// # Errors
 /// Too few rows.
-pub fn report(data: &Data, seed: u64, threads: usize) -> Result<Report, Failure> {
+pub fn report(data: &Data, scope: Scope, seed: u64, threads: usize) -> Result<Report, Failure> {
     let setting = Setting::new(data, seed)?;
     let rows = setting.batch().map_err(input)?;
     let train = rows.range(0, TRAIN).map_err(input)?;
@@ -150,12 +152,14 @@ pub fn report(data: &Data, seed: u64, threads: usize) -> Result<Report, Failure>
             setting.judge(&kept, &test).map_err(input)?,
         ));
     }
-    lines.extend(parallel(METHODS, threads, |method| {
+    let methods = scope.methods(METHODS, &[DIRECT, BEST]);
+    lines.extend(parallel(&methods, threads, |method| {
         let plan = Plan {
             inner: INNER,
             radius: 0.1,
             start: Start::Cold,
             seed,
+            solver: None,
         };
         let (l, w) = (vec![0.0; TRAIN], vec![0.0; network.dim()]);
         let mut trainer = Trainer::new(method, plan, l, w);
@@ -170,14 +174,17 @@ pub fn report(data: &Data, seed: u64, threads: usize) -> Result<Report, Failure>
         title: format!("{}, {TRAIN} rows, half with a wrong label", data.name),
         columns: vec![ACCURACY.into(), F1.into()],
         lines,
+        is_noisy: false,
     })
 }
 
-/// Cleaning pays beside training on every row, and the labels that are found are wrong: an order of rows, not a published figure.
+/// Cleaning does not cost accuracy against training on every row, and the labels that are found are wrong: an order of rows, not a
+/// published figure. A single run may lose accuracy (.900 to .872 with seed 77); the mean of six from there on gains.
 /// Whether it beats the validation rows alone changes with the seed: their number decides.
-pub fn compare(report: &Report, claims: &mut Claims) {
-    report.below(claims, ACCURACY, ALL, BEST);
+pub fn compare(reports: &[Report], claims: &mut Claims) {
+    not_above(reports, claims, ACCURACY, ALL, BEST);
     // Half of the labels are wrong: to flag every row has an F1 of 2/3.
-    report.below(claims, F1, VALIDATION_ONLY, BEST);
-    report.below(claims, F1, DIRECT, BEST);
+    below(reports, claims, F1, VALIDATION_ONLY, BEST);
+    // The direct gradient flags none.
+    below(reports, claims, F1, DIRECT, BEST);
 }
