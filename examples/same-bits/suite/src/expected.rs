@@ -56,8 +56,8 @@ pub const EXPECTED: &[u64] = &[
     0x9cfe44389e650591, // constants
     0x4c12b48fa8a12c91, // label noise f32
     0xa65175421ae74c97, // label noise f64
-    0x39c6f8f51690a15e, // limit of label noise f32
-    0x46984f1062f2c1bb, // limit of label noise f64
+    0x1a429dcbae5950fd, // limit of label noise f32
+    0x619dbcd3bb7e3d53, // limit of label noise f64
     0x7b1517e35aa37f68, // drift on minimisers f32
     0xc103f6da1b555fb4, // drift on minimisers f64
     0xdcd91ee7ae034945, // particles of a device f32
