@@ -72,7 +72,7 @@ pub const EXPECTED: &[u64] = &[
     0x4f5aa6e058548082, // training sums f32
     0x4f5aa6e058548082, // training sums f64
     0x44398d2b46cc6b4d, // windows
-    0xb7dd9ab672da9b20, // curvature f32
+    0x211265db1135391b, // curvature f32
     0xf24496b0d264383e, // curvature f64
     0xec03cf520ee48d79, // targets f32
     0x3434d56a988a98f7, // targets f64
