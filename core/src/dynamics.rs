@@ -1,4 +1,4 @@
-//! What training does on the way down and after the loss is zero.
+//! Training dynamics: label-noise SGD, its limiting flow, and tests of stationarity.
 //!
 //! | module | what |
 //! |---|---|

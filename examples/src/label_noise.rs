@@ -4,17 +4,22 @@
 //! |---|---|
 //! | [`problem`] | a draw of data and signal, and the runs on it |
 //! | [`pursuit`] | the smallest 1-norm, as a linear program |
-//! | [`experiment`] | recovery, trajectories beside the limit, and the sweep over samples |
-//! | `check` | the published figures, and the comparison with them |
+//! | [`law`] | figures against their laws over independent draws |
+//! | [`lasso`] | least squares with a penalty on the 1-norm |
+//! | [`experiment`] | recovery, trajectories compared with the limit, and the sweep over samples |
+//! | `check` | what the figures must be, for every seed |
 
 mod check;
 pub mod experiment;
+pub mod lasso;
+pub mod law;
 mod picture;
 pub mod problem;
 pub mod pursuit;
 
 use clap::Parser;
 use serde::Serialize;
+use thalweg::Error;
 
 use crate::cli::{Claims, Common, Failure, bad, input, print, println, whole};
 use crate::progress;
@@ -72,9 +77,9 @@ pub struct Options {
 const MOST_STEPS: f64 = 1e10;
 /// Seeds of the check, as published.
 const CHECK_SEEDS: u64 = 20;
-/// Seeds of the trajectories, as published; the check takes more for its medians.
+/// Seeds of the trajectories, as published; the check takes more for its means.
 const TRAJECTORIES: u64 = 2;
-const CHECK_TRAJECTORIES: u64 = 3;
+const CHECK_TRAJECTORIES: u64 = 8;
 
 /// Seeds with isotropic noise, whose normal numbers cost more than the steps.
 const ISOTROPIC: u64 = 3;
@@ -100,8 +105,8 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let seeds = if check { CHECK_SEEDS } else { options.seeds };
 
     let large = if options.full { TRAJECTORIES } else { 0 };
-    let report = run(&settings, seed, [seeds, large], threads, check).map_err(input)?;
-    let picture = || picture::figure(&report.trajectories, &report.sweep);
+    let report = run(&settings, seed, [seeds, large], threads, check)?;
+    let picture = || picture::figure(&report.recovery, &report.trajectories, &report.sweep);
     let saved = files.save(&report, picture);
     print(&report);
     let delivered = saved.tell();
@@ -186,7 +191,7 @@ fn run(
     [seeds, large]: [u64; 2],
     threads: usize,
     check: bool,
-) -> Result<Report, thalweg::Error> {
+) -> Result<Report, Failure> {
     let runs = if check {
         CHECK_TRAJECTORIES
     } else {
@@ -211,13 +216,15 @@ fn run(
         let row = experiment::recovery(settings, of, isotropic);
         bar.inc(1);
         row
-    })?;
+    });
+    let recovery = recovery.map_err(|error| named(settings, &error))?;
     let large: Vec<u64> = (0..large).map(|k| seed.wrapping_add(k)).collect();
     let large = each(threads, &large, |&seed| {
         let row = experiment::large(seed);
         bar.inc(1);
         row
-    })?;
+    })
+    .map_err(input)?;
     let mut times = check::TIMES.to_vec();
     times.push(2.5);
     let published = published();
@@ -230,7 +237,8 @@ fn run(
         let run = experiment::trajectory(&published, &times, seed, rate);
         bar.inc(1);
         run
-    })?;
+    })
+    .map_err(input)?;
     let sweep = each(threads, &cells, |&shape| {
         let mut cell = Cell {
             dim: shape.dim,
@@ -248,7 +256,8 @@ fn run(
         }
         bar.inc(1);
         Ok(cell)
-    })?;
+    })
+    .map_err(input)?;
     bar.finish_and_clear();
     Ok(Report {
         recovery,
@@ -256,6 +265,25 @@ fn run(
         trajectories,
         sweep,
     })
+}
+
+/// The option that leads out of an error of the first experiment.
+fn named(settings: &Settings, error: &Error) -> Failure {
+    match error {
+        Error::Unstable { .. } | Error::NonFinite { .. } => {
+            let rule = format!("{error}; stable below about 1 / (4 dim alpha^2)");
+            bad("rate", format!("{:e}", settings.rate), &rule)
+        }
+        Error::NoConvergence { .. } => bad(
+            "alpha",
+            settings.alpha,
+            &format!(
+                "with --noise {} and --time {}: {error}",
+                settings.noise, settings.time
+            ),
+        ),
+        _ => input(error),
+    }
 }
 
 fn print(report: &Report) {
@@ -272,10 +300,11 @@ fn print(report: &Report) {
             "limit",
             "limit, late",
             "basis pursuit",
+            "Lasso",
             "descent, small start",
         ],
     );
-    let columns: [fn(&Recovery) -> f64; 10] = [
+    let columns: [fn(&Recovery) -> f64; 11] = [
         |r| r.descent,
         |r| r.least_norm,
         |r| r.plain_sgd,
@@ -285,6 +314,7 @@ fn print(report: &Report) {
         |r| r.limit,
         |r| r.sparsest,
         |r| r.pursuit,
+        |r| r.lasso,
         |r| r.small_start,
     ];
     let format = |x: f64| {
@@ -308,9 +338,24 @@ fn print(report: &Report) {
     table.push(["median".to_owned()].into_iter().chain(medians).collect());
     println!("Error |w - w*|² / |w*|²\n\n{table}");
     if !report.large.is_empty() {
-        let mut table = Table::new(0, &["seed", "least norm", "label noise", "cooled", "limit"]);
+        let names = [
+            "seed",
+            "least norm",
+            "label noise",
+            "cooled",
+            "limit",
+            "distance",
+        ];
+        let mut table = Table::new(0, &names);
         for row in &report.large {
-            let cells = [row.least_norm, row.raw, row.cooled, row.limit].map(format);
+            let cells = [
+                row.least_norm,
+                row.raw,
+                row.cooled,
+                row.limit,
+                row.from_limit,
+            ];
+            let cells = cells.map(format);
             table.push([row.seed.to_string()].into_iter().chain(cells).collect());
         }
         println!("The same for d = 400, n = 60, kappa = 5, delta = 2\n\n{table}");
@@ -341,7 +386,7 @@ fn print(report: &Report) {
             ]);
         }
     }
-    println!("Runs beside their limit at t = k eta²\n\n{table}");
+    println!("Runs compared with their limit at t = k eta²\n\n{table}");
 
     let mut table = Table::new(
         0,

@@ -91,9 +91,59 @@ fn other_data_give_every_table_a_plot_and_json() {
     assert_eq!(json.pointer("/runs/1/resets").unwrap(), 1);
     let points = json.pointer("/runs/0/points").unwrap().as_array().unwrap();
     assert_eq!(points.len(), 301);
+    for pointer in [
+        "/runs/0/end/gradient_l1",
+        "/runs/0/end/gradient_linf",
+        "/runs/0/end/batch_linf",
+        "/runs/0/end/update",
+        "/runs/0/end/change",
+        "/runs/0/end/along_step",
+        "/runs/0/late/distances/0/wasserstein",
+        "/calibration/0/distribution",
+    ] {
+        let value = json.pointer(pointer).and_then(serde_json::Value::as_f64);
+        assert!(value.is_some_and(|x| x >= 0.0), "{pointer}: {value:?}");
+    }
+    let verdict = json.pointer("/runs/0/late/verdicts/0").unwrap();
     assert!(
-        std::fs::read_to_string(format!("{folder}/im.svg"))
-            .unwrap()
-            .contains("η = 0.1")
+        verdict
+            .as_str()
+            .is_some_and(|word| word.contains("station") || word == "inconclusive")
     );
+    let picture = std::fs::read_to_string(format!("{folder}/im.svg")).unwrap();
+    assert!(picture.contains("η = 0.1") && picture.contains("does not vanish"));
+}
+
+/// Decay that leaves nothing of the network: the full gradient is a thousandth of the first.
+#[test]
+fn the_title_says_when_the_gradient_vanishes() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    let data = format!("{folder}/invariant_measure_decay.csv");
+    let rows = (0..60).map(|i| format!("{},{},{}\n", i % 7, i * i % 11, i % 3));
+    std::fs::write(&data, rows.collect::<String>()).unwrap();
+    let out = program(&[
+        "--data",
+        &data,
+        "--format",
+        "csv",
+        "--rates",
+        "0.001",
+        "--decay",
+        "1000",
+        "--steps",
+        "1200",
+        "--full-steps",
+        "0",
+        "--hidden",
+        "3",
+        "--plot",
+        "im_decay.svg",
+    ]);
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let picture = std::fs::read_to_string(format!("{folder}/im_decay.svg")).unwrap();
+    assert!(picture.contains("the gradient vanishes") && !picture.contains("does not vanish"));
 }

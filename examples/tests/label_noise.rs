@@ -1,6 +1,10 @@
 //! The command line of `label_noise`, on runs of a moment.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
 
 use std::process::{Command, Output};
 
@@ -35,7 +39,7 @@ fn bad_options_are_named_and_exit_with_2() {
         // Unstable: the library names parameter and step.
         (
             &["--rate", "0.5", "--seeds", "1"],
-            "`learning_rate` is too large at step",
+            "--rate 5e-1: `learning_rate` is too large at step",
         ),
     ] {
         let out = program(arguments);
@@ -62,11 +66,45 @@ fn a_small_problem_is_recovered_by_noise_and_not_by_descent() {
     };
     let row = recovery(&settings, 1, true).unwrap();
     assert!(row.raw < 0.03 && row.cooled < 0.03, "{row:?}");
+    assert!(row.lasso < 0.01 && row.lasso_gap <= 1e-9, "{row:?}");
+    assert!(row.from_limit < 0.3, "{row:?}");
     assert!(row.isotropic > Some(0.4) && row.pursuit < 1e-9, "{row:?}");
     assert!(
         row.descent > 0.2 && (row.descent - row.least_norm).abs() < 0.01,
         "{row:?}"
     );
+}
+
+/// The baselines take their step sizes from the shape and the start; a start of 10 is within their stability as one of 1 is.
+#[test]
+fn baselines_are_stable_for_every_start() {
+    for (dim, alpha, rate) in [
+        (40, 10.0, 1e-6),
+        (40, 70.0, 1e-9),
+        (200, 3.0, 1e-6),
+        (40, 0.01, 1e-6),
+    ] {
+        let settings = Settings {
+            shape: Shape {
+                dim,
+                samples: 20,
+                sparsity: 2,
+                signs: false,
+            },
+            alpha,
+            noise: 1.0,
+            rate,
+            time: 1e-8_f64.min(1e4 * rate * rate),
+            cool: 100,
+        };
+        let row = recovery(&settings, 1, false);
+        let row = row.unwrap_or_else(|error| panic!("alpha {alpha}: {error}"));
+        // Descent fits; from a large start at the smallest norm.
+        if alpha > 2.0 {
+            assert!((row.descent - row.least_norm).abs() < 0.01, "{row:?}");
+        }
+        assert!(row.product_change < 0.1, "{row:?}");
+    }
 }
 
 #[test]

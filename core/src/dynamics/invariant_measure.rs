@@ -17,8 +17,8 @@
 //! | K8 | [`power_iteration`], [`lanczos`] | 4 d; (m + 4) d | 2 gradients a product |
 //!
 //! Sums are in `f64` for both scalar types, in 32 logical lanes and blocks of [`simd::BLOCK`](crate::simd::BLOCK)
-//! elements: the bits do not depend on the SIMD level. Parameters are only read; signs and start vectors come from keyed
-//! streams of their own, so a run that is watched has the bits of one that is not.
+//! elements: the bits do not depend on the SIMD level. Parameters are only read; signs and start vectors come from separate
+//! keyed streams, so a run that is watched has the bits of one that is not.
 //!
 //! # Two lines in a loop
 //! ```

@@ -357,7 +357,8 @@ pub fn descend<T: Real, B: Storage<Elem = T>>(
             index,
         });
     }
-    if vector::norm_inf(g) * rates.twice >= T::ONE {
+    // A slope may overflow where the residuals do not; NaN is inf - inf.
+    if vector::first_non_finite(g).is_some() || vector::norm_inf(g) * rates.twice >= T::ONE {
         return Err(Error::Unstable {
             name: "learning_rate",
             index,
@@ -379,10 +380,21 @@ struct Rates<T> {
 impl<T: Real> Rates<T> {
     fn new(config: &Config) -> Result<Self, Error> {
         config.validate()?;
-        Ok(Self {
+        let rates = Self {
             twice: T::from_f64(2.0 * config.learning_rate),
             noise: T::from_f64(config.noise),
-        })
+        };
+        check(
+            "learning_rate",
+            rates.twice.is_finite() && rates.twice > T::ZERO,
+            "must be finite and positive in the type of the parameters",
+        )?;
+        check(
+            "noise",
+            rates.noise.is_finite(),
+            "must be finite in the type of the parameters",
+        )?;
+        Ok(rates)
     }
 
     #[inline]
@@ -417,8 +429,10 @@ impl<T: Real> Rates<T> {
             });
         }
         let c = self.twice * r;
-        // The largest number of the data decides the common case; the row itself the rest.
-        if c.abs() * problem.largest() >= T::ONE && c.abs() * vector::norm_inf(row) >= T::ONE {
+        // The largest number of the data decides the common case; the row itself the rest. An infinite c turns signs, or makes NaN of
+        // a row of zeros.
+        let turns = |size: T| !c.is_finite() || c.abs() * size >= T::ONE;
+        if turns(problem.largest()) && turns(vector::norm_inf(row)) {
             return Err(Error::Unstable {
                 name: "learning_rate",
                 index,

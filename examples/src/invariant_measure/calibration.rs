@@ -11,10 +11,13 @@ use thalweg::Error;
 use thalweg::dynamics::invariant_measure::{Window, compare};
 use thalweg::random::{self, Purpose, normal};
 
+use super::distribution::halves;
 use super::rule::kolmogorov_smirnov;
 
 /// Samples of a window.
 const LEN: usize = 4096;
+/// Runs of the test of distributions.
+const DEALS: usize = 200;
 /// Batches by the rule of the root.
 const ROOT: usize = 63;
 /// `scipy.stats.t.isf(0.005, 124)`, SciPy 1.17.1.
@@ -35,6 +38,12 @@ pub struct Calibration {
     pub root_rule: f64,
     /// Kolmogorov and Smirnov, as if samples were independent.
     pub kolmogorov_smirnov: f64,
+    /// Runs of the test of distributions, which takes longer.
+    pub deals: usize,
+    /// The distance of distributions, compared with that of blocks dealt at random.
+    pub distribution: f64,
+    /// The same, once the second window has two values only, with the same mean and deviation.
+    pub reshaped: f64,
     /// The library's test, once the second window is shifted by six standard errors of the difference.
     pub shifted: f64,
 }
@@ -101,12 +110,29 @@ pub fn calibrate(rho: f64, runs: usize, seed: u64) -> Result<Calibration, Error>
     }
     let [batch_means, root_rule, kolmogorov_smirnov, shifted] =
         counts.map(|count| count as f64 / runs.max(1) as f64);
+    let deals = runs.min(DEALS);
+    let mut differs = [0_usize; 2];
+    for k in 0..deals as u64 {
+        let seed = seed.wrapping_add(k);
+        let mut x = sample(rho, seed);
+        let is_apart = |x: &[f64]| halves(x, seed).is_some_and(|d| d.differs);
+        let [same, reshaped] = &mut differs;
+        *same += usize::from(is_apart(&x));
+        let deviation = 1.0 / (1.0 - rho * rho).sqrt();
+        let (_, later) = x.split_at_mut(LEN);
+        later.iter_mut().for_each(|x| *x = deviation.copysign(*x));
+        *reshaped += usize::from(is_apart(&x));
+    }
+    let [distribution, reshaped] = differs.map(|count| count as f64 / deals.max(1) as f64);
     Ok(Calibration {
         rho,
         runs,
         batch_means,
         root_rule,
         kolmogorov_smirnov,
+        deals,
+        distribution,
         shifted,
+        reshaped,
     })
 }

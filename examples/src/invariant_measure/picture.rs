@@ -24,9 +24,11 @@ pub(super) fn figure(name: &str, runs: &[Run]) -> Figure {
     };
     let edge = {
         let inverse = runs.iter().map(|run| 2.0 / run.rate);
-        let (low, high) = inverse.fold((f64::INFINITY, 0.0), |(low, high), x| {
+        let (low, high) = inverse.fold((f64::INFINITY, 0.0_f64), |(low, high), x| {
             (x.min(low), x.max(high))
         });
+        // Wide enough for a few ticks when there is one step size only.
+        let (low, high) = (low / 2.0, high * 2.0);
         Series {
             mark: Mark::Contour,
             ..Series::line("edge of stability, 2/η", vec![(low, low), (high, high)])
@@ -89,9 +91,18 @@ pub(super) fn figure(name: &str, runs: &[Run]) -> Figure {
     // Sharpness along a run is measured too seldom for a short one to have a curve.
     panels.retain(|panel| panel.series.iter().any(|series| !series.points.is_empty()));
     Figure {
-        title: format!(
-            "{name}: the loss stops, the gradient does not vanish, the weights go on moving"
-        ),
+        title: format!("{name}: {}", title(runs)),
         panels,
+    }
+}
+
+/// What the runs with minibatches show.
+fn title(runs: &[Run]) -> String {
+    let noisy = || runs.iter().filter(|run| !run.full);
+    let vanished = noisy().filter(|run| run.vanishes()).count();
+    match (vanished, noisy().count()) {
+        (0, _) => "the gradient does not vanish, the weights go on moving".into(),
+        (all, n) if all == n => "the gradient vanishes".into(),
+        (some, n) => format!("the gradient vanishes in {some} of {n} runs with minibatches"),
     }
 }

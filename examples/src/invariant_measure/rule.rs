@@ -49,7 +49,7 @@ pub struct Threshold(Option<f64>);
 impl Threshold {
     /// Takes the norm of a full gradient.
     pub fn stops(&mut self, gradient: f64) -> bool {
-        gradient < 0.01 * *self.0.get_or_insert(gradient)
+        gradient < super::VANISHED * *self.0.get_or_insert(gradient)
     }
 }
 

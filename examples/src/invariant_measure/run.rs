@@ -3,16 +3,17 @@
 use indicatif::ProgressBar;
 use serde::{Serialize, Serializer};
 use thalweg::dynamics::invariant_measure::{
-    self as diagnostics, Histogram, Monitor, Noise, Observable, Verdict, Window, compare,
-    curvature_ratio, lanczos, lanczos_scratch_len, movement, norm_ratio, power_iteration,
-    power_scratch_len, project_into, shape_ratio, step_stats,
+    self as diagnostics, Histogram, Monitor, Observable, Verdict, Window, compare, curvature_ratio,
+    movement, norm_ratio, power_iteration, project_into, shape_ratio, step_stats,
 };
 use thalweg::optim::sgd;
 use thalweg::{Error, vector};
 use thalweg_std::data::Batches;
 
+use super::distribution::{self, Distance};
+use super::end::{self, End, measure};
 use super::problem::{Problem, Slope};
-use super::rule::{Patience, Pflug, Sasa, Threshold, kolmogorov_smirnov};
+use super::rule::{Patience, Pflug, Sasa, Threshold};
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -55,23 +56,6 @@ pub struct Quarter {
     pub deviation: f64,
     /// Root of the mean squared norm of the full gradient.
     pub gradient: f64,
-}
-
-/// What is measured at the end of the table's steps.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct End {
-    /// Norm of the full gradient there.
-    pub gradient: f64,
-    /// The same from 100 minibatches, as the mean's norm.
-    pub biased: f64,
-    /// The same without its bias; the sign is that of the estimate of the square.
-    pub debiased: f64,
-    /// Root of the noise `E |g - grad|^2`.
-    pub noise: f64,
-    /// Hessian's eigenvalue of largest modulus.
-    pub sharpness: f64,
-    /// Two largest eigenvalues and the smallest, by Lanczos.
-    pub eigenvalues: [f64; 3],
 }
 
 /// One observable in two halves of a window.
@@ -151,8 +135,28 @@ pub struct Late {
     pub projections: Vec<Judgement>,
     /// Shape of the loss: distance of the halves over that inside them.
     pub shape_ratio: Option<f64>,
-    /// Kolmogorov-Smirnov distance of the halves over its 1 % point: loss, `<x,x>`.
-    pub kolmogorov_smirnov: [f64; 2],
+    /// Distance of the halves in distribution: loss, `<x,x>`.
+    pub distances: [Option<Distance>; 2],
+    /// Windows and distribution together: loss, `<x,x>`.
+    #[serde(serialize_with = "both_words")]
+    pub verdicts: [Option<Verdict>; 2],
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn both_words<S: Serializer>(verdicts: &[Option<Verdict>; 2], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(verdicts.iter().map(|v| v.map(|v| v.to_string())))
+}
+
+/// Mean and spread by the windows, then the distribution: whichever differs, the observable drifts. Windows that are too short leave it open.
+pub fn together(windows: Verdict, distance: Option<Distance>) -> Verdict {
+    match (windows, distance) {
+        (Verdict::Stationary, Some(distance)) if distance.differs => Verdict::Drifting,
+        (Verdict::Stationary, None) => Verdict::Inconclusive,
+        (verdict, _) => verdict,
+    }
 }
 
 /// Where a rule first says stop.
@@ -214,6 +218,14 @@ pub struct Run {
     pub resets: u64,
 }
 
+impl Run {
+    /// The full gradient of the last fifth is below a hundredth of the first.
+    pub fn vanishes(&self) -> bool {
+        let first = self.points.first().map_or(f64::NAN, |point| point.gradient);
+        self.late.gradient < super::VANISHED * first
+    }
+}
+
 /// Stretches as fractions of the run; the last is the late one.
 pub const STRETCHES: [(f64, f64); 6] = [
     (1.0 / 150.0, 1.0 / 75.0),
@@ -227,14 +239,10 @@ pub const STRETCHES: [(f64, f64); 6] = [
 const LEAST_WINDOW: u64 = 32;
 /// Points of a run.
 pub const POINTS: u64 = 300;
-/// Minibatches of an estimate of noise.
-const BATCHES: u64 = 100;
 /// Signed sums of the parameters that are followed.
 const PROJECTIONS: usize = 4;
 /// Steps between two of them.
 const PROJECT_EVERY: u64 = 10;
-/// Steps of Lanczos.
-const LANCZOS: usize = 24;
 /// Units of progress: steps.
 pub const TICK: u64 = 600;
 
@@ -262,7 +270,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
     let mut x = problem.start()?;
     let d = x.len();
     let (mut g, mut full, mut product) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
-    let mut scratch = vec![0.0; lanczos_scratch_len(d, LANCZOS).max(power_scratch_len(d))];
+    let mut scratch = vec![0.0; end::scratch_len(d)];
     let mut batches = Batches::with_replacement(problem.rows(), problem.batch, problem.seed, 0)
         .map_err(|_| Error::Parameter {
             name: "rows",
@@ -323,7 +331,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
             }
         }
         if k == plan.table {
-            end = measure_end(problem, &mut slope, &x, &mut scratch)?;
+            end = measure(problem, &mut slope, &x, plan, &mut scratch)?;
         }
         if plan.follow && k >= next_sharpness && k % every == 0 {
             let gradient = |x: &[f64], g: &mut [f64]| slope.full(x, g).map(drop);
@@ -466,9 +474,16 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
         Some([a, b, c, d]) => shape_ratio([a, b], [c, d])?,
         None => None,
     };
-    let apart = samples.each_ref().map(|samples| {
-        let (first, second) = samples.split_at(samples.len() / 2);
-        kolmogorov_smirnov(first, second)
+    let distances = samples
+        .each_ref()
+        .map(|samples| distribution::halves(samples, problem.seed));
+    let late_windows = stretches.last().map(|stretch| {
+        let [loss, _, _, norm] = stretch.observables;
+        [loss.verdict, norm.verdict]
+    });
+    let [first, second] = distances;
+    let verdicts = late_windows.map_or([None; 2], |[loss, norm]| {
+        [Some(together(loss, first)), Some(together(norm, second))]
     });
     Ok(Run {
         name: plan.name.clone(),
@@ -492,57 +507,11 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
             norm: vector::norm2_squared(&x).sqrt(),
             projections: judged?,
             shape_ratio: shape,
-            kolmogorov_smirnov: apart,
+            distances,
+            verdicts,
         },
         stops,
         resets: short.resets(),
         points,
-    })
-}
-
-/// Gradient, noise and curvature at one point.
-fn measure_end(
-    problem: &Problem,
-    slope: &mut Slope<'_>,
-    x: &[f64],
-    scratch: &mut [f64],
-) -> Result<End, Error> {
-    let mut g = vec![0.0; x.len()];
-    let (_, gradient) = slope.measure(x, &mut g)?;
-    // Batches of a stream of their own: the run does not know that it is measured.
-    let batches = Batches::with_replacement(problem.rows(), problem.batch, problem.seed, 1);
-    let mut noise = Noise::from_storage(vec![0.0; x.len()]);
-    if let Ok(mut batches) = batches {
-        for _ in 0..BATCHES {
-            slope.batch(x, batches.next_batch(), &mut g)?;
-            noise.push(&g)?;
-        }
-    }
-    let estimate = noise.estimate();
-    let root = |square: f64| square.abs().sqrt() * square.signum();
-    let of = |f: fn(&diagnostics::NoiseEstimate) -> f64| {
-        estimate.as_ref().map_or(f64::NAN, |e| root(f(e)))
-    };
-    let mut gradient_of = |x: &[f64], g: &mut [f64]| slope.full(x, g).map(drop);
-    let found = power_iteration(x, &mut gradient_of, problem.seed, scratch)?;
-    let (mut largest, mut smallest) = ([0.0; 2], [0.0; 1]);
-    let steps = LANCZOS.min(x.len());
-    lanczos(
-        x,
-        gradient_of,
-        problem.seed,
-        steps,
-        scratch,
-        &mut largest,
-        &mut smallest,
-    )?;
-    let ([a, b], [c]) = (largest, smallest);
-    Ok(End {
-        gradient,
-        biased: of(|e| e.biased),
-        debiased: of(|e| e.gradient),
-        noise: of(|e| e.noise),
-        sharpness: found.value,
-        eigenvalues: [a, b, c],
     })
 }

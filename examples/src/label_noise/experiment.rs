@@ -10,10 +10,13 @@ use thalweg::{Error, vector};
 
 use super::problem::{Instance, Limit, Shape};
 
+/// Penalty of the Lasso over the smallest with which it is zero.
+pub const PENALTY: f64 = 0.01;
+
 /// Stands in for the end of time: the limit has settled by then wherever a sparse signal is found.
 pub const LATE: f64 = 8.0;
 
-/// What a run depends on beside its seed.
+/// What a run depends on in addition to its seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Shape of the problem.
@@ -53,10 +56,18 @@ pub struct Recovery {
     pub cooled: f64,
     /// The exact limit at the same time.
     pub limit: f64,
+    /// `|w - w_limit| / |w_limit|` of label noise.
+    pub from_limit: f64,
+    /// The same, cooled.
+    pub cooled_from_limit: f64,
     /// The exact limit at [`LATE`].
     pub sparsest: f64,
     /// The fit of smallest 1-norm.
     pub pursuit: f64,
+    /// The Lasso with [`PENALTY`] of the largest penalty.
+    pub lasso: f64,
+    /// Its duality gap, over its value.
+    pub lasso_gap: f64,
     /// `|w - w_1| / |w_1|` of the limit at [`LATE`] and the fit of smallest weighted 1-norm, its end.
     pub from_program: f64,
 }
@@ -69,12 +80,13 @@ pub fn recovery(settings: &Settings, seed: u64, isotropic: bool) -> Result<Recov
     let instance = Instance::<f64>::new(settings.shape, seed);
     let problem = instance.problem()?;
     let alpha = settings.alpha;
-    let descent = instance.descend(alpha, 2e-3, 40_000)?;
+    let descent = instance.descend(alpha, instance.shape.stable_rate(alpha), 40_000)?;
     let products = descent.u().iter().zip(descent.v());
     let product_change = products
         .map(|(u, v)| (u * v / (alpha * alpha) - 1.0).abs())
         .fold(0.0, f64::max);
-    let small = instance.descend(1e-3, 5e-3, 60_000)?;
+    // The parameters end at the size of the signal, wherever they begin.
+    let small = instance.descend(1e-3, 2.5 * instance.shape.stable_rate(1.0), 60_000)?;
 
     let config = Config {
         noise: settings.noise,
@@ -97,7 +109,7 @@ pub fn recovery(settings: &Settings, seed: u64, isotropic: bool) -> Result<Recov
         config.steps(settings.time),
         &mut rng,
     )?;
-    let raw = instance.error(state.params())?;
+    let raw = instance.signal(state.params())?;
     label_noise::run(
         &config.cool(),
         &problem,
@@ -105,11 +117,13 @@ pub fn recovery(settings: &Settings, seed: u64, isotropic: bool) -> Result<Recov
         settings.cool,
         &mut rng,
     )?;
+    let cooled = instance.signal(state.params())?;
 
     let mut limit = Limit::new(&instance, alpha, settings.noise)?;
-    let at_time = instance.error(limit.at(settings.time)?)?;
+    let at_time = limit.at(settings.time)?;
     let late = LATE / (settings.noise * settings.noise);
-    let late = instance.signal(limit.at(late.max(settings.time))?)?;
+    let late = limit.at(late.max(settings.time))?;
+    let lasso = instance.lasso(PENALTY)?;
     let isotropic = if isotropic {
         self::isotropic(settings, seed)?
     } else {
@@ -123,11 +137,15 @@ pub fn recovery(settings: &Settings, seed: u64, isotropic: bool) -> Result<Recov
         least_norm: instance.error_of(&instance.least_norm()?)?,
         plain_sgd: instance.error(plain.params())?,
         isotropic,
-        raw,
-        cooled: instance.error(state.params())?,
-        limit: at_time,
+        raw: instance.error_of(&raw)?,
+        cooled: instance.error_of(&cooled)?,
+        limit: instance.error_of(&at_time)?,
+        from_limit: from(&raw, &at_time)?,
+        cooled_from_limit: from(&cooled, &at_time)?,
         sparsest: instance.error_of(&late)?,
         pursuit: instance.error_of(&instance.pursuit(false)?)?,
+        lasso: instance.error_of(&lasso.w)?,
+        lasso_gap: lasso.gap,
         from_program: from(&late, &instance.pursuit(true)?)?,
     })
 }
@@ -196,6 +214,8 @@ pub struct Large {
     pub cooled: f64,
     /// The exact limit at the same time.
     pub limit: f64,
+    /// `|w - w_limit| / |w_limit|` of label noise.
+    pub from_limit: f64,
 }
 
 /// The published run in 400 dimensions: 60 samples, 7e6 steps of 3e-4 with noise of size 2.
@@ -218,16 +238,17 @@ pub fn large(seed: u64) -> Result<Large, Error> {
     let mut rng = random::stream(seed, 0, 0, Purpose::NOISE);
     let mut state = instance.start(1.0);
     label_noise::run(&config, &problem, &mut state, 7_000_000, &mut rng)?;
-    let raw = instance.error(state.params())?;
+    let raw = instance.signal(state.params())?;
     label_noise::run(&config.cool(), &problem, &mut state, 200_000, &mut rng)?;
     let mut limit = Limit::new(&instance, 1.0, config.noise)?;
     let there = limit.at(7e6 * config.learning_rate * config.learning_rate)?;
     Ok(Large {
         seed,
         least_norm: instance.error_of(&instance.least_norm()?)?,
-        raw,
+        raw: instance.error_of(&raw)?,
         cooled: instance.error(state.params())?,
-        limit: instance.error(there)?,
+        limit: instance.error_of(&there)?,
+        from_limit: from(&raw, &there)?,
     })
 }
 
@@ -235,7 +256,7 @@ pub fn large(seed: u64) -> Result<Large, Error> {
 ///
 /// # Errors
 /// A limit that is not reached.
-pub fn approach(seed: u64, times: [f64; 3]) -> Result<[f64; 3], Error> {
+pub fn approach(seed: u64, times: [f64; 2]) -> Result<[f64; 2], Error> {
     let shape = Shape {
         dim: 100,
         samples: 20,
@@ -245,14 +266,14 @@ pub fn approach(seed: u64, times: [f64; 3]) -> Result<[f64; 3], Error> {
     let instance = Instance::<f64>::new(shape, seed);
     let end = instance.pursuit(true)?;
     let mut limit = Limit::new(&instance, 1.0, 1.0)?;
-    let mut out = [0.0; 3];
+    let mut out = [0.0; 2];
     for (out, time) in out.iter_mut().zip(times) {
-        *out = from(&instance.signal(limit.at(time)?)?, &end)?;
+        *out = from(&limit.at(time)?, &end)?;
     }
     Ok(out)
 }
 
-/// One run beside the limit.
+/// One run compared with the limit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trajectory {
     /// Seed of data and noise.
@@ -301,8 +322,8 @@ pub fn trajectory(
     for &time in times {
         let steps = config.steps(time).saturating_sub(state.steps());
         label_noise::run(&config, &problem, &mut state, steps, &mut rng)?;
-        let there = limit.at(time)?;
-        let (w, w_limit) = (instance.signal(state.params())?, instance.signal(there)?);
+        let w_limit = limit.at(time)?;
+        let w = instance.signal(state.params())?;
         let log = |params: &[f64]| {
             let (u, v) = params.split_at(params.len() / 2);
             let logs = u.iter().zip(v).map(|(u, v)| u.abs().ln() + v.abs().ln());
@@ -311,7 +332,7 @@ pub fn trajectory(
         points.push(Point {
             time,
             distance: from(&w, &w_limit)?,
-            bias: log(state.params()) - log(there),
+            bias: log(state.params()) - log(limit.params()),
             error: instance.error_of(&w)?,
             limit_error: instance.error_of(&w_limit)?,
         });
@@ -352,7 +373,7 @@ pub const SWEEP: [(usize, usize, &[usize]); 3] = [
 pub fn sample(shape: Shape, seed: u64) -> Result<(f64, f64), Error> {
     let instance = Instance::<f64>::new(shape, seed);
     let mut limit = Limit::new(&instance, 1.0, 1.0)?;
-    let error = instance.error(limit.at(4.0)?)?;
+    let error = instance.error_of(&limit.at(4.0)?)?;
     Ok((error, instance.error_of(&instance.least_norm()?)?))
 }
 

@@ -62,7 +62,7 @@ pub fn basis_pursuit(z: MatrixRef<'_, f64>, y: &[f64], c: &[f64]) -> Result<Vec<
     let d = z.columns();
     let (mut w, mut a, mut b) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
     let (mut dual, mut slopes) = (vec![0.0; z.rows()], vec![0.0; d]);
-    // The size of a threshold beside that of the solution decides how fast the two agree.
+    // The ratio of a threshold to the size of the solution decides how fast the two agree.
     rows.project(&mut w, &mut dual)?;
     let rho = vector::sum_abs(c) / vector::sum_abs(&w).max(f64::MIN_POSITIVE);
     for iteration in 1..=ITERATIONS {

@@ -6,6 +6,8 @@ use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len}
 pub const SLOTS: usize = 32;
 /// Batch means that a summary uses.
 pub const MEANS: usize = 16;
+/// Samples a slot that a saved state may claim: more are no exact `f64`, and take a century at a million a second.
+const LONGEST: u64 = 1 << 52;
 
 /// Sums of consecutive samples in at most 32 slots of equal length, which doubles when they are full.
 ///
@@ -21,7 +23,7 @@ pub const MEANS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchMeans {
     slots: [f64; SLOTS],
-    /// Samples a slot; at least 1.
+    /// Samples a slot; a power of two.
     len: u64,
     fill: usize,
     sum: f64,
@@ -57,11 +59,11 @@ impl BatchMeans {
         }
     }
 
-    /// Adds a sample.
+    /// Adds a sample. NaN and infinities stay in the sum of their slot, and show in every summary that uses it.
     pub fn push(&mut self, x: f64) {
         self.sum += x;
-        self.count += 1;
-        if self.count == self.len {
+        self.count = self.count.saturating_add(1);
+        if self.count >= self.len {
             let sum = self.sum;
             self.append(sum);
             (self.sum, self.count) = (0.0, 0);
@@ -120,8 +122,8 @@ impl BatchMeans {
         (self.sum, self.count) = (0.0, 0);
         for &sum in next.slots() {
             self.sum += sum;
-            self.count += next.len;
-            if self.count == self.len {
+            self.count = self.count.saturating_add(next.len);
+            if self.count >= self.len {
                 let sum = self.sum;
                 self.append(sum);
                 (self.sum, self.count) = (0.0, 0);
@@ -195,15 +197,34 @@ impl BatchMeans {
         let mut reals = [0.0; SLOTS + 1];
         reader.slice_into(&mut reals)?;
         let [slots @ .., sum] = reals;
-        // Bytes that pass the check but no state could have written: the nearest state that could.
-        let len = len.max(1);
+        let refused = |name, rule| Err(SnapshotError::Value { name, rule });
+        if !len.is_power_of_two() || len > LONGEST {
+            return refused("len", "must be a power of two, at most 2^52");
+        }
+        if fill >= SLOTS as u64 {
+            return refused("fill", "must be below 32");
+        }
+        if count >= len {
+            return refused("count", "must be below the length of a slot");
+        }
         Ok(Self {
             slots,
             len,
-            fill: fill.min(SLOTS as u64 - 1) as usize,
+            fill: fill as usize,
             sum,
-            count: count.min(len - 1),
+            count,
         })
+    }
+
+    /// Slots of the same length, as many of them, and as many samples in the open one.
+    pub(super) const fn is_aligned(&self, other: &Self) -> bool {
+        self.len == other.len && self.fill == other.fill && self.count == other.count
+    }
+
+    /// Samples in the slots and in the open one.
+    pub(super) const fn held(&self) -> u64 {
+        let whole = self.len.saturating_mul(self.fill as u64);
+        whole.saturating_add(self.count)
     }
 }
 

@@ -9,18 +9,28 @@ use crate::{Error, Real, vector};
 pub const MOST_LANCZOS: usize = 64;
 /// Most products of [`power_iteration`].
 const MOST_POWER: usize = 60;
+/// Relative change of the quotient from one product to the next.
 const TOLERANCE: f64 = 1e-4;
+/// Residual over the quotient: an eigenvalue lies within a hundredth.
+const RESIDUAL: f64 = 1e-2;
 
-/// An eigenvalue, and the products that it took.
+/// An estimate of an eigenvalue, with what tells how good it is.
 ///
 /// ```
-/// use thalweg::dynamics::invariant_measure::Curvature;
-/// assert_eq!(Curvature { value: 3.0, products: 4 }.value, 3.0);
+/// use thalweg::dynamics::invariant_measure::power_iteration;
+/// let bowl = |x: &[f64], g: &mut [f64]| { (g[0], g[1]) = (4.0 * x[0], x[1]); Ok(()) };
+/// let found = power_iteration(&[0.0; 2], bowl, 1, &mut [0.0; 8])?;
+/// assert!(found.converged && found.residual < 0.04 && (found.value - 4.0).abs() <= found.residual + 1e-9);
+/// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Curvature {
-    /// The eigenvalue, with its sign.
+    /// The quotient `l = <v, H v>` of the last unit vector, with its sign.
     pub value: f64,
+    /// `|H v - l v|`: a symmetric `H` has an eigenvalue within this distance of the value.
+    pub residual: f64,
+    /// The residual is at most a hundredth of the value, which has settled; else the value need not be near an eigenvalue.
+    pub converged: bool,
     /// Hessian-vector products.
     pub products: usize,
 }
@@ -91,9 +101,13 @@ pub fn hessian_vector_into<T: Real>(
 /// The Hessian's eigenvalue of largest modulus, by at most 60 products from a random start.
 ///
 /// ```text
-/// l = <v, H v>;  v = H v / |H v|;  stop when |l - l_before| < 1e-4 |l| after the third product
+/// l = <v, H v>;  v = H v / |H v|;
+/// stop when |l - l_before| < 1e-4 |l| and |H v - l v| <= 1e-2 |l| after the third product
 /// ```
-/// 0 where the Hessian takes the vector to nothing. Scratch: [`power_scratch_len`].
+/// Two eigenvalues of opposite sign and equal modulus keep `l` between them for good, and the residual shows it: then `H v + |H v| v`, or
+/// `H v - |H v| v` where that is longer, is free of one of the two, and takes a last product. A spectrum that is dense at its end may leave
+/// [`converged`](Curvature::converged) false; [`lanczos`] takes fewer products there. 0 where the Hessian takes the vector to
+/// nothing. Scratch: [`power_scratch_len`].
 ///
 /// # Errors
 /// Wrong lengths; no parameters; errors of the gradient; [`Error::NonFinite`] with the number of the product.
@@ -102,7 +116,7 @@ pub fn hessian_vector_into<T: Real>(
 /// use thalweg::dynamics::invariant_measure::power_iteration;
 /// let saddle = |x: &[f64], g: &mut [f64]| { (g[0], g[1]) = (x[0], -3.0 * x[1]); Ok(()) };
 /// let found = power_iteration(&[0.5, 0.5], saddle, 1, &mut [0.0; 8])?;
-/// assert!((found.value + 3.0).abs() < 1e-3);
+/// assert!(found.converged && (found.value + 3.0).abs() < 1e-3);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn power_iteration<T: Real>(
@@ -117,38 +131,65 @@ pub fn power_iteration<T: Real>(
     let (v, rest) = split(scratch, d)?;
     let (hv, rest) = split(rest, d)?;
     start(seed, v);
-    let mut value = 0.0;
-    for products in 1..=MOST_POWER {
+    let mut found = Curvature {
+        value: 0.0,
+        residual: f64::INFINITY,
+        converged: false,
+        products: 0,
+    };
+    while found.products < MOST_POWER {
         hessian_vector_into(params, v, &mut gradient, rest, hv)?;
-        let before = value;
-        let stats = step_stats(v, hv)?;
-        value = stats.tg;
-        finite("hessian product", value, products)?;
-        let norm = libm::sqrt(stats.gg);
-        if norm < 1e-30 {
-            return Ok(Curvature {
-                value: 0.0,
-                products,
-            });
+        let norm = found.take(v, hv)?;
+        if found.converged {
+            return Ok(found);
         }
-        let scale = T::from_f64(1.0 / norm);
-        for (v, hv) in v.iter_mut().zip(hv.iter()) {
-            *v = *hv * scale;
-        }
-        if products > 3 && (value - before).abs() < TOLERANCE * value.abs() {
-            return Ok(Curvature { value, products });
+        // The last product is kept for the vector that is free of one sign; |H v + mix v| is at least |H v|.
+        if found.products + 1 == MOST_POWER {
+            let mix = T::from_f64(norm.copysign(found.value));
+            vector::axpy(mix, v, hv)?;
+            let scale = T::from_f64(1.0 / libm::sqrt(square(hv)));
+            vector::axpby_into(scale, hv, T::ZERO, hv, v)?;
+        } else {
+            let scale = T::from_f64(1.0 / norm);
+            for (v, hv) in v.iter_mut().zip(hv.iter()) {
+                *v = *hv * scale;
+            }
         }
     }
-    Ok(Curvature {
-        value,
-        products: MOST_POWER,
-    })
+    Ok(found)
+}
+
+impl Curvature {
+    /// Takes in one product; the length of `H v`.
+    fn take<T: Real>(&mut self, v: &[T], hv: &[T]) -> Result<f64, Error> {
+        self.products += 1;
+        let stats = step_stats(v, hv)?;
+        finite("hessian product", stats.gg, self.products)?;
+        let (before, norm) = (self.value, libm::sqrt(stats.gg));
+        if norm < T::MIN_POSITIVE.to_f64() {
+            (self.value, self.residual, self.converged) = (0.0, norm, true);
+            return Ok(norm);
+        }
+        // v is a unit vector, but for rounding.
+        self.value = stats.tg;
+        let squares = v.iter().zip(hv).map(|(v, hv)| {
+            let rest = hv.to_f64() - self.value * v.to_f64();
+            rest * rest
+        });
+        self.residual = libm::sqrt(squares.sum());
+        let size = self.value.abs();
+        // The last vector is another one, whose quotient has no predecessor.
+        let has_settled = self.products == MOST_POWER
+            || self.products > 3 && (self.value - before).abs() < TOLERANCE * size;
+        self.converged = has_settled && self.residual <= RESIDUAL * size;
+        Ok(norm)
+    }
 }
 
 /// The largest eigenvalues of the Hessian, in falling order, by `steps` steps of Lanczos with full
 /// reorthogonalisation.
 ///
-/// Writes `largest.len()` values and, at the other end, `smallest.len()` in rising order; answers the number of steps
+/// Writes `largest.len()` values and, at the other end, `smallest.len()` in rising order; returns the number of steps
 /// that were made. It is smaller than `steps` when an invariant subspace is found; values that then do not exist are
 /// NaN. Scratch: [`lanczos_scratch_len`].
 ///
@@ -218,6 +259,7 @@ pub fn lanczos<T: Real>(
         }
         made = j + 1;
         let norm = libm::sqrt(square(w));
+        finite("hessian product", norm, j + 1)?;
         scale = scale.max(alpha.abs()).max(norm);
         if norm <= 1e3 * T::EPSILON.to_f64() * scale {
             break;

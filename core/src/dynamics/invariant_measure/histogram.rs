@@ -4,7 +4,7 @@ use crate::Error;
 use crate::error::check;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 
-/// Bins of a histogram, beside one below and one above.
+/// Bins of a histogram, in addition to one below and one above.
 pub const BINS: usize = 64;
 
 /// Counts of one observable in 64 equal bins, and of what lies below and above them.

@@ -81,7 +81,7 @@ impl Monitor {
     /// Takes note of a step before the parameters move: `x_k`, and the gradient that is subtracted from it.
     ///
     /// # Errors
-    /// Lengths that differ; [`Error::NonFinite`] for a loss, parameters or a gradient whose sums are NaN or infinite,
+    /// Lengths that differ; a step size that is NaN, infinite or negative; [`Error::NonFinite`] for a loss, parameters or a gradient whose sums are NaN or infinite,
     /// with the number of the step since the monitor was made. Nothing is noted then.
     ///
     /// ```
@@ -99,6 +99,7 @@ impl Monitor {
         params: &[T],
         grad: &[T],
     ) -> Result<(), Error> {
+        check_rate(learning_rate)?;
         self.note(learning_rate, loss.to_f64(), step_stats(params, grad)?)
     }
 
@@ -125,6 +126,7 @@ impl Monitor {
         params: &[T],
         grad: &[T],
     ) -> Result<(), Error> {
+        check_rate(learning_rate)?;
         let StepStats { gg, tg, tt } = step_stats(params, grad)?;
         let stats = StepStats {
             gg,
@@ -148,7 +150,7 @@ impl Monitor {
         }
         if self.learning_rate != learning_rate {
             if self.samples > 0 {
-                self.resets += 1;
+                self.resets = self.resets.saturating_add(1);
             }
             self.samples = 0;
             self.windows = [[Window::new(); 3]; 4];
@@ -161,8 +163,8 @@ impl Monitor {
                 (*before, *last, *open) = (*last, *open, Window::new());
             }
         }
-        self.samples += 1;
-        self.steps += 1;
+        self.samples = self.samples.saturating_add(1);
+        self.steps = self.steps.saturating_add(1);
         Ok(())
     }
 
@@ -247,6 +249,15 @@ impl Monitor {
     }
 }
 
+/// Zero is a step size: schedules begin or end there. NaN would equal no step size, not even itself, and reset the windows at each step.
+fn check_rate(learning_rate: f64) -> Result<(), Error> {
+    check(
+        "learning_rate",
+        learning_rate.is_finite() && learning_rate >= 0.0,
+        "must be finite and at least 0",
+    )
+}
+
 /// Four counts, the step size, twelve windows.
 const FIELDS: usize = 5 + 12 * Window::FIELDS.len();
 
@@ -292,6 +303,13 @@ impl Snapshot for Monitor {
             *window = Window::read(&mut reader)?;
         }
         reader.finish()?;
+        // Before the first step there is none.
+        if state.samples > 0 && check_rate(state.learning_rate).is_err() {
+            return Err(SnapshotError::Value {
+                name: "learning_rate",
+                rule: "must be finite and at least 0",
+            });
+        }
         // A window that is longer would never be full.
         let windows = state.windows.as_flattened();
         let is_whole = windows.iter().all(|w| w.samples() <= state.len);

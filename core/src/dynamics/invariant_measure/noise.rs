@@ -4,7 +4,7 @@ use super::stats::square;
 use crate::error::check_length;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::storage::Fixed;
-use crate::{Error, Real, Storage};
+use crate::{Error, Real, Storage, vector};
 
 /// What M gradients say.
 ///
@@ -45,7 +45,7 @@ pub struct Noise<B> {
 }
 
 impl<B: Storage<Elem = f64>> Noise<B> {
-    /// Nothing seen, in an array of its own.
+    /// Nothing seen, in an array.
     #[must_use]
     pub const fn new() -> Self
     where
@@ -80,10 +80,25 @@ impl<B: Storage<Elem = f64>> Noise<B> {
     /// Adds one minibatch gradient.
     ///
     /// # Errors
-    /// A wrong length.
+    /// A wrong length; [`Error::NonFinite`] with the index of an element that is NaN or infinite, which no later gradient would
+    /// undo. Nothing is added then.
+    ///
+    /// ```
+    /// use thalweg::dynamics::invariant_measure::Noise;
+    /// let mut noise = Noise::<[f64; 2]>::new();
+    /// let error = noise.push(&[1.0, f32::INFINITY]).unwrap_err();
+    /// assert_eq!(error.to_string(), "`grad` is not finite at index 1");
+    /// assert_eq!(noise, Noise::new());
+    /// ```
     pub fn push<T: Real>(&mut self, grad: &[T]) -> Result<(), Error> {
         let sum = self.sum.as_mut_slice();
         check_length("grad", sum.len(), grad.len())?;
+        if let Some(index) = vector::first_non_finite(grad) {
+            return Err(Error::NonFinite {
+                name: "grad",
+                index,
+            });
+        }
         for (sum, g) in sum.iter_mut().zip(grad) {
             *sum += g.to_f64();
         }
@@ -145,8 +160,14 @@ impl<B: Storage<Elem = f64>> Snapshot for Noise<B> {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mut reader = Reader::new(bytes, *b"IMNO", 1, &self.fields())?;
-        self.count = reader.u64()?;
-        reader.slice_into(core::slice::from_mut(&mut self.squares))?;
+        let (count, squares) = (reader.u64()?, reader.real::<f64>()?);
+        if squares.is_nan() || squares < 0.0 {
+            return Err(SnapshotError::Value {
+                name: "squares",
+                rule: "must be at least 0",
+            });
+        }
+        (self.count, self.squares) = (count, squares);
         reader.slice_into(self.sum.as_mut_slice())?;
         reader.finish()
     }

@@ -136,9 +136,11 @@ fn halve(mut lanes: [f64; LANES]) -> f64 {
     first
 }
 
-/// `a / b`, or nothing where `b` is not a positive normal number.
+/// `a / b`, or nothing where `b` is not a positive normal number or the quotient is none.
 fn ratio(a: f64, b: f64) -> Option<f64> {
-    (b >= f64::MIN_POSITIVE).then_some(a / b)
+    (b >= f64::MIN_POSITIVE)
+        .then_some(a / b)
+        .filter(|ratio| ratio.is_finite())
 }
 
 /// R1 of plain SGD, `2 mean<x,g> / (eta mean<g,g>)`: 1 in a stationary state, exactly; nothing without a gradient.

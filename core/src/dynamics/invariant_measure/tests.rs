@@ -16,6 +16,8 @@ use crate::snapshot::Snapshot;
 use crate::{Error, Real};
 
 mod calibration;
+mod curvature;
+mod hostile;
 mod training;
 
 fn ar1(rho: f64, n: usize, seed: u64) -> Vec<f64> {
@@ -85,6 +87,16 @@ fn slots_are_the_sums_of_blocks() {
     let mut joined = second;
     joined.merge(&BatchMeans::new());
     assert_eq!(joined.slots(), second.slots());
+}
+
+#[test]
+fn the_error_of_sixteen_means_has_fifteen_degrees_of_freedom() {
+    let mut means = BatchMeans::new();
+    (0..16).for_each(|i| means.push(f64::from(i)));
+    let summary = means.summary().unwrap();
+    // Squares about 7.5 sum to 340: 340 / 15 / 16.
+    assert_eq!((summary.mean, summary.samples), (7.5, 16));
+    assert!((summary.error - (340.0_f64 / 240.0).sqrt()).abs() < 1e-15);
 }
 
 #[test]
@@ -246,60 +258,6 @@ fn projections_keep_the_norm_on_average_and_do_not_agree() {
     let twice: Vec<f32> = x.iter().map(|x| 2.0 * x).collect();
     project_into(&twice, 3, &mut doubled);
     assert_eq!(doubled[0], 2.0 * out[0]);
-}
-
-fn curvature<T: Real>(tolerance: f64) {
-    let h = [1.0, 0.5, -3.0, 2.0, 0.0];
-    let x = [T::ONE; 5];
-    let gradient = |x: &[T], g: &mut [T]| {
-        g.iter_mut()
-            .zip(x)
-            .zip(h)
-            .for_each(|((g, &x), h)| *g = T::from_f64(h) * x);
-        Ok(())
-    };
-    let mut scratch = [T::ZERO; lanczos_scratch_len(5, 5)];
-    let found = power_iteration(&x, gradient, 4, &mut scratch).unwrap();
-    assert!((found.value + 3.0).abs() < 1e-3 + tolerance, "{found:?}");
-    let (mut largest, mut smallest) = ([0.0; 2], [0.0; 2]);
-    lanczos(
-        &x,
-        gradient,
-        4,
-        5,
-        &mut scratch,
-        &mut largest,
-        &mut smallest,
-    )
-    .unwrap();
-    for (found, expected) in largest.iter().chain(&smallest).zip([2.0, 1.0, -3.0, 0.0]) {
-        assert!(
-            (found - expected).abs() < tolerance,
-            "{largest:?} {smallest:?}"
-        );
-    }
-    let flat = |_: &[T], g: &mut [T]| {
-        g.fill(T::ONE);
-        Ok(())
-    };
-    assert_eq!(
-        power_iteration(&x, flat, 4, &mut scratch).unwrap().value,
-        0.0
-    );
-    let broken = |_: &[T], g: &mut [T]| {
-        g.fill(T::NAN);
-        Ok(())
-    };
-    let error = power_iteration(&x, broken, 4, &mut scratch).unwrap_err();
-    assert!(matches!(error, Error::NonFinite { index: 1, .. }));
-    assert!(power_iteration(&x, flat, 4, &mut scratch[..19]).is_err());
-    assert_eq!(x, [T::ONE; 5]);
-}
-
-#[test]
-fn extreme_eigenvalues_of_a_diagonal_hessian_are_its_entries() {
-    curvature::<f32>(2e-3);
-    curvature::<f64>(1e-7);
 }
 
 /// Saved in the middle, restored elsewhere, both go on alike; damaged bytes change nothing.

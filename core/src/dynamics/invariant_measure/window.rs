@@ -42,7 +42,7 @@ impl Window {
         }
     }
 
-    /// Adds a sample.
+    /// Adds a sample. A window that holds NaN or an infinity is [`Verdict::Inconclusive`].
     pub fn push(&mut self, x: f64) {
         if self.samples == 0 {
             self.origin = x;
@@ -51,7 +51,7 @@ impl Window {
         self.first.push(y);
         self.second.push(y * y);
         self.sum += y;
-        self.samples += 1;
+        self.samples = self.samples.saturating_add(1);
     }
 
     /// Samples seen.
@@ -155,13 +155,21 @@ impl Window {
         let mut reals = [0.0; 2];
         reader.slice_into(&mut reals)?;
         let [origin, sum] = reals;
-        Ok(Self {
+        let window = Self {
             origin,
             samples,
             first: BatchMeans::read(reader)?,
             second: BatchMeans::read(reader)?,
             sum,
-        })
+        };
+        // Parts that were joined may have dropped samples, none can have more.
+        if !window.first.is_aligned(&window.second) || window.first.held() > samples {
+            return Err(SnapshotError::Value {
+                name: "samples",
+                rule: "must be those of both batch means, or more",
+            });
+        }
+        Ok(window)
     }
 }
 
@@ -185,7 +193,7 @@ impl Snapshot for Window {
     }
 }
 
-/// What two windows say of one observable.
+/// The outcome of comparing two windows of one observable.
 ///
 /// ```
 /// use thalweg::dynamics::invariant_measure::Verdict;

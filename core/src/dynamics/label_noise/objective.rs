@@ -29,14 +29,14 @@ pub struct Scratch<'a, T> {
 /// noisy losses.
 ///
 /// For `F_i = (f_i - y_i)^2 / 2` this is `x - eta (f_i - y_i + e) grad f_i`, the recurrence of the
-/// [module](super). Each target of a row has a sign of its own, drawn after the row. An objective that divides by its
+/// [module](super). Each target of a row has a separate sign, drawn after the row. An objective that divides by its
 /// number of outputs (a network with [`Loss::Squared`](crate::model::Loss::Squared)) makes the clock slower by that
 /// factor squared; with a penalty on the parameters there are no exact fits to walk along.
 ///
 /// # Errors
 /// [`Error::Parameter`] for a batch without rows or without targets, [`Error::Length`] for wrong lengths, and what the
-/// objective returns; nothing is changed then. [`Error::NonFinite`] names the step whose loss or gradient is not
-/// finite; the state then holds the parameters before it.
+/// objective returns; nothing is changed then. [`Error::NonFinite`] names the step whose loss, gradient or new parameters are
+/// not finite; the state then holds the parameters before it.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::{self, Config, Scratch, State};
@@ -91,6 +91,13 @@ pub fn run_objective<T: Real, B: Storage<Elem = T>>(
         if !loss.is_finite() || vector::first_non_finite(grad).is_some() {
             return Err(Error::NonFinite {
                 name: "loss",
+                index: state.index(),
+            });
+        }
+        let mut moved = state.params().iter().zip(&*grad);
+        if !moved.all(|(x, g)| (*x - rate * *g).is_finite()) {
+            return Err(Error::NonFinite {
+                name: "params",
                 index: state.index(),
             });
         }

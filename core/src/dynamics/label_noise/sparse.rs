@@ -132,7 +132,7 @@ impl<'a, T: Real> Sparse<'a, T> {
         })
     }
 
-    /// Answers for exact fits where their existence is not plain: without any, label noise has nothing to walk along.
+    /// Checks that exact fits exist where that is not plain: without any, label noise has nothing to walk along.
     pub(super) fn check_fits(&self) -> Result<(), Error> {
         check(
             "problem",

@@ -501,3 +501,72 @@ fn the_wrapper_trains_a_network_and_names_the_step_that_is_not_finite() {
     let after = model.value(&params, &batch, &mut scratch).unwrap();
     assert!(after < before, "{after} {before}");
 }
+
+#[test]
+fn steps_and_noise_beyond_the_type_are_refused() {
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f32], 1, 1).unwrap(), &[0.0]).unwrap();
+    let mut state = State::from_params([1.0_f32, 1.0]);
+    // An exact fit without noise: 0 times an infinite step would be NaN.
+    for rate in [1e300, 1e39, 1e-50] {
+        let config = Config::new(rate).cool();
+        let name = "learning_rate";
+        for outcome in [
+            run(&config, &problem, &mut state, 3, &mut stream(1)),
+            step(&config, &problem, &mut state, &mut stream(1)).map(f64::from),
+            descend(&config, &problem, &mut state, &mut [0.0]),
+        ] {
+            let named = matches!(outcome, Err(Error::Parameter { name: n, .. }) if n == name);
+            assert!(named, "{rate}: {outcome:?}");
+        }
+    }
+    let loud = Config {
+        noise: 1e39,
+        ..Config::new(0.1)
+    };
+    let outcome = run(&loud, &problem, &mut state, 3, &mut stream(1));
+    assert!(matches!(
+        outcome,
+        Err(Error::Parameter { name: "noise", .. })
+    ));
+    assert_eq!((state.params(), state.steps()), (&[1.0, 1.0][..], 0));
+}
+
+#[test]
+fn a_row_of_zeros_takes_no_infinite_step() {
+    let problem = Sparse::new(MatrixRef::new(&[0.0_f32], 1, 1).unwrap(), &[-1e30]).unwrap();
+    let mut state = State::from_params([1.0_f32, 1.0]);
+    let outcome = run(&Config::new(1e20), &problem, &mut state, 3, &mut stream(1));
+    assert!(
+        matches!(outcome, Err(Error::Unstable { index: 0, .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(state.params(), [1.0, 1.0]);
+}
+
+/// The gradient is finite, the parameters after the step are not.
+#[test]
+fn the_wrapper_refuses_a_step_out_of_the_type() {
+    let batch = Batch::targets(&[1.0_f32], 1, &[-1e19], 1).unwrap();
+    let mut state = State::from_params([0.0]);
+    let memory = Scratch {
+        target: &mut [0.0],
+        grad: &mut [0.0],
+        model: &mut [],
+    };
+    let model = linear::Model::new(1);
+    let config = Config::new(1e25);
+    let outcome = run_objective(
+        &config,
+        &model,
+        &batch,
+        &mut state,
+        1,
+        memory,
+        &mut stream(1),
+    );
+    assert!(
+        matches!(outcome, Err(Error::NonFinite { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!((state.params(), state.steps()), (&[0.0][..], 0));
+}

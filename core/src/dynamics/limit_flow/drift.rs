@@ -9,14 +9,15 @@
 //! d2Phi[S] = - H^+ T[V^T A~ V] - P_t T[V^T B~ V]
 //! ```
 //!
-//! `B~` holds the mixed term (`1 / h_a` beside a tangent `b`) and the inverse Lyapunov operator at once. `S~` is diagonal for
+//! `B~` holds the mixed term (`1 / h_a` with a tangent `b`) and the inverse Lyapunov operator at once. `S~` is diagonal for
 //! isotropic noise and for label noise; the latter has no `A~`. Cost: at most eight products of `D x D` matrices and two third
 //! derivatives.
 
 use super::Landscape;
-use super::manifold::{Frame, frame_len, inverse, retract, retract_scratch_len};
+use super::manifold::{Frame, frame_len, inverse, newton, newton_scratch_len};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{self, Factor, MatrixMut, MatrixRef};
+use crate::model::copy;
 use crate::{Arithmetic, Error, Real, vector};
 
 /// The covariance of one stochastic gradient.
@@ -33,6 +34,27 @@ pub enum Noise<'a, T> {
     Label(T),
     /// Any symmetric matrix, D x D.
     Covariance(MatrixRef<'a, T>),
+}
+
+impl<T: Real> Noise<'_, T> {
+    /// Its numbers are finite, and a covariance is `d x d`.
+    fn check(&self, d: usize) -> Result<(), Error> {
+        let infinite = match self {
+            Self::Isotropic(c) | Self::Label(c) => (!c.is_finite()).then_some(0),
+            Self::Covariance(s) => {
+                check_length("rows of noise", d, s.rows())?;
+                check_length("columns of noise", d, s.columns())?;
+                let mut rows = s.row_iter().enumerate();
+                rows.find_map(|(i, row)| Some(i * d + vector::first_non_finite(row)?))
+            }
+        };
+        infinite.map_or(Ok(()), |index| {
+            Err(Error::NonFinite {
+                name: "noise",
+                index,
+            })
+        })
+    }
 }
 
 impl<T: Real> PartialEq for Noise<'_, T> {
@@ -57,7 +79,7 @@ pub const fn drift_scratch_len(d: usize) -> usize {
 /// Writes `d2Phi(x)[S]` at a point of the manifold, for the `S` of a noise.
 ///
 /// # Errors
-/// [`Error::Length`], and those of the landscape.
+/// [`Error::Length`], [`Error::NonFinite`] in the noise (`i d + j` in a covariance), and those of the landscape.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
@@ -85,10 +107,7 @@ pub fn second_derivative_into<T: Real>(
     check_length("x", d, x.len())?;
     check_length("out", d, out.len())?;
     check_scratch("scratch", drift_scratch_len(d), scratch.len())?;
-    if let Noise::Covariance(s) = noise {
-        check_length("rows of noise", d, s.rows())?;
-        check_length("columns of noise", d, s.columns())?;
-    }
+    noise.check(d)?;
     let square = d.saturating_mul(d);
     let (p, rest) = scratch.split_at_mut_checked(square).unwrap_or_default();
     let (q, rest) = rest.split_at_mut_checked(square).unwrap_or_default();
@@ -214,7 +233,10 @@ pub const fn step_scratch_len(d: usize) -> usize {
 /// diffuse). The error of a path to a fixed time is of order `dt` without diffusion, `sqrt(dt)` with it.
 ///
 /// # Errors
-/// [`Error::Length`], [`Error::Parameter`], those of the landscape and of [`Frame::new`].
+/// [`Error::Length`]; [`Error::Parameter`] for a bad time or a negative size of the noise; [`Error::NonFinite`] in `x`, the
+/// noise, the increment, or a place on the way; those of the landscape and of [`Frame::new`]. [`Error::NoConvergence`] for a
+/// step so long that eight Newton steps do not lead back: the gradient is above `sqrt(eps)` of the largest eigenvalue times
+/// the length of the step. `x` is then as before.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
@@ -248,23 +270,44 @@ pub fn step<T: Real>(
         check_length("increment", d, increment.len())?;
     }
     check_scratch("scratch", step_scratch_len(d), scratch.len())?;
-    let (memory, rest) = scratch
-        .split_at_mut_checked(frame_len(d))
-        .unwrap_or_default();
-    let (drift, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let (tangent, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
+    noise.check(d)?;
+    if let Noise::Isotropic(c) | Noise::Label(c) = noise {
+        check("noise", c >= T::ZERO, "must be at least 0")?;
+    }
+    check_finite("x", x)?;
+    check_finite("increment", increment)?;
+    let (moved, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
+    let (drift, free) = scratch.split_at_mut_checked(d).unwrap_or_default();
+    let (memory, rest) = free.split_at_mut_checked(frame_len(d)).unwrap_or_default();
     let frame = Frame::new(landscape, x, memory)?;
     drift_into(landscape, x, &frame, noise, rest, drift)?;
+    copy(x, moved);
     if !increment.is_empty() {
+        let tangent = rest.get_mut(..d).unwrap_or_default();
         frame.tangent_into(increment, tangent)?;
-        vector::axpy(T::ONE, tangent, x)?;
+        vector::axpy(T::ONE, tangent, moved)?;
     }
-    vector::axpy(T::from_f64(dt), drift, x)?;
+    vector::axpy(T::from_f64(dt), drift, moved)?;
+    check_finite("x", moved)?;
+    let largest = frame.values().last().copied().unwrap_or(T::ZERO);
+    let length = vector::squared_distance(moved, x)?.sqrt();
     let rank = frame.rank();
     // The Newton steps need less than the drift: its memory and that of the frame are free.
-    debug_assert!(retract_scratch_len(d) <= scratch.len());
-    retract(landscape, x, rank, ROUNDING, NEWTON_STEPS, scratch)?;
+    debug_assert!(newton_scratch_len(d) <= free.len() + d);
+    let left = newton(landscape, moved, rank, ROUNDING, NEWTON_STEPS, scratch)?;
+    let rounding = T::EPSILON * T::from_usize(1024) * vector::norm2(moved);
+    if left > largest * (T::EPSILON.sqrt() * length + rounding) {
+        return Err(Error::NoConvergence {
+            name: "retraction",
+            iterations: NEWTON_STEPS,
+        });
+    }
+    copy(moved, x);
     Ok(())
+}
+
+fn check_finite<T: Real>(name: &'static str, x: &[T]) -> Result<(), Error> {
+    vector::first_non_finite(x).map_or(Ok(()), |index| Err(Error::NonFinite { name, index }))
 }
 
 /// Newton steps after an Euler step, which is off the manifold by `dt^2`.

@@ -11,23 +11,28 @@
 //! So the limit at time t is plain gradient flow from a start that has shrunk by `e^{-2 delta^2 m_j t}`: from the
 //! smallest 2-norm to the smallest `sum_j m_j |w_j|`. Signs of `u` and `v` never change.
 //!
-//! `F` is strictly convex for `Z` of full rank: damped Newton by Cholesky, each time starting from the `nu` of the time
-//! before. Logarithms of `q` are kept, so that `q e^s` neither overflows nor underflows where it matters; a step onto an
-//! overflow is halved. A Hessian that does not factor (more samples than dimensions, or few digits) is raised by
-//! a multiple of the identity.
+//! `F` is strictly convex for `Z` of full rank: Newton by Cholesky, each time starting from the `nu` of the time before, a step
+//! that reaches farther than 1 cut to its logarithm. Logarithms of `q` are kept, and `2 q sinh s` is a product, so that starts
+//! from `1e-150` to `1e8` keep their digits. A Hessian that does not factor (more samples than dimensions, or few
+//! digits) is raised by a multiple of the identity.
 //!
-//! Cost: `n^2 d + n^3 / 3` flops an iteration, three to six iterations a time.
+//! Cost: `n^2 d + n^3 / 3` flops an iteration; three to six iterations a time, one or two from starts above 10, up to
+//! some forty from very small ones.
 
 use crate::dynamics::label_noise::{Sparse, check_interpolates_scratch_len, state_len};
 use crate::error::{check, check_length, check_scratch};
-use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::matrix;
 use crate::model::copy;
-use crate::simd::{self, Lanes, Map, math};
+use crate::simd;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::{Error, Real, Storage, vector};
 
-/// Halvings of a Newton step; after so many it moves nothing.
-const HALVINGS: usize = 60;
+mod dual;
+
+use dual::{Dual, Signal};
+
+/// Most solutions of one call: slow time 3276 at the default spacing.
+const MOST_SOLUTIONS: u64 = 1 << 16;
 
 /// How the dual problem is solved; the defaults suit both types.
 ///
@@ -37,11 +42,12 @@ const HALVINGS: usize = 60;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
-    /// Size delta of the noise on a label; finite. Default 1.
+    /// Size delta of the noise on a label; its square is finite. Default 1.
     pub noise: f64,
     /// Longest step of `delta^2 t` between two solutions; positive. Default 0.05.
     pub spacing: f64,
-    /// Largest `|Z w - y| / |y|`; at least 0. Default 1e-11; never below 32 units in the last place of the type.
+    /// Largest `|Z w - y| / |y|`; at least 0. Default 1e-11. What rounding leaves always counts as solved: `32 + 8 max |s|` units
+    /// in the last place of the larger of `|y|` and `(sum_ij z_ij^2 w_j^2)^{1/2}`.
     pub tolerance: f64,
     /// Most Newton iterations for one time; default 200.
     pub iterations: usize,
@@ -69,7 +75,8 @@ impl Config {
     /// assert!(Config { spacing: 0.0, ..Config::default() }.validate().is_err());
     /// ```
     pub fn validate(&self) -> Result<(), Error> {
-        check("noise", self.noise.is_finite(), "must be finite")?;
+        let square = self.noise * self.noise;
+        check("noise", square.is_finite(), "must have a finite square")?;
         check(
             "spacing",
             self.spacing.is_finite() && self.spacing > 0.0,
@@ -156,8 +163,8 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
     ///
     /// # Errors
     /// [`Error::Length`] unless `params` has `2 d` elements, `buffer` [`exact_len`] and `scratch` at least
-    /// [`exact_scratch_len`]; [`Error::NonFinite`] in `params`; [`Error::Parameter`] for a coordinate that is zero and so stays it, and
-    /// for labels that nothing fits ([`Sparse::check_interpolates`]).
+    /// [`exact_scratch_len`]; [`Error::NonFinite`] in `params`, and for data whose squares overflow; [`Error::Parameter`] for a coordinate that is zero
+    /// and so stays it, and for labels that nothing fits ([`Sparse::check_interpolates`]).
     pub fn new(
         problem: &Sparse<'_, T>,
         params: &[T],
@@ -185,6 +192,12 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
             (*ln_q, *rho) = (u + v, u - v);
         }
         problem.moments_into(parts.m)?;
+        if let Some(index) = vector::first_non_finite(parts.m) {
+            return Err(Error::NonFinite {
+                name: "moments of z",
+                index,
+            });
+        }
         parts.nu.fill(T::ZERO);
         parts
             .params
@@ -201,8 +214,10 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
     /// Moves on by the time `dt` and solves there; returns the Newton iterations that it took.
     ///
     /// # Errors
-    /// [`Error::Length`] for a problem or scratch of another size, [`Error::Parameter`] for a bad config or time; nothing is
-    /// changed then. [`Error::NoConvergence`] leaves the clock at the last time that was solved, the parameters unspecified.
+    /// [`Error::Length`] for a problem or scratch of another size, [`Error::Parameter`] for a bad config, a bad time or one that takes
+    /// more than 65,536 solutions at the [`spacing`](Config::spacing); nothing is changed then. [`Error::NoConvergence`],
+    /// [`Error::Singular`], and [`Error::NonFinite`] for an exponent, a residual or a Hessian that leaves the range of the type,
+    /// leave clock and parameters at the last time that was solved.
     pub fn advance(
         &mut self,
         config: &Config,
@@ -223,6 +238,11 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         let (start, distance) = (self.clock, config.noise * config.noise * dt);
         // The quotient may exceed any count; the cast saturates.
         let pieces = (libm::ceil(distance / config.spacing) as u64).max(1);
+        check(
+            "dt",
+            pieces <= MOST_SOLUTIONS,
+            "must take at most 65536 solutions at the spacing of the config",
+        )?;
         let mut total = 0;
         for piece in 1..=pieces {
             let clock = start + distance * (piece as f64 / pieces as f64);
@@ -237,6 +257,44 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
     pub fn params(&self) -> &[T] {
         let buffer = self.buffer.as_slice();
         buffer.get(..state_len(self.dim)).unwrap_or_default()
+    }
+
+    /// Writes `w = 2 q sinh s` at the current time, with the digits that `u u - v v` loses where `u` and `v` are large and close.
+    ///
+    /// Before the first [`advance`](Self::advance) it is that of the start.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for a problem of another size, and unless `w` has `d` elements.
+    ///
+    /// ```
+    /// use thalweg::dynamics::label_noise::Sparse;
+    /// use thalweg::dynamics::limit_flow::{Config, Exact, exact_len, exact_scratch_len};
+    /// use thalweg::matrix::MatrixRef;
+    /// // From u = v = 1e6 the flow ends at the fit of smallest 2-norm.
+    /// let problem = Sparse::new(MatrixRef::new(&[1.0_f64, 2.0], 1, 2)?, &[5.0])?;
+    /// let mut scratch = [0.0; exact_scratch_len(1, 2)];
+    /// let mut limit = Exact::new(&problem, &[1e6; 4], [0.0; exact_len(1, 2)], &mut scratch)?;
+    /// limit.advance(&Config::default(), &problem, 0.0, &mut scratch)?;
+    /// let mut w = [0.0; 2];
+    /// limit.signal_into(&problem, &mut w)?;
+    /// assert!((w[0] - 1.0).abs() < 1e-12 && (w[1] - 2.0).abs() < 1e-12);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn signal_into(&self, problem: &Sparse<'_, T>, w: &mut [T]) -> Result<(), Error> {
+        let (n, d) = (problem.samples(), problem.dim());
+        let buffer = self.buffer.as_slice();
+        check_length("problem", self.dim, d)?;
+        check_length("buffer", exact_len(n, d), buffer.len())?;
+        check_length("w", d, w.len())?;
+        let (_, rest) = buffer.split_at_checked(state_len(d)).unwrap_or_default();
+        let (ln_q, rest) = rest.split_at_checked(d).unwrap_or_default();
+        let (rho, rest) = rest.split_at_checked(d).unwrap_or_default();
+        let (m, nu) = rest.split_at_checked(d).unwrap_or_default();
+        copy(rho, w);
+        matrix::gemv_transposed(T::ONE, problem.data(), nu, T::ONE, w)?;
+        let decay = T::from_f64(4.0 * self.clock);
+        simd::update(&Signal { decay }, [w], [ln_q, m]);
+        Ok(())
     }
 
     /// `delta^2 t`: slow time in units of the noise.
@@ -274,7 +332,14 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Exact<B> {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mut reader = Reader::new(bytes, *b"LNEX", 1, &self.fields())?;
-        self.clock = reader.real()?;
+        let clock: f64 = reader.real()?;
+        if !(clock.is_finite() && clock >= 0.0) {
+            return Err(SnapshotError::Value {
+                name: "clock",
+                rule: "must be finite and at least 0",
+            });
+        }
+        self.clock = clock;
         let buffer = self.buffer.as_mut_slice();
         let (vectors, nu) = buffer
             .split_at_mut_checked(self.dim.saturating_mul(5))
@@ -282,186 +347,6 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Exact<B> {
         reader.slice_into(vectors)?;
         reader.slice_into(nu)?;
         reader.finish()
-    }
-}
-
-/// `w` and `2 q cosh s` from `ln q(0)`, `m` and `s`.
-#[derive(Clone, Copy)]
-struct Signal<T> {
-    /// `4 delta^2 t`.
-    decay: T,
-}
-impl<T: Real> Map<T, 3, 2> for Signal<T> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [ln_q, m, s]: [L; 3]) -> [L; 2] {
-        let ln_q = ln_q - m.constant(self.decay) * m;
-        let (u2, v2) = (math::exp(ln_q + s), math::exp(ln_q - s));
-        [u2 - v2, u2 + v2]
-    }
-}
-
-/// `|u|` and `|v|`, likewise.
-#[derive(Clone, Copy)]
-struct Magnitudes<T>(Signal<T>);
-impl<T: Real> Map<T, 3, 2> for Magnitudes<T> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [ln_q, m, s]: [L; 3]) -> [L; 2] {
-        let ln_q = ln_q - m.constant(self.0.decay) * m;
-        let half = m.constant(T::from_f64(0.5));
-        [math::exp((ln_q + s) * half), math::exp((ln_q - s) * half)]
-    }
-}
-
-/// The dual problem at one time.
-struct Dual<'a, 'b, T> {
-    problem: &'a Sparse<'b, T>,
-    parts: Parts<'a, T>,
-    signal: Signal<T>,
-    hess: &'a mut [T],
-    grad: &'a mut [T],
-    step: &'a mut [T],
-    trial: &'a mut [T],
-    s: &'a mut [T],
-    w: &'a mut [T],
-    /// `2 q cosh s`.
-    weight: &'a mut [T],
-}
-
-impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
-    fn new(
-        problem: &'a Sparse<'b, T>,
-        parts: Parts<'a, T>,
-        clock: f64,
-        scratch: &'a mut [T],
-    ) -> Self {
-        let (n, d) = (problem.samples(), problem.dim());
-        let (hess, rest) = scratch
-            .split_at_mut_checked(n.saturating_mul(n))
-            .unwrap_or_default();
-        let (grad, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (step, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (trial, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (s, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-        let (w, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-        let decay = T::from_f64(4.0 * clock);
-        Self {
-            problem,
-            parts,
-            signal: Signal { decay },
-            hess,
-            grad,
-            step,
-            trial,
-            s,
-            w,
-            weight: rest.get_mut(..d).unwrap_or_default(),
-        }
-    }
-
-    /// Damped Newton from the `nu` that is there; then `u` and `v`. Returns the iterations.
-    fn solve(mut self, config: &Config) -> Result<usize, Error> {
-        let labels = vector::norm2(self.problem.labels());
-        let size = if labels > T::ZERO { labels } else { T::ONE };
-        let floor = T::EPSILON * T::from_f64(32.0);
-        let tolerance = T::from_f64(config.tolerance).largest(floor) * size;
-        copy(self.parts.nu, self.trial);
-        let mut value = self.evaluate()?;
-        for iteration in 0..=config.iterations {
-            let residual = vector::norm2(self.grad);
-            copy(self.trial, self.parts.nu);
-            if residual <= tolerance {
-                self.write_params();
-                return Ok(iteration);
-            }
-            self.newton_step()?;
-            match self.search(value, residual)? {
-                Some(lower) => value = lower,
-                None => break,
-            }
-        }
-        Err(Error::NoConvergence {
-            name: "exact limit",
-            iterations: config.iterations,
-        })
-    }
-
-    /// `F` at `trial`, infinite or NaN where it overflows; `grad F`, `w` and `2 q cosh s` there.
-    fn evaluate(&mut self) -> Result<T, Error> {
-        let (z, y) = (self.problem.data(), self.problem.labels());
-        let Parts { ln_q, rho, m, .. } = &self.parts;
-        copy(rho, self.s);
-        matrix::gemv_transposed(T::ONE, z, self.trial, T::ONE, self.s)?;
-        let out = [&mut *self.w, &mut *self.weight];
-        simd::map(&self.signal, [ln_q, m, self.s], out);
-        copy(y, self.grad);
-        matrix::gemv(T::ONE, z, self.w, -T::ONE, self.grad)?;
-        Ok(vector::sum(self.weight) - vector::dot(y, self.trial)?)
-    }
-
-    /// `step = Hess^-1 grad`, the Hessian raised where it does not factor.
-    fn newton_step(&mut self) -> Result<(), Error> {
-        let (z, n) = (self.problem.data(), self.problem.samples());
-        let mut ridge = T::ZERO;
-        loop {
-            let mut hess = MatrixMut::new(self.hess, n, n)?;
-            let mut trace = T::ZERO;
-            for (i, (row, out)) in z.row_iter().zip(hess.row_iter_mut()).enumerate() {
-                for ((s, z), weight) in self.s.iter_mut().zip(row).zip(self.weight.iter()) {
-                    *s = *z * *weight;
-                }
-                for (out, other) in out.iter_mut().zip(z.row_iter()).take(i + 1) {
-                    *out = vector::dot(self.s, other)?;
-                }
-                trace += out.get(i).copied().unwrap_or(T::ZERO);
-            }
-            let raise = trace * T::EPSILON;
-            if ridge == T::ZERO && n > z.columns() {
-                ridge = raise;
-            }
-            matrix::add_diagonal(ridge, hess.reborrow())?;
-            match matrix::cholesky(hess) {
-                Ok(()) => break,
-                // From a rounding error of the trace to a multiple of it, that is, to descent.
-                Err(_) if raise > T::ZERO && ridge <= trace => {
-                    ridge = (ridge * T::from_f64(10.0)).largest(raise);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        copy(self.grad, self.step);
-        matrix::cholesky_solve_vector(MatrixRef::new(self.hess, n, n)?, self.step)
-    }
-
-    /// Halves the step until `F`, or at rounding level its gradient, decreases; the new value of `F`.
-    fn search(&mut self, value: T, residual: T) -> Result<Option<T>, Error> {
-        let half = T::from_f64(0.5);
-        let mut share = T::ONE;
-        for _ in 0..HALVINGS {
-            vector::axpby_into(T::ONE, self.parts.nu, -share, self.step, self.trial)?;
-            let lower = self.evaluate()?;
-            // False for NaN; an infinite value has an infinite or NaN gradient.
-            if lower < value || vector::norm2(self.grad) <= residual * half {
-                return Ok(Some(lower));
-            }
-            share *= half;
-        }
-        Ok(None)
-    }
-
-    /// `u` and `v` at the solution, with the signs that they have.
-    fn write_params(self) {
-        let Parts {
-            ln_q, m, params, ..
-        } = self.parts;
-        simd::map(
-            &Magnitudes(self.signal),
-            [ln_q, m, self.s],
-            [&mut *self.w, &mut *self.weight],
-        );
-        let magnitudes = self.w.iter().chain(self.weight.iter());
-        for (x, &magnitude) in params.iter_mut().zip(magnitudes) {
-            *x = if *x < T::ZERO { -magnitude } else { magnitude };
-        }
     }
 }
 

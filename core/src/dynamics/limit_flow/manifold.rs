@@ -333,10 +333,10 @@ pub(super) fn inverse<T: Real>(h: T) -> T {
 /// Elements of scratch for [`settle`] in `d` dimensions.
 ///
 /// ```
-/// assert_eq!(thalweg::dynamics::limit_flow::settle_scratch_len(4), 12);
+/// assert_eq!(thalweg::dynamics::limit_flow::settle_scratch_len(4), 16);
 /// ```
 pub const fn settle_scratch_len(d: usize) -> usize {
-    d.saturating_mul(3)
+    d.saturating_mul(4)
 }
 
 /// Follows the gradient flow `x' = -grad L` until `|grad L| <= tolerance`: `x` becomes `Phi(x)`. Returns the steps.
@@ -346,7 +346,7 @@ pub const fn settle_scratch_len(d: usize) -> usize {
 ///
 /// # Errors
 /// [`Error::Length`], [`Error::Parameter`], those of the landscape; [`Error::NonFinite`] with the step, and
-/// [`Error::NoConvergence`] after `most` steps.
+/// [`Error::NoConvergence`] after `most` steps. `x` is then as before.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
@@ -376,21 +376,31 @@ pub fn settle<T: Real>(
     check("tolerance", tolerance >= 0.0, "must be at least 0")?;
     check_length("x", d, x.len())?;
     check_scratch("scratch", settle_scratch_len(d), scratch.len())?;
+    let (before, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
+    copy(x, before);
+    let outcome = runge_kutta(landscape, x, T::from_f64(dt), tolerance, most, scratch);
+    if outcome.is_err() {
+        copy(before, x);
+    }
+    outcome
+}
+
+fn runge_kutta<T: Real>(
+    landscape: &mut (impl Landscape<T> + ?Sized),
+    x: &mut [T],
+    dt: T,
+    tolerance: f64,
+    most: usize,
+    scratch: &mut [T],
+) -> Result<usize, Error> {
+    let d = x.len();
     let (slope, rest) = scratch.split_at_mut_checked(d).unwrap_or_default();
     let (sum, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
     let place = rest.get_mut(..d).unwrap_or_default();
-    let dt = T::from_f64(dt);
     let [half, sixth] = [0.5, 1.0 / 6.0].map(T::from_f64);
     for k in 0..=most {
         landscape.gradient_into(x, slope)?;
-        let size = vector::norm2(slope);
-        if !size.is_finite() {
-            return Err(Error::NonFinite {
-                name: "gradient",
-                index: k,
-            });
-        }
-        if size <= T::from_f64(tolerance) {
+        if finite_norm(slope, k)? <= T::from_f64(tolerance) {
             return Ok(k);
         }
         copy(slope, sum);
@@ -408,12 +418,29 @@ pub fn settle<T: Real>(
     })
 }
 
+/// `|grad L|` at step `index`.
+fn finite_norm<T: Real>(slope: &[T], index: usize) -> Result<T, Error> {
+    let norm = vector::norm2(slope);
+    if norm.is_finite() {
+        Ok(norm)
+    } else {
+        Err(Error::NonFinite {
+            name: "gradient",
+            index,
+        })
+    }
+}
+
 /// Elements of scratch for [`retract`] in `d` dimensions.
 ///
 /// ```
-/// assert_eq!(thalweg::dynamics::limit_flow::retract_scratch_len(4), 36);
+/// assert_eq!(thalweg::dynamics::limit_flow::retract_scratch_len(4), 40);
 /// ```
 pub const fn retract_scratch_len(d: usize) -> usize {
+    newton_scratch_len(d).saturating_add(d)
+}
+
+pub(super) const fn newton_scratch_len(d: usize) -> usize {
     frame_len(d).saturating_add(d.saturating_mul(2))
 }
 
@@ -423,7 +450,8 @@ pub const fn retract_scratch_len(d: usize) -> usize {
 /// For a point near the manifold, which has `D - rank` dimensions: the end differs from `Phi(x)` by the square of the distance to it.
 ///
 /// # Errors
-/// [`Error::Length`], [`Error::Parameter`], those of the landscape and of [`Frame::new`].
+/// [`Error::Length`], [`Error::Parameter`], those of the landscape and of [`Frame::new`]; [`Error::NonFinite`] with the step whose
+/// gradient is NaN or infinite. `x` is then as before.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
@@ -447,22 +475,44 @@ pub fn retract<T: Real>(
     check("tolerance", tolerance >= 0.0, "must be at least 0")?;
     check_length("x", d, x.len())?;
     check_scratch("scratch", retract_scratch_len(d), scratch.len())?;
+    let (before, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
+    copy(x, before);
+    let outcome = newton(landscape, x, rank, tolerance, most, scratch);
+    if outcome.is_err() {
+        copy(before, x);
+    }
+    outcome
+}
+
+/// [`retract`] that leaves `x` anywhere when it fails.
+pub(super) fn newton<T: Real>(
+    landscape: &mut (impl Landscape<T> + ?Sized),
+    x: &mut [T],
+    rank: usize,
+    tolerance: f64,
+    most: usize,
+    scratch: &mut [T],
+) -> Result<T, Error> {
+    let d = x.len();
+    let tolerance = T::from_f64(tolerance);
     let (memory, rest) = scratch
         .split_at_mut_checked(frame_len(d))
         .unwrap_or_default();
     let (slope, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
     let step = rest.get_mut(..d).unwrap_or_default();
     landscape.gradient_into(x, slope)?;
-    if vector::norm2(slope) > T::from_f64(tolerance) {
+    let mut norm = finite_norm(slope, 0)?;
+    if norm > tolerance {
         let frame = Frame::new(landscape, x, memory)?.with_rank(rank);
-        for _ in 0..most {
+        for k in 1..=most {
             frame.pseudo_inverse_into(slope, step)?;
             vector::axpy(-T::ONE, step, x)?;
             landscape.gradient_into(x, slope)?;
-            if vector::norm2(slope) <= T::from_f64(tolerance) {
+            norm = finite_norm(slope, k)?;
+            if norm <= tolerance {
                 break;
             }
         }
     }
-    Ok(vector::norm2(slope))
+    Ok(norm)
 }

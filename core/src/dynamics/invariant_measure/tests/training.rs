@@ -1,4 +1,4 @@
-//! Diagnostics beside a training run: what they may not touch, and identities that hold along it.
+//! Diagnostics during a training run: what they may not touch, and identities that hold along it.
 
 use super::*;
 use crate::model::{Batch, Init, Objective, mlp};

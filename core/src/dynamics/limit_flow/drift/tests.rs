@@ -1,10 +1,14 @@
 use super::*;
 use crate::dynamics::label_noise::Sparse;
-use crate::dynamics::limit_flow::{hutchinson_trace, settle, settle_scratch_len};
+use crate::dynamics::limit_flow::{
+    hutchinson_trace, retract, retract_scratch_len, settle, settle_scratch_len,
+};
 use crate::dynamics::tests::{SHAPE, START, assert_close, data, golden, labels, levels};
 use crate::random::{self, Purpose};
 use std::vec;
 use std::vec::Vec;
+
+mod circle;
 
 /// `|F|^2 / 2` of a quadratic map from 4 to 2 dimensions: `F_m = <b_m, x> + <x, Q_m x> / 2 - c_m`.
 #[derive(Clone)]
@@ -477,4 +481,66 @@ fn wrong_lengths_and_flows_without_end_are_named() {
         )
         .is_err()
     );
+}
+
+/// The flow of `(u u - v v - 1)^2 / 2` keeps `u v`; classical Runge-Kutta loses of it the fourth power of its step.
+#[test]
+fn the_gradient_flow_is_of_fourth_order() {
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1).unwrap(), &[1.0]).unwrap();
+    let error = |dt: f64| {
+        let mut x = [1.5, 0.75];
+        let mut scratch = [0.0; settle_scratch_len(2)];
+        settle(
+            &mut problem.clone(),
+            &mut x,
+            dt,
+            1e-13,
+            10_000,
+            &mut scratch,
+        )
+        .unwrap();
+        (x[0] * x[1] - 1.125).abs()
+    };
+    let [coarse, middle, fine] = [0.04, 0.02, 0.01].map(error);
+    for ratio in [coarse / middle, middle / fine] {
+        assert!((14.0..19.0).contains(&ratio), "{coarse} {middle} {fine}");
+    }
+    assert!(fine < 1e-7, "{fine}");
+}
+
+/// Near the valley `b = 0` the Hessian has full rank, `b^2 (1 - 3 a^2)`: a Newton step of that rank moves `a` by `a (1 + a^2) / (1 - 3 a^2)`
+/// whatever `b` is; of rank 1, by the square of `b`.
+#[test]
+fn a_retraction_keeps_to_the_rank_of_the_manifold() {
+    let (a, b) = (0.3, 1e-2);
+    let mut x = [a, b];
+    let mut scratch = [0.0; retract_scratch_len(2)];
+    let left = retract(&mut Valley, &mut x, 1, 1e-14, 20, &mut scratch).unwrap();
+    assert!(left <= 1e-14 && x[1].abs() < 1e-13);
+    assert!((x[0] - a).abs() < b * b, "{x:?}");
+    let mut memory = [0.0; frame_len(2)];
+    let frame = Frame::new(&mut Valley, &[a, b], &mut memory).unwrap();
+    assert_eq!((frame.rank(), frame.with_rank(1).rank()), (2, 1));
+    let mut out = [0.0; 2];
+    frame
+        .with_rank(0)
+        .tangent_into(&[1.0, -2.0], &mut out)
+        .unwrap();
+    assert_close(&out, &[1.0, -2.0], 1e-15);
+}
+
+#[test]
+fn ways_to_the_manifold_that_fail_leave_the_place() {
+    let start = [0.75_f64, 0.5];
+    let mut x = start;
+    let mut scratch = [0.0; retract_scratch_len(2)];
+    // Steps far too long, then too few.
+    for (dt, most) in [(1e3, 100), (1e-3, 5)] {
+        assert!(settle(&mut Valley, &mut x, dt, 0.0, most, &mut scratch).is_err());
+        assert_eq!(x, start);
+    }
+    let mut far = [1e200, 1e200];
+    let error = retract(&mut Valley, &mut far, 1, 0.0, 5, &mut scratch).unwrap_err();
+    assert!(matches!(error, Error::NonFinite { .. }), "{error:?}");
+    assert_eq!(far, [1e200, 1e200]);
 }

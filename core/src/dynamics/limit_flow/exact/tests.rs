@@ -1,6 +1,7 @@
 use super::*;
 use crate::dynamics::label_noise::{self, State};
 use crate::dynamics::tests::{SHAPE, START, assert_close, data, golden, labels, levels};
+use crate::matrix::{MatrixMut, MatrixRef};
 use crate::random::{self, Purpose};
 use std::vec;
 use std::vec::Vec;
@@ -69,16 +70,7 @@ fn from_a_large_start_time_zero_is_the_smallest_norm_and_late_times_are_the_spar
         .unwrap();
     let mut w = vec![0.0; d];
     problem.signal_into(limit.params(), &mut w).unwrap();
-    // Z^T (Z Z^T)^-1 y.
-    let mut gram = vec![0.0; n * n];
-    let exact = crate::Arithmetic::Portable;
-    let out = MatrixMut::new(&mut gram, n, n).unwrap();
-    matrix::gemm(exact, 1.0, view, view.t(), 0.0, out, &mut []).unwrap();
-    matrix::cholesky(MatrixMut::new(&mut gram, n, n).unwrap()).unwrap();
-    let mut dual = y.clone();
-    matrix::cholesky_solve_vector(MatrixRef::new(&gram, n, n).unwrap(), &mut dual).unwrap();
-    let mut least = vec![0.0; d];
-    matrix::gemv_transposed(1.0, view, &dual, 0.0, &mut least).unwrap();
+    let least = least_norm(view, &y);
     assert!(distance(&w, &least) < 1e-5, "{}", distance(&w, &least));
     assert!(distance(&least, &w_star) > 0.3);
 
@@ -204,4 +196,257 @@ fn a_restored_limit_has_the_bits_of_the_uninterrupted_one_at_every_level() {
         assert_eq!(resumed, whole);
         whole.params().iter().map(|x| x.to_bits()).collect()
     });
+}
+
+/// `Z^T (Z Z^T)^-1 y`.
+fn least_norm<T: Real>(z: MatrixRef<'_, T>, y: &[T]) -> Vec<T> {
+    let (n, exact) = (z.rows(), crate::Arithmetic::Portable);
+    let mut gram = vec![T::ZERO; n * n];
+    let out = MatrixMut::new(&mut gram, n, n).unwrap();
+    matrix::gemm(exact, T::ONE, z, z.t(), T::ZERO, out, &mut []).unwrap();
+    matrix::cholesky(MatrixMut::new(&mut gram, n, n).unwrap()).unwrap();
+    let mut dual = y.to_vec();
+    matrix::cholesky_solve_vector(MatrixRef::new(&gram, n, n).unwrap(), &mut dual).unwrap();
+    let mut w = vec![T::ZERO; z.columns()];
+    matrix::gemv_transposed(T::ONE, z, &dual, T::ZERO, &mut w).unwrap();
+    w
+}
+
+/// The signal at time 0 from `u = v = alpha`, and the iterations that it took.
+fn settled<T: Real>(problem: &Sparse<'_, T>, alpha: f64) -> (Vec<f64>, usize) {
+    let (n, d) = (problem.samples(), problem.dim());
+    let mut scratch = vec![T::ZERO; exact_scratch_len(n, d)];
+    let buffer = [T::ZERO; exact_len(40, 100)];
+    let start = vec![T::from_f64(alpha); 2 * d];
+    let mut limit = Exact::new(problem, &start, buffer, &mut scratch).unwrap();
+    let outcome = limit.advance(&Config::default(), problem, 0.0, &mut scratch);
+    let iterations = outcome.unwrap_or_else(|error| panic!("alpha {alpha:e}: {error}"));
+    let mut w = vec![T::ZERO; d];
+    limit.signal_into(problem, &mut w).unwrap();
+    (w.into_iter().map(T::to_f64).collect(), iterations)
+}
+
+fn narrow<T: Real>(x: &[f64]) -> Vec<T> {
+    x.iter().map(|x| T::from_f64(*x)).collect()
+}
+
+/// The flow from `alpha` differs from the smallest norm by `s^2 / 6` with `s = w / 2 alpha^2`.
+fn large_starts<T: Real>(tolerance: f64) {
+    let (n, d) = (40, 100);
+    let [z, y, _] = problem(n, d, 5);
+    let (z, y) = (narrow::<T>(&z), narrow::<T>(&y));
+    let view = MatrixRef::new(&z, n, d).unwrap();
+    let problem = Sparse::new(view, &y).unwrap();
+    let least: Vec<f64> = least_norm(view, &y).into_iter().map(T::to_f64).collect();
+    for alpha in [70.0, 100.0, 1e3, 1e4, 1e6, 1e8] {
+        let (w, iterations) = settled(&problem, alpha);
+        assert!(iterations <= 2, "alpha {alpha:e}: {iterations}");
+        let (found, bent) = (distance(&w, &least), alpha.powi(-4));
+        assert!(found < tolerance + bent, "alpha {alpha:e}: {found:e}");
+    }
+}
+
+#[test]
+fn large_starts_take_two_newton_steps_to_the_smallest_norm() {
+    large_starts::<f64>(1e-11);
+    large_starts::<f32>(1e-5);
+}
+
+/// The smaller the start, the nearer to the smallest 1-norm, which is the signal here.
+fn small_starts<T: Real>(alphas: &[f64], tolerance: f64) {
+    let (n, d) = (40, 100);
+    let [z, y, w_star] = problem(n, d, 5);
+    let (z, y) = (narrow::<T>(&z), narrow::<T>(&y));
+    let problem = Sparse::new(MatrixRef::new(&z, n, d).unwrap(), &y).unwrap();
+    for &alpha in alphas {
+        let (w, iterations) = settled(&problem, alpha);
+        let found = distance(&w, &w_star);
+        assert!(found < tolerance, "alpha {alpha:e}: {found:e}");
+        assert!(iterations <= 100, "alpha {alpha:e}: {iterations}");
+    }
+}
+
+#[test]
+fn small_starts_find_the_sparse_signal() {
+    small_starts::<f64>(&[1e-5, 1e-8, 1e-11, 1e-15, 1e-30, 1e-100, 1e-150], 1e-4);
+    small_starts::<f32>(&[1e-5, 1e-8, 1e-11, 1e-15, 1e-20, 1e-30], 1e-3);
+}
+
+#[test]
+fn large_starts_of_both_signs_fit_up_to_the_rounding_of_their_size() {
+    let (n, d) = (40, 100);
+    let [z, y, _] = problem(n, d, 5);
+    let problem = Sparse::new(MatrixRef::new(&z, n, d).unwrap(), &y).unwrap();
+    let mut rng = random::stream(24, 0, 0, Purpose::INIT);
+    let start: Vec<f64> = (0..2 * d)
+        .map(|_| 1e3 * (0.5 + random::uniform::<f64>(&mut rng)))
+        .collect();
+    let mut scratch = vec![0.0; exact_scratch_len(n, d)];
+    let buffer = [0.0; exact_len(40, 100)];
+    let mut limit = Exact::new(&problem, &start, buffer, &mut scratch).unwrap();
+    let mut before = vec![0.0; d];
+    limit.signal_into(&problem, &mut before).unwrap();
+    let direct = start[..d]
+        .iter()
+        .zip(&start[d..])
+        .map(|(u, v)| u * u - v * v);
+    assert_close(&before, &direct.collect::<Vec<_>>(), 1e-12);
+    limit
+        .advance(&Config::default(), &problem, 0.0, &mut scratch)
+        .unwrap();
+    let mut w = vec![0.0; d];
+    limit.signal_into(&problem, &mut w).unwrap();
+    let mut left = y.clone();
+    matrix::gemv(-1.0, problem.data(), &w, 1.0, &mut left).unwrap();
+    // w is of size 1e6, y of size 1.
+    assert!(vector::norm2(&left) < 1e-6, "{}", vector::norm2(&left));
+    assert!(vector::norm_inf(&w) > 1e4);
+    assert!(limit.signal_into(&problem, &mut w[1..]).is_err());
+}
+
+#[test]
+fn starts_that_overflow_are_an_error_and_leave_the_state() {
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f32, 0.5], 1, 2).unwrap(), &[1.0]).unwrap();
+    let mut scratch = [0.0; exact_scratch_len(1, 2)];
+    for size in [1e20, 3e38] {
+        let buffer = [0.0; exact_len(1, 2)];
+        let mut limit = Exact::new(&problem, &[size; 4], buffer, &mut scratch).unwrap();
+        let before = limit;
+        let outcome = limit.advance(&Config::default(), &problem, 0.0, &mut scratch);
+        assert!(
+            matches!(outcome, Err(Error::NonFinite { .. })),
+            "{outcome:?}"
+        );
+        assert_eq!(limit, before);
+    }
+    // Squares of the data overflow.
+    let data = [1e20_f32, 0.5];
+    let huge = Sparse::new(MatrixRef::new(&data, 1, 2).unwrap(), &[1.0]).unwrap();
+    let buffer = [0.0; exact_len(1, 2)];
+    assert!(Exact::new(&huge, &[1.0; 4], buffer, &mut scratch).is_err());
+}
+
+#[test]
+fn times_that_take_too_many_solutions_are_refused() {
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f64, 0.5], 1, 2).unwrap(), &[1.0]).unwrap();
+    let mut scratch = [0.0; exact_scratch_len(1, 2)];
+    let buffer = [0.0; exact_len(1, 2)];
+    let mut limit = Exact::new(&problem, &[1.0; 4], buffer, &mut scratch).unwrap();
+    let before = limit;
+    let config = Config::default();
+    let tiny = Config {
+        spacing: 1e-300,
+        ..config
+    };
+    let loud = Config {
+        noise: 1e154,
+        ..config
+    };
+    for (config, dt) in [
+        (config, 1e15),
+        (config, f64::MAX),
+        (tiny, 1e-200),
+        (loud, 1.0),
+    ] {
+        let outcome = limit.advance(&config, &problem, dt, &mut scratch);
+        assert!(
+            matches!(outcome, Err(Error::Parameter { name: "dt", .. })),
+            "{outcome:?}"
+        );
+    }
+    let infinite = Config {
+        noise: 1e155,
+        ..config
+    };
+    assert!(infinite.validate().is_err());
+    assert_eq!(limit, before);
+    // The most that is allowed; the limit has long been at (0, 2).
+    let coarse = Config {
+        spacing: 0.5,
+        ..config
+    };
+    limit
+        .advance(&coarse, &problem, 3000.0, &mut scratch)
+        .unwrap();
+    let mut w = [0.0; 2];
+    limit.signal_into(&problem, &mut w).unwrap();
+    assert_close(&w, &[0.0, 2.0], 1e-9);
+}
+
+/// Every field of a saved state overwritten by each of these in turn: an error or an answer, and soon.
+#[test]
+fn hostile_states_end_in_time_with_a_named_error() {
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f32, 0.5], 1, 2).unwrap(), &[1.0]).unwrap();
+    let mut scratch = [0.0; exact_scratch_len(1, 2)];
+    let buffer = [0.0; exact_len(1, 2)];
+    let config = Config::default();
+    let mut limit = Exact::new(&problem, &[1.0; 4], buffer, &mut scratch).unwrap();
+    limit.advance(&config, &problem, 0.1, &mut scratch).unwrap();
+    let mut bytes = vec![0; limit.snapshot_len()];
+    limit.save(&mut bytes).unwrap();
+    let good = limit;
+    let end = bytes.len() - 4;
+    let mut errors = 0;
+    for at in (crate::snapshot::HEADER..end - 3).step_by(4) {
+        for value in [
+            f32::NAN,
+            f32::INFINITY,
+            -f32::MAX,
+            f32::MAX,
+            90.0,
+            -1e4,
+            1e-45,
+        ] {
+            let mut hostile = bytes.clone();
+            hostile[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            let check = crate::wire::crc32c(&hostile[..end]);
+            hostile[end..].copy_from_slice(&check.to_le_bytes());
+            let mut other = good;
+            match other.restore(&hostile) {
+                Err(_) => assert_eq!(other, good),
+                Ok(()) => {
+                    let outcome = other.advance(&config, &problem, 0.25, &mut scratch);
+                    errors += usize::from(outcome.is_err());
+                    assert!(outcome.is_err() || other.clock().is_finite());
+                }
+            }
+        }
+    }
+    assert!(errors > 20, "{errors}");
+    // The clock is a number of eight bytes behind the header of its field.
+    let at = crate::snapshot::HEADER + crate::snapshot::FIELD_HEADER;
+    for clock in [f64::NAN, f64::INFINITY, -1.0] {
+        let mut hostile = bytes.clone();
+        hostile[at..at + 8].copy_from_slice(&clock.to_le_bytes());
+        let check = crate::wire::crc32c(&hostile[..end]);
+        hostile[end..].copy_from_slice(&check.to_le_bytes());
+        let mut other = good;
+        let error = other.restore(&hostile).unwrap_err();
+        assert!(matches!(error, SnapshotError::Value { name: "clock", .. }));
+        assert_eq!(other, good);
+    }
+}
+
+#[test]
+fn the_end_does_not_depend_on_the_times_between() {
+    let (n, d) = (40, 100);
+    let [z, y, _] = problem(n, d, 5);
+    let problem = Sparse::new(MatrixRef::new(&z, n, d).unwrap(), &y).unwrap();
+    let mut scratch = vec![0.0; exact_scratch_len(n, d)];
+    let ends = [0.05, 0.5, 4.0].map(|spacing| {
+        let buffer = [0.0; exact_len(40, 100)];
+        let mut limit = Exact::new(&problem, &[1.0; 200], buffer, &mut scratch).unwrap();
+        let config = Config {
+            spacing,
+            ..Config::default()
+        };
+        limit.advance(&config, &problem, 4.0, &mut scratch).unwrap();
+        let mut w = vec![0.0; d];
+        limit.signal_into(&problem, &mut w).unwrap();
+        w
+    });
+    let [fine, others @ ..] = &ends;
+    for other in others {
+        assert!(distance(other, fine) < 1e-9, "{}", distance(other, fine));
+    }
 }

@@ -98,6 +98,9 @@ pub(super) fn exact<T: Real>(hash: &mut Hash) -> Outcome {
     for dt in [0.0, 0.0625] {
         hash.size(limit.advance(&config, &problem, dt, &mut scratch)?);
         hash.reals(limit.params());
+        let mut w = [T::ZERO; D];
+        limit.signal_into(&problem, &mut w)?;
+        hash.reals(&w);
     }
     let mut other = Exact::new(&problem, &[T::ONE; P], buffer, &mut scratch)?;
     carry(hash, &limit, &mut other)?;
