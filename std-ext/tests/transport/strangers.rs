@@ -350,3 +350,32 @@ fn a_stranger_that_sends_damage_is_closed_after_so_many_frames() {
         assert_eq!(run(listener, limits()), (undisturbed(), 0));
     });
 }
+
+/// Counts how often a server looks for connections.
+struct Watched(usize);
+
+impl Accept for Watched {
+    type Stream = TcpStream;
+
+    fn accept(&mut self) -> io::Result<Option<TcpStream>> {
+        self.0 += 1;
+        // Looks every 0.2 ms would be 3000 in 0.6 s. Pauses of a sixteenth of the silence, from 0.2 to 20 ms, make about 100.
+        assert!(
+            self.0 < 400,
+            "a look every {:?}",
+            Duration::from_millis(600) / 400
+        );
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_server_to_which_nobody_talks_looks_less_and_less_often() {
+    let mut limits = limits();
+    limits.join_timeout = Duration::from_millis(600);
+    let error = server(Watched(0), limits).join().unwrap_err();
+    assert!(matches!(
+        error,
+        TransportError::NotJoined { missing: 0, .. }
+    ));
+}
