@@ -89,6 +89,16 @@ fn other_data_give_every_table_a_plot_and_json() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     // The second run lowers its step size once, which empties the windows.
     assert_eq!(json.pointer("/runs/1/resets").unwrap(), 1);
+    // Near 1 in a steady state; ten times that with the step size of after the change for what was before.
+    let stretches = json.pointer("/runs/1/stretches").unwrap().as_array();
+    let ratios = stretches.into_iter().flatten();
+    let ratios: Vec<f64> = ratios
+        .filter_map(|stretch| stretch.pointer("/norm_ratio")?.as_f64())
+        .collect();
+    assert!(
+        ratios.len() >= 4 && ratios.iter().all(|r| *r < 3.0),
+        "{ratios:?}"
+    );
     let points = json.pointer("/runs/0/points").unwrap().as_array().unwrap();
     assert_eq!(points.len(), 301);
     for pointer in [

@@ -79,7 +79,7 @@ pub(super) fn figure(name: &str, runs: &[Run]) -> Figure {
         },
         Panel {
             x: Axis::log("step"),
-            y: Axis::log("sharpness over 2/η"),
+            y: Axis::linear("sharpness over 2/η"),
             series: scaled.collect(),
         },
         Panel {

@@ -442,6 +442,13 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
             let report = monitor.report(observable);
             report.map_or(Judgement::NONE, Judgement::from)
         };
+        // A stretch across the change has no two windows at one step size.
+        let is_lowered = plan.lowered.is_some_and(|first| first < to);
+        let rate = if is_lowered {
+            plan.rate / 10.0
+        } else {
+            plan.rate
+        };
         let [_, gg, tg, _] = Observable::ALL;
         let mean = |observable| {
             let both = [monitor.before(observable), monitor.last(observable)];
@@ -450,7 +457,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
         stretches.push(Stretch {
             from,
             to,
-            norm_ratio: norm_ratio(config.learning_rate, mean(tg), mean(gg)),
+            norm_ratio: norm_ratio(rate, mean(tg), mean(gg)),
             observables: Observable::ALL.map(report),
         });
     }
