@@ -300,6 +300,31 @@ fn a_step_that_would_turn_a_sign_is_named_and_not_taken() {
 }
 
 #[test]
+fn a_descent_whose_step_would_turn_a_sign_is_named_and_not_taken() {
+    fn check<T: Real>() {
+        // u = v = 1: w = 0, g = -4, and v <- v (1 + 2 eta g) turns its sign beyond eta = 1/8.
+        let (z, y) = ([T::from_f64(4.0)], [T::ONE]);
+        let problem = Sparse::new(MatrixRef::new(&z, 1, 1).unwrap(), &y).unwrap();
+        for rate in [0.125, 0.126, 9.0] {
+            let mut state = State::from_params([T::ONE; 2]);
+            state.steps = 6;
+            let found = descend(&Config::new(rate), &problem, &mut state, &mut [T::ZERO]);
+            let expected = Error::Unstable {
+                name: "learning_rate",
+                index: 6,
+            };
+            assert_eq!(found, Err(expected));
+            assert_eq!((state.params(), state.steps()), (&[T::ONE; 2][..], 6));
+        }
+        let mut state = State::from_params([T::ONE; 2]);
+        descend(&Config::new(0.1249), &problem, &mut state, &mut [T::ZERO]).unwrap();
+        assert!(state.params().iter().all(|x| *x > T::ZERO));
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+#[test]
 fn a_coordinate_that_starts_at_zero_stays_zero() {
     let z = [1.0_f64, -2.0];
     let problem = Sparse::new(MatrixRef::new(&z, 1, 2).unwrap(), &[1.0]).unwrap();
