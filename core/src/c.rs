@@ -20,6 +20,11 @@
 //! assert_eq!(status, Status::Ok);
 //! assert!((x[0] - 0.5).abs() < 1e-6 && steps == 1); // the first step is learning_rate * sign(g)
 //! ```
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sizes of types, and positions in a text of fixed length"
+)]
 #![allow(
     unsafe_code,
     reason = "pointers of another language become slices here, and nowhere else"

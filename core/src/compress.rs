@@ -57,6 +57,8 @@
 //! References: Szlendak, Tyurin, Richtarik, "Permutation compressors for provably faster distributed nonconvex
 //! optimization", 2022; Beznosikov et al., "On biased compression for distributed learning", 2020.
 
+#![allow(clippy::arithmetic_side_effects, reason = "widths of at most 64 bits")]
+
 mod contracted;
 pub mod dithering;
 mod draw;

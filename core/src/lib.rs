@@ -47,6 +47,8 @@
 #![deny(unsafe_code)]
 // An index or a slice that the proof by linking does not reach is refused here; where one stands, its bound is named.
 #![warn(clippy::indexing_slicing)]
+// Integers that overflow or are divided by zero likewise; arithmetic of floating-point numbers cannot panic.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

@@ -34,6 +34,11 @@
 //! Reference: Blackman and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021;
 //! Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions in a block of lanes; no divisor is zero"
+)]
+
 use core::convert::Infallible;
 
 use rand_core::{Rng, SeedableRng, TryRng};

@@ -1,5 +1,10 @@
 //! The two scalar types, and the choice between portable and fast arithmetic.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "operations on floating-point numbers"
+)]
+
 use core::fmt;
 use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 

@@ -36,6 +36,11 @@
 //! generic over the register), `std::simd` (not stable), and fused multiply-add as a default (not every
 //! target has it; [`Lanes::mul_add`] serves [`Arithmetic::Fast`](crate::Arithmetic::Fast) only).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "operations on lanes, and counts of lanes that divide 32"
+)]
+
 use core::fmt::Debug;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 

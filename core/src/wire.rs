@@ -68,6 +68,11 @@
 //!
 //! CRC finds accidents. Authenticity belongs to the transport around the frames.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "widths of at most 64 bits times counts of 32, in u64"
+)]
+
 mod bits;
 mod crc32c;
 mod decode;

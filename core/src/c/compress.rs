@@ -2,6 +2,11 @@
 //!
 //! PermK and RandK send values alone: their coordinates follow from the key on both sides. TopK sends coordinates too.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sizes of types, and positions in a text of fixed length"
+)]
+
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
 use crate::Real;
 use crate::compress::{

@@ -26,6 +26,8 @@
 //! References: Alistarh et al., "QSGD", 2017, section 3.1 and lemma 3.1; Wen et al., "TernGrad", 2017; Horvath et al.,
 //! "Natural compression for distributed deep learning", 2022, section 4.
 
+#![allow(clippy::arithmetic_side_effects, reason = "widths of at most 64 bits")]
+
 use super::natural::rounded;
 use super::noise::Noise;
 use super::{

@@ -19,6 +19,8 @@
 //!
 //! Reference: Horvath et al., "Natural compression for distributed deep learning", 2022, definition 1.
 
+#![allow(clippy::arithmetic_side_effects, reason = "widths of at most 64 bits")]
+
 use super::noise::Noise;
 use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first};
 use crate::error::check_length;

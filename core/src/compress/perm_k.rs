@@ -36,6 +36,11 @@
 //!
 //! Reference: Szlendak, Tyurin, Richtarik, ICLR 2022, definitions 2 and 3.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "the branches give n and d that are not zero, and places below n"
+)]
+
 mod table;
 
 pub use table::Table;

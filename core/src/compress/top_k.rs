@@ -28,6 +28,11 @@
 //!
 //! Reference: Alistarh et al., "The convergence of sparsified gradient methods", 2018.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions and counts below the length of a slice; products with the sample only where `d` has 32 bits"
+)]
+
 use super::{
     Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Weight, check_k, first,
     index_bits, scalar_bits, scatter,

@@ -30,6 +30,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of clients below their number, a u32"
+)]
+
 use crate::compress::{Buffers, Compressor, Key, Weight};
 use crate::error::{check, check_length};
 use crate::simd::{self, Lanes, Sum};

@@ -16,6 +16,11 @@
 //! accurate relative to the largest, not to themselves. Reference: Golub, Van Loan, "Matrix computations" (4th ed., 2013), 8.3.1 and 8.3.5;
 //! Dubrulle, "A short note on the implicit QL algorithm" (1970).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use super::elementary::mirror_lower;
 use super::gemv::AddRows;
 use super::{MatrixMut, gemv};

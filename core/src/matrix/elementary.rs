@@ -1,5 +1,10 @@
 //! Trace, diagonal, transpose, mirror.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use super::{MatrixMut, MatrixRef};
 use crate::error::check_length;
 use crate::{Error, Real};

@@ -24,6 +24,11 @@
 //! is at most `(k + 2) u sum_k |alpha a_ik b_kj| + 2 u |beta c_ij|` to first order, `u` the unit roundoff (`k` for
 //! `k + 2` where fused and `alpha = 1`).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use super::gemv::{AddRows, rescale};
 use super::tile::{self, MAX_COLUMNS, MAX_ROWS, Old};
 use super::{Factor, MatrixMut};

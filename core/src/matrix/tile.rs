@@ -8,6 +8,11 @@
 //! as an uncut one. A tile is as large as the register file allows: `MR * NV` accumulators, `NV` registers of
 //! `b`, one broadcast of `a` and, without fused multiply-add, one product.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use crate::Real;
 use crate::simd::{Lanes, Level, prefetch};
 

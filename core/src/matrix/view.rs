@@ -1,5 +1,10 @@
 //! Row-major views with a stride.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use core::ops::Range;
 
 use crate::Error;

@@ -48,6 +48,11 @@
 //! expectation-maximization algorithm for latent data models* (2009). Differences: the current label is evaluated anew at each visit, as
 //! equation 7 asks for, where the published code reuses the value of its last visit ([`Current`]); the step size does not start at 1.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of rows and components that are slices in memory"
+)]
+
 use super::em::check_reg;
 use super::gaussian::{
     Covariance, Evaluator, Mixture, check_data, check_row, moments_into, row, row_mut,

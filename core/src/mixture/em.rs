@@ -15,6 +15,11 @@
 //! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.23 to 9.28. A step is one iteration of scikit-learn's
 //! `GaussianMixture`, but for its `10 eps` in every `n_k`.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of rows and components that are slices in memory"
+)]
+
 use super::gaussian::{
     Covariance, Evaluator, Mixture, add_outer, check_data, moments_into, row, row_mut,
 };

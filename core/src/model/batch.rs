@@ -1,5 +1,10 @@
 //! Views of labelled data: what objectives are evaluated on.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "rows and columns of a slice; the divisor is at least 1"
+)]
+
 use crate::error::{check, check_length};
 use crate::{Error, Real};
 

@@ -46,6 +46,11 @@
 //! (2015), section 3.1, for the rounding; Zamirai, Zhang, Aberger and De Sa, *Revisiting bfloat16 training* (2020),
 //! for its use with bf16.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a count above zero, and lengths that saturate"
+)]
+
 pub mod adam;
 pub mod sgd;
 

@@ -32,6 +32,11 @@
 //! neural networks* (2013), equations 38 to 45; semantics of `torch.optim.RMSprop`. optax keeps `decay = 0.9` and
 //! `eps_in_sqrt = True`.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a count above zero, and lengths that saturate"
+)]
+
 use super::{Bounds, Decay, Terms, check_fraction, check_non_negative, flush, told, told_fraction};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};

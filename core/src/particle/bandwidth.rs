@@ -19,6 +19,11 @@
 //!
 //! Reference: Liu and Wang, *Stein variational gradient descent* (2016), section 5, and the published code.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of particles and draws that are slices in memory"
+)]
+
 use super::kernel::{Rows, distances_scratch_len, resolving};
 use super::{check_finite, check_positive, take};
 use crate::error::check_scratch;

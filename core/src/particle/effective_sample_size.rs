@@ -15,6 +15,11 @@
 //!
 //! Reference: Gelman et al., *Bayesian data analysis*, third edition (2013), section 11.5; Geyer (1992).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of particles and draws that are slices in memory"
+)]
+
 use crate::error::{check, check_length};
 use crate::{Error, Real};
 

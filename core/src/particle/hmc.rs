@@ -12,6 +12,11 @@
 //!
 //! Reference: Neal, *MCMC using Hamiltonian dynamics* (2011), figure 2.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of particles and draws that are slices in memory"
+)]
+
 use crate::particle::rows::InRows;
 use rand_core::Rng;
 

@@ -52,6 +52,11 @@
 //! one lost particle, not two, nor two far clusters), one `n x n` matrix (memory traffic instead of
 //! arithmetic, from n = 1000), and two calls of `gemm` for each block (kernel values are packed again: 1.4 times slower).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 mod differences;
 mod gram;
 mod panels;

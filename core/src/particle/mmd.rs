@@ -9,6 +9,11 @@
 //!
 //! Reference: Gretton et al., *A kernel two-sample test* (2012).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of particles and draws that are slices in memory"
+)]
+
 use super::{check_finite, check_positive, count};
 use crate::particle::rows::InRows;
 use crate::simd::math;

@@ -10,6 +10,11 @@
 //!
 //! Reference: Gelman et al., *Bayesian data analysis*, third edition (2013), section 11.4.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of particles and draws that are slices in memory"
+)]
+
 use super::effective_sample_size::{check_chains, is_constant, mean, scale};
 use crate::{Error, Real};
 

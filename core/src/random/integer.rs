@@ -1,5 +1,10 @@
 //! Integers below a bound, shuffles, and samples without replacement.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions in a block of lanes; no divisor is zero"
+)]
+
 use rand_core::Rng;
 
 use crate::Error;

@@ -21,6 +21,11 @@
 //! The period of a lane is 2^128 - 1; lanes start at states hashed from 4096 bits of the seeding generator. Reference: Blackman
 //! and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions in a block of lanes; no divisor is zero"
+)]
+
 use rand_core::Rng;
 
 use super::mix;

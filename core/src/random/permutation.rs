@@ -38,6 +38,11 @@
 //! for the digits; 64 bytes. Reference: Black and Rogaway, *Ciphers with arbitrary finite domains*, CT-RSA 2002
 //! (generalised Feistel, cycle walking); the constants of `H` are Wellons' `lowbias32`.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "digits of fixed width; no divisor is zero"
+)]
+
 use core::num::{NonZeroU32, NonZeroU64};
 
 use super::mix;

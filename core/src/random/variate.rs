@@ -1,5 +1,10 @@
 //! Draws from the distributions that algorithms ask for one number at a time.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions in a block of lanes; no divisor is zero"
+)]
+
 use rand_core::Rng;
 
 use crate::error::check;

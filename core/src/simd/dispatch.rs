@@ -1,6 +1,10 @@
 //! Which instruction set a kernel runs on.
 
 #![allow(
+    clippy::arithmetic_side_effects,
+    reason = "operations on lanes, and counts of lanes that divide 32"
+)]
+#![allow(
     unsafe_code,
     reason = "calls of functions with target features, after detection"
 )]

@@ -11,6 +11,10 @@
 //! Only slices shorter than one register run on [`Scalar`](super::Scalar) lanes.
 
 #![allow(
+    clippy::arithmetic_side_effects,
+    reason = "offsets below the length of a slice; a whole number of registers in a block"
+)]
+#![allow(
     unsafe_code,
     reason = "one length check at the edge in place of one per group"
 )]

@@ -1,5 +1,10 @@
 //! Fields of a few bits each, packed without gaps, lowest bit first.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "widths of at most 64 bits times counts of 32, in u64"
+)]
+
 /// Reads `width`-bit fields from bytes.
 ///
 /// ```

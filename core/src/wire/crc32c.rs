@@ -18,6 +18,11 @@
 //! Reference: G. Castagnoli, S. Brauer, M. Herrmann (1993), "Optimization of cyclic redundancy-check
 //! codes with 24 and 32 parity bits"; parameters as in RFC 3720, appendix B.4.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "widths of at most 64 bits times counts of 32, in u64"
+)]
+
 /// `P` with the bits reflected, without its leading term.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 

@@ -1,5 +1,10 @@
 //! From bytes to a frame: every length is checked before the first loop, every rule before the answer.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "widths of at most 64 bits times counts of 32, in u64"
+)]
+
 use super::bits::Bits;
 use super::crc32c::Crc32c;
 use super::encode;

@@ -1,5 +1,10 @@
 //! From numbers to bytes: header, payload, check.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "widths of at most 64 bits times counts of 32, in u64"
+)]
+
 use super::bits::pack;
 use super::decode::{Fixed, check_content, check_header, frame_crc, natural_code};
 use super::payload::{Body, Payload, store};

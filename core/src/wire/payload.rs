@@ -1,5 +1,10 @@
 //! What is inside a frame: slices on the way out, views on the way in.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "widths of at most 64 bits times counts of 32, in u64"
+)]
+
 use core::marker::PhantomData;
 
 use super::bits::Bits;

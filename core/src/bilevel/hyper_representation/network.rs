@@ -17,6 +17,11 @@
 //! Reference: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022, section 5; Ji, Yang and
 //! Liang, *Bilevel optimization: convergence analysis and enhanced design*, ICML 2021, section 5.1 (heads of tasks).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "rows of a slice; the divisor is at least 1"
+)]
+
 use crate::bilevel::differences::InnerSlope;
 use crate::bilevel::{Draw, without_penalty};
 use crate::error::{check, check_length};

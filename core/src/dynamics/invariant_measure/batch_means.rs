@@ -1,5 +1,10 @@
 //! K6: batch means in fixed memory.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices below the length of a slice, and counts that are bounded where they are restored"
+)]
+
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 
 /// Slots of [`BatchMeans`].

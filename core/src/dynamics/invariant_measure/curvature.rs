@@ -1,5 +1,10 @@
 //! K8: extreme eigenvalues of the Hessian from differences of gradients.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices below the length of a slice, and counts that are bounded where they are restored"
+)]
+
 use super::stats::{square, step_stats};
 use crate::error::{check, check_length, check_scratch};
 use crate::random::{self, Lanes32, Purpose};

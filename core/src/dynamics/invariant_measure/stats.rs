@@ -1,5 +1,10 @@
 //! K1 to K4: inner products in `f64` over data of either type, projections, stationarity ratios.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices below the length of a slice, and counts that are bounded where they are restored"
+)]
+
 use rand_core::Rng;
 
 use crate::error::check_length;

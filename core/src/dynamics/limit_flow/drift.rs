@@ -13,6 +13,11 @@
 //! isotropic noise and for label noise; the latter has no `A~`. Cost: at most eight products of `D x D` matrices and two third
 //! derivatives.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices below the length of a slice, and counts that are bounded where they are restored"
+)]
+
 use super::Landscape;
 use super::manifold::{Frame, frame_len, inverse, newton, newton_scratch_len};
 use crate::error::{check, check_length, check_scratch};

@@ -19,6 +19,11 @@
 //! Cost: `n^2 d + n^3 / 3` flops an iteration; three to six iterations a time, one or two from starts above 10, up to
 //! some forty from very small ones.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices below the length of a slice, and counts that are bounded where they are restored"
+)]
+
 use crate::dynamics::label_noise::{Sparse, check_interpolates_scratch_len, state_len};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix;

@@ -1,5 +1,10 @@
 //! The server of an estimator protocol.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of clients below their number, a u32"
+)]
+
 use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Sum, Update};

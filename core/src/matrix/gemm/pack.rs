@@ -1,5 +1,10 @@
 //! Copies of blocks, in the order in which tiles read them.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use crate::Real;
 use crate::matrix::{Factor, MatrixRef};
 

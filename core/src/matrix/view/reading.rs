@@ -1,5 +1,10 @@
 //! A matrix that is read, and its rows.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use core::ops::Range;
 
 use super::{Factor, check_range, span};

@@ -1,5 +1,10 @@
 //! What becomes of one row of a batch.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "counts of rows and components that are slices in memory"
+)]
+
 use super::{Config, Outcome, Proposal, Statistics, accepts};
 use crate::Real;
 use crate::mixture::gaussian::Evaluator;

@@ -1,5 +1,10 @@
 //! Outputs and accuracy.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "rows and columns of a slice; the divisor is at least 1"
+)]
+
 use super::Model;
 use super::propagate::Work;
 use crate::error::check_length;

@@ -4,6 +4,11 @@
 //! features(x) = h(trunk(x)),   f(x) = head(features(x))        params = (params of the trunk, params of the head)
 //! ```
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "rows and columns of a slice; the divisor is at least 1"
+)]
+
 use super::Model;
 use crate::model::Batch;
 use crate::{Error, Real};

@@ -1,5 +1,10 @@
 //! A scale that follows a metric: the one schedule with a memory.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "a count above zero, and lengths that saturate"
+)]
+
 use crate::Error;
 use crate::error::check;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};

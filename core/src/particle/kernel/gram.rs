@@ -5,6 +5,11 @@
 //! further out (one lost particle, two far clusters) would drown the distances within a group: [`resolving`] then takes the rows as they are, not
 //! centred, and squared differences are summed. Only values decide, so the bits are those of any level and any cut into blocks.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use core::ops::Range;
 
 use super::differences::{AddSquare, transpose};

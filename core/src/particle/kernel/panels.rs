@@ -15,6 +15,11 @@
 //! sources, so an element is the same chain. `P` takes the layout of a packed factor without being packed, and the
 //! targets sit on the lanes: few columns of `w` are padded to `MR`, not to `NR`.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices and sizes of matrices that are slices in memory"
+)]
+
 use core::ops::Range;
 
 use super::gram::Rows;

@@ -21,6 +21,11 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo* (2014).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "twice the length of a slice of numbers, each of four bytes or more"
+)]
+
 use super::super::kernel::{
     Driver, Serial, field_into, field_scratch_len, least_field_scratch_len,
 };

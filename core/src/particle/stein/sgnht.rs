@@ -20,6 +20,11 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "twice the length of a slice of numbers, each of four bytes or more"
+)]
+
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::take;
 use super::super::{check_cloud, check_finite};

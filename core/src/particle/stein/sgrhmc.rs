@@ -21,6 +21,11 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox, *A complete recipe for stochastic gradient MCMC* (2015), section 4.3.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "twice the length of a slice of numbers, each of four bytes or more"
+)]
+
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::take;
 use super::super::{check_cloud, check_finite};

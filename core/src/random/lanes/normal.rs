@@ -11,6 +11,11 @@
 //! Reference: Box and Muller, *A note on the generation of random normal deviates*, Annals of Mathematical Statistics
 //! 29(2), 1958.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "positions in a block of lanes; no divisor is zero"
+)]
+
 use super::{Law, Row, Uniform, convert, step_rows};
 use crate::Real;
 use crate::simd::{Kernel, LANES, Lanes, Simd, math};

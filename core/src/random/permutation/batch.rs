@@ -1,5 +1,10 @@
 //! 32 images side by side.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "digits of fixed width; no divisor is zero"
+)]
+
 use super::{Permutation, add, hash, scaled};
 use crate::simd::{Kernel, LANES, Simd};
 

@@ -1,5 +1,10 @@
 //! The natural exponential, and its parts that other functions share.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bits of floating-point numbers within the range that the function has reduced to"
+)]
+
 use super::polynomial;
 use crate::Real;
 use crate::simd::{BitLanes, Lanes};

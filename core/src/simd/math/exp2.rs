@@ -1,5 +1,10 @@
 //! Powers of two.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bits of floating-point numbers within the range that the function has reduced to"
+)]
+
 use super::exp::{Exp, near_one, times_power};
 use super::pattern;
 use crate::Real;

@@ -1,5 +1,10 @@
 //! `e^x - 1` without cancellation near zero.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bits of floating-point numbers within the range that the function has reduced to"
+)]
+
 use super::exp::{Exp, limit, split};
 use super::pattern;
 use crate::Real;

@@ -1,5 +1,10 @@
 //! The natural logarithm, and its parts that other functions share.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bits of floating-point numbers within the range that the function has reduced to"
+)]
+
 use super::exp::Exp;
 use super::{pattern, polynomial};
 use crate::Real;

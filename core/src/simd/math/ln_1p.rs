@@ -1,5 +1,10 @@
 //! `ln(1 + x)` without cancellation near zero.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bits of floating-point numbers within the range that the function has reduced to"
+)]
+
 use super::ln::{combine, split};
 use crate::Real;
 use crate::simd::Lanes;

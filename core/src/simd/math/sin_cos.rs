@@ -1,5 +1,10 @@
 //! Sine and cosine, of radians and of turns.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "bits of floating-point numbers within the range that the function has reduced to"
+)]
+
 use super::exp::Exp;
 use super::{pattern, polynomial};
 use crate::Real;

@@ -9,6 +9,11 @@
 //! The Hessian is scaled by the largest of its weights `2 q cosh s`, whose logarithm is kept separately: neither very
 //! small nor very large starts leave the range of the type.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "indices below the length of a slice, and counts that are bounded where they are restored"
+)]
+
 use super::{Config, Parts};
 use crate::dynamics::label_noise::Sparse;
 use crate::matrix::{self, MatrixMut, MatrixRef};
