@@ -105,7 +105,7 @@ fn exact(text: &str) -> Option<u64> {
     if exponent >= 0 {
         value.checked_mul(scale)
     } else {
-        (value % scale == 0).then_some(value / scale)
+        value.is_multiple_of(scale).then_some(value / scale)
     }
 }
 
