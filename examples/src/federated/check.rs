@@ -92,7 +92,8 @@ fn identical(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failu
         bits: 40 * 32 * start.len() as u64,
         rounds: u64::MAX,
     };
-    let steps = [0.25, 0.5, 1.0, 2.0];
+    // Theory allows RandK, with 19 of 20 numbers left out, a fifth of gradient descent's step: down to where it converges for any seed.
+    let steps = [0.0625, 0.125, 0.25, 0.5, 1.0, 2.0];
     let loss = |method| Ok::<_, Failure>(bench.row(method, budget, &steps)?.train_loss);
     let (perm_k, rand_k) = (loss(PERM_K)?, loss(RAND_K)?);
     claims.at_most(
