@@ -29,6 +29,8 @@ struct Table {
     base: &'static str,
     /// Draws of the reference.
     draws: f64,
+    /// Least deviation of a ratio's logarithm.
+    least: f64,
     /// Validation, and test rows where there are some.
     parts: &'static [(&'static str, &'static [Reference])],
 }
@@ -38,16 +40,19 @@ const fn table(experiment: Experiment) -> Table {
         Experiment::A => Table {
             base: DIRECT,
             draws: 40.0,
+            least: SPIKES,
             parts: &[("loss", A)],
         },
         Experiment::B => Table {
             base: "ITD",
             draws: 32.0,
+            least: LEAST,
             parts: &[("validation loss", B), ("test loss", B_TEST)],
         },
         Experiment::Larger => Table {
             base: DIRECT,
             draws: 8.0,
+            least: SPIKES,
             parts: &[("loss", LARGER)],
         },
     }
@@ -107,6 +112,10 @@ pub fn is_claimed(experiment: Experiment, name: &str) -> bool {
     name == base || references.any(|(claimed, _)| *claimed == name)
 }
 
+/// Deviation of the logarithm of one loss of A. Adam's steps spike now and then, and part two runs that were equal to three digits: their
+/// ratio has tails that 40 draws do not show, and is held no closer than independent losses.
+const SPIKES: f64 = 0.37;
+
 /// Least deviation of a logarithm: losses that agree to three digits count as equal.
 const LEAST: f64 = 1e-3;
 
@@ -127,7 +136,12 @@ pub fn compare(experiment: Experiment, rows: &[Row], claims: &mut Claims) {
     let figure = format!("{experiment:?}: rows named `{DIRECT}`");
     claims.at_least(&figure, found as f64, 1.0);
 
-    let Table { base, draws, parts } = table(experiment);
+    let Table {
+        base,
+        draws,
+        least,
+        parts,
+    } = table(experiment);
     let [.., last] = experiment.constants().marks;
     for (part, &(what, references)) in parts.iter().enumerate() {
         let logarithms = |name| -> Vec<f64> {
@@ -149,7 +163,7 @@ pub fn compare(experiment: Experiment, rows: &[Row], claims: &mut Claims) {
             );
             if name != base {
                 let ratios: Vec<f64> = found.iter().zip(&of_base).map(|(a, b)| a - b).collect();
-                let off = distance(&ratios, [by_base, spread], draws);
+                let off = distance(&ratios, [by_base, spread.max(least)], draws);
                 let figure = format!("{figure} by {base}, standard errors from the reference");
                 claims.at_most(&figure, off, LIMIT);
             }
