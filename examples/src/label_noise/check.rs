@@ -27,6 +27,9 @@ fn ln(x: f64) -> f64 {
     x.max(1e-300).ln()
 }
 
+/// A figure of a row.
+type Of = fn(&Recovery) -> f64;
+
 /// Recovery. A draw that the limit finds hard at this time is hard for the run: the run is held against its own limit, and all
 /// figures against their laws.
 pub(super) fn recovery(rows: &[Recovery], claims: &mut Claims) {
@@ -53,7 +56,7 @@ pub(super) fn recovery(rows: &[Recovery], claims: &mut Claims) {
         mean(|r| r.descent),
         0.5,
     );
-    let figures: [(&str, fn(&Recovery) -> f64); 8] = [
+    let figures: [(&str, Of); 8] = [
         ("label noise less limit, ln distance", |r| ln(r.from_limit)),
         ("label noise, ln error", |r| ln(r.raw)),
         ("limit, ln error", |r| ln(r.limit)),

@@ -85,8 +85,7 @@ pub fn recovery(settings: &Settings, seed: u64, isotropic: bool) -> Result<Recov
     let product_change = products
         .map(|(u, v)| (u * v / (alpha * alpha) - 1.0).abs())
         .fold(0.0, f64::max);
-    // The parameters end at the size of the signal, wherever they begin.
-    let small = instance.descend(1e-3, 2.5 * instance.shape.stable_rate(1.0), 60_000)?;
+    let small = instance.descend(1e-3, 2.5 * instance.shape.stable_rate(1e-3), 60_000)?;
 
     let config = Config {
         noise: settings.noise,

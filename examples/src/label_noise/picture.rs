@@ -4,12 +4,15 @@ use thalweg_std::plot::{Axis, Figure, Panel, Series};
 
 use super::experiment::{Cell, Recovery, Trajectory};
 
+/// The error of a method, where it ran.
+type Of = fn(&Recovery) -> Option<f64>;
+
 /// Errors below are drawn here: basis pursuit is exact but for its gap.
 const LEAST: f64 = 1e-8;
 
 /// Four panels; the second and the third are of the first seed where there are several.
 pub(super) fn figure(rows: &[Recovery], runs: &[Trajectory], cells: &[Cell]) -> Figure {
-    let methods: [(&str, fn(&Recovery) -> Option<f64>); 7] = [
+    let methods: [(&str, Of); 7] = [
         ("descent", |r| Some(r.descent)),
         ("isotropic noise", |r| r.isotropic),
         ("label noise", |r| Some(r.raw)),

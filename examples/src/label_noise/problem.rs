@@ -26,9 +26,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A step size with which descent from `alpha` is stable, by a factor of about 20: 2e-3 in 100 dimensions from 1.
+    /// A step size with which descent from `alpha` is stable, by a factor of about 20: 2e-3 in 100 dimensions from 1, and from
+    /// any smaller start, since the parameters end at the size of the signal.
     pub fn stable_rate(&self, alpha: f64) -> f64 {
-        0.2 / (self.dim as f64 * alpha * alpha)
+        0.2 / (self.dim as f64 * (alpha * alpha).max(1.0))
     }
 
     /// `n / (kappa ln d)`.
