@@ -14,7 +14,6 @@ pub mod problem;
 pub mod published;
 pub mod stories;
 
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -25,7 +24,7 @@ use thalweg::bilevel::descent;
 use thalweg::bilevel::es_jacobian::{Direction, Estimate};
 use thalweg_std::plot::Figure;
 
-use crate::cli::{self, Claims, Common, Failure, bad, input, println};
+use crate::cli::{Claims, Common, Failure, Files, bad, input, println, whole};
 use crate::progress;
 use crate::source::Source;
 use crate::table::{Table, si};
@@ -48,7 +47,7 @@ pub struct Options {
     #[command(flatten)]
     pub common: Common,
     /// Runs of the tables that are averaged, with seeds that follow the first [default: 3 for A, 5 for B]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u64>(1..=1000))]
     pub seeds: Option<u64>,
     /// What is run
     #[arg(long, value_enum, default_value_t = Story::Tables)]
@@ -57,10 +56,10 @@ pub struct Options {
     #[arg(long)]
     pub full: bool,
     /// Classes of a few-shot task of digits, half of all at most
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = whole::<usize>(2..=100))]
     pub ways: usize,
     /// Rows of each class that a few-shot task learns from
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = whole::<usize>(1..=1000))]
     pub shots: usize,
     /// Data of hyper-cleaning, few-shot and mnist
     #[command(flatten)]
@@ -121,58 +120,51 @@ struct Figures<'a> {
 /// # Errors
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    if let Some(path) = &options.common.json {
-        cli::check_writable(path)?;
-    }
-    let path = options.common.plot.clone();
-    let path = path.unwrap_or_else(|| PathBuf::from("bilevel.svg"));
-    cli::check_writable(&path)?;
+    let files = options.common.files("bilevel")?;
     let threads = options.common.threads()?;
-    let seeds = options.seeds.filter(|_| !options.common.check);
-    if let Some(seeds) = seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
-        return Err(bad("seeds", seeds, "must be between 1 and 1000"));
+    if let (Some(path), false) = (&options.source.data, options.problem.has_data()) {
+        let rule = "needs --problem hyper-cleaning, few-shot or mnist";
+        return Err(bad("data", path.display(), rule));
     }
+    let seeds = options.seeds.filter(|_| !options.common.check);
     let experiments = match options.problem {
         Story::Tables => &[Experiment::A, Experiment::B][..],
         Story::Larger => &[Experiment::Larger],
-        _ => return tell(options, &path, threads),
+        _ => return tell(options, &files, threads),
     };
     let Common { seed, check, .. } = options.common;
     let rows = rows(experiments, seed, seeds, check, threads)?;
-    for &experiment in experiments {
-        println!("{}", table(experiment, &rows));
-    }
     let mut lengths = Vec::new();
     if options.problem == Story::Tables {
         lengths = of_lengths(options.common.seed).map_err(input)?;
-        println!("{}", memory_table(&lengths));
     }
     let figures = Figures {
         rows: &rows,
         lengths: &lengths,
     };
-    if let Some(path) = &options.common.json {
-        cli::write_json(path, &figures)?;
+    let saved = files.save(&figures, || picture::tables(&rows, &lengths));
+    for &experiment in experiments {
+        println!("{}", table(experiment, &rows));
     }
-    if !options.common.check || options.common.plot.is_some() {
-        cli::write(&path, &picture::tables(&rows, &lengths).to_svg())?;
-        println!("picture: {}", path.display());
+    if options.problem == Story::Tables {
+        println!("{}", memory_table(&lengths));
     }
-    if options.common.check {
-        let mut claims = Claims::default();
-        for &experiment in experiments {
-            published::compare(experiment, &rows, &mut claims);
-        }
-        if options.problem == Story::Tables {
-            published::compare_lengths(&lengths, &mut claims);
-        }
-        return claims.verdict(options.common.json.as_deref());
+    let delivered = saved.tell();
+    if !check {
+        return delivered;
     }
-    Ok(())
+    let mut claims = Claims::default();
+    for &experiment in experiments {
+        published::compare(experiment, &rows, &mut claims);
+    }
+    if options.problem == Story::Tables {
+        published::compare_lengths(&lengths, &mut claims);
+    }
+    files.verdict(claims).and(delivered)
 }
 
 /// Runs another story.
-fn tell(options: &Options, path: &Path, threads: usize) -> Result<(), Failure> {
+fn tell(options: &Options, files: &Files<'_>, threads: usize) -> Result<(), Failure> {
     let Options {
         common,
         problem,
@@ -182,12 +174,6 @@ fn tell(options: &Options, path: &Path, threads: usize) -> Result<(), Failure> {
         source,
         ..
     } = options;
-    if !(2..=100).contains(ways) {
-        return Err(bad("ways", ways, "must be between 2 and 100"));
-    }
-    if !(1..=1000).contains(shots) {
-        return Err(bad("shots", shots, "must be between 1 and 1000"));
-    }
     let scope = stories::Scope {
         full: *full,
         ways: *ways,
@@ -202,26 +188,20 @@ fn tell(options: &Options, path: &Path, threads: usize) -> Result<(), Failure> {
     let [report, ..] = &reports[..] else {
         return Err(Failure::Input("no run was asked for".into()));
     };
+    let saved = files.save(report, || Figure {
+        title: report.title.clone(),
+        panels: report.panels(),
+    });
     if reports.len() == 1 {
         println!("{}", report.table());
     }
-    if let Some(path) = &common.json {
-        cli::write_json(path, report)?;
+    let delivered = saved.tell();
+    if !common.check {
+        return delivered;
     }
-    if !common.check || common.plot.is_some() {
-        let figure = Figure {
-            title: report.title.clone(),
-            panels: report.panels(),
-        };
-        cli::write(path, &figure.to_svg())?;
-        println!("picture: {}", path.display());
-    }
-    if common.check {
-        let mut claims = Claims::default();
-        stories::compare(*problem, &reports, &mut claims);
-        return claims.verdict(common.json.as_deref());
-    }
-    Ok(())
+    let mut claims = Claims::default();
+    stories::compare(*problem, &reports, &mut claims);
+    files.verdict(claims).and(delivered)
 }
 
 /// The results of all jobs in their order, shared among threads.

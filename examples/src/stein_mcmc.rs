@@ -75,9 +75,9 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let files = options.common.files("stein_mcmc")?;
     let threads = options.common.threads()?;
     if options.common.check {
-        let json = options.common.json.as_deref();
-        let pictures = check::run(options.common.seed, threads, json)?;
-        return files.save(&(), || picture::draw(&pictures)).tell();
+        let (pictures, claims) = check::run(options.common.seed, threads)?;
+        let delivered = files.save(&(), || picture::draw(&pictures)).tell();
+        return files.verdict(claims).and(delivered);
     }
     validate(options)?;
     let mut reports = Vec::new();

@@ -12,10 +12,7 @@ fn run(arguments: &[&str]) -> Output {
 #[test]
 fn wrong_options_are_named_and_end_with_2() {
     for (arguments, text) in [
-        (
-            &["--seeds", "0"][..],
-            "--seeds 0: must be between 1 and 1000",
-        ),
+        (&["--seeds", "0"][..], "between 1 and 1000"),
         (&["--threads", "0"], "between 1 and 256"),
         (
             &["--json", "/nowhere/at/all.json"],
@@ -27,13 +24,17 @@ fn wrong_options_are_named_and_end_with_2() {
         ),
         (
             &["--problem", "few-shot", "--shots", "0"],
-            "--shots 0: must be between 1 and 1000",
+            "between 1 and 1000",
         ),
         (
             &["--problem", "few-shot", "--ways", "6"],
             "must have 12 classes of at least 15 rows",
         ),
         (&["--sedes", "3"], "--sedes"),
+        (
+            &["--data", "digits.csv", "--format", "csv"],
+            "--data digits.csv: needs --problem hyper-cleaning, few-shot or mnist",
+        ),
         (&["--problem", "nothing"], "hyper-cleaning"),
         (&["--problem", "mnist", "--data", "/nowhere"], "--format"),
         (

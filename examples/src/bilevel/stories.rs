@@ -52,6 +52,11 @@ pub enum Story {
 }
 
 impl Story {
+    /// Whether it reads a data set.
+    pub const fn has_data(self) -> bool {
+        matches!(self, Self::HyperCleaning | Self::FewShot | Self::Mnist)
+    }
+
     /// Runs, with seeds that follow each other: several under `--check`, whose claims are about means.
     pub const fn runs(self, check: bool) -> u64 {
         match self {

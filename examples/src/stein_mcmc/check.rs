@@ -19,8 +19,6 @@
 
 mod formulas;
 
-use std::path::Path;
-
 use self::formulas::{affine, formulas};
 use crate::cli::{Claims, Failure, input};
 use crate::source::Source;
@@ -129,15 +127,11 @@ fn within(
     }
 }
 
-/// Runs all checks; answers the tables whose pictures are worth drawing.
+/// Runs all checks; returns the tables that are worth drawing, and the claims.
 ///
 /// # Errors
-/// Claims that fail.
-pub fn run(
-    seed: u64,
-    threads: usize,
-    json: Option<&Path>,
-) -> Result<Vec<(Problem, Report)>, Failure> {
+/// Those of the samplers.
+pub fn run(seed: u64, threads: usize) -> Result<(Vec<(Problem, Report)>, Claims), Failure> {
     let mut claims = Claims::default();
     formulas(&mut claims).map_err(input)?;
     affine(&mut claims, seed);
@@ -146,8 +140,7 @@ pub fn run(
     pictures.push(mixture(&mut claims, seed, threads)?);
     pictures.push(banana(&mut claims, seed, threads)?);
     logistic(&mut claims, seed, threads)?;
-    claims.verdict(json)?;
-    Ok(pictures)
+    Ok((pictures, claims))
 }
 
 /// Table A: N(0, diag(4, 0.04)) from (4, 4).
