@@ -10,7 +10,8 @@
 //! `Config` is plain data, passed at each step, so that schedules and parameter groups need no machinery. `State` holds
 //! buffers and counters and is generic over [`Storage`]: an array on a microcontroller, a `Vec` on a server.
 //! `step` advances once. Arguments are checked before the first write; an [`Error`] names the argument and leaves
-//! everything as it was. Random steps take a generator. Every state saves and restores through [`snapshot`].
+//! everything as it was. Random steps take a generator. Every state that outlives a round saves and restores
+//! through [`snapshot`]; the client of FedAvg and the Hessian variance of a round begin anew with the next one.
 //!
 //! ```
 //! use thalweg::optim::sgd;

@@ -56,6 +56,8 @@
 //! ```
 //!
 //! The `k` of a Hello is a fingerprint that whoever drives the run computes from its settings, 0 if it states none.
+//! The `round` of a Stop is 2^64 - 1 where the run ended early, and that of a server's Hello 1 where it refuses the client's replies;
+//! readers that do not look at it see a Stop and a Hello.
 //! PermK, RandK and RandSeqK send no indices: both ends derive them from (seed, round, client). Packed
 //! fields fill each byte from its lowest bit, and the bits past the last field are zero.
 //!
