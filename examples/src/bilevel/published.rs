@@ -2,7 +2,7 @@
 //!
 //! Losses at the end are compared with those of `examples/tests/reference/bilevel.py` (NumPy, float64, no draw in common): mean and
 //! standard deviation, over its draws, of ln(loss), and of ln(loss / loss of the base row on the same draw). A mean over n runs here and
-//! one over N draws there differ by their standard error `s sqrt(1/n + 1/N)`; a claim holds within [`LIMIT`] of them. Losses of a run
+//! one over N draws there differ by their standard error `s sqrt(1/n + 1/N)`; a claim holds within `LIMIT` of them. Losses of a run
 //! are spread by tens of percent, and their ratios by a few percent: the ratios hold the order of the methods.
 //!
 //! The published tables are means over three (A) and five (B) draws, and lie within four standard errors of the reference.

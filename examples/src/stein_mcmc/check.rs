@@ -1,7 +1,7 @@
 //! The small experiments: tables A to E.
 //!
 //! A figure is a mean over seeds. It is held against the mean of an independent NumPy program, `tests/reference/stein_mcmc.py`, over 256
-//! seeds (B: 128), within a factor of 2, or within six standard errors where the deviation over seeds asks for more: see [`factor`].
+//! seeds (B: 128), within a factor of 2, or within six standard errors where the deviation over seeds asks for more: see `factor`.
 //! The output of the program, `stein_mcmc_check.txt`, has every mean and deviation. So the claims hold for any seed, not for lucky ones.
 //!
 //! Published are means over two to four seeds. Most are within a factor of 2 of the 256; these are not, and the deviation over seeds
