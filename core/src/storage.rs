@@ -87,7 +87,7 @@ impl<T> Storage for &mut [T] {
     }
 }
 
-#[cfg(feature = "heapless")]
+#[cfg(any(feature = "heapless", test))]
 impl<T, const N: usize> Storage for heapless::Vec<T, N> {
     type Elem = T;
     #[inline]
