@@ -75,11 +75,11 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&unbiased, &["rand-k", "contractive"]);
     refused(
         &["--plot", "no/such/x.svg"],
-        &["no/such/x.svg", "folder no/such does not exist"],
+        &["no/such/x.svg", "the folder does not exist: no/such"],
     );
     refused(
         &["--json", "no/such/x.json"],
-        &["no/such/x.json", "folder no/such does not exist"],
+        &["no/such/x.json", "the folder does not exist: no/such"],
     );
     // Noticed before the run, not after it.
     refused(&["--plot", "."], &[".: cannot write"]);
