@@ -211,6 +211,10 @@ impl Crate {
             .chain([path.len()])
             .find_map(|len| Some((len, self.exports.get(&path[..len])?)))
         {
+            // Another crate, handed on under its name.
+            if *target == path[..len] {
+                return path;
+            }
             // A function with the name of its module: what is behind the name is of the module.
             let within = target.strip_prefix(&path[..len]);
             if within.is_some_and(|rest| rest.starts_with("::")) {
