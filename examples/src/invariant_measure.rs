@@ -26,7 +26,7 @@ use thalweg::dynamics::invariant_measure::Verdict;
 use crate::cli::{Claims, Common, Failure, bad, input, print, println, whole};
 use crate::label_noise::experiment::each;
 use crate::progress;
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::table::Table;
 
 use calibration::{CORRELATIONS, Calibration, calibrate};
@@ -110,6 +110,9 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let files = common.files("invariant_measure")?;
     let threads = options.common.threads()?;
     let check = options.common.check;
+    if let (true, Some(path)) = (check, &options.source.data) {
+        return Err(bad("data", path.display(), source::NOT_CHECKED));
+    }
     let options = if check {
         // Every other option has the published value for its default.
         Options {

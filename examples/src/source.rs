@@ -12,6 +12,9 @@ pub mod reading;
 
 pub use reading::Reading;
 
+/// Why a check refuses `--data`.
+pub const NOT_CHECKED: &str = "--check runs on the data of the program";
+
 /// How the files under `--data` are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

@@ -29,6 +29,10 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--unheard-of"], "unheard-of"),
         (&["--data", "no/such.csv", "--format", "csv"], "no/such.csv"),
         (&["--data", "no/such.csv"], "format"),
+        (
+            &["--check", "--data", "x.csv", "--format", "csv"],
+            "--data x.csv: --check runs on the data of the program",
+        ),
         (&["--plot", "no/such/folder.svg"], "no/such"),
         (&["--json", "no/such/folder.json"], "no/such"),
         // The run that diverges, and the step.

@@ -93,6 +93,10 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--unheard-of"], "unheard-of"),
         (&["--data", "x", "--format", "csv"], "--target logistic"),
         (&["--data", "x"], "--format"),
+        (
+            &["--check", "--data", "x", "--format", "csv"],
+            "--data x: --check runs on the data of the program",
+        ),
         (&["--plot", "no/such/folder.svg"], "no/such"),
         (&["--json", "no/such/folder.json"], "no/such"),
         (&["--target", "bnn", "--sampler", "exact"], "exact draws"),

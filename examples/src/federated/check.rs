@@ -5,6 +5,7 @@
 //! claims no such order for clients that differ, so there accuracy alone is held against an independent reference.
 
 use crate::cli::{Claims, Failure, bad, input};
+use crate::source::NOT_CHECKED;
 
 use super::method::{CompressorName, Method, ProtocolName, Rule};
 use super::problem::{Problem, Spread};
@@ -34,8 +35,7 @@ fn floor(mean: f64, deviation: f64) -> f64 {
 /// Bad options, or [`Failure::Claim`].
 pub fn run(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.source.data {
-        let rule = "--check runs on the digits of the repository";
-        return Err(bad("data", path.display(), rule));
+        return Err(bad("data", path.display(), NOT_CHECKED));
     }
     let seed = options.common.seed;
     let threads = options.common.threads()?;

@@ -21,11 +21,6 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo* (2014).
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    reason = "twice the length of a slice of numbers, each of four bytes or more"
-)]
-
 use super::super::kernel::{
     Driver, Serial, field_into, field_scratch_len, least_field_scratch_len,
 };
@@ -292,7 +287,7 @@ struct Room<'a, T> {
 impl<'a, T> Room<'a, T> {
     /// The length of the scratch has been checked.
     fn new(len: usize, mut scratch: &'a mut [T]) -> Self {
-        let y = take(&mut scratch, 2 * len);
+        let y = take(&mut scratch, len.saturating_mul(2));
         let [kicked, u, out] = core::array::from_fn(|_| take(&mut scratch, len));
         Self {
             y,

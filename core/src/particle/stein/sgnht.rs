@@ -20,11 +20,6 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014).
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    reason = "twice the length of a slice of numbers, each of four bytes or more"
-)]
-
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::take;
 use super::super::{check_cloud, check_finite};
@@ -108,7 +103,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     check_finite("momentum", state.momentum(), d)?;
     check_finite("thermostat", state.thermostat(), 1)?;
     check_scratch("scratch", least_scratch_len(n, d), scratch.len())?;
-    let y = take(&mut scratch, 2 * len + n);
+    let y = take(&mut scratch, len.saturating_mul(2).saturating_add(n));
     let [v, s, u, out, second] = core::array::from_fn(|_| take(&mut scratch, len));
     let (r, xi) = (
         state.momentum.as_mut_slice(),

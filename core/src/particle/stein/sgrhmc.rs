@@ -21,11 +21,6 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox, *A complete recipe for stochastic gradient MCMC* (2015), section 4.3.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    reason = "twice the length of a slice of numbers, each of four bytes or more"
-)]
-
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::take;
 use super::super::{check_cloud, check_finite};
@@ -125,7 +120,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         check_finite(name, x, d)?;
     }
     check_scratch("scratch", least_scratch_len(n, d), scratch.len())?;
-    let y = take(&mut scratch, 2 * len);
+    let y = take(&mut scratch, len.saturating_mul(2));
     let [v, s, u, out, second] = core::array::from_fn(|_| take(&mut scratch, len));
     let r = state.momentum.as_mut_slice();
     let at = extend(
