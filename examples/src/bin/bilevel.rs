@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use thalweg_examples::{bilevel, cli};
 
 fn main() -> ExitCode {
-    cli::program("some minutes of one core", bilevel::main)
+    cli::program("less than a minute of one core", bilevel::main)
 }

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, invariant_measure};
 
 fn main() -> ExitCode {
-    cli::program("some minutes of one core", invariant_measure::main)
+    cli::program("less than a minute of one core", invariant_measure::main)
 }

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, label_noise};
 
 fn main() -> ExitCode {
-    cli::program("some minutes of one core", label_noise::main)
+    cli::program("less than a minute of one core", label_noise::main)
 }

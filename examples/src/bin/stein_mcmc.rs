@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, stein_mcmc};
 
 fn main() -> ExitCode {
-    cli::program("some minutes of one core", stein_mcmc::main)
+    cli::program("less than a minute of one core", stein_mcmc::main)
 }
