@@ -18,8 +18,11 @@ use thalweg::{Arithmetic, Error, vector};
 const LOOK: usize = 50;
 /// Relative gap at the end.
 const GAP: f64 = 1e-9;
-/// Most iterations.
-const ITERATIONS: usize = 200_000;
+/// Most iterations, and those in which rho follows the residuals: a rho that goes on changing need not converge.
+const ITERATIONS: usize = 1_000_000;
+const ADAPTED: usize = 50_000;
+/// Residuals that differ by more than this factor change rho by 2.
+const BALANCE: f64 = 10.0;
 
 /// Data with the factor of `Z Z^T`.
 struct Rows<'a> {
@@ -64,8 +67,10 @@ pub fn basis_pursuit(z: MatrixRef<'_, f64>, y: &[f64], c: &[f64]) -> Result<Vec<
     let (mut dual, mut slopes) = (vec![0.0; z.rows()], vec![0.0; d]);
     // The ratio of a threshold to the size of the solution decides how fast the two agree.
     rows.project(&mut w, &mut dual)?;
-    let rho = vector::sum_abs(c) / vector::sum_abs(&w).max(f64::MIN_POSITIVE);
+    let mut rho = vector::sum_abs(c) / vector::sum_abs(&w).max(f64::MIN_POSITIVE);
+    let mut before = a.clone();
     for iteration in 1..=ITERATIONS {
+        before.copy_from_slice(&a);
         vector::axpby_into(1.0, &a, -1.0, &b, &mut w)?;
         rows.project(&mut w, &mut dual)?;
         for (((a, b), w), c) in a.iter_mut().zip(&mut b).zip(&w).zip(c) {
@@ -75,6 +80,20 @@ pub fn basis_pursuit(z: MatrixRef<'_, f64>, y: &[f64], c: &[f64]) -> Result<Vec<
         }
         if iteration % LOOK != 0 {
             continue;
+        }
+        if iteration <= ADAPTED {
+            // Residual balancing, section 3.4.1 there, with either residual relative to its variable.
+            let primal = (vector::squared_distance(&w, &a)? * vector::norm2_squared(&b)).sqrt();
+            let moved = (vector::squared_distance(&a, &before)? * vector::norm2_squared(&w)).sqrt();
+            let factor = if primal > BALANCE * moved {
+                2.0
+            } else if moved > BALANCE * primal {
+                0.5
+            } else {
+                1.0
+            };
+            rho *= factor;
+            vector::scale(1.0 / factor, &mut b);
         }
         // The multiplier that is nearest to rho b, shrunk until no slope is above its weight.
         matrix::gemv(rho, z, &b, 0.0, &mut dual)?;
@@ -100,13 +119,17 @@ mod tests {
     #[test]
     fn the_cheapest_of_the_fits_is_found() {
         // Fits are w_1 + 2 w_2 = 2: prices 1 and 1 ask for (0, 1), prices 1 and 3 for (2, 0).
-        let z = MatrixRef::new(&[1.0, 2.0], 1, 2).unwrap();
         for (c, expected) in [([1.0, 1.0], [0.0, 1.0]), ([1.0, 3.0], [2.0, 0.0])] {
-            let w = basis_pursuit(z, &[2.0], &c).unwrap();
-            assert!(
-                vector::squared_distance(&w, &expected).unwrap() < 1e-12,
-                "{w:?}"
-            );
+            // Neither the unit of the prices nor that of the data matters.
+            for (price, unit) in [(1.0, 1.0), (1e6, 1.0), (1e-6, 1.0), (1.0, 1e6), (1.0, 1e-6)] {
+                let z = [unit, 2.0 * unit];
+                let z = MatrixRef::new(&z, 1, 2).unwrap();
+                let w = basis_pursuit(z, &[2.0 * unit], &c.map(|c| price * c)).unwrap();
+                assert!(
+                    vector::squared_distance(&w, &expected).unwrap() < 1e-12,
+                    "{w:?}"
+                );
+            }
         }
     }
 }
