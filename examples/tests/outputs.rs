@@ -21,7 +21,7 @@ const SMALL: [&str; 10] = [
     "1",
 ];
 
-/// An empty folder of its own for one test.
+/// An empty folder for one test.
 fn folder(test: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("outputs-{test}"));
     let _ = fs::remove_dir_all(&path);

@@ -6,7 +6,7 @@
 //! MARINA's columns are random: between whole rounds its estimate drifts, so the value at the budget depends on how long ago
 //! the last one was, and runs of one step differ by factors of 2 to 1000. Held are means of logarithms over eight seeds, against
 //! means over 32 runs of `examples/tests/reference/permutation_compressors.py` (NumPy, other random numbers, no code in common), within
-//! `STANDARD_ERRORS` of both together. A published median of three such runs has an error of its own; it is held within
+//! `STANDARD_ERRORS` of both together. A published median of three such runs has its standard error; it is held within
 //! the factor and three times that error. (RandK at 100 clients without noise and the theory's step has a geometric mean of
 //! 1.4e-5; published is 5.4e-6, which one of twelve runs comes below.)
 //! The published EF21 column has as many rounds as 64 bits an element pay for, an index as dear as a number: it is that

@@ -111,7 +111,7 @@ impl<S: Read + Write> Peer<S> {
         });
     }
 
-    /// Answers a client that wants a round. It can follow if that is the open one, or the next: then it has answered.
+    /// Replies to a client that wants a round. It can follow if that is the open one, or the next: then it has answered.
     pub(super) fn hello(&mut self, wanted: u64, opening: &Opening<'_>) {
         let follows = wanted == opening.round || wanted == opening.round.saturating_add(1);
         self.behind |= !follows;
