@@ -43,7 +43,6 @@
 //! | `alloc` | on by default: [`Storage`] for `Vec` and `Box<[T]>`; nothing in the crate allocates |
 //! | `nalgebra` | [`matrix`] views of nalgebra's matrices, both ways |
 //! | `heapless` | [`Storage`] for `heapless::Vec` |
-//! | `c` | a flat C interface: module `c` |
 #![no_std]
 #![deny(unsafe_code)]
 // An index or a slice that the proof by linking does not reach is refused here; where one stands, its bound is named.
@@ -60,8 +59,6 @@ pub mod bilevel;
 #[cfg(doc)]
 #[doc = include_str!("../docs/bits_and_versions.md")]
 pub mod bits_and_versions {}
-#[cfg(feature = "c")]
-pub mod c;
 pub mod compress;
 pub mod dynamics;
 pub mod error;

@@ -91,7 +91,7 @@ pub use decode::{Expect, Frame, decode, frame_len};
 pub use encode::{encode_into, seal, start};
 pub use error::{DecodeError, EncodeError};
 pub use payload::{Body, Exponents, Levels, Packed, Payload, Values};
-pub use stream::Deframer;
+pub use stream::{Deframer, Position};
 
 use crate::Real;
 

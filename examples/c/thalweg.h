@@ -1,4 +1,4 @@
-// thalweg: gradient descent and its relatives, over the memory of the caller. Generated; the contract is in core/src/c.rs.
+// thalweg: gradient descent and its relatives, over the memory of the caller. Generated; the contract is in src/lib.rs.
 
 #ifndef THALWEG_H
 #define THALWEG_H

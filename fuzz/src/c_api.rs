@@ -8,14 +8,14 @@
 
 use std::ptr::null_mut;
 
-use thalweg::c::compress::*;
-use thalweg::c::optim::*;
-use thalweg::c::particle::*;
-use thalweg::c::rounding::*;
-use thalweg::c::stream::*;
-use thalweg::c::vector::*;
-use thalweg::c::wire::*;
-use thalweg::c::{Error, Status};
+use thalweg_c::compress::*;
+use thalweg_c::optim::*;
+use thalweg_c::particle::*;
+use thalweg_c::rounding::*;
+use thalweg_c::stream::*;
+use thalweg_c::vector::*;
+use thalweg_c::wire::*;
+use thalweg_c::{Error, Status};
 
 use super::bytes::Bytes;
 

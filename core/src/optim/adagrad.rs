@@ -139,9 +139,17 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// Resumes from buffers and a count of steps that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(sum: B, steps: u64) -> Self {
+    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::optim::adagrad::{self, Config, State};
+    /// let (mut params, mut sum) = ([1.0_f64], [16.0]); // one gradient of 4 came before
+    /// let mut state = State::resume(&mut sum[..], 1);
+    /// adagrad::step(&Config { learning_rate: 0.5, eps: 0.0, ..Config::default() }, &mut state, &mut params, &[3.0])?;
+    /// assert_eq!((params, state.steps()), ([1.0 - 0.5 * 3.0 / 5.0], 2)); // the root of 16 + 9
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn resume(sum: B, steps: u64) -> Self {
         Self { sum, steps }
     }
 

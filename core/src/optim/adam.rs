@@ -227,9 +227,18 @@ impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
         state
     }
 
-    /// Resumes from buffers and a count of steps that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(m: B, v: B, largest: U, steps: u64) -> Self {
+    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::optim::adam::{self, Config, State};
+    /// let (mut params, mut m, mut v) = ([1.0_f64], [1.0], [0.0]);
+    /// let mut state = State::<_, [f64; 0]>::resume(&mut m[..], &mut v[..], [], 1);
+    /// let config = Config { learning_rate: 0.5, beta1: 0.5, beta2: 0.0, eps: 0.0, ..Config::adam() };
+    /// adam::step(&config, &mut state, &mut params, &[2.0])?;
+    /// assert_eq!((params, state.steps()), ([0.5], 2)); // (0.5 + 1) / (1 - 0.5^2) over the root of 4
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn resume(m: B, v: B, largest: U, steps: u64) -> Self {
         Self {
             m,
             v,

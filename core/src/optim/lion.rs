@@ -125,9 +125,17 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// Resumes from buffers that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(momentum: B) -> Self {
+    /// A state over memory that holds one already: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::optim::lion::{self, Config, State};
+    /// let (mut params, mut momentum) = ([1.0_f64], [-2.0]);
+    /// let config = Config { weight_decay: 0.0, ..Config::new(0.25) };
+    /// lion::step(&config, &mut State::resume(&mut momentum[..]), &mut params, &[1.0])?;
+    /// assert_eq!(params, [1.25]); // against the sign of 0.9 * -2 + 0.1
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn resume(momentum: B) -> Self {
         Self { momentum }
     }
 

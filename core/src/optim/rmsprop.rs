@@ -188,9 +188,18 @@ impl<B: Storage, C: Storage<Elem = B::Elem>, M: Storage<Elem = B::Elem>> State<B
         state
     }
 
-    /// Resumes from buffers that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(mean_square: B, mean: C, buffer: M) -> Self {
+    /// A state over memory that holds one already: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::optim::rmsprop::{self, Config, State};
+    /// let (mut params, mut mean_square) = ([1.0_f64], [16.0]);
+    /// let mut state = State::<_, [f64; 0], [f64; 0]>::resume(&mut mean_square[..], [], []);
+    /// let config = Config { learning_rate: 0.5, alpha: 0.5, eps: 0.0, ..Config::default() };
+    /// rmsprop::step(&config, &mut state, &mut params, &[4.0])?;
+    /// assert_eq!(params, [0.5]); // the root of (16 + 16) / 2
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn resume(mean_square: B, mean: C, buffer: M) -> Self {
         Self {
             mean_square,
             mean,

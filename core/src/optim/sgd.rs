@@ -145,14 +145,22 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// Resumes from buffers and a count of steps that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(buffer: B, steps: u64) -> Self {
+    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::optim::sgd::{self, Config, State};
+    /// let (mut params, mut buffer) = ([1.0_f64], [4.0]); // one gradient of 4 came before
+    /// let mut state = State::resume(&mut buffer[..], 1);
+    /// sgd::step(&Config { momentum: 0.5, ..Config::new(0.25) }, &mut state, &mut params, &[2.0])?;
+    /// assert_eq!((params, state.steps()), ([0.0], 2)); // 1 - 0.25 (0.5 * 4 + 2)
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn resume(buffer: B, steps: u64) -> Self {
         Self { buffer, steps }
     }
 
-    #[cfg(feature = "c")]
-    pub(crate) const fn steps(&self) -> u64 {
+    /// Steps taken.
+    pub const fn steps(&self) -> u64 {
         self.steps
     }
 

@@ -143,9 +143,15 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// A state that goes on: memory of another language, with its count of steps.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(buffer: B, steps: u64) -> Self {
+    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::particle::rule::State;
+    /// let mut moments = [4.0_f64, 9.0];
+    /// let state = State::resume(&mut moments[..], 3);
+    /// assert_eq!((state.buffer(), state.steps()), (&[4.0, 9.0][..], 3));
+    /// ```
+    pub const fn resume(buffer: B, steps: u64) -> Self {
         Self { buffer, steps }
     }
 

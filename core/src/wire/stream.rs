@@ -25,7 +25,8 @@
 
 use super::decode::frame_crc;
 use super::{DecodeError, HEADER, MAGIC, OVERHEAD, frame_len};
-use crate::Storage;
+use crate::error::check;
+use crate::{Error, Storage};
 
 /// Collects bytes in the caller's buffer and lends the frames among them.
 ///
@@ -55,13 +56,21 @@ use crate::Storage;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deframer<B> {
-    pub(crate) buffer: B,
-    /// Bytes before `start` are done with, those before `end` have arrived.
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    /// Length of the frame that was lent last.
-    pub(crate) lent: usize,
-    pub(crate) skipped: u64,
+    buffer: B,
+    at: Position,
+}
+
+/// Where the search of a [`Deframer`] stands in its buffer; all zero at the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Bytes before it are done with.
+    pub start: usize,
+    /// Bytes before it have arrived.
+    pub end: usize,
+    /// Length of the frame that was lent last; it begins at `start`.
+    pub lent: usize,
+    /// Bytes that belonged to no frame.
+    pub skipped: u64,
 }
 
 /// What the bytes at `start` are.
@@ -80,13 +89,50 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     /// ```
     #[must_use]
     pub const fn new(buffer: B) -> Self {
-        Self {
-            buffer,
+        let at = Position {
             start: 0,
             end: 0,
             lent: 0,
             skipped: 0,
-        }
+        };
+        Self { buffer, at }
+    }
+
+    /// Goes on with a buffer whose search stands at `at`: the two are kept apart where a language without generics owns them.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when `at` lies outside the buffer.
+    ///
+    /// ```
+    /// use thalweg::wire::{Deframer, Position};
+    /// let (mut buffer, mut at) = ([0; 64], Position::default());
+    /// for byte in *b"noise" {
+    ///     let mut deframer = Deframer::resume(&mut buffer[..], at)?;
+    ///     deframer.space()[0] = byte;
+    ///     deframer.filled(1);
+    ///     assert!(deframer.next().is_none());
+    ///     at = deframer.position();
+    /// }
+    /// assert_eq!(at.skipped, 5);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn resume(buffer: B, at: Position) -> Result<Self, Error> {
+        let left = at.end.checked_sub(at.start);
+        let inside = at.end <= buffer.as_slice().len() && left.is_some_and(|left| at.lent <= left);
+        check("at", inside, "must be zero, or that of this buffer")?;
+        Ok(Self { buffer, at })
+    }
+
+    /// Where the search stands.
+    ///
+    /// ```
+    /// let mut deframer = thalweg::wire::Deframer::new([0; 64]);
+    /// deframer.filled(3);
+    /// assert_eq!(deframer.position().end, 3);
+    /// ```
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.at
     }
 
     /// Room for the bytes that come next; not empty once [`next`](Self::next) has returned `None`, if the buffer has a length at all.
@@ -98,18 +144,18 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     pub fn space(&mut self) -> &mut [u8] {
         self.release();
         let buffer = self.buffer.as_mut_slice();
-        if self.start == self.end || self.end >= buffer.len() {
-            let len = self.end.saturating_sub(self.start);
+        if self.at.start == self.at.end || self.at.end >= buffer.len() {
+            let len = self.at.end.saturating_sub(self.at.start);
             // A byte at a time: the ranges overlap, and `copy_within` may panic.
-            for to in 0..if self.start > 0 { len } else { 0 } {
-                let byte = buffer.get(self.start.saturating_add(to)).copied();
+            for to in 0..if self.at.start > 0 { len } else { 0 } {
+                let byte = buffer.get(self.at.start.saturating_add(to)).copied();
                 if let (Some(place), Some(byte)) = (buffer.get_mut(to), byte) {
                     *place = byte;
                 }
             }
-            (self.start, self.end) = (0, len);
+            (self.at.start, self.at.end) = (0, len);
         }
-        buffer.get_mut(self.end..).unwrap_or_default()
+        buffer.get_mut(self.at.end..).unwrap_or_default()
     }
 
     /// States how many bytes have been written to the front of [`space`](Self::space).
@@ -122,7 +168,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     /// ```
     pub fn filled(&mut self, count: usize) {
         let most = self.buffer.as_slice().len();
-        self.end = self.end.saturating_add(count).min(most);
+        self.at.end = self.at.end.saturating_add(count).min(most);
     }
 
     /// The next frame, whole and with the right checks; `None` when more bytes are needed.
@@ -159,9 +205,9 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
                 Some(Err(error))
             }
             Found::Frame(len) => {
-                self.lent = len;
-                let end = self.start.saturating_add(len);
-                self.buffer.as_slice().get(self.start..end).map(Ok)
+                self.at.lent = len;
+                let end = self.at.start.saturating_add(len);
+                self.buffer.as_slice().get(self.at.start..end).map(Ok)
             }
         }
     }
@@ -181,7 +227,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     /// ```
     pub fn expire(&mut self) -> bool {
         self.release();
-        let partial = self.start < self.end;
+        let partial = self.at.start < self.at.end;
         if partial {
             self.skip(1);
         }
@@ -195,8 +241,9 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     /// ```
     #[must_use]
     pub const fn pending(&self) -> usize {
-        self.end
-            .saturating_sub(self.start.saturating_add(self.lent))
+        self.at
+            .end
+            .saturating_sub(self.at.start.saturating_add(self.at.lent))
     }
 
     /// Bytes dropped since the start because they belonged to no frame.
@@ -206,7 +253,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     /// ```
     #[must_use]
     pub const fn skipped(&self) -> u64 {
-        self.skipped
+        self.at.skipped
     }
 
     /// Forgets what has arrived, for a line that starts anew.
@@ -218,23 +265,23 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     /// assert_eq!(deframer.pending(), 0);
     /// ```
     pub const fn clear(&mut self) {
-        (self.start, self.end, self.lent) = (0, 0, 0);
+        (self.at.start, self.at.end, self.at.lent) = (0, 0, 0);
     }
 
     fn release(&mut self) {
-        self.start = self.start.saturating_add(self.lent).min(self.end);
-        self.lent = 0;
+        self.at.start = self.at.start.saturating_add(self.at.lent).min(self.at.end);
+        self.at.lent = 0;
     }
 
     fn skip(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.end);
-        self.skipped = self.skipped.saturating_add(count as u64);
+        self.at.start = self.at.start.saturating_add(count).min(self.at.end);
+        self.at.skipped = self.at.skipped.saturating_add(count as u64);
     }
 
     fn search(&mut self) -> Found {
         loop {
             let buffer = self.buffer.as_slice();
-            let arrived = buffer.get(self.start..self.end).unwrap_or_default();
+            let arrived = buffer.get(self.at.start..self.at.end).unwrap_or_default();
             let noise = noise(arrived);
             if noise > 0 {
                 self.skip(noise);

@@ -83,7 +83,7 @@ fn frequencies(moves: usize, beta: f64, current: Current, q: [f32; 3]) -> ([f64;
         cache,
         ..buffers(fresh.labels().to_vec(), fresh.statistics().to_vec(), table)
     };
-    fit.state = State::from_parts(buffers, 1.0, 0, 0);
+    fit.state = State::resume(buffers, 1.0, 0, 0);
     for _ in 0..20 {
         fit.step(&config).unwrap();
     }
@@ -226,7 +226,7 @@ fn the_floor_of_a_table_proposes_what_no_visit_has_recorded() {
             [1.0, 0.0].repeat(N),
         )
     };
-    fit.state = State::from_parts(buffers, 1.0, 0, 0);
+    fit.state = State::resume(buffers, 1.0, 0, 0);
     let config = Config {
         batch_size: N,
         moves: 1,

@@ -88,7 +88,7 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
     let with = |labels: Vec<u32>, statistics: usize, factor: f64| {
         move |fit: &mut Fit<f64>| {
             let buffers = buffers(labels.clone(), vec![0.5; statistics], vec![]);
-            fit.state = State::from_parts(buffers, factor, 0, 0);
+            fit.state = State::resume(buffers, factor, 0, 0);
         }
     };
     let right = statistics_len(Covariance::Full, 4, 2);
@@ -109,7 +109,7 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
             let mut table = vec![1.0; 240];
             table[17] = bad;
             let buffers = buffers(vec![0; 60], vec![0.5; right], table);
-            fit.state = State::from_parts(buffers, 1.0, 0, 0);
+            fit.state = State::resume(buffers, 1.0, 0, 0);
         };
         // Inequality with NaN is no change.
         if bad.is_nan() {
@@ -145,7 +145,7 @@ fn an_impossible_label_is_left_and_never_entered() {
         false,
     );
     let statistics = fit.state.statistics().to_vec();
-    fit.state = State::from_parts(buffers(vec![0; 50], statistics, vec![]), 1.0, 0, 0);
+    fit.state = State::resume(buffers(vec![0; 50], statistics, vec![]), 1.0, 0, 0);
     let config = Config {
         batch_size: 50,
         moves: 40,
@@ -178,7 +178,7 @@ fn statistics_that_are_not_finite_reach_no_parameter() {
         statistics[14] = bad;
         let before = fit.mixture.clone();
         let labels = fit.state.labels().to_vec();
-        fit.state = State::from_parts(buffers(labels, statistics, vec![]), 1.0, 0, 0);
+        fit.state = State::resume(buffers(labels, statistics, vec![]), 1.0, 0, 0);
         assert!(fit.step(&config).unwrap().kept > 0);
         let (found, before) = (fit.mixture.view(), before.view());
         assert_eq!(found.means()[..2], before.means()[..2]);

@@ -93,7 +93,7 @@ where
         check_scratch("scratch", scratch_len(shape, k, d), scratch.len())?;
         let components = u32::try_from(k).unwrap_or(0);
         check("k", components > 0, "must be at most 2^32 - 1")?;
-        let mut state = Self::from_parts(buffers, 1.0, 0, 0);
+        let mut state = Self::resume(buffers, 1.0, 0, 0);
         let (n, of) = (data.rows(), &mut state.buffers);
         check_length("labels", n, of.labels.as_slice().len())?;
         let found = of.statistics.as_slice().len();
@@ -144,10 +144,10 @@ where
     /// ```
     /// use thalweg::mixture::component_selection::{Buffers, State};
     /// let buffers = Buffers { labels: [0; 3], statistics: [0.0; 7], cache: [], table: [] };
-    /// let state = State::from_parts(buffers, 1.0, 0, 0);
+    /// let state = State::resume(buffers, 1.0, 0, 0);
     /// assert_eq!((state.labels(), state.factor()), (&[0; 3][..], 1.0));
     /// ```
-    pub const fn from_parts(
+    pub const fn resume(
         buffers: Buffers<L, S, C, Q>,
         factor: f64,
         steps: u64,

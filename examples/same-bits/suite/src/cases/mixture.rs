@@ -181,7 +181,7 @@ pub(super) fn chains<T: Real>(hash: &mut Hash) -> Outcome {
                 cache: [0.0; N],
                 table: [0.0; N * K],
             };
-            let mut other = State::from_parts(other, 1.0, 0, 0);
+            let mut other = State::resume(other, 1.0, 0, 0);
             other.restore(bytes.get(..len).ok_or(MISSING)?)?;
             other.labels().iter().for_each(|z| hash.word((*z).into()));
             hash.reals(other.statistics());

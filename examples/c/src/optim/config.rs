@@ -1,7 +1,7 @@
 //! Hyperparameters as plain structs, with the defaults of the Rust types.
 
 use super::super::{Fault, choice};
-use crate::optim::{Decay, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, adagrad, adam, lion, rmsprop, sgd};
 
 /// Weight decay enters the gradient.
 pub const THALWEG_DECAY_L2: u32 = 0;

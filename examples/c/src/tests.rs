@@ -4,14 +4,14 @@ use super::particle::*;
 use super::vector::*;
 use super::wire::*;
 use super::*;
-use crate::compress::{Buffers, Compressor, Key, Message, PermK, RandK, TopK};
-use crate::optim::{adam, sgd};
-use crate::particle::svgd;
-use crate::wire::Kind;
 use core::ffi::CStr;
 use core::ptr::{null, null_mut};
 use std::string::{String, ToString};
 use std::vec;
+use thalweg::compress::{Buffers, Compressor, Key, Message, PermK, RandK, TopK};
+use thalweg::optim::{adam, sgd};
+use thalweg::particle::svgd;
+use thalweg::wire::Kind;
 
 mod mixture;
 
@@ -207,7 +207,7 @@ fn what_is_sent_adds_up_to_what_rust_adds_up_to() {
             .accumulate(
                 key(),
                 &Message::PermK(&values[..sent]),
-                crate::compress::Weight::Mean(3),
+                thalweg::compress::Weight::Mean(3),
                 &mut expected,
             )
             .unwrap();
@@ -234,7 +234,7 @@ fn what_is_sent_adds_up_to_what_rust_adds_up_to() {
             .accumulate(
                 key(),
                 &message,
-                crate::compress::Weight::Mean(3),
+                thalweg::compress::Weight::Mean(3),
                 &mut expected,
             )
             .unwrap();
@@ -274,7 +274,7 @@ fn what_is_sent_adds_up_to_what_rust_adds_up_to() {
             .accumulate(
                 key(),
                 &message,
-                crate::compress::Weight::Mean(3),
+                thalweg::compress::Weight::Mean(3),
                 &mut expected,
             )
             .unwrap();
@@ -468,7 +468,7 @@ fn codes_of_kinds_are_those_of_the_format() {
         THALWEG_KIND_STOP,
     ];
     assert_eq!(codes, Kind::ALL.map(|kind| u32::from(kind.code())));
-    assert_eq!(THALWEG_FRAME_OVERHEAD, crate::wire::OVERHEAD);
+    assert_eq!(THALWEG_FRAME_OVERHEAD, thalweg::wire::OVERHEAD);
 }
 
 #[test]

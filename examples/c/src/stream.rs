@@ -1,8 +1,7 @@
 //! Frames out of a stream of bytes: [`Deframer`], with its state and its buffer apart.
 
 use super::{Error, Fault, Status, finish, one_mut, slice, slice_mut};
-use crate::error::check;
-use crate::wire::Deframer;
+use thalweg::wire::{Deframer, Position};
 
 /// Where a search for frames stands in the caller's buffer; all zero at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,27 +25,20 @@ unsafe fn with<R>(
 ) -> Result<R, Fault> {
     // SAFETY: the contract of the call.
     let (state, buffer) = unsafe { (one_mut("state", state)?, slice_mut("buffer", buffer, len)?) };
-    let DeframerState {
-        start,
-        end,
-        lent,
-        skipped,
-    } = *state;
-    let inside = start <= end && lent <= end.saturating_sub(start) && end <= len;
-    check("state", inside, "must be zero, or that of this buffer")?;
-    let mut deframer = Deframer {
-        buffer,
-        start,
-        end,
-        lent,
-        skipped,
+    let at = Position {
+        start: state.start,
+        end: state.end,
+        lent: state.lent,
+        skipped: state.skipped,
     };
+    let mut deframer = Deframer::resume(buffer, at)?;
     let out = run(&mut deframer);
+    let at = deframer.position();
     *state = DeframerState {
-        start: deframer.start,
-        end: deframer.end,
-        lent: deframer.lent,
-        skipped: deframer.skipped,
+        start: at.start,
+        end: at.end,
+        lent: at.lent,
+        skipped: at.skipped,
     };
     Ok(out)
 }
@@ -54,7 +46,7 @@ unsafe fn with<R>(
 /// Takes as many of `count` bytes as the buffer has room for; `taken` receives their number. The frame that was lent is gone.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_deframer_push(
     state: *mut DeframerState,
@@ -89,7 +81,7 @@ pub unsafe extern "C" fn thalweg_deframer_push(
 /// frame that has begun and is damaged is a decode error: ask for it again, and call again.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_deframer_next(
     state: *mut DeframerState,
@@ -104,7 +96,7 @@ pub unsafe extern "C" fn thalweg_deframer_next(
         let (at, size) = unsafe { (one_mut("at", at)?, one_mut("size", size)?) };
         let next = |deframer: &mut Deframer<&mut [u8]>| {
             let found = deframer.next().map(|frame| frame.map(<[u8]>::len));
-            (found, deframer.start)
+            (found, deframer.position().start)
         };
         // SAFETY: the contract of the call.
         let (found, start) = unsafe { with(state, buffer, len, next)? };
@@ -118,7 +110,7 @@ pub unsafe extern "C" fn thalweg_deframer_next(
 /// Gives up on a frame that has begun and whose rest does not come, after a silence of the line; `begun` receives whether there was one.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_deframer_expire(
     state: *mut DeframerState,
@@ -141,9 +133,9 @@ pub unsafe extern "C" fn thalweg_deframer_expire(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Body, Dtype, Header, Kind, encode_into};
     use core::ptr::null_mut;
     use std::vec::Vec;
+    use thalweg::wire::{Body, Dtype, Header, Kind, encode_into};
 
     #[test]
     fn frames_are_found_between_noise_and_damage_is_named() {

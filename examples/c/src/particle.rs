@@ -1,11 +1,11 @@
 //! Stein variational gradient descent.
 
 use super::{Error, Fault, Status, arithmetic, choice, finish, one, one_mut, slice, slice_mut};
-use crate::Real;
-use crate::particle::bandwidth::Bandwidth;
-use crate::particle::kernel::Family;
-use crate::particle::rule::{Rule, State};
-use crate::particle::{count, svgd};
+use thalweg::Real;
+use thalweg::particle::bandwidth::Bandwidth;
+use thalweg::particle::kernel::Family;
+use thalweg::particle::rule::{Rule, State};
+use thalweg::particle::{count, svgd};
 
 /// `exp(-q/h)`.
 pub const THALWEG_KERNEL_RBF: u32 = 0;
@@ -67,7 +67,7 @@ fn read(config: &SvgdConfig) -> Result<svgd::Config, Fault> {
 /// Elements of state and of scratch that a step of `n` particles in `d` dimensions needs.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_svgd_lengths(
     config: *const SvgdConfig,
@@ -118,7 +118,7 @@ unsafe fn step<T: Real>(
             slice_mut("scratch", scratch, scratch_len)?,
         )
     };
-    let mut state = State::from_parts(state, *steps);
+    let mut state = State::resume(state, *steps);
     svgd::step(&config, &mut state, d, particles, scores, scratch)?;
     *steps = state.steps();
     Ok(())
@@ -128,7 +128,7 @@ unsafe fn step<T: Real>(
 /// Lengths: [`thalweg_svgd_lengths`].
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_svgd_step_f32(
     config: *const SvgdConfig,
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn thalweg_svgd_step_f32(
 /// [`thalweg_svgd_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_svgd_step_f64(
     config: *const SvgdConfig,

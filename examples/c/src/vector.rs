@@ -1,7 +1,7 @@
 //! Reductions and updates of vectors.
 
 use super::{Error, Fault, Status, finish, one_mut, slice, slice_mut};
-use crate::{Real, vector};
+use thalweg::{Real, vector};
 
 unsafe fn dot<T: Real>(x: *const T, y: *const T, n: usize, out: *mut T) -> Result<(), Fault> {
     // SAFETY: the contract of the call.
@@ -26,7 +26,7 @@ unsafe fn axpy<T: Real>(a: T, x: *const T, y: *mut T, n: usize) -> Result<(), Fa
 /// Writes `sum_i x_i y_i` to `out`, with the same bits on every target.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_dot_f32(
     x: *const f32,
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn thalweg_dot_f32(
 /// [`thalweg_dot_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_dot_f64(
     x: *const f64,
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn thalweg_dot_f64(
 /// Writes the Euclidean norm of `x` to `out`, without overflow of the squares.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_norm2_f32(
     x: *const f32,
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn thalweg_norm2_f32(
 /// [`thalweg_norm2_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_norm2_f64(
     x: *const f64,
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn thalweg_norm2_f64(
 /// `y <- y + a x`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_axpy_f32(
     a: f32,
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn thalweg_axpy_f32(
 /// [`thalweg_axpy_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_axpy_f64(
     a: f64,

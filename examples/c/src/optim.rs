@@ -5,9 +5,9 @@ mod config;
 pub use config::*;
 
 use super::{Error, Fault, Status, arithmetic, finish, flag, one, one_mut, slice, slice_mut};
-use crate::Real;
-use crate::optim::{adagrad, adam, clip, lion, rmsprop, sgd};
 use config::decay;
+use thalweg::Real;
+use thalweg::optim::{adagrad, adam, clip, lion, rmsprop, sgd};
 
 unsafe fn sgd_step<T: Real>(
     config: *const SgdConfig,
@@ -38,7 +38,7 @@ unsafe fn sgd_step<T: Real>(
     let room = if config.momentum == 0.0 { 0 } else { n };
     // SAFETY: the contract of the call.
     let buffer = unsafe { slice_mut("buffer", buffer, room)? };
-    let mut state = sgd::State::from_parts(buffer, *steps);
+    let mut state = sgd::State::resume(buffer, *steps);
     sgd::step(&config, &mut state, params, grad)?;
     *steps = state.steps();
     Ok(())
@@ -83,7 +83,7 @@ unsafe fn adam_step<T: Real>(
             slice_mut("largest", largest, room)?,
         )
     };
-    let mut state = adam::State::from_parts(m, v, largest, *steps);
+    let mut state = adam::State::resume(m, v, largest, *steps);
     adam::step(&config, &mut state, params, grad)?;
     *steps = state.steps();
     Ok(())
@@ -115,7 +115,7 @@ unsafe fn lion_step<T: Real>(
     };
     Ok(lion::step(
         &config,
-        &mut lion::State::from_parts(momentum),
+        &mut lion::State::resume(momentum),
         params,
         grad,
     )?)
@@ -159,7 +159,7 @@ unsafe fn rmsprop_step<T: Real>(
             slice_mut("buffer", buffer, of(config.momentum != 0.0))?,
         )
     };
-    let mut state = rmsprop::State::from_parts(mean_square, mean, buffer);
+    let mut state = rmsprop::State::resume(mean_square, mean, buffer);
     Ok(rmsprop::step(&config, &mut state, params, grad)?)
 }
 
@@ -191,7 +191,7 @@ unsafe fn adagrad_step<T: Real>(
         maximize: flag("maximize", config.maximize)?,
         arithmetic: arithmetic(config.arithmetic)?,
     };
-    let mut state = adagrad::State::from_parts(sum, *steps);
+    let mut state = adagrad::State::resume(sum, *steps);
     adagrad::step(&config, &mut state, params, grad)?;
     *steps = state.steps();
     Ok(())
@@ -212,7 +212,7 @@ unsafe fn clip_step<T: Real>(
 /// One step of gradient descent on `params` along `grad`; `buffer` is read only with momentum, and may be null without.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_sgd_step_f32(
     config: *const SgdConfig,
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn thalweg_sgd_step_f32(
 /// [`thalweg_sgd_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_sgd_step_f64(
     config: *const SgdConfig,
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn thalweg_sgd_step_f64(
 /// One step of Adam; `largest` is read only by AMSGrad, and may be null otherwise.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_adam_step_f32(
     config: *const AdamConfig,
@@ -273,7 +273,7 @@ pub unsafe extern "C" fn thalweg_adam_step_f32(
 /// [`thalweg_adam_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_adam_step_f64(
     config: *const AdamConfig,
@@ -298,7 +298,7 @@ pub unsafe extern "C" fn thalweg_adam_step_f64(
 /// One step of Lion.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_lion_step_f32(
     config: *const LionConfig,
@@ -315,7 +315,7 @@ pub unsafe extern "C" fn thalweg_lion_step_f32(
 /// [`thalweg_lion_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_lion_step_f64(
     config: *const LionConfig,
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn thalweg_lion_step_f64(
 /// One step of RMSprop; `mean` is read only when centred, `buffer` only with momentum.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_rmsprop_step_f32(
     config: *const RmspropConfig,
@@ -356,7 +356,7 @@ pub unsafe extern "C" fn thalweg_rmsprop_step_f32(
 /// [`thalweg_rmsprop_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_rmsprop_step_f64(
     config: *const RmspropConfig,
@@ -380,7 +380,7 @@ pub unsafe extern "C" fn thalweg_rmsprop_step_f64(
 /// One step of Adagrad.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_adagrad_step_f32(
     config: *const AdagradConfig,
@@ -398,7 +398,7 @@ pub unsafe extern "C" fn thalweg_adagrad_step_f32(
 /// [`thalweg_adagrad_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_adagrad_step_f64(
     config: *const AdagradConfig,
@@ -416,7 +416,7 @@ pub unsafe extern "C" fn thalweg_adagrad_step_f64(
 /// Scales `grad` down to `max_norm` where its norm is larger; writes the norm before.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_clip_by_norm_f32(
     max_norm: f32,
@@ -432,7 +432,7 @@ pub unsafe extern "C" fn thalweg_clip_by_norm_f32(
 /// [`thalweg_clip_by_norm_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_clip_by_norm_f64(
     max_norm: f64,

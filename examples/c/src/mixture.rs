@@ -1,11 +1,11 @@
 //! Gaussian mixtures: parameters, density, EM.
 
 use super::{Error, Fault, Status, choice, finish, one, one_mut, slice, slice_mut};
-use crate::Real;
-use crate::matrix::MatrixRef;
-use crate::mixture::component_selection::{scratch_len, statistics_len};
-use crate::mixture::em;
-use crate::mixture::gaussian::{Covariance, Mixture, MixtureRef, params_len};
+use thalweg::Real;
+use thalweg::matrix::MatrixRef;
+use thalweg::mixture::component_selection::{scratch_len, statistics_len};
+use thalweg::mixture::em;
+use thalweg::mixture::gaussian::{Covariance, Mixture, MixtureRef, params_len};
 
 pub mod component_selection;
 
@@ -120,7 +120,7 @@ unsafe fn rows<'a, T: Real>(
 /// Lengths of the buffers of a mixture that is fitted to `rows` rows.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_lengths(
     shape: *const MixtureShape,
@@ -270,7 +270,7 @@ unsafe fn em_step<T: Real>(
 /// Standard normal components of equal weight.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_init_f32(
     shape: *const MixtureShape,
@@ -284,7 +284,7 @@ pub unsafe extern "C" fn thalweg_mixture_init_f32(
 /// [`thalweg_mixture_init_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_init_f64(
     shape: *const MixtureShape,
@@ -298,7 +298,7 @@ pub unsafe extern "C" fn thalweg_mixture_init_f64(
 /// Sets the weights of all components, up to a factor.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_set_weights_f32(
     shape: *const MixtureShape,
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn thalweg_mixture_set_weights_f32(
 /// [`thalweg_mixture_set_weights_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_set_weights_f64(
     shape: *const MixtureShape,
@@ -328,7 +328,7 @@ pub unsafe extern "C" fn thalweg_mixture_set_weights_f64(
 /// Sets mean and covariance of a component, numbered from 0: `dim x dim` numbers or `dim` variances.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_set_component_f32(
     shape: *const MixtureShape,
@@ -360,7 +360,7 @@ pub unsafe extern "C" fn thalweg_mixture_set_component_f32(
 /// [`thalweg_mixture_set_component_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_set_component_f64(
     shape: *const MixtureShape,
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn thalweg_mixture_set_component_f64(
 /// Log weight and log density of each component at one row; `out` receives `components` numbers.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_log_joints_f32(
     shape: *const MixtureShape,
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn thalweg_mixture_log_joints_f32(
 /// [`thalweg_mixture_log_joints_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_log_joints_f64(
     shape: *const MixtureShape,
@@ -424,7 +424,7 @@ pub unsafe extern "C" fn thalweg_mixture_log_joints_f64(
 /// Responsibilities of the components for one row, and the log density of the mixture there.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_responsibilities_f32(
     shape: *const MixtureShape,
@@ -441,7 +441,7 @@ pub unsafe extern "C" fn thalweg_mixture_responsibilities_f32(
 /// [`thalweg_mixture_responsibilities_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_responsibilities_f64(
     shape: *const MixtureShape,
@@ -458,7 +458,7 @@ pub unsafe extern "C" fn thalweg_mixture_responsibilities_f64(
 /// Mean log-likelihood of `rows` rows; `scratch` holds `components` numbers.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_mean_log_likelihood_f32(
     shape: *const MixtureShape,
@@ -481,7 +481,7 @@ pub unsafe extern "C" fn thalweg_mixture_mean_log_likelihood_f32(
 /// [`thalweg_mixture_mean_log_likelihood_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_mixture_mean_log_likelihood_f64(
     shape: *const MixtureShape,
@@ -504,7 +504,7 @@ pub unsafe extern "C" fn thalweg_mixture_mean_log_likelihood_f64(
 /// One step of expectation maximisation over `rows` rows.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_em_step_f32(
     config: *const EmConfig,
@@ -538,7 +538,7 @@ pub unsafe extern "C" fn thalweg_em_step_f32(
 /// [`thalweg_em_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_em_step_f64(
     config: *const EmConfig,

@@ -8,8 +8,8 @@
 )]
 
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
-use crate::Real;
-use crate::compress::{
+use thalweg::Real;
+use thalweg::compress::{
     Buffers, Compressor, Key, Message, Natural, PermK, RandK, TopK, Weight, perm_k, top_k,
 };
 
@@ -60,7 +60,7 @@ fn compress_into<T: Real>(
 ) -> Result<usize, Fault> {
     let message = compressor.compress(key, x, Buffers::values(&mut *values))?;
     let (Message::PermK(sent) | Message::RandK(sent) | Message::Natural(sent)) = message else {
-        return Err(Fault::Kernel(crate::Error::Parameter {
+        return Err(Fault::Kernel(thalweg::Error::Parameter {
             name: "message",
             rule: "must have values alone",
         }));
@@ -72,7 +72,7 @@ fn compress_into<T: Real>(
         bytes / size_of::<T>()
     });
     let found = values.len();
-    let place = values.get_mut(..count).ok_or(crate::Error::Length {
+    let place = values.get_mut(..count).ok_or(thalweg::Error::Length {
         name: "values",
         expected: count,
         found,
@@ -204,7 +204,7 @@ unsafe fn add_top_k<T: Real>(
 /// Writes the values that `key.client` of `clients` sends of `x`; `room` is at least [`thalweg_perm_k_len`], `sent` receives their number.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_perm_k_compress_f32(
     key: *const DrawKey,
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn thalweg_perm_k_compress_f32(
 /// [`thalweg_perm_k_compress_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_perm_k_compress_f64(
     key: *const DrawKey,
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn thalweg_perm_k_compress_f64(
 /// `out <- out + C(x)/clients` from the values of `key.client`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_perm_k_add_f32(
     key: *const DrawKey,
@@ -270,7 +270,7 @@ pub unsafe extern "C" fn thalweg_perm_k_add_f32(
 /// [`thalweg_perm_k_add_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_perm_k_add_f64(
     key: *const DrawKey,
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn thalweg_perm_k_add_f64(
 /// Writes the `k` values that `key.client` sends of `x`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_rand_k_compress_f32(
     key: *const DrawKey,
@@ -307,7 +307,7 @@ pub unsafe extern "C" fn thalweg_rand_k_compress_f32(
 /// [`thalweg_rand_k_compress_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_rand_k_compress_f64(
     key: *const DrawKey,
@@ -326,7 +326,7 @@ pub unsafe extern "C" fn thalweg_rand_k_compress_f64(
 /// `out <- out + C(x)/clients` from the `k` values of `key.client`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_rand_k_add_f32(
     key: *const DrawKey,
@@ -344,7 +344,7 @@ pub unsafe extern "C" fn thalweg_rand_k_add_f32(
 /// [`thalweg_rand_k_add_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_rand_k_add_f64(
     key: *const DrawKey,
@@ -363,7 +363,7 @@ pub unsafe extern "C" fn thalweg_rand_k_add_f64(
 /// A NaN in `x` is found on the way: `values` and `indices` then hold nothing of use.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_top_k_compress_f32(
     k: usize,
@@ -381,7 +381,7 @@ pub unsafe extern "C" fn thalweg_top_k_compress_f32(
 /// [`thalweg_top_k_compress_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_top_k_compress_f64(
     k: usize,
@@ -399,7 +399,7 @@ pub unsafe extern "C" fn thalweg_top_k_compress_f64(
 /// `out <- out + C(x)/clients` from `k` values and coordinates; `out` is untouched unless the coordinates rise strictly below `d`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_top_k_add_f32(
     values: *const f32,
@@ -417,7 +417,7 @@ pub unsafe extern "C" fn thalweg_top_k_add_f32(
 /// [`thalweg_top_k_add_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_top_k_add_f64(
     values: *const f64,
@@ -435,7 +435,7 @@ pub unsafe extern "C" fn thalweg_top_k_add_f64(
 /// Rounds each element of `x` to a power of two at random, without bias.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_natural_compress_f32(
     key: *const DrawKey,
@@ -453,7 +453,7 @@ pub unsafe extern "C" fn thalweg_natural_compress_f32(
 /// [`thalweg_natural_compress_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_natural_compress_f64(
     key: *const DrawKey,

@@ -5,11 +5,11 @@
 use super::compress::{DrawKey, key};
 use super::wire::{FrameHeader, KIND, copy, frame, header, write};
 use super::{Error, Fault, Status, choice, finish, flag, one, one_mut, slice, slice_mut};
-use crate::Real;
-use crate::compress::{
+use thalweg::Real;
+use thalweg::compress::{
     Buffers, Compressor, Dithering, Key, Message, NaturalDithering, Norm, Sign, Weight,
 };
-use crate::wire::{Body, Payload};
+use thalweg::wire::{Body, Payload};
 
 /// Levels are shares of the Euclidean norm.
 pub const THALWEG_NORM_TWO: u32 = 0;
@@ -236,7 +236,7 @@ unsafe fn read_dithered<T: Real>(
 /// Writes the `d` signed levels that `key.client` sends of `x`, and the norm that they divide.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_dithering_compress_f32(
     config: *const DitheringConfig,
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn thalweg_dithering_compress_f32(
 /// [`thalweg_dithering_compress_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_dithering_compress_f64(
     config: *const DitheringConfig,
@@ -272,7 +272,7 @@ pub unsafe extern "C" fn thalweg_dithering_compress_f64(
 /// `out <- out + C(x)/clients` from `d` levels and their norm; `out` is untouched if a level is above `config.levels`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_dithering_add_f32(
     config: *const DitheringConfig,
@@ -290,7 +290,7 @@ pub unsafe extern "C" fn thalweg_dithering_add_f32(
 /// [`thalweg_dithering_add_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_dithering_add_f64(
     config: *const DitheringConfig,
@@ -308,7 +308,7 @@ pub unsafe extern "C" fn thalweg_dithering_add_f64(
 /// The magnitude that is sent with the signs of `x`: the mean of the magnitudes.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_sign_compress_f32(
     x: *const f32,
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn thalweg_sign_compress_f32(
 /// [`thalweg_sign_compress_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_sign_compress_f64(
     x: *const f64,
@@ -338,7 +338,7 @@ pub unsafe extern "C" fn thalweg_sign_compress_f64(
 /// `out <- out + C(x)/clients` from the magnitude and `d` values of which only the signs count.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_sign_add_f32(
     scale: f32,
@@ -355,7 +355,7 @@ pub unsafe extern "C" fn thalweg_sign_add_f32(
 /// [`thalweg_sign_add_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_sign_add_f64(
     scale: f64,
@@ -372,7 +372,7 @@ pub unsafe extern "C" fn thalweg_sign_add_f64(
 /// Writes a Sign frame.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_sign_f32(
     header: *const FrameHeader,
@@ -396,7 +396,7 @@ pub unsafe extern "C" fn thalweg_frame_write_sign_f32(
 /// [`thalweg_frame_write_sign_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_sign_f64(
     header: *const FrameHeader,
@@ -420,7 +420,7 @@ pub unsafe extern "C" fn thalweg_frame_write_sign_f64(
 /// Reads a Sign frame: the magnitude, and 1 or -1 for each element; `count` receives their number.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_sign_f32(
     bytes: *const u8,
@@ -438,7 +438,7 @@ pub unsafe extern "C" fn thalweg_frame_sign_f32(
 /// [`thalweg_frame_sign_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_sign_f64(
     bytes: *const u8,
@@ -456,7 +456,7 @@ pub unsafe extern "C" fn thalweg_frame_sign_f64(
 /// Writes a Dithered or NaturalDithered frame, whose `k` is the number of levels.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_dithered_f32(
     header: *const FrameHeader,
@@ -480,7 +480,7 @@ pub unsafe extern "C" fn thalweg_frame_write_dithered_f32(
 /// [`thalweg_frame_write_dithered_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_dithered_f64(
     header: *const FrameHeader,
@@ -504,7 +504,7 @@ pub unsafe extern "C" fn thalweg_frame_write_dithered_f64(
 /// Reads a Dithered or NaturalDithered frame: the norm and the levels; `count` receives their number.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_dithered_f32(
     bytes: *const u8,
@@ -522,7 +522,7 @@ pub unsafe extern "C" fn thalweg_frame_dithered_f32(
 /// [`thalweg_frame_dithered_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_dithered_f64(
     bytes: *const u8,

@@ -1,12 +1,12 @@
 //! Stochastic component selection.
 
 use super::{MixtureShape, mixture, view};
-use crate::Real;
-use crate::c::{Error, Fault, Status, choice, finish, one, one_mut, slice_mut};
-use crate::mixture::component_selection::{
+use crate::{Error, Fault, Status, choice, finish, one, one_mut, slice_mut};
+use thalweg::Real;
+use thalweg::mixture::component_selection::{
     self, Buffers, Config, Current, Proposal, State, StepSize, statistics_len,
 };
-use crate::mixture::gaussian::Covariance;
+use thalweg::mixture::gaussian::Covariance;
 
 /// Every component alike (MHSAEM-U).
 pub const THALWEG_PROPOSAL_UNIFORM: u32 = 0;
@@ -225,7 +225,7 @@ unsafe fn step<T: Real>(
         let outcome = one_mut("outcome", outcome)?;
         let kept = one_mut("state", state)?;
         let buffers = buffers(kept, super::shape(shape)?, rows)?;
-        let mut state = State::from_parts(buffers, kept.factor, kept.steps, kept.evaluations);
+        let mut state = State::resume(buffers, kept.factor, kept.steps, kept.evaluations);
         let found =
             component_selection::step(&config, &mut mixture, &mut state, data, words, scratch)?;
         (kept.factor, kept.steps) = (state.factor(), state.steps());
@@ -243,7 +243,7 @@ unsafe fn step<T: Real>(
 /// Fills the buffers of a state, whose pointers are set: uniform labels, and statistics of the parameters.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_component_selection_init_f32(
     seed: u64,
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn thalweg_component_selection_init_f32(
 /// [`thalweg_component_selection_init_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_component_selection_init_f64(
     seed: u64,
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn thalweg_component_selection_init_f64(
 /// One visit of a batch. `words`: [`thalweg_component_selection_words`].
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_component_selection_step_f32(
     config: *const ComponentSelectionConfig,
@@ -333,7 +333,7 @@ pub unsafe extern "C" fn thalweg_component_selection_step_f32(
 /// [`thalweg_component_selection_step_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_component_selection_step_f64(
     config: *const ComponentSelectionConfig,

@@ -1,10 +1,10 @@
 use super::*;
-use crate::c::mixture::component_selection::*;
-use crate::c::mixture::*;
-use crate::matrix::MatrixRef;
-use crate::mixture::component_selection::{self, Buffers, Config, Proposal, State, StepSize};
-use crate::mixture::em;
-use crate::mixture::gaussian::{Covariance, Mixture};
+use crate::mixture::component_selection::*;
+use crate::mixture::*;
+use thalweg::matrix::MatrixRef;
+use thalweg::mixture::component_selection::{self, Buffers, Config, Proposal, State, StepSize};
+use thalweg::mixture::em;
+use thalweg::mixture::gaussian::{Covariance, Mixture};
 
 const SHAPE: MixtureShape = MixtureShape {
     components: 2,

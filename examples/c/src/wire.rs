@@ -1,8 +1,8 @@
 //! Frames with values or coordinates, and those without a payload; [`rounding`](super::rounding) has the others.
 
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
-use crate::Real;
-use crate::wire::{self, Body, Dtype, Expect, Frame, Header, Kind, Payload, Values};
+use thalweg::Real;
+use thalweg::wire::{self, Body, Dtype, Expect, Frame, Header, Kind, Payload, Values};
 
 /// The fields of a frame: [`Header`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) unsafe fn header(pointer: *const FrameHeader) -> Result<Header, Fault
         dtype,
         flags,
     } = unsafe { one("header", pointer)? };
-    let unknown = |name| crate::Error::Parameter {
+    let unknown = |name| thalweg::Error::Parameter {
         name,
         rule: "must be one of the values that the header lists",
     };
@@ -192,7 +192,7 @@ unsafe fn write_control(
 }
 
 /// What a function for one kind of payload says of another.
-pub(super) const KIND: Fault = Fault::Kernel(crate::Error::Parameter {
+pub(super) const KIND: Fault = Fault::Kernel(thalweg::Error::Parameter {
     name: "bytes",
     rule: "must be a frame of the kind that this function reads",
 });
@@ -222,7 +222,7 @@ unsafe fn read_values<T: Real>(
 
 fn copy_values<T: Real>(read: &Values<'_, T>, out: &mut [T]) -> Result<usize, Fault> {
     let found = out.len();
-    let place = out.get_mut(..read.len()).ok_or(crate::Error::Length {
+    let place = out.get_mut(..read.len()).ok_or(thalweg::Error::Length {
         name: "values",
         expected: read.len(),
         found,
@@ -238,7 +238,7 @@ pub(super) fn copy<T>(
     read: impl Iterator<Item = T>,
     out: &mut [T],
 ) -> Result<usize, Fault> {
-    crate::error::check_scratch(name, found, out.len())?;
+    thalweg::error::check_scratch(name, found, out.len())?;
     out.iter_mut().zip(read).for_each(|(out, read)| *out = read);
     Ok(found)
 }
@@ -275,7 +275,7 @@ unsafe fn read_sparse<T: Real>(
 /// Writes a frame without values: Hello with its `number` of samples, Round with 1 for a full one, Ack, Drop, Stop.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_control(
     header: *const FrameHeader,
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn thalweg_frame_write_control(
 /// Checks a whole frame, and writes its fields to `header`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_read(
     bytes: *const u8,
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn thalweg_frame_read(
 /// Writes the number that Hello and Round carry to `number`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_number(
     bytes: *const u8,
@@ -357,7 +357,7 @@ pub unsafe extern "C" fn thalweg_frame_number(
 /// Writes a frame with values: Model, Estimate, Dense, PermK, RandK, RandSeqK, Natural; `written` receives its length.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_values_f32(
     header: *const FrameHeader,
@@ -380,7 +380,7 @@ pub unsafe extern "C" fn thalweg_frame_write_values_f32(
 /// [`thalweg_frame_write_values_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_values_f64(
     header: *const FrameHeader,
@@ -403,7 +403,7 @@ pub unsafe extern "C" fn thalweg_frame_write_values_f64(
 /// Writes a Sparse frame.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_sparse_f32(
     header: *const FrameHeader,
@@ -427,7 +427,7 @@ pub unsafe extern "C" fn thalweg_frame_write_sparse_f32(
 /// [`thalweg_frame_write_sparse_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_write_sparse_f64(
     header: *const FrameHeader,
@@ -451,7 +451,7 @@ pub unsafe extern "C" fn thalweg_frame_write_sparse_f64(
 /// Reads the values of a frame with values; `count` receives their number.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_values_f32(
     bytes: *const u8,
@@ -468,7 +468,7 @@ pub unsafe extern "C" fn thalweg_frame_values_f32(
 /// [`thalweg_frame_values_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_values_f64(
     bytes: *const u8,
@@ -485,7 +485,7 @@ pub unsafe extern "C" fn thalweg_frame_values_f64(
 /// Reads the coordinates and values of a Sparse frame.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_sparse_f32(
     bytes: *const u8,
@@ -503,7 +503,7 @@ pub unsafe extern "C" fn thalweg_frame_sparse_f32(
 /// [`thalweg_frame_sparse_f32`] in `f64`.
 ///
 /// # Safety
-/// See [`c`](crate::c).
+/// See [the crate](crate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_frame_sparse_f64(
     bytes: *const u8,
