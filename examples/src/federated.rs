@@ -188,7 +188,9 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(server) = &options.network.connect {
         return network::take_part(options, server);
     }
-    let files = options.common.files("federated")?;
+    let files = options
+        .common
+        .files("federated", options.source.data.as_deref())?;
     let deliver =
         |report: &Report| files.deliver(report, || picture::draw(report), text::of(report));
     if options.network.listen.is_some() || !options.devices.device.is_empty() {

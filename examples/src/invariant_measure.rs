@@ -107,7 +107,7 @@ struct Report {
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
     let common = options.common.clone();
-    let files = common.files("invariant_measure")?;
+    let files = common.files("invariant_measure", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
     let check = options.common.check;
     if let (true, Some(path)) = (check, &options.source.data) {

@@ -98,7 +98,7 @@ struct Report {
 /// # Errors
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let files = options.common.files("label_noise")?;
+    let files = options.common.files("label_noise", None)?;
     let threads = options.common.threads()?;
     let settings = settings(options)?;
     let (seed, check) = (options.common.seed, options.common.check);

@@ -75,7 +75,9 @@ pub struct Options {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let files = options.common.files("permutation_compressors")?;
+    let files = options
+        .common
+        .files("permutation_compressors", options.images.data.as_deref())?;
     if options.autoencoder {
         return autoencoder::main(options, &files);
     }

@@ -333,3 +333,62 @@ fn numbers_out_of_range_are_told_option_value_and_range() {
         "{text}"
     );
 }
+
+#[test]
+fn no_output_replaces_the_data() {
+    let folder = folder("data");
+    let at = |name: &str| folder.join(name);
+    let image = "mnist/train-images-idx3-ubyte.gz";
+    fs::create_dir(at("mnist")).unwrap();
+    for name in ["x.csv", image] {
+        fs::write(at(name), "1,2,a\n").unwrap();
+    }
+    let mut names = vec![("x.csv", "x.csv"), ("x.csv", "./mnist/../x.csv")];
+    let mut images = vec![
+        ("mnist", image),
+        ("./mnist", "mnist/.././mnist/train-images-idx3-ubyte.gz"),
+    ];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("x.csv", at("link")).unwrap();
+        std::os::unix::fs::symlink("mnist", at("folder")).unwrap();
+        fs::hard_link(at("x.csv"), at("other")).unwrap();
+        names.extend([("x.csv", "link"), ("link", "x.csv"), ("other", "x.csv")]);
+        images.push(("folder", image));
+    }
+    let files = || ["x.csv", image].map(|name| fs::read_to_string(at(name)).unwrap());
+    let before = (self::names(&folder), files());
+    let csv = &["--format", "csv"][..];
+    let idx = &["--format", "idx"][..];
+    for (program, formats) in [
+        (env!("CARGO_BIN_EXE_federated"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_stein_mcmc"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_bilevel"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_invariant_measure"), [csv, idx]),
+        (
+            env!("CARGO_BIN_EXE_permutation_compressors"),
+            [&[][..], &["--autoencoder"][..]],
+        ),
+    ] {
+        for (pairs, format) in [&names, &images].into_iter().zip(formats) {
+            for (data, output) in pairs {
+                for option in ["--json", "--plot"] {
+                    let mut command = Command::new(program);
+                    command.args(["--data", data, option, output]).args(format);
+                    let out = command.current_dir(&folder).output().unwrap();
+                    let text = String::from_utf8(out.stderr).unwrap();
+                    assert_eq!(out.status.code(), Some(2), "{command:?}: {text}");
+                    let rule =
+                        format!("{option} {output}: must be another file than those of --data");
+                    assert!(text.contains(&rule), "{command:?}: {text}");
+                }
+            }
+        }
+    }
+    assert_eq!((self::names(&folder), files()), before);
+    // A picture in the folder of the images is none of them: the images are read, and found wanting.
+    let picture = ["--autoencoder", "--data", "mnist", "--plot", "mnist/a.svg"];
+    let out = command(&folder, &picture).output().unwrap();
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert!(text.contains("found magic number"), "{text}");
+}
