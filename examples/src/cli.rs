@@ -18,7 +18,7 @@ mod output;
 
 pub use claims::Claims;
 pub use files::{check_writable, write};
-pub use number::{real, whole};
+pub use number::{positive, real, whole};
 pub use output::{note, print_line, print_text};
 pub(crate) use output::{print, println};
 

@@ -13,7 +13,7 @@ const SMALL: [&str; 10] = [
     "8",
     "--clients",
     "2",
-    "--noise",
+    "--noise-scales",
     "0",
     "--budget",
     "20k",
@@ -316,7 +316,7 @@ fn numbers_out_of_range_are_told_option_value_and_range() {
             &["--budget", "1e400"],
             ["--budget", "'1e400'", "at most 1000000000000000"],
         ),
-        (&["--draws", "-7"], ["--family-seed", "'-7'", seed]),
+        (&["--family-seed", "-7"], ["--family-seed", "'-7'", seed]),
         (&["--p-hat", "-0.1"], ["--p-hat", "'-0.1'", "at most 1"]),
     ] {
         let out = command(&folder, arguments).output().unwrap();
@@ -332,6 +332,34 @@ fn numbers_out_of_range_are_told_option_value_and_range() {
         text.contains("does not hold; about a minute of one core"),
         "{text}"
     );
+}
+
+/// One meaning has one name in every program; the names of earlier releases still work, and are not listed.
+#[test]
+fn old_names_of_options_keep_their_meaning() {
+    use clap::{CommandFactory, Parser};
+    use thalweg_examples::{federated, invariant_measure, label_noise, permutation_compressors};
+
+    fn alike<O: Parser + CommandFactory + std::fmt::Debug>(old: &str, new: &str, value: &str) {
+        let parse = |option: &str| {
+            let found = O::try_parse_from(["program", option, value]).unwrap();
+            format!("{found:?}")
+        };
+        assert_eq!(parse(old), parse(new));
+        let default = format!("{:?}", O::try_parse_from(["program"]).unwrap());
+        assert_ne!(parse(old), default, "{old}");
+        let help = O::command().render_long_help().to_string();
+        assert!(help.contains(&format!("{new} <")), "{new}");
+        assert!(!help.contains(&format!("{old} ")), "{old}");
+    }
+    alike::<federated::Options>("--steps", "--step-sizes", "0.25,3");
+    alike::<federated::Options>("--alpha", "--concentration", "0.75");
+    alike::<invariant_measure::Options>("--rates", "--step-sizes", "0.25,3");
+    alike::<label_noise::Options>("--rate", "--step-size", "0.002");
+    alike::<label_noise::Options>("--alpha", "--start", "2");
+    alike::<permutation_compressors::Options>("--noise", "--noise-scales", "0.3,1k");
+    alike::<permutation_compressors::Options>("--draws", "--family-seed", "1M");
+    alike::<permutation_compressors::Options>("--steps", "--step-sizes", "0.25,3");
 }
 
 #[test]
