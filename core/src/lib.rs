@@ -49,6 +49,8 @@
 #![warn(clippy::indexing_slicing)]
 // Integers that overflow or are divided by zero likewise; arithmetic of floating-point numbers cannot panic.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+// And methods of slices that panic, which `clippy.toml` lists: a slice's length is not known where an array's is.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

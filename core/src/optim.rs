@@ -41,6 +41,7 @@
 //! - Where squares of gradients are kept, a finite gradient whose square overflows, from 2^64 on (`f64`: 2^512), counts as the
 //!   largest whose square does not: the parameter takes a step of the usual length and recovers at the pace of the decay. PyTorch's
 //!   second moment becomes infinite, in Adam from 5.8e20 on, and the parameter never moves again.
+//! - Momentum is a sum, which a finite gradient may overflow as in PyTorch; [`sgd`] says from where on.
 //! - Non-finite gradients are not an error here: they reach the parameter and moments of their own index, no
 //!   others; where squares are kept an infinite one counts as NaN. Guards belong before the step.
 //! - A hyperparameter that the scalar type cannot tell from 0, 1 or infinity is refused by name: `eps = 1e-50` is 0 in `f32`.

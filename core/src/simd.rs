@@ -217,6 +217,7 @@ pub trait Lanes:
     fn from_bits(bits: Self::Bits) -> Self;
 
     /// Sum over the lanes of one register by halving.
+    #[allow(clippy::disallowed_methods, reason = "half is below the length")]
     #[inline(always)]
     fn halving_sum(self) -> Self::Scalar {
         let mut lanes = Self::splat(self.simd(), Self::Scalar::ZERO).into_array();

@@ -120,7 +120,9 @@ struct Figures<'a> {
 /// # Errors
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let files = options.common.files("bilevel")?;
+    let files = options
+        .common
+        .files("bilevel", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
     if let (Some(path), false) = (&options.source.data, options.problem.has_data()) {
         let rule = "needs --problem hyper-cleaning, few-shot or mnist";

@@ -18,7 +18,7 @@ mod output;
 
 pub use claims::Claims;
 pub use files::{check_writable, write};
-pub use number::{real, whole};
+pub use number::{positive, real, whole};
 pub use output::{note, print_line, print_text};
 pub(crate) use output::{print, println};
 
@@ -62,28 +62,35 @@ impl Common {
         Ok(threads)
     }
 
-    /// The files of a program's results, tried before the work.
+    /// The files of a program's results, tried before the work. `data` is what the program reads, a file or a folder of IDX files.
     ///
     /// # Errors
-    /// One that cannot be written, or both the same.
-    pub fn files(&self, program: &str) -> Result<Files<'_>, Failure> {
+    /// One that cannot be written, both the same, or one that is part of the data.
+    pub fn files(&self, program: &str, data: Option<&Path>) -> Result<Files<'_>, Failure> {
         let unasked = (!self.check && !self.no_plot).then(|| format!("{program}.svg").into());
         let files = Files {
             common: self,
             plot: self.plot.clone().or(unasked),
         };
-        let both = [self.json.as_deref(), files.plot.as_deref()];
-        for path in both.into_iter().flatten() {
+        let (json, plot) = (self.json.as_deref(), files.plot.as_deref());
+        for (option, path) in [("json", json), ("plot", plot)] {
+            if let (Some(path), Some(data)) = (path, data)
+                && files::is_part(path, data)
+            {
+                let rule = "must be another file than those of --data";
+                return Err(bad(option, path.display(), rule));
+            }
+        }
+        if let (Some(json), Some(plot)) = (json, plot)
+            && files::is_same_file(json, plot)
+        {
+            let rule = "must be another file than that of --json";
+            return Err(bad("plot", plot.display(), rule));
+        }
+        for path in [json, plot].into_iter().flatten() {
             check_writable(path)?;
         }
-        match both {
-            [Some(json), Some(plot)] if files::is_same_file(json, plot) => Err(bad(
-                "plot",
-                plot.display(),
-                "must be another file than that of --json",
-            )),
-            _ => Ok(files),
-        }
+        Ok(files)
     }
 }
 

@@ -16,7 +16,7 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg_std::transport::TransportError;
 
-use crate::cli::{Common, Failure, bad, input, note, whole};
+use crate::cli::{Common, Failure, bad, input, note, positive, real, whole};
 use crate::progress;
 use crate::source::Source;
 
@@ -58,15 +58,15 @@ pub struct Options {
     /// Coordinates in a message of rand-k, rand-seq-k and top-k [default: d / clients]
     #[arg(long, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub k: Option<usize>,
-    /// Probability that a round of EF21 sends whole gradients, which takes back clients that missed a round
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    /// Probability that a round of EF21 sends full gradients, which takes back clients that missed a round
+    #[arg(long, default_value_t = 0.0, value_parser = real(0.0..1.0))]
     pub restart: f64,
     /// Number of clients
     #[arg(long, default_value_t = 10, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub clients: usize,
     /// Concentration of the Dirichlet distribution of each class over clients; small is uneven
-    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
-    pub alpha: f64,
+    #[arg(long, alias = "alpha", default_value_t = 0.5, value_parser = real(problem::LEAST_CONCENTRATION..))]
+    pub concentration: f64,
     /// Hidden units of the network
     #[arg(long, default_value_t = 32, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub hidden: usize,
@@ -79,19 +79,20 @@ pub struct Options {
     /// Step sizes to try (comma-separated); a single one is used as it is
     #[arg(
         long,
+        alias = "steps",
         value_delimiter = ',',
         default_value = "0.125,0.25,0.5,1,2",
-        allow_negative_numbers = true
+        value_parser = positive()
     )]
-    pub steps: Vec<f64>,
+    pub step_sizes: Vec<f64>,
 }
 
 /// What `--help` says about runs over sockets.
 const PROCESSES: &str = "\
 One run over several processes, with the bits of the same run in one process:
-  federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --rounds 300 --listen 127.0.0.1:7000
-  federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --connect 127.0.0.1:7000 --client 0
-  federated --protocol marina --compressor perm-k --steps 0.5 --clients 2 --connect 127.0.0.1:7000 --client 1
+  federated --protocol marina --compressor perm-k --step-sizes 0.5 --clients 2 --rounds 300 --listen 127.0.0.1:7000
+  federated --protocol marina --compressor perm-k --step-sizes 0.5 --clients 2 --connect 127.0.0.1:7000 --client 0
+  federated --protocol marina --compressor perm-k --step-sizes 0.5 --clients 2 --connect 127.0.0.1:7000 --client 1
 Server and clients take the same protocol, compressor, step size, data and seed; a difference is an error that names it.
 A client that loses its line connects again and goes on. One that was killed and is started again is given the model: FedAvg
 takes it back at once, MARINA at the next round of full gradients, EF21 too, but has none after the first without --restart.
@@ -101,7 +102,7 @@ Whatever ends a run, the server writes its results. A client ends with 0 if the 
 early, is gone, or has sent the client away, and if the client had no part in the run.
 Boards beside threads in one run, in QEMU, with the bits of threads alone:
   bash examples/firmware/build microbit
-  federated --protocol marina --compressor perm-k --steps 0.5 --hidden 6 --rounds 20 --device microbit=2
+  federated --protocol marina --compressor perm-k --step-sizes 0.5 --hidden 6 --rounds 20 --device microbit=2
 Frames are checked for damage, not authenticated: keep the port inside a tunnel that is.";
 
 /// Share of the budget that each trial of a step size gets.
@@ -188,7 +189,9 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     if let Some(server) = &options.network.connect {
         return network::take_part(options, server);
     }
-    let files = options.common.files("federated")?;
+    let files = options
+        .common
+        .files("federated", options.source.data.as_deref())?;
     let deliver =
         |report: &Report| files.deliver(report, || picture::draw(report), text::of(report));
     if options.network.listen.is_some() || !options.devices.device.is_empty() {
@@ -233,7 +236,7 @@ fn compare_until(options: &Options) -> Result<(Report, Option<Failure>), Failure
     };
     let (mut rows, mut early) = (Vec::new(), None);
     for &method in &plan.methods {
-        match bench.row(method, plan.budget, &options.steps) {
+        match bench.row(method, plan.budget, &options.step_sizes) {
             Ok(row) => rows.push(row),
             Err(failure) => {
                 early = Some(failure);
@@ -257,7 +260,7 @@ struct Plan {
 impl Plan {
     fn new(options: &Options) -> Result<Self, Failure> {
         let seed = options.common.seed;
-        check_steps(&options.steps)?;
+        check_steps(&options.step_sizes)?;
         if options.rounds == Some(0) {
             return Err(bad("rounds", 0, "must be at least 1"));
         }
@@ -268,7 +271,7 @@ impl Plan {
         };
         let methods = method::select(&options.protocol, options.compressor)?;
         let data = options.source.load(seed)?;
-        let spread = Spread::Dirichlet(options.alpha);
+        let spread = Spread::Dirichlet(options.concentration);
         let problem = Problem::new(data, options.clients, spread, options.hidden, seed)?;
         let d = problem.dim();
         rule.check(d)?;
@@ -296,7 +299,7 @@ impl Plan {
             dimension: problem.dim(),
             clients: problem.clients(),
             shard_rows: problem.shards.iter().map(Vec::len).collect(),
-            alpha: options.alpha,
+            alpha: options.concentration,
             seed: problem.seed(),
             budget_bits: self.budget.bits,
             rows,
@@ -311,7 +314,7 @@ fn check_steps(steps: &[f64]) -> Result<(), Failure> {
     match steps.iter().find(|&&step| !fits(step)) {
         Some(&step) => {
             let rule = "must be positive and finite as f32";
-            Err(bad("steps", text::short(step), rule))
+            Err(bad("step-sizes", text::short(step), rule))
         }
         None => Ok(()),
     }
@@ -357,7 +360,7 @@ impl Bench<'_> {
             (Some((step, _)), _) | (None, &[step]) => step,
             _ => {
                 return Err(Failure::Input(format!(
-                    "--steps: {method} diverges with every step size; try smaller ones"
+                    "--step-sizes: {method} diverges with every step size; try smaller ones"
                 )));
             }
         };

@@ -23,7 +23,7 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg::dynamics::invariant_measure::Verdict;
 
-use crate::cli::{Claims, Common, Failure, bad, input, print, println, whole};
+use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, real, whole};
 use crate::label_noise::experiment::each;
 use crate::progress;
 use crate::source::{self, Source};
@@ -50,11 +50,12 @@ pub struct Options {
     /// Step sizes (comma-separated)
     #[arg(
         long,
+        alias = "rates",
         value_delimiter = ',',
         default_value = "0.4,0.2,0.1,0.05",
-        allow_negative_numbers = true
+        value_parser = positive()
     )]
-    pub rates: Vec<f64>,
+    pub step_sizes: Vec<f64>,
     /// Steps of each run with minibatches
     #[arg(long, default_value_t = 60_000, value_parser = whole::<u64>(LEAST_STEPS..=MOST_STEPS))]
     pub steps: u64,
@@ -68,13 +69,13 @@ pub struct Options {
     #[arg(long, default_value_t = 2000, value_parser = whole::<usize>(2..=1 << 20))]
     pub rows: usize,
     /// Share of rows that get a random label
-    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.2, value_parser = real(0.0..=1.0))]
     pub corrupt: f64,
     /// Units of the hidden layer
     #[arg(long, default_value_t = 16, value_parser = whole::<usize>(1..=4096))]
     pub hidden: usize,
     /// Weight decay, part of the loss
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1e-3, value_parser = real(0.0..))]
     pub decay: f64,
 }
 
@@ -107,7 +108,7 @@ struct Report {
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
     let common = options.common.clone();
-    let files = common.files("invariant_measure")?;
+    let files = common.files("invariant_measure", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
     let check = options.common.check;
     if let (true, Some(path)) = (check, &options.source.data) {
@@ -182,12 +183,12 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
         let rule = format!("must be 0, or between {LEAST_STEPS} and {MOST_STEPS}");
         return Err(bad("full-steps", options.full_steps, &rule));
     }
-    if options.rates.is_empty() {
-        return Err(bad("rates", "", "must hold a step size"));
+    if options.step_sizes.is_empty() {
+        return Err(bad("step-sizes", "", "must hold a step size"));
     }
-    for &rate in &options.rates {
+    for &rate in &options.step_sizes {
         if !(rate.is_finite() && rate > 0.0) {
-            return Err(bad("rates", rate, "must be finite and positive"));
+            return Err(bad("step-sizes", rate, "must be finite and positive"));
         }
     }
     let follow = !options.common.check;
@@ -209,7 +210,7 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
             plans.truncate(1);
         }
     }
-    for &rate in &options.rates {
+    for &rate in &options.step_sizes {
         let table = (TABLE_TIME / rate).round() as u64;
         plans.push(Plan {
             name: format!("η = {rate}"),
@@ -222,7 +223,7 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
             follow,
         });
     }
-    if let Some(&rate) = options.rates.first() {
+    if let Some(&rate) = options.step_sizes.first() {
         let (steps, before) = LOWERED;
         plans.push(Plan {
             name: format!("η = {rate}, then {}", rate / 10.0),

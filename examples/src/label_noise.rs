@@ -21,7 +21,7 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg::Error;
 
-use crate::cli::{Claims, Common, Failure, bad, input, print, println, whole};
+use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, whole};
 use crate::progress;
 use crate::table::Table;
 
@@ -51,21 +51,21 @@ pub struct Options {
     #[arg(long)]
     pub signs: bool,
     /// Start of every parameter
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    pub alpha: f64,
+    #[arg(long, alias = "alpha", default_value_t = 1.0, value_parser = positive())]
+    pub start: f64,
     /// Size of the noise on a label
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0, value_parser = positive())]
     pub noise: f64,
-    /// Step size; stable below about 1 / (4 dim alpha^2)
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
-    pub rate: f64,
-    /// Slow time at the end: this over rate^2 steps
-    #[arg(long, default_value_t = 2.5, allow_negative_numbers = true)]
+    /// Step size; stable below about 1 / (4 dim start^2)
+    #[arg(long, alias = "rate", default_value_t = 1e-3, value_parser = positive())]
+    pub step_size: f64,
+    /// Slow time at the end: this over step_size^2 steps
+    #[arg(long, default_value_t = 2.5, value_parser = positive())]
     pub time: f64,
     /// Steps without noise after that
     #[arg(long, default_value_t = 200_000, value_parser = whole::<u64>(0..=1_000_000_000))]
     pub cool: u64,
-    /// Seeds, that follow the first
+    /// Runs, with seeds that follow the first
     #[arg(long, default_value_t = 5, value_parser = whole::<u64>(1..=1000))]
     pub seeds: u64,
     /// Two runs in 400 dimensions too: 10 s
@@ -98,7 +98,7 @@ struct Report {
 /// # Errors
 /// Bad options; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let files = options.common.files("label_noise")?;
+    let files = options.common.files("label_noise", None)?;
     let threads = options.common.threads()?;
     let settings = settings(options)?;
     let (seed, check) = (options.common.seed, options.common.check);
@@ -156,18 +156,18 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
     within("samples", options.samples as u64, 1, options.dim as u64)?;
     within("sparsity", options.sparsity as u64, 1, options.dim as u64)?;
     for (name, value) in [
-        ("alpha", options.alpha),
+        ("start", options.start),
         ("noise", options.noise),
-        ("rate", options.rate),
+        ("step-size", options.step_size),
         ("time", options.time),
     ] {
         if !(value.is_finite() && value > 0.0) {
             return Err(bad(name, value, "must be finite and positive"));
         }
     }
-    let steps = options.time / (options.rate * options.rate);
+    let steps = options.time / (options.step_size * options.step_size);
     if steps > MOST_STEPS {
-        let rule = format!("needs {steps:.1e} steps at this rate, more than {MOST_STEPS:.0e}");
+        let rule = format!("needs {steps:.1e} steps of this size, more than {MOST_STEPS:.0e}");
         return Err(bad("time", options.time, &rule));
     }
     Ok(Settings {
@@ -177,9 +177,9 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
             sparsity: options.sparsity,
             signs: options.signs,
         },
-        alpha: options.alpha,
+        alpha: options.start,
         noise: options.noise,
-        rate: options.rate,
+        rate: options.step_size,
         time: options.time,
         cool: options.cool,
     })
@@ -271,11 +271,11 @@ fn run(
 fn named(settings: &Settings, error: &Error) -> Failure {
     match error {
         Error::Unstable { .. } | Error::NonFinite { .. } => {
-            let rule = format!("{error}; stable below about 1 / (4 dim alpha^2)");
-            bad("rate", format!("{:e}", settings.rate), &rule)
+            let rule = format!("{error}; stable below about 1 / (4 dim start^2)");
+            bad("step-size", format!("{:e}", settings.rate), &rule)
         }
         Error::NoConvergence { .. } => bad(
-            "alpha",
+            "start",
             settings.alpha,
             &format!(
                 "with --noise {} and --time {}: {error}",

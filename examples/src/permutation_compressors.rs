@@ -48,8 +48,8 @@ pub struct Options {
     #[arg(long, default_value_t = 1e-6, value_parser = real(0.0..))]
     pub mu: f64,
     /// Noise scales: how much the clients' matrices differ (comma-separated)
-    #[arg(long, value_delimiter = ',', default_value = "0,0.1,0.8", value_parser = real(0.0..))]
-    pub noise: Vec<f64>,
+    #[arg(long, alias = "noise", value_delimiter = ',', default_value = "0,0.1,0.8", value_parser = real(0.0..))]
+    pub noise_scales: Vec<f64>,
     /// Uplink bits of all clients together, like 250M; each may send this divided by their number
     #[arg(long, default_value_t = 2.5e8, value_parser = real((Excluded(0.0), Included(1e15))))]
     pub budget: f64,
@@ -75,7 +75,9 @@ pub struct Options {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let files = options.common.files("permutation_compressors")?;
+    let files = options
+        .common
+        .files("permutation_compressors", options.images.data.as_deref())?;
     if options.autoencoder {
         return autoencoder::main(options, &files);
     }
@@ -124,7 +126,7 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
         dim: options.dim,
         mu: options.mu,
         clients,
-        noise: options.noise.clone(),
+        noise: options.noise_scales.clone(),
         budget: options.budget,
         multipliers: options.multipliers,
         seeds: options.seeds,

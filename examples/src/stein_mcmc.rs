@@ -72,7 +72,9 @@ pub struct Options {
 /// # Errors
 /// Bad options or data; under `--check`, figures that are off.
 pub fn main(options: &Options) -> Result<(), Failure> {
-    let files = options.common.files("stein_mcmc")?;
+    let files = options
+        .common
+        .files("stein_mcmc", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
     if let (true, Some(path)) = (options.common.check, &options.source.data) {
         return Err(bad("data", path.display(), source::NOT_CHECKED));

@@ -49,7 +49,7 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&["--bits", "77119"], &["--bits 77119", "at least 77120"]);
     refused(&["--k", "0"], &["--k 0", "between 1 and the 2410"]);
     refused(&["--k", "2411"], &["--k 2411", "between 1 and the 2410"]);
-    refused(&["--restart", "1"], &["--restart 1", "below 1"]);
+    refused(&["--restart", "1"], &["--restart", "'1'", "below 1"]);
     refused(&["--clients", "0"], &["--clients 0"]);
     refused(
         &["--clients", "1439"],
@@ -57,12 +57,22 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     );
     for alpha in ["0", "-1", "nan", "inf"] {
         refused(
-            &["--alpha", alpha],
-            &["--alpha", "must be finite and at least 1e-9"],
+            &["--concentration", alpha],
+            &[
+                "--concentration",
+                "must be a finite number of at least 1e-9",
+            ],
         );
     }
-    for step in ["0", "-0.5", "nan", "1e39", "1e-60"] {
-        refused(&["--steps", step], &["--steps", "must be positive"]);
+    for step in ["0", "-0.5", "nan"] {
+        let rule = "must be a finite number above 0";
+        refused(&["--step-sizes", step], &["--step-sizes", rule]);
+    }
+    for step in ["1e39", "1e-60"] {
+        refused(
+            &["--step-sizes", step],
+            &["--step-sizes", "must be positive"],
+        );
     }
     refused(&["--hidden", "0"], &["--hidden 0"]);
     refused(
@@ -172,7 +182,7 @@ fn csv_and_libsvm_files_run_to_a_table_a_picture_and_json() {
                 "3",
                 "--rounds",
                 "3",
-                "--steps",
+                "--step-sizes",
                 "0.1",
                 "--json",
                 "out.json",
@@ -205,7 +215,10 @@ fn report(arguments: &str) -> Result<Report, Failure> {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let bits = |threads: usize| {
-        let report = report(&format!("--threads {threads} --rounds 12 --steps 0.25,0.5")).unwrap();
+        let report = report(&format!(
+            "--threads {threads} --rounds 12 --step-sizes 0.25,0.5"
+        ))
+        .unwrap();
         let figures = |row: &thalweg_examples::federated::Row| {
             let points = row.points.iter().flat_map(|p| {
                 let m = p.measure;
@@ -231,7 +244,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn bits_are_those_of_the_messages_and_stay_below_the_budget() {
     let d = 2410;
     let row = |arguments: &str| {
-        report(&format!("--steps 0.25 {arguments}"))
+        report(&format!("--step-sizes 0.25 {arguments}"))
             .unwrap()
             .rows
             .remove(0)
@@ -251,7 +264,7 @@ fn bits_are_those_of_the_messages_and_stay_below_the_budget() {
     // A frame takes 52 bytes beside its payload: 3 broadcasts and 30 replies.
     assert_eq!(row("--protocol fedavg --rounds 3").overhead_bytes, 33 * 52);
     let budget = 5 * 32 * d + 1;
-    let all = report(&format!("--steps 0.25 --bits {budget}")).unwrap();
+    let all = report(&format!("--step-sizes 0.25 --bits {budget}")).unwrap();
     for row in all.rows {
         assert!(row.uplink_bits <= budget, "{}", row.method);
         assert!(row.uplink_bits + 32 * d > budget, "{}", row.method);
@@ -288,17 +301,20 @@ fn the_mean_of_the_clients_gradients_is_the_gradient_of_all_rows() {
 
 #[test]
 fn a_run_that_diverges_says_so_and_a_step_that_does_not_is_preferred() {
-    let report = report("--protocol gd --rounds 40 --steps 0.25,1e30").unwrap();
+    let report = report("--protocol gd --rounds 40 --step-sizes 0.25,1e30").unwrap();
     let row = &report.rows[0];
     assert_eq!(row.trials[1], (1e30, None));
     assert_eq!((row.step_size, row.diverged), (0.25, false));
-    let output = program("diverges", &["--protocol", "gd", "--steps", "1e30"]);
+    let output = program("diverges", &["--protocol", "gd", "--step-sizes", "1e30"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && text.contains("(diverged)"),
         "{text}"
     );
-    let output = program("diverges", &["--protocol", "gd", "--steps", "1e30,1e31"]);
+    let output = program(
+        "diverges",
+        &["--protocol", "gd", "--step-sizes", "1e30,1e31"],
+    );
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(text.contains("diverges with every step size"), "{text}");
@@ -319,7 +335,7 @@ fn the_claims_of_the_check_hold() {
 fn a_step_that_diverges_on_the_whole_budget_gives_way_to_the_next_smaller() {
     let line = "--protocol marina --compressor rand-k --k 15 --clients 4 --hidden 4 --rounds 200 --seed 5 --json out.json";
     let row = |steps: &str| {
-        let arguments: Vec<_> = line.split(' ').chain(["--steps", steps]).collect();
+        let arguments: Vec<_> = line.split(' ').chain(["--step-sizes", steps]).collect();
         let output = program("gives_way", &arguments);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let text = fs::read_to_string(folder("gives_way").join("out.json")).unwrap();

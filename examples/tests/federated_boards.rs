@@ -17,7 +17,8 @@ use thalweg::compress::RandK;
 use thalweg::federated::estimator::Protocol;
 use thalweg::federated::{Run, marina};
 
-const BOARDS: &str = "--clients 3 --hidden 4 --protocol marina --compressor perm-k --steps 0.5";
+const BOARDS: &str =
+    "--clients 3 --hidden 4 --protocol marina --compressor perm-k --step-sizes 0.5";
 
 /// A run with boards whose image is an empty file, and a script in the place of QEMU.
 fn with_emulator(test: &str, act: &str, arguments: &str) -> (Option<i32>, String, String) {
@@ -207,8 +208,8 @@ fn boards_beside_threads_have_the_bits_of_threads() {
     let firmware = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/firmware");
     let firmware = format!("--firmware {}", firmware.display());
     for method in [
-        "--protocol marina --compressor perm-k --steps 0.5",
-        "--protocol ef21 --k 40 --steps 0.5",
+        "--protocol marina --compressor perm-k --step-sizes 0.5",
+        "--protocol ef21 --k 40 --step-sizes 0.5",
     ] {
         let one = format!("--clients 6 --hidden 6 {method} --rounds 4");
         let alone = format!("{one} --json alone.json");
@@ -262,7 +263,7 @@ exec {} "$@""#,
     );
     let firmware = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/firmware");
     let arguments = format!(
-        "--clients 6 --hidden 6 --protocol marina --compressor rand-k --k 60 --steps 0.25 --rounds 40 --device microbit \
+        "--clients 6 --hidden 6 --protocol marina --compressor rand-k --k 60 --step-sizes 0.25 --rounds 40 --device microbit \
          --firmware {} --json server.json",
         firmware.display()
     );

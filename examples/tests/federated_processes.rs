@@ -22,7 +22,7 @@ use thalweg::wire::{
 };
 
 const SMALL: &str = "--clients 3 --hidden 4";
-const PERM_K: &str = "--protocol marina --compressor perm-k --steps 0.5";
+const PERM_K: &str = "--protocol marina --compressor perm-k --step-sizes 0.5";
 
 /// A server at a free port.
 struct Server(Program, String, mpsc::Receiver<String>);
@@ -58,9 +58,9 @@ fn a_run_over_processes_has_the_bits_of_the_run_in_one() {
     let test = "same_bits";
     for method in [
         PERM_K,
-        "--protocol marina --compressor rand-k --k 20 --steps 0.25",
-        "--protocol ef21 --steps 0.5",
-        "--protocol fedavg --steps 0.25",
+        "--protocol marina --compressor rand-k --k 20 --step-sizes 0.25",
+        "--protocol ef21 --step-sizes 0.5",
+        "--protocol fedavg --step-sizes 0.25",
     ] {
         let common = format!("{SMALL} {method}");
         let rounds = format!("{common} --rounds 12");
@@ -126,7 +126,7 @@ fn a_client_of_ef21_that_is_killed_in_a_round_and_started_again_takes_part_again
 #[test]
 fn a_client_of_fedavg_that_is_killed_in_a_round_and_started_again_changes_no_bit() {
     let test = "killed_fedavg";
-    let common = &format!("{SMALL} --protocol fedavg --steps 0.25");
+    let common = &format!("{SMALL} --protocol fedavg --step-sizes 0.25");
     let rounds = format!("{common} --rounds 20");
     let alone = format!("{rounds} --json alone.json");
     assert_eq!(Program::start(test, &alone).end().0, Some(0));
@@ -192,7 +192,7 @@ fn forge(address: &str, (hello, samples): (Header, u64), reply: impl Fn(u64) -> 
 #[test]
 fn a_client_whose_replies_are_refused_is_named_and_the_others_finish() {
     let test = "forged";
-    let common = "--clients 2 --hidden 4 --protocol fedavg --steps 0.25";
+    let common = "--clients 2 --hidden 4 --protocol fedavg --step-sizes 0.25";
     let (said, samples) = hello(test, common, 1);
     let of = |kind, dtype, k| Header {
         kind,
@@ -227,7 +227,7 @@ fn a_client_whose_replies_are_refused_is_named_and_the_others_finish() {
 #[test]
 fn a_run_that_ends_early_leaves_its_results_and_its_clients_say_so() {
     let test = "ends_early";
-    let common = "--clients 2 --hidden 4 --protocol gd --steps 0.5 --bits 1G --patience 1 --round-patience 0.3";
+    let common = "--clients 2 --hidden 4 --protocol gd --step-sizes 0.5 --bits 1G --patience 1 --round-patience 0.3";
     let _ = fs::remove_file(folder(test).join("server.json"));
     let server = Server::start(test, common);
     let (send, at) = mpsc::channel();
@@ -269,7 +269,7 @@ fn a_run_that_ends_early_leaves_its_results_and_its_clients_say_so() {
 #[test]
 fn clients_go_on_with_a_server_that_was_killed_and_started_again() {
     let test = "killed_server";
-    for method in ["--protocol fedavg --steps 0.25", PERM_K] {
+    for method in ["--protocol fedavg --step-sizes 0.25", PERM_K] {
         let common = format!("{SMALL} {method}");
         let server = Server::start(test, &format!("{common} --bits 1G"));
         let clients = [0, 1, 2].map(|id| client(test, &common, &server.1, id));
@@ -293,7 +293,7 @@ fn clients_go_on_with_a_server_that_was_killed_and_started_again() {
 fn a_run_over_processes_that_diverges_says_so_as_in_one_process() {
     let test = "diverges_apart";
     for protocol in ["gd", "fedavg"] {
-        let common = format!("--clients 2 --hidden 4 --protocol {protocol} --steps 1e30");
+        let common = format!("--clients 2 --hidden 4 --protocol {protocol} --step-sizes 1e30");
         let server = Server::start(test, &common);
         let clients = [0, 1].map(|id| client(test, &common, &server.1, id));
         let (code, out, errors) = server.end();
@@ -313,7 +313,7 @@ fn files_are_written_when_nobody_reads_the_table() {
             let _ = fs::remove_file(folder(test).join(file));
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_federated"));
-        let arguments = "--protocol gd --steps 0.5 --rounds 2 --clients 2 --hidden 4 --json out.json --plot out.svg";
+        let arguments = "--protocol gd --step-sizes 0.5 --rounds 2 --clients 2 --hidden 4 --json out.json --plot out.svg";
         command
             .args(arguments.split_whitespace())
             .current_dir(folder(test));
@@ -346,7 +346,7 @@ fn killed(test: &str, method: &str, config: &impl Protocol<f32>) {
     // The client does not receive the frame that opens this round.
     let dies = (5..60).find(|&r| !full.contains(&r)).unwrap();
     let back = *full.iter().find(|&&r| r > dies).unwrap();
-    let common = &format!("--clients 2 --hidden 4 --steps 0.25 {method}");
+    let common = &format!("--clients 2 --hidden 4 --step-sizes 0.25 {method}");
     let server = Server::start(test, &format!("{common} --rounds 60"));
     let (send, at) = mpsc::channel();
     send.send(server.1.clone()).unwrap();
@@ -383,15 +383,15 @@ fn a_client_with_other_settings_is_told_which_and_the_server_waits_for_the_right
             &["settings", "--clients"],
         ),
         (
-            format!("{SMALL} {PERM_K} --alpha 0.6"),
-            &["settings", "--alpha"],
+            format!("{SMALL} {PERM_K} --concentration 0.6"),
+            &["settings", "--concentration"],
         ),
         (
-            format!("{SMALL} --protocol marina --compressor perm-k --steps 0.25"),
-            &["settings", "--steps"],
+            format!("{SMALL} --protocol marina --compressor perm-k --step-sizes 0.25"),
+            &["settings", "--step-sizes"],
         ),
         (
-            format!("{SMALL} --protocol ef21 --steps 0.5"),
+            format!("{SMALL} --protocol ef21 --step-sizes 0.5"),
             &["settings", "--protocol"],
         ),
     ] {

@@ -15,9 +15,9 @@ fn program(arguments: &[&str]) -> Output {
 #[test]
 fn bad_options_are_named_and_exit_with_2() {
     for (arguments, name) in [
-        (&["--rates", "0"][..], "rates"),
-        (&["--rates=-1"], "rates"),
-        (&["--rates", "nan"], "rates"),
+        (&["--step-sizes", "0"][..], "step-sizes"),
+        (&["--step-sizes=-1"], "step-sizes"),
+        (&["--step-sizes", "nan"], "step-sizes"),
         (&["--steps", "10"], "steps"),
         (&["--full-steps", "10"], "full-steps"),
         (&["--batch", "0"], "batch"),
@@ -37,7 +37,14 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--json", "no/such/folder.json"], "no/such"),
         // The run that diverges, and the step.
         (
-            &["--rates", "1e300", "--steps", "1200", "--full-steps", "0"],
+            &[
+                "--step-sizes",
+                "1e300",
+                "--steps",
+                "1200",
+                "--full-steps",
+                "0",
+            ],
             "`loss` is not finite at index 1",
         ),
     ] {
@@ -59,7 +66,7 @@ fn other_data_give_every_table_a_plot_and_json() {
         &data,
         "--format",
         "csv",
-        "--rates",
+        "--step-sizes",
         "0.1",
         "--steps",
         "1200",
@@ -140,7 +147,7 @@ fn the_title_says_when_the_gradient_vanishes() {
         &data,
         "--format",
         "csv",
-        "--rates",
+        "--step-sizes",
         "0.001",
         "--decay",
         "1000",

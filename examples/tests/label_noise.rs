@@ -27,19 +27,19 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--samples", "101"], "samples"),
         (&["--sparsity", "0"], "sparsity"),
         (&["--seeds", "0"], "seeds"),
-        (&["--alpha", "0"], "alpha"),
+        (&["--start", "0"], "--start"),
         (&["--noise=-1"], "noise"),
-        (&["--rate", "nan"], "rate"),
+        (&["--step-size", "nan"], "--step-size"),
         (&["--time", "inf"], "time"),
-        (&["--rate", "1e-9"], "time"),
+        (&["--step-size", "1e-9"], "time"),
         (&["--threads", "0"], "threads"),
         (&["--unheard-of"], "unheard-of"),
         (&["--plot", "no/such/folder.svg"], "no/such"),
         (&["--json", "no/such/folder.json"], "no/such"),
         // Unstable: the library names parameter and step.
         (
-            &["--rate", "0.5", "--seeds", "1"],
-            "--rate 5e-1: `learning_rate` is too large at step",
+            &["--step-size", "0.5", "--seeds", "1"],
+            "--step-size 5e-1: `learning_rate` is too large at step",
         ),
     ] {
         let out = program(arguments);

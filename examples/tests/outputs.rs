@@ -13,7 +13,7 @@ const SMALL: [&str; 10] = [
     "8",
     "--clients",
     "2",
-    "--noise",
+    "--noise-scales",
     "0",
     "--budget",
     "20k",
@@ -316,7 +316,7 @@ fn numbers_out_of_range_are_told_option_value_and_range() {
             &["--budget", "1e400"],
             ["--budget", "'1e400'", "at most 1000000000000000"],
         ),
-        (&["--draws", "-7"], ["--family-seed", "'-7'", seed]),
+        (&["--family-seed", "-7"], ["--family-seed", "'-7'", seed]),
         (&["--p-hat", "-0.1"], ["--p-hat", "'-0.1'", "at most 1"]),
     ] {
         let out = command(&folder, arguments).output().unwrap();
@@ -332,4 +332,91 @@ fn numbers_out_of_range_are_told_option_value_and_range() {
         text.contains("does not hold; about a minute of one core"),
         "{text}"
     );
+}
+
+/// One meaning has one name in every program; the names of earlier releases still work, and are not listed.
+#[test]
+fn old_names_of_options_keep_their_meaning() {
+    use clap::{CommandFactory, Parser};
+    use thalweg_examples::{federated, invariant_measure, label_noise, permutation_compressors};
+
+    fn alike<O: Parser + CommandFactory + std::fmt::Debug>(old: &str, new: &str, value: &str) {
+        let parse = |option: &str| {
+            let found = O::try_parse_from(["program", option, value]).unwrap();
+            format!("{found:?}")
+        };
+        assert_eq!(parse(old), parse(new));
+        let default = format!("{:?}", O::try_parse_from(["program"]).unwrap());
+        assert_ne!(parse(old), default, "{old}");
+        let help = O::command().render_long_help().to_string();
+        assert!(help.contains(&format!("{new} <")), "{new}");
+        assert!(!help.contains(&format!("{old} ")), "{old}");
+    }
+    alike::<federated::Options>("--steps", "--step-sizes", "0.25,3");
+    alike::<federated::Options>("--alpha", "--concentration", "0.75");
+    alike::<invariant_measure::Options>("--rates", "--step-sizes", "0.25,3");
+    alike::<label_noise::Options>("--rate", "--step-size", "0.002");
+    alike::<label_noise::Options>("--alpha", "--start", "2");
+    alike::<permutation_compressors::Options>("--noise", "--noise-scales", "0.3,1k");
+    alike::<permutation_compressors::Options>("--draws", "--family-seed", "1M");
+    alike::<permutation_compressors::Options>("--steps", "--step-sizes", "0.25,3");
+}
+
+#[test]
+fn no_output_replaces_the_data() {
+    let folder = folder("data");
+    let at = |name: &str| folder.join(name);
+    let image = "mnist/train-images-idx3-ubyte.gz";
+    fs::create_dir(at("mnist")).unwrap();
+    for name in ["x.csv", image] {
+        fs::write(at(name), "1,2,a\n").unwrap();
+    }
+    let mut names = vec![("x.csv", "x.csv"), ("x.csv", "./mnist/../x.csv")];
+    let mut images = vec![
+        ("mnist", image),
+        ("./mnist", "mnist/.././mnist/train-images-idx3-ubyte.gz"),
+    ];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("x.csv", at("link")).unwrap();
+        std::os::unix::fs::symlink("mnist", at("folder")).unwrap();
+        fs::hard_link(at("x.csv"), at("other")).unwrap();
+        names.extend([("x.csv", "link"), ("link", "x.csv"), ("other", "x.csv")]);
+        images.push(("folder", image));
+    }
+    let files = || ["x.csv", image].map(|name| fs::read_to_string(at(name)).unwrap());
+    let before = (self::names(&folder), files());
+    let csv = &["--format", "csv"][..];
+    let idx = &["--format", "idx"][..];
+    for (program, formats) in [
+        (env!("CARGO_BIN_EXE_federated"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_stein_mcmc"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_bilevel"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_invariant_measure"), [csv, idx]),
+        (
+            env!("CARGO_BIN_EXE_permutation_compressors"),
+            [&[][..], &["--autoencoder"][..]],
+        ),
+    ] {
+        for (pairs, format) in [&names, &images].into_iter().zip(formats) {
+            for (data, output) in pairs {
+                for option in ["--json", "--plot"] {
+                    let mut command = Command::new(program);
+                    command.args(["--data", data, option, output]).args(format);
+                    let out = command.current_dir(&folder).output().unwrap();
+                    let text = String::from_utf8(out.stderr).unwrap();
+                    assert_eq!(out.status.code(), Some(2), "{command:?}: {text}");
+                    let rule =
+                        format!("{option} {output}: must be another file than those of --data");
+                    assert!(text.contains(&rule), "{command:?}: {text}");
+                }
+            }
+        }
+    }
+    assert_eq!((self::names(&folder), files()), before);
+    // A picture in the folder of the images is none of them: the images are read, and found wanting.
+    let picture = ["--autoencoder", "--data", "mnist", "--plot", "mnist/a.svg"];
+    let out = command(&folder, &picture).output().unwrap();
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert!(text.contains("found magic number"), "{text}");
 }

@@ -154,7 +154,14 @@ fn program(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_small_grid_runs_and_does_not_depend_on_threads() {
-    let grid = ["--dim", "30", "--clients", "3,50", "--noise", "0,0.5"];
+    let grid = [
+        "--dim",
+        "30",
+        "--clients",
+        "3,50",
+        "--noise-scales",
+        "0,0.5",
+    ];
     let small = ["--budget", "3e5", "--mu", "1e-3", "--multipliers", "3"];
     let table = |threads| {
         let out = program(&[&grid[..], &small, &["--threads", threads]].concat());
@@ -171,7 +178,7 @@ fn bad_options_are_named_and_exit_with_2() {
     for (arguments, name) in [
         (&["--dim", "0"][..], "dim"),
         (&["--clients", "0"], "clients"),
-        (&["--noise=-1"], "noise"),
+        (&["--noise-scales=-1"], "noise-scales"),
         (&["--mu", "nan"], "mu"),
         (&["--budget", "0"], "budget"),
         (&["--seeds", "0"], "seeds"),
@@ -188,7 +195,7 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--autoencoder", "--p-hat", "2"], "p-hat"),
         (&["--autoencoder", "--pool", "3"], "pool"),
         (&["--autoencoder", "--step-sizes", "-1"], "step-sizes"),
-        (&["--autoencoder", "--steps=0"], "step-sizes"),
+        (&["--autoencoder", "--step-sizes=0"], "step-sizes"),
         (&["--autoencoder", "--rounds", "0"], "rounds"),
         (&["--autoencoder", "--code", "0"], "code"),
         (&["--autoencoder", "--clients", "0"], "clients"),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It assumes that y^N is a minimum. g is taken on the minibatch of inner step N. A solver that has met its right-hand side
-//! exactly stops, with the last iterate.
+//! exactly stops, with the last iterate. Conjugate gradients take a small f_y times a power of two, so that no square underflows.
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
 use crate::error::check_scratch;
@@ -138,6 +138,9 @@ pub fn hypergradient<T: Real>(
             }
         }
         Solver::ConjugateGradients => {
+            let unit = unit(r);
+            // 1 / unit is at most 2^126, in f64 2^1022.
+            vector::scale(T::ONE / unit, r);
             copy(r, q);
             let mut square = vector::norm2_squared(r);
             for number in 0..config.products {
@@ -159,12 +162,26 @@ pub fn hypergradient<T: Real>(
                     *q = r + keep * *q;
                 }
             }
+            vector::scale(unit, v);
         }
     }
     subtract_mixed(problem, [x, y_n, v], &draw, scratch, [mixed, fx])?;
     copy(fx, h);
     copy(y_n, y);
     Ok(value)
+}
+
+/// What f_y is divided by in conjugate gradients: 1, or where squares would underflow the power of two below its largest element.
+///
+/// The least square that counts is that of the largest element times eps.
+fn unit<T: Real>(f_y: &[T]) -> T {
+    let largest = vector::norm_inf(f_y);
+    let least = T::EPSILON * largest;
+    if largest == T::ZERO || least * least >= T::MIN_POSITIVE {
+        return T::ONE;
+    }
+    let exponent = u64::MAX << T::MANTISSA_BITS;
+    T::from_bits_u64(largest.to_bits_u64() & exponent).largest(T::MIN_POSITIVE)
 }
 
 /// Checks the square of the residual after product `index` of the solver.

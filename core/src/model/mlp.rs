@@ -282,6 +282,7 @@ impl<'a, T: Real> Model<'a, T> {
         }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "windows of 2")]
     fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
         self.sizes.windows(2).filter_map(|pair| match *pair {
             [inputs, outputs] => Some((inputs, outputs)),

@@ -190,7 +190,7 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
         let buffer = self.buffer.as_mut_slice();
         check_length("params", buffer.len(), params.len())?;
         if self.steps == 0 && !config.debias {
-            buffer.copy_from_slice(params);
+            copy(params, buffer);
         } else {
             let blend = Blend {
                 old,
@@ -215,7 +215,7 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
             let weight = 1.0 - Real::powi(config.decay, self.steps);
             simd::map(&Quotient(narrow("decay", weight)?), [buffer], [out]);
         } else {
-            out.copy_from_slice(buffer);
+            copy(buffer, out);
         }
         Ok(())
     }
@@ -324,7 +324,7 @@ impl<T: Real, B: Storage<Elem = T>> Lookahead<B> {
     pub fn start(&mut self, params: &[T]) -> Result<(), Error> {
         let buffer = self.buffer.as_mut_slice();
         check_length("params", buffer.len(), params.len())?;
-        buffer.copy_from_slice(params);
+        copy(params, buffer);
         self.steps = 0;
         Ok(())
     }
@@ -351,6 +351,13 @@ impl<T: Real, B: Storage<Elem = T>> Lookahead<B> {
     /// The slow parameters.
     pub fn slow(&self) -> &[T] {
         self.buffer.as_slice()
+    }
+}
+
+/// Copies the common length.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
     }
 }
 

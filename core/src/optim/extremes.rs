@@ -196,6 +196,64 @@ fn adagrad_stays_finite_under_many_huge_gradients() {
     }
 }
 
+/// Steps of SGD with momentum on three parameters, of which the second gets `huge` and the others 1/4: the second parameter's last
+/// change and its buffer.
+fn sums(config: &sgd::Config, huge: f32, steps: usize, clip: Option<f32>) -> (f32, f32) {
+    let (mut state, mut twin) = (sgd::State::<[f32; 3]>::new(), sgd::State::<[f32; 3]>::new());
+    let mut last = 0.0;
+    for _ in 0..steps {
+        let (mut x, mut y) = ([0.0; 3], [0.0; 3]);
+        let mut g = [0.25, huge, 0.25];
+        if let Some(bound) = clip {
+            clip::by_value(bound, &mut g).unwrap();
+        }
+        sgd::step(config, &mut state, &mut x, &g).unwrap();
+        sgd::step(config, &mut twin, &mut y, &[0.25; 3]).unwrap();
+        // Neighbours do not notice.
+        assert_eq!((x[0], x[2]), (y[0], y[2]));
+        last = x[1];
+    }
+    (last, state.buffer()[1])
+}
+
+#[test]
+fn momentum_stays_finite_within_the_stated_bound_and_is_infinite_alone_beyond() {
+    for momentum in [0.5, 0.9, 0.99] {
+        for nesterov in [false, true] {
+            let config = sgd::Config {
+                momentum,
+                nesterov,
+                ..sgd::Config::new(0.5)
+            };
+            let most = f64::from(f32::MAX);
+            for sign in [1.0, -1.0] {
+                // Sums of a constant: g / (1 - momentum), half of the largest number, and the step is half of that.
+                let bound = (sign * most * (1.0 - momentum) / 2.0) as f32;
+                let (moved, buffer) = sums(&config, bound, 3000, None);
+                for (found, expected) in [(moved, -sign * most / 4.0), (buffer, sign * most / 2.0)]
+                {
+                    let off = f64::from(found) / expected - 1.0;
+                    assert!(
+                        off.abs() < 1e-4,
+                        "{momentum} {nesterov}: {found} for {expected}"
+                    );
+                }
+                let huge = sign as f32 * f32::MAX;
+                let (moved, buffer) = sums(&config, huge, 3, None);
+                assert!(
+                    moved.is_infinite() && buffer.is_infinite(),
+                    "{momentum} {nesterov}"
+                );
+                let (moved, buffer) = sums(&config, huge, 3000, Some(bound.abs()));
+                assert!(
+                    moved.is_finite() && buffer.is_finite(),
+                    "{momentum} {nesterov}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_gradient_that_is_not_finite_reaches_its_parameter_and_no_other() {
     for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {

@@ -10,6 +10,10 @@
 //! x_{t+1} = keep x_t - learning_rate d_t
 //! ```
 //!
+//! Neither b_t nor d_t overflows while every |g_t| is at most (1 - momentum) / 2 of the largest number: in `f32` 1.7e37 at 0.9. Beyond, they may
+//! become infinite, as PyTorch's do, at the index of that gradient only, and stay so; [`clip::by_value`](super::clip::by_value) keeps them
+//! finite.
+//!
 //! | symbol | meaning | shape |
 //! |---|---|---|
 //! | x | parameters | n |

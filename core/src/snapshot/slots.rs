@@ -379,6 +379,7 @@ impl<F: Flash> Slots<F> {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a header has 16 bytes")]
 fn header(len: usize, sequence: u64) -> [u8; HEADER] {
     let mut head = [0; HEADER];
     let (magic, rest) = head.split_at_mut(4);

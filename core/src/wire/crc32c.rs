@@ -161,6 +161,7 @@ fn one(crc: u32, byte: u8) -> u32 {
 }
 
 /// Four independent strands; `crc(A B) = crc(A) * x^(8 |B|) + crc(B)` joins them.
+#[allow(clippy::disallowed_methods, reason = "an array of four strands")]
 fn four_strands(crc: u32, group: &[u8; 4 * STRAND]) -> u32 {
     let (a, rest) = group.split_at(STRAND);
     let (b, rest) = rest.split_at(STRAND);

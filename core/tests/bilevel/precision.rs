@@ -108,3 +108,103 @@ fn f32_resolves_the_response_of_the_representation_at_the_default_radius() {
         assert!(off < 1e-3, "{off}");
     });
 }
+
+/// `g = (y_1^2 + 2 y_2^2) / 2 - x y`, `f = c y`: y* = A^-1 x, and the hypergradient is A^-1 c, that is (c_1, c_2 / 2).
+struct Slight<T>([T; 2]);
+
+impl<T: Real> Problem<T> for Slight<T> {
+    fn outer_dim(&self) -> usize {
+        2
+    }
+    fn inner_dim(&self) -> usize {
+        2
+    }
+    fn scratch_len(&self) -> usize {
+        0
+    }
+    fn inner_gradient_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        _: &Draw,
+        _: &mut [T],
+        grad: &mut [T],
+    ) -> Result<(), Error> {
+        (grad[0], grad[1]) = (y[0] - x[0], y[1] + y[1] - x[1]);
+        Ok(())
+    }
+    fn outer_value(&self, _: &[T], y: &[T], _: &Draw, _: &mut [T]) -> Result<T, Error> {
+        vector::dot(&self.0, y)
+    }
+    fn outer_gradients_into(
+        &self,
+        x: &[T],
+        y: &[T],
+        draw: &Draw,
+        scratch: &mut [T],
+        grad_x: &mut [T],
+        grad_y: &mut [T],
+    ) -> Result<T, Error> {
+        grad_x.fill(T::ZERO);
+        grad_y.copy_from_slice(&self.0);
+        self.outer_value(x, y, draw, scratch)
+    }
+}
+
+impl<T: Real> SecondOrder<T> for Slight<T> {
+    fn hessian_product_into(
+        &self,
+        _: &[T],
+        _: &[T],
+        v: &[T],
+        _: &Draw,
+        _: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        (out[0], out[1]) = (v[0], v[1] + v[1]);
+        Ok(())
+    }
+    fn mixed_product_into(
+        &self,
+        _: &[T],
+        _: &[T],
+        v: &[T],
+        _: &Draw,
+        _: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        (out[0], out[1]) = (-v[0], -v[1]);
+        Ok(())
+    }
+}
+
+#[test]
+fn conjugate_gradients_solve_for_slopes_whose_squares_underflow() {
+    fn check<T: Real>(size: f64, tolerance: f64) {
+        let c = [T::from_f64(size), T::from_f64(-3.0 * size)];
+        let config = aid::Config {
+            inner: gd(1, 0.5),
+            products: 2,
+            solver: Solver::ConjugateGradients,
+        };
+        let (mut y, mut h, mut scratch) = ([T::ZERO; 2], [T::NAN; 2], [T::NAN; 14]);
+        let round = Round { seed: 0, number: 0 };
+        let x = [T::ONE; 2];
+        aid::hypergradient(&config, round, &Slight(c), &x, &mut y, &mut scratch, &mut h).unwrap();
+        for (found, expected) in h.iter().zip([c[0], T::from_f64(0.5) * c[1]]) {
+            let (found, expected) = (found.to_f64(), expected.to_f64());
+            assert!(
+                (found / expected - 1.0).abs() < tolerance,
+                "{size:e}: {found:e} against {expected:e}"
+            );
+        }
+    }
+    for exponent in [0, 9, 10, 13, 15, 18, 19, 20, 22, 23, 25, 30, 37] {
+        check::<f32>(10.0_f64.powi(-exponent), 1e-6);
+    }
+    // A subnormal slope has fewer digits.
+    check::<f32>(1e-42, 2e-3);
+    for exponent in [100, 138, 140, 154, 160, 162, 170, 250, 307] {
+        check::<f64>(10.0_f64.powi(-exponent), 1e-14);
+    }
+}

@@ -219,6 +219,20 @@ pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     found.unwrap_or_else(|| place(a).is_some_and(|a| place(b) == Some(a)))
 }
 
+/// Whether a path leads to a file of the data: to the file itself, or in a folder to a file with the name of an IDX file.
+///
+/// Other files of a folder are none of the data: a picture may stand next to it.
+pub(super) fn is_part(path: &Path, data: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(data) else {
+        return is_same_file(path, data);
+    };
+    let mut files = entries.flatten().filter(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().contains("ubyte")
+    });
+    files.any(|file| is_same_file(path, &file.path()))
+}
+
 /// What only Unix knows of a file.
 #[cfg(unix)]
 mod system {

@@ -43,16 +43,26 @@ pub fn real(
     }
 }
 
+/// [`real`] above 0.
+pub fn positive() -> impl Fn(&str) -> Result<f64, String> + Clone + Send + Sync + 'static {
+    real((Bound::Excluded(0.0), Bound::Unbounded))
+}
+
 /// The bounds in words.
 fn rule(range: &impl RangeBounds<f64>) -> String {
+    // Small bounds have many zeros otherwise.
+    let text = |x: f64| match x.abs() {
+        size if size > 0.0 && size < 1e-4 => format!("{x:e}"),
+        _ => x.to_string(),
+    };
     let low = match range.start_bound() {
-        Bound::Included(x) => format!(" of at least {x}"),
-        Bound::Excluded(x) => format!(" above {x}"),
+        Bound::Included(x) => format!(" of at least {}", text(*x)),
+        Bound::Excluded(x) => format!(" above {}", text(*x)),
         Bound::Unbounded => String::new(),
     };
     let high = match range.end_bound() {
-        Bound::Included(x) => format!(" of at most {x}"),
-        Bound::Excluded(x) => format!(" below {x}"),
+        Bound::Included(x) => format!(" of at most {}", text(*x)),
+        Bound::Excluded(x) => format!(" below {}", text(*x)),
         Bound::Unbounded => String::new(),
     };
     let and = if low.is_empty() || high.is_empty() {
@@ -186,11 +196,14 @@ mod tests {
         assert_eq!(real(..)("2.5G"), Ok(2.5e9));
         assert_eq!(real(..)("-0.1k"), Ok(-100.0));
         assert!(real(..)("1e3k").is_err() && real(..)("inf").is_err());
-        let positive = real((Bound::Excluded(0.0), Bound::Unbounded));
         assert_eq!(
-            positive("0"),
+            positive()("0"),
             Err("must be a finite number above 0".to_owned())
         );
-        assert!(positive("5e-324").is_ok());
+        assert!(positive()("5e-324").is_ok());
+        assert_eq!(
+            real(1e-9..0.5)("0.5"),
+            Err("must be a finite number of at least 1e-9 and below 0.5".to_owned())
+        );
     }
 }

@@ -39,7 +39,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let seed = options.common.seed;
     let threads = options.common.threads()?;
-    let files = options.common.files("federated")?;
+    let files = options.common.files("federated", None)?;
     let mut claims = Claims::default();
     identical(seed, threads, &mut claims)?;
     uneven(seed, threads, &mut claims)?;

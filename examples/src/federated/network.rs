@@ -10,7 +10,7 @@ use thalweg::federated::frame_len;
 use thalweg::wire::Crc32c;
 use thalweg_std::transport::{Client as Line, Limits, Server, Summary, TransportError, tcp};
 
-use crate::cli::{Failure, bad, input, print_line, whole};
+use crate::cli::{Failure, bad, input, print_line, real, whole};
 use crate::progress;
 
 use super::client::Client;
@@ -34,10 +34,10 @@ pub struct Network {
     #[arg(long, value_name = "I", requires = "connect", value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub client: Option<usize>,
     /// Seconds to wait until all clients have joined, while no client replies, and for a server that is lost
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = real(..))]
     pub patience: f64,
     /// Seconds after which a silent client is left out of a round; after each miss a quarter of that for the next one
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = real(..))]
     pub round_patience: f64,
 }
 
@@ -138,7 +138,7 @@ impl Plan {
         match (&self.methods[..], steps) {
             (&[method], &[step]) => Ok((method, step)),
             _ => Err(Failure::Input(format!(
-                "--{option}: takes one protocol, one compressor and one step size; add for instance --protocol marina --compressor perm-k --steps 0.5"
+                "--{option}: takes one protocol, one compressor and one step size; add for instance --protocol marina --compressor perm-k --step-sizes 0.5"
             ))),
         }
     }
@@ -183,7 +183,7 @@ pub fn serve(
         None => ("device", &local),
     };
     let plan = Plan::new(options)?;
-    let (method, step) = plan.one_run(option, &options.steps)?;
+    let (method, step) = plan.one_run(option, &options.step_sizes)?;
     let (problem, rule) = (&plan.problem, plan.rule);
     let (d, clients) = (problem.dim(), problem.clients());
     let limits = network.limits(d, clients)?;
@@ -280,7 +280,7 @@ impl Part for Serve<'_> {
 /// over before the client had a part in it.
 pub fn take_part(options: &Options, server: &Address) -> Result<(), Failure> {
     let plan = Plan::new(options)?;
-    let (method, step) = plan.one_run("connect", &options.steps)?;
+    let (method, step) = plan.one_run("connect", &options.step_sizes)?;
     let (d, clients) = (plan.problem.dim(), plan.problem.clients());
     // Required with --connect.
     let id = options.network.client.unwrap_or(0);
@@ -384,7 +384,7 @@ fn advice(who: &str, error: &TransportError) -> Failure {
         TransportError::Differs { .. }
         | TransportError::Settings { .. }
         | TransportError::Samples { .. } => {
-            "; give both sides the same --protocol, --compressor, --k, --restart, --steps, --clients, --alpha and --data"
+            "; give both sides the same --protocol, --compressor, --k, --restart, --step-sizes, --clients, --concentration and --data"
         }
         _ => "",
     };

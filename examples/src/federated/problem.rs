@@ -23,6 +23,9 @@ pub enum Spread {
     Identical,
 }
 
+/// Least concentration: below it most classes have one client.
+pub const LEAST_CONCENTRATION: f64 = 1e-9;
+
 /// Most parameters; every client holds several vectors of this length.
 const MOST_PARAMETERS: usize = 1 << 24;
 
@@ -80,8 +83,9 @@ impl Problem {
         }
         let shards = match spread {
             Spread::Dirichlet(alpha) => {
-                if !(alpha.is_finite() && alpha >= 1e-9) {
-                    return Err(bad("alpha", alpha, "must be finite and at least 1e-9"));
+                if !(alpha.is_finite() && alpha >= LEAST_CONCENTRATION) {
+                    let rule = format!("must be finite and at least {LEAST_CONCENTRATION:e}");
+                    return Err(bad("concentration", alpha, &rule));
                 }
                 partition::dirichlet_by_class(data.train.labels(), clients, alpha, seed)
             }

@@ -100,7 +100,7 @@ fn verdict(report: &Report) -> String {
         .map(|row| row.method.as_str())
         .collect();
     let Some(loss) = loss.map(|row| row.method.as_str()) else {
-        return "every run diverged; try smaller --steps".into();
+        return "every run diverged; try smaller --step-sizes".into();
     };
     format!(
         "least training loss: {loss}; best test accuracy: {}",

@@ -132,4 +132,14 @@ mod tests {
             }
         }
     }
+
+    /// Fits are w_1 + w_2 / 8 + w_3 / 4 = 1. Prices of a unit of the fit are 1/4, 2^20 and 1/64: the last is the cheapest.
+    #[test]
+    fn one_price_far_above_the_others_does_not_slow_the_rest() {
+        // The dear one makes the first rho 10^6 times too large: without the balance it takes more than three million iterations.
+        let z = MatrixRef::new(&[1.0, 0.125, 0.25], 1, 3).unwrap();
+        let w = basis_pursuit(z, &[1.0], &[0.25, 131_072.0, 1.0 / 256.0]).unwrap();
+        let distance = vector::squared_distance(&w, &[0.0, 0.0, 4.0]).unwrap();
+        assert!(distance < 1e-20, "{w:?}");
+    }
 }

@@ -4,7 +4,6 @@
 //! position with probability `p_hat`: at 1 all clients are equal. The table gives the mean loss of all clients after a
 //! number of rounds, for the best of the step sizes.
 
-use std::ops::Bound::{Excluded, Unbounded};
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -16,7 +15,7 @@ use thalweg::model::{Batch, Init, Labels, Objective, autoencoder::Model};
 use thalweg::random::{self, Purpose};
 use thalweg_std::data::{Dataset, Limits, digits, idx, partition};
 
-use crate::cli::{Claims, Failure, Files, bad, input, println, real, whole};
+use crate::cli::{Claims, Failure, Files, bad, input, positive, println, real, whole};
 use crate::federated::exchange::Reply;
 use crate::progress;
 use crate::table::{Table, si};
@@ -61,7 +60,7 @@ pub struct Images {
         alias = "steps",
         value_delimiter = ',',
         default_value = "2,4,8",
-        value_parser = real((Excluded(0.0), Unbounded))
+        value_parser = positive()
     )]
     pub step_sizes: Vec<f64>,
 }

@@ -3,7 +3,7 @@
 use thalweg_std::data::{DataError, Limits, csv, libsvm};
 
 use super::Format;
-use crate::cli::Failure;
+use crate::cli::{Failure, whole};
 
 /// Where `--help` lists them.
 const HEADING: &str = "Files under --data";
@@ -52,22 +52,22 @@ pub struct Reading {
     #[arg(long, help_heading = HEADING, value_name = "NAME", requires = "data")]
     pub set: Option<String>,
     /// Largest number of bytes of a file, unpacked [default: 2^30]
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<u64>, allow_negative_numbers = true, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX), allow_negative_numbers = true, requires = "data")]
     pub limit_bytes: Option<u64>,
     /// CSV and LIBSVM: largest number of bytes of a line [default: 2^20]
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = whole::<usize>(1..=u64::MAX), allow_negative_numbers = true, requires = "data")]
     pub limit_line_bytes: Option<usize>,
     /// Largest number of rows [default: 2^24]
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = whole::<usize>(1..=u64::MAX), allow_negative_numbers = true, requires = "data")]
     pub limit_rows: Option<usize>,
     /// Largest number of columns, and so the largest LIBSVM index [default: 2^20]
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = whole::<usize>(1..=u64::MAX), allow_negative_numbers = true, requires = "data")]
     pub limit_columns: Option<usize>,
     /// Largest number of values, rows times columns, 4 bytes each [default: 2^28]
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = whole::<usize>(1..=u64::MAX), allow_negative_numbers = true, requires = "data")]
     pub limit_values: Option<usize>,
     /// CSV and LIBSVM: largest number of classes [default: 2^12]
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = count::<usize>, allow_negative_numbers = true, requires = "data")]
+    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = whole::<usize>(1..=u64::MAX), allow_negative_numbers = true, requires = "data")]
     pub limit_classes: Option<usize>,
 }
 
@@ -156,13 +156,6 @@ fn missing_rows(text: &str) -> Result<csv::MissingRows, String> {
             _ => Err("takes refuse, drop, mean, median or a finite number".into()),
         },
     }
-}
-
-fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
-    let count = text.parse::<u64>().ok().filter(|&count| count > 0);
-    count
-        .and_then(|count| T::try_from(count).ok())
-        .ok_or_else(|| "must be a whole number of at least 1".into())
 }
 
 const CSV: &[Format] = &[Format::Csv];

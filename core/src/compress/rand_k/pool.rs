@@ -93,6 +93,7 @@ impl<B: Storage<Elem = u32>> Pool<B> {
             let j = i.saturating_add(random::below(&mut stream, left) as usize);
             // Both lie below d.
             if j < pool.len() && i < pool.len() {
+                #[allow(clippy::disallowed_methods, reason = "checked in the line above")]
                 pool.swap(i, j);
             }
         }

@@ -128,6 +128,7 @@ pub fn project_into<T: Real>(params: &[T], seed: u64, out: &mut [f64]) {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "half is below the length")]
 fn halve(mut lanes: [f64; LANES]) -> f64 {
     let mut half = LANES / 2;
     while half > 0 {

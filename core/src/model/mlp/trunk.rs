@@ -35,6 +35,7 @@ impl<'a, T: Real> Model<'a, T> {
     /// use thalweg::model::mlp::Model;
     /// assert_eq!(Model::<f32>::new(&[64, 16, 10]).head().sizes, [16, 10]);
     /// ```
+    #[allow(clippy::disallowed_methods, reason = "there are two sizes at least")]
     #[must_use]
     pub const fn head(&self) -> Self {
         let sizes = match self.sizes {

@@ -95,7 +95,7 @@ impl<T: Real> Objective<T> for Funnel<T> {
             return Ok(T::ZERO);
         };
         let z = v / self.scale;
-        let spread = (-v).exp() * vector::norm2_squared(x);
+        let spread = spread(v, x);
         let others = T::from_usize(x.len());
         let logs = others * v + T::from_usize(self.dim) * T::from_f64(LN_TAU);
         Ok(T::from_f64(0.5) * (z * z + spread + logs) + self.scale.ln())
@@ -112,14 +112,43 @@ impl<T: Real> Objective<T> for Funnel<T> {
         check_lengths(self.dim, params, grad)?;
         if let (Some((&v, x)), Some((gv, gx))) = (params.split_first(), grad.split_first_mut()) {
             let precision = (-v).exp();
-            let spread = precision * vector::norm2_squared(x);
+            let spread = spread(v, x);
             let half = T::from_f64(0.5);
             *gv = v / (self.scale * self.scale) + half * (T::from_usize(x.len()) - spread);
+            let root = (-half * v).exp();
             for (g, x) in gx.iter_mut().zip(x) {
-                *g = precision * *x;
+                *g = if is_normal(precision) {
+                    precision * *x
+                } else {
+                    times(root, times(root, *x))
+                };
             }
         }
         Ok(())
+    }
+}
+
+/// `exp(-v) |x|^2`, where either factor alone may be beyond the numbers.
+fn spread<T: Real>(v: T, x: &[T]) -> T {
+    let (precision, square) = ((-v).exp(), vector::norm2_squared(x));
+    if is_normal(precision) && is_normal(square) {
+        return precision * square;
+    }
+    let root = (-T::from_f64(0.5) * v).exp();
+    let terms = x.iter().map(|x| times(root, *x));
+    terms.fold(T::ZERO, |sum, z| sum + z * z)
+}
+
+fn is_normal<T: Real>(x: T) -> bool {
+    x.is_finite() && x >= T::MIN_POSITIVE
+}
+
+/// A product in which 0 outweighs an infinite factor that stands for a large number.
+fn times<T: Real>(root: T, x: T) -> T {
+    if x == T::ZERO && !root.is_nan() {
+        x
+    } else {
+        root * x
     }
 }
 
@@ -144,6 +173,51 @@ mod tests {
         for x in [[1.2, 0.4, -2.0], [-3.0, 0.1, 0.3]] {
             check_gradient(&TARGET, &x, &Batch::none(), 1e-5);
         }
+    }
+
+    /// Value and gradient.
+    fn at<T: Real>(x: [T; 2]) -> (T, [T; 2]) {
+        let (target, none) = (
+            Funnel {
+                dim: 2,
+                scale: T::ONE,
+            },
+            Batch::none(),
+        );
+        let mut grad = [T::NAN; 2];
+        let value = target.value(&x, &none, &mut []).unwrap();
+        target.gradient_into(&x, &none, &mut [], &mut grad).unwrap();
+        (value, grad)
+    }
+
+    #[test]
+    fn a_product_is_right_where_its_factors_are_beyond_the_numbers() {
+        let tau = core::f64::consts::TAU;
+        let near = |found: f32, expected: f64| {
+            let found = f64::from(found);
+            assert!((found / expected - 1.0).abs() < 1e-4, "{found} {expected}");
+        };
+        // The neck: exp(100) is beyond f32, and so is the square of 1e-22; exp(100) 1e-44 = 0.27 is not.
+        for (v, x) in [
+            (-100.0_f32, 1e-22_f32),
+            (-85.0, 1e-19),
+            (95.0, 1e20),
+            (150.0, 1e30),
+        ] {
+            let (wide, root) = (f64::from(v), f64::from(x) * (f64::from(v) / -2.0).exp());
+            let (value, [gv, gx]) = at([v, x]);
+            near(value, 0.5 * (wide * wide + root * root + wide) + tau.ln());
+            near(gv, wide + 0.5 - 0.5 * root * root);
+            near(gx, root * (-0.5 * wide).exp());
+        }
+        // On the axis |x|^2 exp(-v) is 0, however narrow it is.
+        let (value, grad) = at([-1000.0_f64, 0.0]);
+        assert!((value - (0.5e6 - 500.0 + tau.ln())).abs() < 1e-9);
+        assert_eq!(grad, [-999.5, 0.0]);
+        let (value, grad) = at([-2000.0_f64, 0.0]);
+        assert!((value - (2e6 - 1000.0 + tau.ln())).abs() < 1e-8);
+        assert_eq!(grad, [-1999.5, 0.0]);
+        assert!(at([f64::NAN, 0.0]).0.is_nan() && at([0.0, f64::NAN]).1[1].is_nan());
     }
 
     #[test]

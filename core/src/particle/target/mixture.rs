@@ -15,7 +15,8 @@ use crate::{Error, Real, random, vector};
 /// -ln p(x) = ln sum_k w_k - ln sum_k exp(e_k)                        gradient sum_k r_k (x - m_k) / v_k
 /// ```
 ///
-/// Sums of exponentials are taken relative to the largest. Cost: `5 k d` flops and `2 k` exponentials and logarithms.
+/// Sums of exponentials are taken relative to the largest. Where the distance to every component overflows, the value is +inf, and the
+/// gradient is that of the components that are nearest in deviations. Cost: `5 k d` flops and `2 k` exponentials and logarithms.
 ///
 /// ```
 /// use thalweg::model::{Batch, Objective};
@@ -32,7 +33,7 @@ use crate::{Error, Real, random, vector};
 pub struct Mixture<'a, T> {
     /// Means: `k x d`, row after row.
     pub means: &'a [T],
-    /// Weights: `k` positive numbers, of any sum.
+    /// Weights: `k` positive numbers with a finite sum.
     pub weights: &'a [T],
     /// Variances: `k` positive numbers.
     pub variances: &'a [T],
@@ -42,7 +43,7 @@ impl<T: Real> Mixture<'_, T> {
     /// Checks the three slices against each other.
     ///
     /// # Errors
-    /// Wrong lengths; weights or variances that are not finite and positive.
+    /// Wrong lengths; weights or variances that are not finite and positive; weights whose sum is infinite.
     ///
     /// ```
     /// use thalweg::particle::target::Mixture;
@@ -67,7 +68,8 @@ impl<T: Real> Mixture<'_, T> {
             let positive = values.iter().all(|x| x.is_finite() && *x > T::ZERO);
             check(name, positive, "must be finite and positive")?;
         }
-        Ok(())
+        let total = self.total_weight();
+        check("weights", total.is_finite(), "must have a finite sum")
     }
 
     /// `d`, and 0 without components.
@@ -78,6 +80,10 @@ impl<T: Real> Mixture<'_, T> {
             .unwrap_or(0)
     }
 
+    fn total_weight(&self) -> T {
+        self.weights.iter().fold(T::ZERO, |sum, w| sum + *w)
+    }
+
     /// Mean, weight and variance of each component.
     fn components(&self) -> impl Iterator<Item = (&[T], T, T)> {
         let rows = self.means.in_rows(self.dimension());
@@ -86,26 +92,86 @@ impl<T: Real> Mixture<'_, T> {
             .map(|((m, w), v)| (m, *w, *v))
     }
 
-    /// `e_k` of each component.
-    fn exponents(&self, x: &[T]) -> impl Iterator<Item = T> {
+    /// `ln w_k - (d / 2) ln(2 pi v_k)`.
+    fn height(&self, w: T, v: T) -> T {
         let half_d = T::from_f64(0.5) * T::from_usize(self.dimension());
+        // Weights and variances are positive.
+        w.ln() - half_d * (T::from_f64(LN_TAU) + v.ln())
+    }
+
+    /// `e_k` of each component: -inf where the distance in deviations overflows.
+    fn exponents(&self, x: &[T]) -> impl Iterator<Item = T> {
         self.components().map(move |(m, w, v)| {
             let mut square = T::ZERO;
             for (x, m) in x.iter().zip(m) {
                 square += (*x - *m) * (*x - *m);
             }
-            // Weights and variances are positive.
-            w.ln() - half_d * (T::from_f64(LN_TAU) + v.ln()) - square / (v + v)
+            let mut half = T::from_f64(0.5) * square / v;
+            if !square.is_finite() {
+                let deviation = v.sqrt();
+                let distances = x.iter().zip(m).map(|(x, m)| (*x - *m) / deviation);
+                half = T::from_f64(0.5) * distances.fold(T::ZERO, |sum, z| sum + z * z);
+            }
+            self.height(w, v) - half
         })
     }
 
-    /// The largest `e_k`, and `sum_k exp(e_k - largest)`, at least 1 at finite points.
-    fn total(&self, x: &[T]) -> (T, T) {
-        let largest = self.exponents(x).fold(-T::INFINITY, T::largest);
-        let sum = self
-            .exponents(x)
-            .fold(T::ZERO, |sum, e| sum + (e - largest).exp());
-        (largest, sum)
+    /// `e_k` up to a common number, of components whose `e_k` all overflow: the distances that overflow cancel against that of the
+    /// nearest component, where the variances are equal; where they differ, they outweigh everything else.
+    fn nearest(&self, x: &[T]) -> impl Iterator<Item = T> {
+        // Some square has overflowed, or is divided by a tiny variance: neither is 0.
+        let scale = vector::norm_inf(self.means).largest(vector::norm_inf(x));
+        let least = self.variances.iter().fold(T::INFINITY, |a, v| a.least(*v));
+        let distance = move |m: &[T], v: T| {
+            let mut square = T::ZERO;
+            for (x, m) in x.iter().zip(m) {
+                let z = *x / scale - *m / scale;
+                square += z * z;
+            }
+            square * (least / v)
+        };
+        let (mut shortest, mut nearest) = (T::INFINITY, (&[][..], T::ONE));
+        for (m, _, v) in self.components() {
+            let d = distance(m, v);
+            if d < shortest {
+                (shortest, nearest) = (d, (m, v));
+            }
+        }
+        self.components().map(move |(m, w, v)| {
+            let relative = if v == nearest.1 {
+                // |x - m'|^2 - |x - m|^2 = (2 x - m - m') (m - m')
+                let mut product = T::ZERO;
+                for ((x, a), b) in x.iter().zip(m).zip(nearest.0) {
+                    if a != b {
+                        product += ((*x - *a) + (*x - *b)) * (*a - *b);
+                    }
+                }
+                T::from_f64(0.5) * product / v
+            } else if distance(m, v) == shortest {
+                T::ZERO
+            } else {
+                -T::INFINITY
+            };
+            // Infinities of either sign in one product: nothing is known of it.
+            let relative = if relative.is_nan() { T::ZERO } else { relative };
+            (self.height(w, v) + relative).least(T::MAX)
+        })
+    }
+
+    /// Adds `sum_k r_k (x - m_k) / v_k` to `grad`.
+    fn pull<E: Iterator<Item = T>>(&self, exponents: impl Fn() -> E, x: &[T], grad: &mut [T]) {
+        let (largest, sum) = total(&exponents);
+        for (e, (m, _, v)) in exponents().zip(self.components()) {
+            // The sum is at least 1, or NaN.
+            let r = (e - largest).exp() / (sum * v);
+            if r == T::ZERO {
+                // Its difference may be infinite.
+                continue;
+            }
+            for ((g, x), m) in grad.iter_mut().zip(x).zip(m) {
+                *g += r * (*x - *m);
+            }
+        }
     }
 
     /// Writes an exact draw: a component by its weight, then `d` normal numbers.
@@ -153,7 +219,7 @@ impl<T: Real> Mixture<'_, T> {
         let d = self.dimension();
         check_length("mean", d, mean.len())?;
         check_length("covariance", d.saturating_mul(d), covariance.len())?;
-        let total = self.weights.iter().fold(T::ZERO, |sum, w| sum + *w);
+        let total = self.total_weight();
         mean.fill(T::ZERO);
         covariance.fill(T::ZERO);
         for (m, w, _) in self.components() {
@@ -189,9 +255,11 @@ impl<T: Real> Objective<T> for Mixture<'_, T> {
     fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
         self.validate()?;
         check_length("params", self.dimension(), params.len())?;
-        let weights = self.weights.iter().fold(T::ZERO, |sum, w| sum + *w);
-        let (largest, sum) = self.total(params);
-        Ok(weights.ln() - largest - sum.ln())
+        let (largest, sum) = total(|| self.exponents(params));
+        if largest == -T::INFINITY && params.iter().all(|x| x.is_finite()) {
+            return Ok(T::INFINITY);
+        }
+        Ok(self.total_weight().ln() - largest - sum.ln())
     }
 
     fn gradient_into(
@@ -203,17 +271,23 @@ impl<T: Real> Objective<T> for Mixture<'_, T> {
     ) -> Result<(), Error> {
         self.validate()?;
         check_lengths(self.dimension(), params, grad)?;
-        let (largest, sum) = self.total(params);
         grad.fill(T::ZERO);
-        for (e, (m, _, v)) in self.exponents(params).zip(self.components()) {
-            // The sum is at least 1.
-            let r = (e - largest).exp() / (sum * v);
-            for ((g, x), m) in grad.iter_mut().zip(params).zip(m) {
-                *g += r * (*x - *m);
-            }
+        if !self.exponents(params).all(|e| e == -T::INFINITY) {
+            self.pull(|| self.exponents(params), params, grad);
+        } else if params.iter().all(|x| x.is_finite()) {
+            self.pull(|| self.nearest(params), params, grad);
+        } else {
+            grad.fill(T::NAN);
         }
         Ok(())
     }
+}
+
+/// The largest `e_k`, and `sum_k exp(e_k - largest)`, at least 1 unless all are -inf or one is NaN.
+fn total<T: Real, E: Iterator<Item = T>>(exponents: impl Fn() -> E) -> (T, T) {
+    let largest = exponents().fold(-T::INFINITY, T::largest);
+    let sum = exponents().fold(T::ZERO, |sum, e| sum + (e - largest).exp());
+    (largest, sum)
 }
 
 #[cfg(test)]
@@ -250,6 +324,83 @@ mod tests {
         assert_eq!(grad, [-196.0, 0.0]);
     }
 
+    /// Value and gradient at a point.
+    fn at<T: Real, const D: usize>(target: &Mixture<'_, T>, x: [T; D]) -> (T, [T; D]) {
+        let mut grad = [T::NAN; D];
+        let none = Batch::none();
+        let value = target.value(&x, &none, &mut []).unwrap();
+        target.gradient_into(&x, &none, &mut [], &mut grad).unwrap();
+        (value, grad)
+    }
+
+    #[test]
+    fn where_every_distance_overflows_the_nearest_components_share_the_gradient() {
+        let inf = f64::INFINITY;
+        // The first two are nearest in deviations, equally far and alike.
+        assert_eq!(at(&TARGET, [1e200, 0.0]), (inf, [2e200, 0.0]));
+        assert_eq!(at(&TARGET, [0.0, -1e200]), (inf, [0.0, -2e200]));
+        // Equally far: shares of the weights, 3/4 (0 - 3) + 1/4 (0 + 3).
+        let pair = Mixture {
+            means: &[0.0, 3.0, 0.0, -3.0],
+            weights: &[3.0, 1.0],
+            variances: &[1.0; 2],
+        };
+        let (value, [x, y]) = at(&pair, [1e200, 0.0]);
+        assert!(value == inf && (x / 1e200 - 1.0).abs() < 1e-15);
+        assert!((y + 1.5).abs() < 1e-14, "{y}");
+        // Farther from the second by 36, halved: shares 3 and e^-18.
+        let (_, [_, y]) = at(&pair, [1e200, 3.0]);
+        let small = (-18.0_f64).exp();
+        assert!(
+            (y / (6.0 * small / (3.0 + small)) - 1.0).abs() < 1e-12,
+            "{y}"
+        );
+        // Equal means: the wider one, though its weight is small.
+        let nested = Mixture {
+            means: &[1.0_f32; 2],
+            weights: &[1e30, 1e-30],
+            variances: &[1e-20, 1e-19],
+        };
+        let (value, [slope]) = at(&nested, [1e20]);
+        assert_eq!(value, f32::INFINITY);
+        assert!(slope.is_infinite());
+        let (_, [slope]) = at(&nested, [1e10]);
+        assert!((slope / 1e29 - 1.0).abs() < 1e-6, "{slope}");
+        // Opposite ends, where differences overflow too.
+        let ends = Mixture {
+            means: &[-f32::MAX, f32::MAX],
+            weights: &[1.0; 2],
+            variances: &[1e10; 2],
+        };
+        let (value, [slope]) = at(&ends, [1e38]);
+        let right = (1e38 - f32::MAX) / 1e10;
+        assert_eq!(value, f32::INFINITY);
+        assert!((slope / right - 1.0).abs() < 1e-6, "{slope} {right}");
+    }
+
+    #[test]
+    fn a_square_that_overflows_is_none_where_the_deviation_is_as_large() {
+        // |x - m|^2 = 1e40 is beyond f32, |x - m|^2 / (2 v) = 20 is not.
+        let target = Mixture {
+            means: &[0.0_f32, -3e38],
+            weights: &[1.0, 1e-20],
+            variances: &[2.5e38, 1.0],
+        };
+        // 1e40 / 5e38 + ln(2 pi 2.5e38) / 2; the gradient is 1e20 / 2.5e38.
+        let (value, [slope]) = at(&target, [1e20]);
+        let expected = 20.0 + 0.5 * (core::f64::consts::TAU * 2.5e38).ln();
+        assert!((f64::from(value) / expected - 1.0).abs() < 1e-6, "{value}");
+        assert!((slope / 4e-19 - 1.0).abs() < 1e-5, "{slope}");
+    }
+
+    #[test]
+    fn points_that_are_not_finite_spread() {
+        for bad in [f64::NAN, f64::INFINITY, -f64::INFINITY] {
+            let (value, grad) = at(&TARGET, [bad, 0.0]);
+            assert!(value.is_nan() && grad[0].is_nan(), "{value} {grad:?}");
+        }
+    }
+
     #[test]
     fn draws_have_the_moments() {
         let (mut mean, mut covariance) = ([0.0; 2], [0.0; 4]);
@@ -278,6 +429,7 @@ mod tests {
         let bad = [
             ("weights", Mixture { weights: &[], ..TARGET }),
             ("weights", Mixture { weights: &[1.0, 2.0, f64::NAN], ..TARGET }),
+            ("weights", Mixture { weights: &[1.0, f64::MAX, f64::MAX], ..TARGET }),
             ("variances", Mixture { variances: &[1.0], ..TARGET }),
             ("variances", Mixture { variances: &[1.0, 0.0, 1.0], ..TARGET }),
             ("means", Mixture { means: &[1.0; 7], ..TARGET }),

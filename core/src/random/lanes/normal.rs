@@ -79,6 +79,7 @@ fn draw<T: Real, S: Simd>(
 ///
 /// Two loops: the logarithm and the root are one long chain of operations, and a processor has more of them under way at a
 /// time when nothing else lies between.
+#[allow(clippy::disallowed_methods, reason = "a pair has twice as many lanes")]
 #[inline(always)]
 fn polar<T: Real, S: Simd>(simd: S, pairs: &mut [Pair<T>]) {
     let one = T::Lanes::<S>::splat(simd, T::ONE);

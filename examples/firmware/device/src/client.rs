@@ -26,6 +26,15 @@ const PATIENCE: u32 = 4;
 /// How often it says so in vain before it gives the server up: after two minutes.
 const GIVE_UP: u32 = 60;
 
+/// The round of a Stop of a run that has ended early, as `thalweg_std::transport` states it.
+const ABORTED: u64 = u64::MAX;
+
+/// The round of a Hello to a client whose replies were refused.
+const REFUSED: u64 = 1;
+
+/// How many frames of earlier rounds in a row tell a server that was started again from a frame that was late.
+const EARLIER: u32 = 2;
+
 /// What a client did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -66,6 +75,10 @@ pub enum Failure {
     },
     /// Another client has taken the place of this one.
     Displaced,
+    /// The server could not use the replies of this client.
+    SentAway,
+    /// The server ended the run before its budget was spent.
+    Aborted,
     /// The server is gone.
     Silent,
     /// The serial port failed.
@@ -86,10 +99,13 @@ impl fmt::Display for Failure {
             Self::Settings { found, .. } => {
                 write!(f, "settings {found:08x}, the server has others")
             }
+            Self::Samples { expected: 0, .. } => f.write_str("the server has no such client"),
             Self::Samples { found, .. } => {
                 write!(f, "{found} rows, the server expects another number")
             }
             Self::Displaced => f.write_str("another client has taken the place of this one"),
+            Self::SentAway => f.write_str("the server could not use the replies of this client"),
+            Self::Aborted => f.write_str("the server ended the run early"),
             Self::Silent => f.write_str("the server is silent"),
             Self::Line(kind) => write!(f, "the serial port failed: {kind:?}"),
             Self::Protocol(error) => error.fmt(f),
@@ -106,6 +122,8 @@ impl<E: Into<ProtocolError>> From<E> for Failure {
 }
 
 /// Takes part in a run until the server ends it.
+///
+/// A server that was started again opens earlier rounds once more: the client begins anew with its model.
 ///
 /// `beat` answers true about every half second, whenever it is asked.
 ///
@@ -168,6 +186,7 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
         len: 0,
         last: None,
         lost: false,
+        earlier: 0,
         summary: Summary::default(),
     };
     let marina = |probability| Hyper {
@@ -178,20 +197,20 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
     match header.method {
         Method::Whole => {
             let config = marina(1.0).with(Identity);
-            conversation.follow(beat, &mut |frame, out| {
-                work.answer(&config, marina::reply, &mut client, frame, out)
+            conversation.follow(beat, &mut |anew, frame, out| {
+                work.answer(&config, marina::reply, &mut client, anew, frame, out)
             })
         }
         Method::MarinaPermK => {
             let config = marina(header.probability).with(PermK::new(header.clients as usize));
-            conversation.follow(beat, &mut |frame, out| {
-                work.answer(&config, marina::reply, &mut client, frame, out)
+            conversation.follow(beat, &mut |anew, frame, out| {
+                work.answer(&config, marina::reply, &mut client, anew, frame, out)
             })
         }
         Method::MarinaRandK => {
             let config = marina(header.probability).with(RandK::new(k));
-            conversation.follow(beat, &mut |frame, out| {
-                work.answer(&config, marina::reply, &mut client, frame, out)
+            conversation.follow(beat, &mut |anew, frame, out| {
+                work.answer(&config, marina::reply, &mut client, anew, frame, out)
             })
         }
         Method::Ef21TopK => {
@@ -201,8 +220,8 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
                 restart: header.probability,
                 compressor: TopK { k },
             };
-            conversation.follow(beat, &mut |frame, out| {
-                work.answer(&config, ef21::reply, &mut client, frame, out)
+            conversation.follow(beat, &mut |anew, frame, out| {
+                work.answer(&config, ef21::reply, &mut client, anew, frame, out)
             })
         }
     }
@@ -260,15 +279,19 @@ type Reply<P, B> = fn(
 ) -> Result<usize, ProtocolError>;
 
 impl Work<'_> {
-    /// Moves to the point of the broadcast, takes the gradient there, and writes the reply.
+    /// Moves to the point of the broadcast, takes the gradient there, and writes the reply; a client that begins `anew` has no state.
     fn answer<'m, P: Protocol<f32>>(
         &mut self,
         config: &P,
         reply: Reply<P, &'m mut [f32]>,
         client: &mut estimator::Client<&'m mut [f32]>,
+        anew: bool,
         frame: &[u8],
         out: &mut [u8],
     ) -> Result<usize, ProtocolError> {
+        if anew {
+            client.rejoin();
+        }
         estimator::receive(config, client, frame)?;
         self.model
             .gradient_into(client.params(), &self.batch, self.scratch, self.gradient)?;
@@ -318,7 +341,9 @@ impl Who {
             Ok(Payload::Hello { samples }) => samples,
             _ => found,
         };
-        if settings != self.settings && settings != 0 && self.settings != 0 {
+        if hello.header.round == REFUSED {
+            Failure::SentAway
+        } else if settings != self.settings && settings != 0 && self.settings != 0 {
             Failure::Settings {
                 expected: settings,
                 found: self.settings,
@@ -338,14 +363,26 @@ struct Conversation<'m, S> {
     /// The reply to the round that was answered last, of `len` bytes.
     reply: &'m mut [u8],
     len: usize,
-    last: Option<u64>,
+    last: Option<Answered>,
     /// The state cannot follow; a model is wanted.
     lost: bool,
+    /// Frames of earlier rounds since the last one that was in turn.
+    earlier: u32,
     summary: Summary,
 }
 
-/// Reads the frame that opens a round and writes the reply.
-type Answer<'a> = &'a mut dyn FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>;
+/// A round that was answered.
+#[derive(Clone, Copy)]
+struct Answered {
+    round: u64,
+    opening: Opening,
+}
+
+/// Kind and check of the frame that opened a round.
+type Opening = (Kind, Option<[u8; 4]>);
+
+/// Reads the frame that opens a round, after forgetting the state on request, and writes the reply.
+type Answer<'a> = &'a mut dyn FnMut(bool, &[u8], &mut [u8]) -> Result<usize, ProtocolError>;
 
 impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
     fn follow(
@@ -407,25 +444,46 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
         };
         let round = found.header.round;
         match found.header.kind {
+            Kind::Stop if round == ABORTED => return Err(Failure::Aborted),
             Kind::Stop => return Ok(Taken::Stop),
             Kind::Hello => return Err(self.who.sent_away(&found)),
             Kind::Model | Kind::Estimate => {}
             _ => return Ok(Taken::Frame),
         }
+        let kind = found.header.kind;
+        let opening = (kind, frame.last_chunk().copied());
+        let mut anew = false;
         match self.last {
-            Some(last) if last == round && !self.lost => {
-                self.summary.repeats += 1;
-                self.line.send_reply();
-                return Ok(Taken::Frame);
+            Some(last) if last.round == round && !self.lost => {
+                if last.opening.0 != kind || last.opening == opening {
+                    self.earlier = 0;
+                    self.summary.repeats += 1;
+                    self.line.send_reply();
+                    return Ok(Taken::Frame);
+                }
+                // The same round with other numbers: no frame that comes again, but a server that was started again.
+                anew = true;
             }
-            // A frame that was overtaken by a later one.
-            Some(last) if last > round => {
-                self.hello()?;
-                return Ok(Taken::Frame);
+            Some(last) if last.round > round && !self.lost => {
+                // One may be late. A line keeps the order, and nothing earlier comes after the next Hello.
+                self.earlier += 1;
+                if self.earlier < EARLIER {
+                    self.hello()?;
+                    return Ok(Taken::Frame);
+                }
+                anew = true;
             }
+            Some(last) if last.round >= round => anew = true,
             _ => {}
         }
-        self.len = match answer(frame, self.reply) {
+        if anew && kind != Kind::Model {
+            // The state belongs to rounds that this server has not seen.
+            (self.lost, self.earlier) = (true, 0);
+            self.hello()?;
+            return Ok(Taken::Frame);
+        }
+        self.earlier = 0;
+        self.len = match answer(anew, frame, self.reply) {
             Ok(len) => {
                 self.summary.rounds += 1;
                 len
@@ -448,7 +506,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             Err(error) => return Err(error.into()),
         };
         self.lost = false;
-        self.last = Some(round);
+        self.last = Some(Answered { round, opening });
         self.line.send_reply();
         Ok(Taken::Frame)
     }
@@ -461,7 +519,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
     /// "Here I am": the round that is wanted next, 0 for a client without a state.
     fn hello(&mut self) -> Result<(), ProtocolError> {
         let wanted = match self.last {
-            Some(round) if !self.lost => round.saturating_add(1),
+            Some(last) if !self.lost => last.round.saturating_add(1),
             _ => 0,
         };
         let who = self.who;

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +27,7 @@ use thalweg::federated::{ProtocolError, Run, ef21, frame_len, marina};
 use thalweg::model::{Init, Objective, mlp};
 use thalweg::random::{self, Purpose};
 use thalweg::vector;
+use thalweg::wire::{self, Body, Deframer, Dtype, Expect, Kind};
 use thalweg_device::boards::{self, Board};
 use thalweg_device::client::{self, Failure};
 use thalweg_device::memory::{self, Memory};
@@ -455,6 +456,211 @@ fn a_device_gives_a_server_up_that_says_nothing() {
     let address = listener.local_addr().unwrap();
     let own = header(Method::Whole, 0);
     assert_eq!(device(own, address, 0), Err(Failure::Silent));
+}
+
+/// A server's end of a line, frame by frame.
+struct Script {
+    stream: TcpStream,
+    line: Deframer<Vec<u8>>,
+    out: Vec<u8>,
+}
+
+impl Script {
+    fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        Self {
+            stream,
+            line: Deframer::new(vec![0; 8 * frame_len::<f32>(D as u32)]),
+            out: vec![0; frame_len::<f32>(D as u32)],
+        }
+    }
+
+    fn say(&mut self, kind: Kind, dtype: Dtype, k: u32, round: u64, body: &Body<'_, f32>) {
+        let header = wire::Header {
+            client: wire::SERVER,
+            round,
+            seed: SEED,
+            ..wire::Header::new(kind, dtype, D as u32, k)
+        };
+        let len = wire::encode_into(&header, body, &mut self.out).unwrap();
+        io::Write::write_all(&mut self.stream, &self.out[..len]).unwrap();
+    }
+
+    /// Opens a round, again after each Hello, until the reply is there.
+    fn round(&mut self, round: u64, opening: &[u8]) -> Vec<u8> {
+        io::Write::write_all(&mut self.stream, opening).unwrap();
+        loop {
+            while let Some(found) = self.line.next() {
+                let frame = found.unwrap();
+                let header = wire::decode(frame, &Expect::default()).unwrap().header;
+                match header.kind {
+                    Kind::Hello => io::Write::write_all(&mut self.stream, opening).unwrap(),
+                    _ if header.round == round => return frame.to_vec(),
+                    _ => {}
+                }
+            }
+            let count = io::Read::read(&mut self.stream, self.line.space()).unwrap();
+            assert!(count > 0, "the client has gone");
+            self.line.filled(count);
+        }
+    }
+
+    /// Forgets what is on its way, as a server does that is started again.
+    fn forget(&mut self) {
+        let until = Instant::now() + Duration::from_millis(200);
+        let short = Duration::from_millis(10);
+        self.stream.set_read_timeout(Some(short)).unwrap();
+        while Instant::now() < until {
+            let _ = io::Read::read(&mut self.stream, &mut [0; 4096]);
+        }
+        self.stream.set_read_timeout(None).unwrap();
+        self.line.clear();
+    }
+
+    /// Some rounds of a server that is started at a model of all `start`; the model at its end.
+    fn serve<P: Protocol<f32>>(&mut self, config: &P, start: f32, rounds: u64) -> Vec<u32> {
+        self.forget();
+        let mut machine = Machine::new(vec![start; D], vec![0.0; D], vec![0.0; D]).unwrap();
+        let mut frame = vec![0; frame_len::<f32>(D as u32)];
+        for round in 0..rounds {
+            let len = estimator::broadcast(config, &mut machine, &mut frame).unwrap();
+            let reply = self.round(round, &frame[..len]);
+            let (mut values, mut indices) = (vec![0.0; D], vec![0; D]);
+            let buffers = Buffers {
+                indices: &mut indices,
+                ..Buffers::values(&mut values)
+            };
+            estimator::accept(config, &mut machine, &reply, buffers).unwrap();
+            estimator::finish(config, &mut machine).unwrap();
+        }
+        machine.params().iter().map(|x| x.to_bits()).collect()
+    }
+}
+
+/// What the one client of a run ends with at a server that follows a script.
+fn at_script<R: Send>(
+    method: Method,
+    script: impl FnOnce(&mut Script) -> R + Send,
+) -> (Result<client::Summary, Failure>, R) {
+    let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let address = listener.local_addr().unwrap();
+    let header = Header {
+        clients: 1,
+        total: ROWS[0],
+        ..header(method, 0)
+    };
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            let mut line = Script::accept(&listener);
+            let result = script(&mut line);
+            // The line stays open until the client has read the last frame.
+            let _ = io::Read::read_to_end(&mut line.stream, &mut Vec::new());
+            result
+        });
+        let ended = device(header, address, 0);
+        (ended, server.join().unwrap())
+    })
+}
+
+#[test]
+fn every_end_of_a_run_has_its_name() {
+    type Last = fn(&mut Script);
+    let samples = u64::from(ROWS[0]);
+    let stop: [Last; 2] = [
+        |line| line.say(Kind::Stop, Dtype::None, 0, 0, &Body::Empty),
+        |line| line.say(Kind::Stop, Dtype::None, 0, u64::MAX, &Body::Empty),
+    ];
+    assert!(at_script(Method::Whole, stop[0]).0.is_ok());
+    assert_eq!(at_script(Method::Whole, stop[1]).0, Err(Failure::Aborted));
+    let sent_away = |round, samples, settings| {
+        let hello = move |line: &mut Script| {
+            let body = Body::Hello { samples };
+            line.say(Kind::Hello, Dtype::F32, settings, round, &body);
+        };
+        at_script(Method::Whole, hello).0.unwrap_err()
+    };
+    let (expected, found) = (0, samples);
+    let other = SETTINGS + 1;
+    for (failure, words, said) in [
+        (
+            Failure::Displaced,
+            "another client has taken the place of this one",
+            sent_away(0, samples, SETTINGS),
+        ),
+        (
+            Failure::SentAway,
+            "the server could not use the replies of this client",
+            sent_away(1, samples, SETTINGS),
+        ),
+        (
+            Failure::Samples { expected, found },
+            "the server has no such client",
+            sent_away(0, 0, SETTINGS),
+        ),
+        (
+            Failure::Settings {
+                expected: other,
+                found: SETTINGS,
+            },
+            "settings 0000004d, the server has others",
+            sent_away(0, samples, other),
+        ),
+    ] {
+        assert_eq!((said, said.to_string().as_str()), (failure, words));
+    }
+    assert_eq!(
+        Failure::Aborted.to_string(),
+        "the server ended the run early"
+    );
+}
+
+/// A server that was started again stands at an earlier round, or at the same one with another model: the board begins anew.
+#[test]
+fn a_server_that_was_started_again_is_followed() {
+    let run = Run {
+        seed: SEED,
+        clients: 1,
+    };
+    let config = marina::Config {
+        run,
+        ..marina(Identity, 1.0)
+    };
+    let ends = |first: u64| {
+        at_script(Method::Whole, |line| {
+            line.serve(&config, -0.25, first);
+            let model = line.serve(&config, 0.5, ROUNDS);
+            line.say(Kind::Stop, Dtype::None, 0, 0, &Body::Empty);
+            model
+        })
+    };
+    let (summary, alone) = ends(0);
+    assert_eq!(summary.unwrap().rounds, ROUNDS);
+    assert!(alone.iter().any(|x| *x != 0.5_f32.to_bits()));
+    for first in [1, 2, 5, ROUNDS + 3] {
+        let (summary, model) = ends(first);
+        let summary = summary.unwrap();
+        assert_eq!(
+            (summary.rounds, summary.passed),
+            (first + ROUNDS, 0),
+            "{first}"
+        );
+        assert!(model == alone, "{first}");
+    }
+    // Compressed differences: the first round of the new server has full gradients, and the client is in it.
+    let config = marina::Config {
+        run,
+        ..marina(RandK::new(46), 0.25)
+    };
+    let ends = |first: u64| {
+        at_script(Method::MarinaRandK, |line| {
+            line.serve(&config, -0.25, first);
+            let model = line.serve(&config, 0.5, ROUNDS);
+            line.say(Kind::Stop, Dtype::None, 0, 0, &Body::Empty);
+            model
+        })
+    };
+    assert!(ends(5).1 == ends(0).1);
 }
 
 /// An emulator that ends with its owner.

@@ -92,6 +92,8 @@ fn words(failure: Failure) -> &'static CStr {
         Failure::Settings { .. } => c"the shard was written for a server with other settings\n",
         Failure::Samples { .. } => c"the server expects other rows of this client, or none\n",
         Failure::Displaced => c"another client has taken the place of this one\n",
+        Failure::SentAway => c"the server could not use the replies of this client\n",
+        Failure::Aborted => c"the server ended the run early\n",
         Failure::Silent => c"the server is silent\n",
         Failure::Protocol(ProtocolError::Decode(DecodeError::WrongSeed { .. })) => {
             c"the server's run has another seed than the shard\n"
