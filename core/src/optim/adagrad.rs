@@ -139,9 +139,18 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// Resumes from buffers and a count of steps that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(sum: B, steps: u64) -> Self {
+    /// A state that goes on: memory that is passed in keeps its contents. The way from a sum and a count of steps that are kept elsewhere, such as one flat
+    /// buffer of several tensors.
+    ///
+    /// ```
+    /// use thalweg::optim::adagrad;
+    /// let config = adagrad::Config { learning_rate: 1.0, eps: 0.0, ..Default::default() };
+    /// let (mut sum, mut x) = ([9.0_f64], [0.0]);
+    /// adagrad::step(&config, &mut adagrad::State::from_parts(&mut sum[..], 1), &mut x, &[4.0])?;
+    /// assert_eq!((sum, x), ([25.0], [-0.8])); // 4 over the root of 9 + 16
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn from_parts(sum: B, steps: u64) -> Self {
         Self { sum, steps }
     }
 

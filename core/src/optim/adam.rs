@@ -227,9 +227,21 @@ impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
         state
     }
 
-    /// Resumes from buffers and a count of steps that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(m: B, v: B, largest: U, steps: u64) -> Self {
+    /// A state that goes on: memory that is passed in keeps its contents. The way from moments and a count of steps that are kept elsewhere, such as one flat
+    /// buffer of several tensors.
+    ///
+    /// ```
+    /// use thalweg::optim::adam;
+    /// let (mut m, mut v, mut x) = ([0.0_f32; 2], [0.0_f32; 2], [1.0_f32; 2]);
+    /// for steps in 0..3 {
+    ///     let mut state = adam::State::from_parts(&mut m[..], &mut v[..], [], steps);
+    ///     adam::step(&adam::Config::adam(), &mut state, &mut x, &[0.5, -2.0])?;
+    /// }
+    /// // Under a constant gradient each step has the length of the learning rate.
+    /// assert!((x[0] - 0.997).abs() < 1e-6 && (x[1] - 1.003).abs() < 1e-6);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn from_parts(m: B, v: B, largest: U, steps: u64) -> Self {
         Self {
             m,
             v,

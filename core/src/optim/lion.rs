@@ -125,9 +125,18 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// Resumes from buffers that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(momentum: B) -> Self {
+    /// A state that goes on: memory that is passed in keeps its contents. The way from a momentum that are kept elsewhere, such as one flat
+    /// buffer of several tensors.
+    ///
+    /// ```
+    /// use thalweg::optim::lion;
+    /// let config = lion::Config { beta1: 0.5, beta2: 0.75, weight_decay: 0.0, ..lion::Config::new(1.0) };
+    /// let (mut momentum, mut x) = ([2.0_f64], [-1.0]);
+    /// lion::step(&config, &mut lion::State::from_parts(&mut momentum[..]), &mut x, &[-3.0])?;
+    /// assert_eq!((momentum, x), ([0.75], [0.0])); // 0.5 * 2 - 0.5 * 3 is below 0
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn from_parts(momentum: B) -> Self {
         Self { momentum }
     }
 

@@ -188,9 +188,18 @@ impl<B: Storage, C: Storage<Elem = B::Elem>, M: Storage<Elem = B::Elem>> State<B
         state
     }
 
-    /// Resumes from buffers that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(mean_square: B, mean: C, buffer: M) -> Self {
+    /// A state that goes on: memory that is passed in keeps its contents. The way from buffers that are kept elsewhere, such as one flat
+    /// buffer of several tensors.
+    ///
+    /// ```
+    /// use thalweg::optim::rmsprop;
+    /// let config = rmsprop::Config { learning_rate: 1.0, alpha: 0.75, eps: 0.0, ..Default::default() };
+    /// let (mut square, mut x) = ([4.0_f64], [0.0]);
+    /// rmsprop::step(&config, &mut rmsprop::State::from_parts(&mut square[..], [], []), &mut x, &[2.0])?;
+    /// assert_eq!((square, x), ([4.0], [-1.0])); // 0.75 * 4 + 0.25 * 4, and 2 over its root
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn from_parts(mean_square: B, mean: C, buffer: M) -> Self {
         Self {
             mean_square,
             mean,

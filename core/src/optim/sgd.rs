@@ -145,9 +145,18 @@ impl<B: Storage> State<B> {
         state
     }
 
-    /// Resumes from buffers and a count of steps that the C caller owns.
-    #[cfg(feature = "c")]
-    pub(crate) const fn from_parts(buffer: B, steps: u64) -> Self {
+    /// A state that goes on: memory that is passed in keeps its contents. The way from a buffer and a count of steps that are kept elsewhere, such as one flat
+    /// buffer of several tensors.
+    ///
+    /// ```
+    /// use thalweg::optim::sgd;
+    /// let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(1.0) };
+    /// let (mut buffer, mut x) = ([4.0_f64], [0.0]);
+    /// sgd::step(&config, &mut sgd::State::from_parts(&mut buffer[..], 1), &mut x, &[1.0])?;
+    /// assert_eq!((buffer, x), ([3.0], [-3.0])); // 0.5 * 4 + 1
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn from_parts(buffer: B, steps: u64) -> Self {
         Self { buffer, steps }
     }
 
