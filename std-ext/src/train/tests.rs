@@ -490,6 +490,39 @@ fn every_torn_length_and_every_flipped_bit_is_refused() {
     assert!(TensorFile::from_bytes(&bytes, "small").is_err());
 }
 
+/// Files by another hand, from `tests.py`.
+fn golden(name: &str) -> Vec<u8> {
+    let lines = include_str!("tests.txt").lines();
+    let hex = lines
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .next()
+        .unwrap();
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn files_have_the_bytes_of_an_independent_writer_and_those_of_the_library_are_read() {
+    let mut file = TensorFile::new();
+    file.set("format", "pt");
+    file.set("quote", "\"\n");
+    file.push("w", &[2, 1], &[1.0_f32, -0.0]).unwrap();
+    file.push("b", &[], &[0.5_f64]).unwrap();
+    file.push_bytes("s", &[1, 2, 3]).unwrap();
+    assert_eq!(file.to_bytes(), golden("ours"));
+    for name in ["ours", "theirs"] {
+        let read = TensorFile::from_bytes(&golden(name), name).unwrap();
+        assert_eq!(
+            bits(&read.values::<f32>("w").unwrap()),
+            [0x3F80_0000, 0x8000_0000]
+        );
+        assert_eq!(read.values::<f64>("b").unwrap(), [0.5]);
+        assert_eq!(read.bytes("s").unwrap(), [1, 2, 3]);
+        assert_eq!(read.shape("w"), Some(&[2, 1][..]));
+        assert_eq!(read.metadata("format"), Some("pt"));
+    }
+}
+
 /// A file of another tool: no check, its own order and spacing.
 fn foreign(header: &str, data: usize) -> Result<TensorFile, TrainError> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
