@@ -17,7 +17,7 @@ mod number;
 mod output;
 
 pub use claims::Claims;
-pub use files::{check_writable, write};
+pub use files::{check_writable, write, write_file};
 pub use number::{real, whole};
 pub use output::{note, print_line, print_text};
 pub(crate) use output::{print, println};
@@ -95,6 +95,23 @@ pub struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// Checks, before the work, that a file of bytes can be written, and that no result goes there too.
+    ///
+    /// # Errors
+    /// One that cannot be written or replaced, or that is one of these files.
+    pub fn check_file(&self, option: &str, path: &Path) -> Result<(), Failure> {
+        files::check_replaceable(path)?;
+        let json = self.common.json.as_deref().map(|path| ("json", path));
+        let plot = self.plot.as_deref().map(|path| ("plot", path));
+        for (other, at) in json.into_iter().chain(plot) {
+            if files::is_same_file(path, at) {
+                let rule = format!("must be another file than that of --{other}");
+                return Err(bad(option, path.display(), &rule));
+            }
+        }
+        Ok(())
+    }
+
     /// Hands the results over: figures, picture, and last the text.
     ///
     /// # Errors
