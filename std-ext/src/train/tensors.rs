@@ -369,6 +369,13 @@ impl TensorFile {
     /// assert_eq!(error.to_string(), "model at byte 0: a header of 121 bytes, and 120 follow");
     /// ```
     pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self, TrainError> {
+        let (mut read, data) = Self::parse(bytes, file)?;
+        read.data = bytes.get(data..).unwrap_or_default().to_vec();
+        Ok(read)
+    }
+
+    /// All but the data, and where they begin.
+    fn parse(bytes: &[u8], file: &str) -> Result<(Self, usize), TrainError> {
         let malformed = |at: usize, what: String| TrainError::Malformed {
             file: file.to_owned(),
             at: at as u64,
@@ -455,13 +462,14 @@ impl TensorFile {
             let what = format!("{} bytes that belong to no tensor", data.len() - end);
             return Err(malformed(PREFIX + header.len() + end, what));
         }
-        Ok(Self {
+        let read = Self {
             file: file.to_owned(),
             metadata,
             entries,
             index,
-            data: data.to_vec(),
-        })
+            data: Vec::new(),
+        };
+        Ok((read, PREFIX + header.len()))
     }
 
     /// Writes the file in one piece: whatever happens meanwhile, the path leads to the old file or to the new one, whole.
@@ -493,12 +501,15 @@ impl TensorFile {
             }
             std::fs::read(path)
         };
-        let bytes = open().map_err(|source| TrainError::Io {
+        let mut bytes = open().map_err(|source| TrainError::Io {
             path: name.clone(),
             what: "read",
             source,
         })?;
-        Self::from_bytes(&bytes, &name)
+        let (mut read, data) = Self::parse(&bytes, &name)?;
+        bytes.drain(..data);
+        read.data = bytes;
+        Ok(read)
     }
 
     /// What errors call the file.
