@@ -97,7 +97,8 @@ mod tests {
         let (top_k, kept) = (TopK { k: 2 }, [5.0, -4.0, 0.0, 0.0, 0.0]);
         let chosen: &dyn Compressor<f32> = &top_k;
         assert_eq!(added(top_k, Key::default()), kept);
-        assert_eq!(added(&&top_k, Key::default()), kept);
+        let twice: &&TopK = &&top_k;
+        assert_eq!(added(twice, Key::default()), kept);
         assert_eq!(added(chosen, Key::default()), kept);
         #[cfg(feature = "alloc")]
         {
