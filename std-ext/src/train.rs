@@ -45,7 +45,7 @@
 //! c = min(1, max_norm / (|g| + 1e-6))            over all tensors, in their order
 //! x, state <- step(rate s, state, x, c g)        each tensor by its group's optimiser
 //! ```
-//! A pass reads the gradient for its norm, or for elements that are not finite; the pass of the step scales it where it is clipped, 2048 elements
+//! A pass reads the gradient for its norm, or for elements that are not finite; the pass of the step scales it where it is clipped, 8192 elements
 //! at a time, and never writes it. The bits are those of [`clip::by_global_norm`](thalweg::optim::clip::by_global_norm) on the tensors followed by the core's
 //! `step` on each. A gradient that is not finite is refused before anything is written.
 //!
