@@ -4,7 +4,7 @@
 //! change their group from one to the next, `slices` as tensors that each have a slice: they refuse a gradient that is not finite, which is a reading
 //! pass more. Clipped by a norm that is exceeded, `core` takes norm, scaled gradient and step as three passes.
 
-#![allow(missing_docs, reason = "a program")]
+#![allow(clippy::unwrap_used, reason = "a bench stops at the first surprise")]
 
 use std::hint::black_box;
 
