@@ -29,6 +29,20 @@
 //! rising values 6.3 to 7.1 and 7.3 to 8.6, of equal ones 8.0 to 8.2 and 8.7 to 9.9. `RandK` and `PermK` of 1e5
 //! out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
 //! 1.00 to 1.02.
+//!
+//! `cargo bench --bench train`, AMD EPYC (AVX-512), other programs running, at real-time priority, least times in microseconds of AdamW on
+//! tensors of one group in one slice, of two groups in turn, and in slices of their own; the core's step on one slice beside them, which checks nothing, and for
+//! clipping takes three passes and writes the gradient, where the trainer reads it twice:
+//!
+//! | tensors | core | one group | two groups | slices | clipped: core | one group | two groups | slices |
+//! |---|---|---|---|---|---|---|---|---|
+//! | 20 of 50 | 0.33 | 0.46 | 1.72 | 2.21 | 0.44 | 1.17 | 2.61 | 2.68 |
+//! | 100 of 200 | 5.54 | 6.40 | 13.2 | 15.4 | 7.05 | 10.6 | 18.0 | 18.3 |
+//! | 100 of 10,000 | 327 | 372 | 449 | 424 | 449 | 553 | 607 | 604 |
+//! | 100 of 100,000 | 5749 | 6720 | 6952 | 6658 | 7126 | 9160 | 9409 | 9021 |
+//!
+//! A tensor by itself costs 70 ns, the reading pass a tenth of a step. A gradient that is scaled block by block costs 0.1 to 0.2 ns an element more than
+//! one that is overwritten: its pass waits for memory, and the one of the step does not wait less.
 
 pub mod plain;
 pub mod race;

@@ -68,6 +68,7 @@ mod lazy;
 mod natural;
 mod noise;
 pub mod perm_k;
+mod pointer;
 pub mod rand_k;
 mod sign;
 pub mod top_k;
@@ -342,6 +343,21 @@ impl<T: Real> Weight<T> {
 }
 
 /// A compression operator on vectors of any length.
+///
+/// A reference to a compressor is one too, and so is a `Box` of one (feature `alloc`), also where the type behind it is chosen when the
+/// program runs.
+///
+/// ```
+/// use thalweg::compress::{Compressor, Identity, TopK};
+/// let compressor: &dyn Compressor<f32> = if 1000 < 50 { &Identity } else { &TopK { k: 10 } };
+/// assert_eq!(compressor.bits(1000), 10 * (32 + 10));
+/// let config = thalweg::federated::fed_avg::Config {
+///     run: thalweg::federated::Run { seed: 1, clients: 4 },
+///     compressor,
+///     server_learning_rate: 1.0,
+/// };
+/// assert!(config.validate(1000).is_ok());
+/// ```
 pub trait Compressor<T: Real> {
     /// Checks the parameters against a dimension.
     ///

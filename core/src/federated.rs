@@ -29,11 +29,12 @@ mod message;
 pub mod step_size;
 
 pub use ledger::Ledger;
-pub use message::{frame_len, kind_of};
+pub use message::frame_len;
 
 use core::fmt;
 
 use crate::Error;
+pub use crate::wire::message::kind_of;
 use crate::wire::{DecodeError, EncodeError};
 
 /// What server and clients agree on before the first round.

@@ -80,7 +80,20 @@ mod testing;
 pub mod vector;
 pub mod wire;
 
+/// Version of the arithmetic: equal versions have equal bits, on every target.
+///
+/// It rises with each release in which a case of the same-bits suite changes ([`bits_and_versions`]), and goes into the
+/// [`Fingerprint`](wire::Fingerprint) by which server and clients refuse each other.
+///
+/// ```
+/// use thalweg::wire::Fingerprint;
+/// let other = Fingerprint { algorithms: thalweg::ALGORITHM_VERSION + 1, settings: 7 };
+/// assert!(Fingerprint::new(7).differs_in_algorithms(other));
+/// ```
+pub const ALGORITHM_VERSION: u8 = 1;
+
 pub use error::Error;
+pub use federated::ProtocolError;
 /// The crate whose `Rng` the random steps take.
 pub use rand_core;
 pub use real::{Arithmetic, Real};

@@ -17,7 +17,7 @@
 //!     16      8  round
 //!     24      8  seed of the run
 //!     32      4  d, dimension
-//!     36      4  k, values sent (dithered kinds: number of levels; Hello: fingerprint of the settings)
+//!     36      4  k, values sent (dithered kinds: number of levels; Hello: version of the algorithms, fingerprint of the settings)
 //!     40      4  length of the payload, p
 //!     44      4  CRC-32C of bytes 0..44
 //!     48      p  payload
@@ -55,7 +55,8 @@
 //! B = 32 or 64, w = ceil(log2 d), v = ceil(log2(k + 1))
 //! ```
 //!
-//! The `k` of a Hello is a fingerprint that whoever drives the run computes from its settings, 0 if it states none.
+//! The `k` of a Hello is a [`Fingerprint`]: the version of this crate's algorithms, and 24 bits that whoever drives the run computes from its
+//! settings. [`message`] writes and reads what a compressor sends.
 //! The `round` of a Stop is 2^64 - 1 where the run ended early, and that of a server's Hello 1 where it refuses the client's replies;
 //! readers that do not look at it see a Stop and a Hello.
 //! PermK, RandK and RandSeqK send no indices: both ends derive them from (seed, round, client). Packed
@@ -80,6 +81,8 @@ mod crc32c;
 mod decode;
 mod encode;
 mod error;
+mod fingerprint;
+pub mod message;
 mod payload;
 mod stream;
 #[cfg(test)]
@@ -90,6 +93,7 @@ pub use crc32c::{Crc32c, crc32c};
 pub use decode::{Expect, Frame, decode, frame_len};
 pub use encode::{encode_into, seal, start};
 pub use error::{DecodeError, EncodeError};
+pub use fingerprint::Fingerprint;
 pub use payload::{Body, Exponents, Levels, Packed, Payload, Values};
 pub use stream::{Deframer, Position};
 
@@ -350,7 +354,7 @@ pub struct Header {
     pub client: u32,
     /// Dimension of the model.
     pub d: u32,
-    /// Values sent; levels of a dithered kind; fingerprint of the settings in a Hello, 0 for none.
+    /// Values sent; levels of a dithered kind; [`Fingerprint`] of a Hello.
     pub k: u32,
     /// Round of the protocol.
     pub round: u64,

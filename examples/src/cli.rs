@@ -17,7 +17,7 @@ mod number;
 mod output;
 
 pub use claims::Claims;
-pub use files::{check_writable, write};
+pub use files::{check_writable, write, write_file};
 pub use number::{positive, real, whole};
 pub use output::{note, print_line, print_text};
 pub(crate) use output::{print, println};
@@ -71,14 +71,12 @@ impl Common {
         let files = Files {
             common: self,
             plot: self.plot.clone().or(unasked),
+            data: data.map(Into::into),
         };
         let (json, plot) = (self.json.as_deref(), files.plot.as_deref());
         for (option, path) in [("json", json), ("plot", plot)] {
-            if let (Some(path), Some(data)) = (path, data)
-                && files::is_part(path, data)
-            {
-                let rule = "must be another file than those of --data";
-                return Err(bad(option, path.display(), rule));
+            if let Some(path) = path {
+                files.check_not_data(option, path)?;
             }
         }
         if let (Some(json), Some(plot)) = (json, plot)
@@ -99,9 +97,40 @@ impl Common {
 pub struct Files<'a> {
     common: &'a Common,
     plot: Option<PathBuf>,
+    data: Option<PathBuf>,
 }
 
 impl Files<'_> {
+    fn check_not_data(&self, option: &str, path: &Path) -> Result<(), Failure> {
+        if self
+            .data
+            .as_deref()
+            .is_some_and(|data| files::is_part(path, data))
+        {
+            let rule = "must be another file than those of --data";
+            return Err(bad(option, path.display(), rule));
+        }
+        Ok(())
+    }
+
+    /// Checks, before the work, that a file of bytes can be written, and that no result goes there too.
+    ///
+    /// # Errors
+    /// One that cannot be written or replaced, or that is one of these files.
+    pub fn check_file(&self, option: &str, path: &Path) -> Result<(), Failure> {
+        files::check_replaceable(path)?;
+        self.check_not_data(option, path)?;
+        let json = self.common.json.as_deref().map(|path| ("json", path));
+        let plot = self.plot.as_deref().map(|path| ("plot", path));
+        for (other, at) in json.into_iter().chain(plot) {
+            if files::is_same_file(path, at) {
+                let rule = format!("must be another file than that of --{other}");
+                return Err(bad(option, path.display(), &rule));
+            }
+        }
+        Ok(())
+    }
+
     /// Hands the results over: figures, picture, and last the text.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod client;
 pub mod devices;
 pub mod exchange;
 pub mod method;
+pub mod model_file;
 pub mod network;
 mod picture;
 pub mod problem;
@@ -23,6 +24,7 @@ use crate::source::Source;
 use devices::Devices;
 use exchange::Exchange;
 use method::{CompressorName, Method, ProtocolName, Rule};
+use model_file::ModelFile;
 use network::Network;
 use problem::{Problem, Spread};
 use session::{Budget, Outcome, Point};
@@ -49,6 +51,9 @@ pub struct Options {
     /// Which clients are boards.
     #[command(flatten)]
     pub devices: Devices,
+    /// Where the model goes.
+    #[command(flatten)]
+    pub model: ModelFile,
     /// Run these protocols only (comma-separated)
     #[arg(long, value_enum, value_delimiter = ',')]
     pub protocol: Vec<ProtocolName>,
@@ -103,7 +108,10 @@ early, is gone, or has sent the client away, and if the client had no part in th
 Boards beside threads in one run, in QEMU, with the bits of threads alone:
   bash examples/firmware/build microbit
   federated --protocol marina --compressor perm-k --step-sizes 0.5 --hidden 6 --rounds 20 --device microbit=2
-Frames are checked for damage, not authenticated: keep the port inside a tunnel that is.";
+Frames are checked for damage, not authenticated: keep the port inside a tunnel that is.
+The model of a run, in one process or at the server, for PyTorch's Sequential(Linear, ReLU, Linear):
+  federated --protocol marina --compressor perm-k --step-sizes 0.5 --save model.safetensors
+A run that ends early saves what it has; the file's metadata say so.";
 
 /// Share of the budget that each trial of a step size gets.
 const TRIAL: u64 = 4;
@@ -148,6 +156,9 @@ pub struct Row {
     pub missing: Vec<u64>,
     /// The curve.
     pub points: Vec<Point>,
+    /// The model at the end.
+    #[serde(skip)]
+    pub params: Vec<f32>,
 }
 
 /// All figures of a run.
@@ -175,6 +186,9 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Why a run ended before its budget was spent, or not all methods were run.
     pub ended_early: Option<String>,
+    /// Inputs, hidden units and classes of the network.
+    #[serde(skip)]
+    pub sizes: [usize; 3],
 }
 
 /// Runs what the options ask for.
@@ -192,8 +206,12 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let files = options
         .common
         .files("federated", options.source.data.as_deref())?;
-    let deliver =
-        |report: &Report| files.deliver(report, || picture::draw(report), text::of(report));
+    options.model.check(options, &files)?;
+    let deliver = |report: &Report| {
+        let model = options.model.write(report);
+        let rest = files.deliver(report, || picture::draw(report), text::of(report));
+        model.and(rest)
+    };
     if options.network.listen.is_some() || !options.devices.device.is_empty() {
         return network::serve(options, deliver);
     }
@@ -304,6 +322,7 @@ impl Plan {
             budget_bits: self.budget.bits,
             rows,
             ended_early: None,
+            sizes: problem.sizes(),
         }
     }
 }
@@ -463,6 +482,7 @@ impl Row {
             left_out: outcome.missing.iter().sum(),
             missing: outcome.missing,
             points: outcome.points,
+            params: outcome.params,
         }
     }
 }

@@ -11,6 +11,7 @@ use thalweg_examples::cli::Failure;
 use thalweg_examples::federated::problem::{Problem, Spread};
 use thalweg_examples::federated::{Options, Report, compare};
 use thalweg_examples::source::Source;
+use thalweg_std::train::TensorFile;
 
 /// A folder of its own for the files of one test.
 fn folder(test: &str) -> PathBuf {
@@ -346,4 +347,84 @@ fn a_step_that_diverges_on_the_whole_budget_gives_way_to_the_next_smaller() {
     assert!(both["trials"][0][1].as_f64() < both["trials"][1][1].as_f64());
     assert_eq!(both["step_size"], 0.02);
     assert_eq!(both["diverged"], false);
+}
+
+#[test]
+fn the_saved_network_is_the_one_whose_check_is_reported() {
+    let test = "saved";
+    let folder = folder(test);
+    let run = "--clients 3 --hidden 4 --rounds 5 --protocol marina --compressor perm-k --steps 0.5 --no-plot";
+    let arguments = format!("{run} --json row.json --save model.safetensors");
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let path = folder.join("model.safetensors");
+    // An older file is replaced, and nothing is left next to it.
+    fs::write(&path, b"old").unwrap();
+    let output = program(test, &arguments);
+    assert!(output.status.success(), "{output:?}");
+    let json = fs::read_to_string(folder.join("row.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let row = &json["rows"][0];
+    assert!(row.get("params").is_none());
+    let file = TensorFile::read(&path).unwrap();
+    let shapes: Vec<_> = file
+        .names()
+        .map(|name| (name, file.shape(name).unwrap()))
+        .collect();
+    assert_eq!(
+        shapes,
+        [
+            ("0.weight", &[4, 64][..]),
+            ("0.bias", &[4]),
+            ("2.weight", &[10, 4]),
+            ("2.bias", &[10])
+        ]
+    );
+    let bytes: Vec<u8> = file
+        .names()
+        .flat_map(|name| file.values::<f32>(name).unwrap())
+        .flat_map(f32::to_le_bytes)
+        .collect();
+    assert_eq!(bytes.len(), 4 * 310);
+    let crc = format!("{:08x}", thalweg::wire::crc32c(&bytes));
+    assert_eq!(row["params_crc"], crc.as_str());
+    assert_eq!(file.metadata("params_crc"), Some(crc.as_str()));
+    assert_eq!(file.metadata("rounds"), Some("5"));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+#[test]
+fn a_network_that_cannot_be_saved_is_refused_before_the_run() {
+    let one = ["--protocol", "marina", "--compressor", "perm-k"];
+    let with = |rest: &[&'static str]| [&one[..], rest].concat();
+    refused(
+        &with(&["--save", "missing/model"]),
+        &["missing/model", "cannot write", "the folder does not exist"],
+    );
+    refused(&with(&["--save", "."]), &["it is a folder"]);
+    refused(&["--save", "model"], &["--save", "one protocol"]);
+    refused(
+        &with(&["--save", "both", "--json", "both"]),
+        &["--save both", "another file than that of --json"],
+    );
+    refused(
+        &with(&["--save", "federated.svg"]),
+        &["--save", "another file than that of --plot"],
+    );
+    refused(
+        &with(&[
+            "--save",
+            "model",
+            "--connect",
+            "127.0.0.1:1",
+            "--client",
+            "0",
+        ]),
+        &["--save", "--connect"],
+    );
+    #[cfg(unix)]
+    refused(
+        &with(&["--save", "/dev/null"]),
+        &["/dev/null", "it is no regular file"],
+    );
+    assert!(!folder("refused").join("model").exists());
 }

@@ -18,8 +18,9 @@ use thalweg::compress::{RandK, TopK};
 use thalweg::federated::estimator::Protocol;
 use thalweg::federated::{Run, ef21, marina};
 use thalweg::wire::{
-    Body, Deframer, Dtype, Expect, HEADER, Header, Kind, Payload, decode, encode_into,
+    Body, Deframer, Dtype, Expect, HEADER, Header, Kind, Payload, crc32c, decode, encode_into,
 };
+use thalweg_std::train::TensorFile;
 
 const SMALL: &str = "--clients 3 --hidden 4";
 const PERM_K: &str = "--protocol marina --compressor perm-k --step-sizes 0.5";
@@ -66,7 +67,7 @@ fn a_run_over_processes_has_the_bits_of_the_run_in_one() {
         let rounds = format!("{common} --rounds 12");
         let (code, ..) = Program::start(test, &format!("{rounds} --json alone.json")).end();
         assert_eq!(code, Some(0));
-        let server = Server::start(test, &rounds);
+        let server = Server::start(test, &format!("{rounds} --save model"));
         let clients = [0, 1, 2].map(|id| client(test, &common, &server.1, id));
         for program in clients {
             let (code, out, errors) = program.end();
@@ -79,6 +80,12 @@ fn a_run_over_processes_has_the_bits_of_the_run_in_one() {
         assert_eq!(alone, apart);
         let crc = alone["params_crc"].as_str().unwrap();
         assert_eq!(crc.len(), 8);
+        let model = TensorFile::read(folder(test).join("model")).unwrap();
+        let values = model
+            .names()
+            .flat_map(|name| model.values::<f32>(name).unwrap());
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        assert_eq!(format!("{:08x}", crc32c(&bytes)), crc);
         assert!(
             out.contains(&format!("CRC-32C {crc}; replies that were missing: 0")),
             "{out}"

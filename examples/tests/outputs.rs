@@ -413,6 +413,26 @@ fn no_output_replaces_the_data() {
             }
         }
     }
+    // The network of a run neither.
+    let save = [
+        "--protocol",
+        "marina",
+        "--compressor",
+        "perm-k",
+        "--no-plot",
+    ];
+    let mut federated = Command::new(env!("CARGO_BIN_EXE_federated"));
+    federated
+        .args(save)
+        .args(csv)
+        .args(["--data", "x.csv", "--save", "./x.csv"]);
+    let out = federated.current_dir(&folder).output().unwrap();
+    let text = String::from_utf8(out.stderr).unwrap();
+    let rule = "--save ./x.csv: must be another file than those of --data";
+    assert!(
+        out.status.code() == Some(2) && text.contains(rule),
+        "{text}"
+    );
     assert_eq!((self::names(&folder), files()), before);
     // A picture in the folder of the images is none of them: the images are read, and found wanting.
     let picture = ["--autoencoder", "--data", "mnist", "--plot", "mnist/a.svg"];

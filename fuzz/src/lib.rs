@@ -13,3 +13,4 @@ pub mod restore;
 pub mod server;
 pub mod snapshot;
 pub mod stream;
+pub mod tensors;

@@ -1,4 +1,4 @@
-//! Threads, dataset files, transports and plots around the `thalweg` kernels.
+//! Threads, dataset files, training, transports and plots around the `thalweg` kernels.
 
 #[cfg(feature = "data")]
 pub mod data;
@@ -6,5 +6,7 @@ pub mod data;
 pub mod par;
 #[cfg(feature = "plot")]
 pub mod plot;
+#[cfg(feature = "train")]
+pub mod train;
 #[cfg(feature = "transport")]
 pub mod transport;

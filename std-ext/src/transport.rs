@@ -36,8 +36,9 @@
 //! nothing: its clients try to connect for `join_timeout`, and if it is started again they begin anew with its model.
 //!
 //! # Who is let in
-//! A Hello of another seed, dimension, shard or fingerprint of settings is sent away with a Hello that names the first of them
-//! that differs, and no value of the run: seed, fingerprint and rows are what a client has to know.
+//! A Hello of another seed, dimension, version of the algorithms, fingerprint of settings or shard is sent away with a Hello that names the first
+//! of them that differs, and no value of the run: seed, fingerprint and rows are what a client has to know. The version,
+//! [`thalweg::ALGORITHM_VERSION`], is stated: programs of two versions have other bits, and both of them say so.
 //!
 //! A connection for a client that is there already waits while the older one sends something every two `frame_timeout`, and is sent
 //! away after that; if the older one has not replied yet or falls silent, the newer one takes its place. A line of another major

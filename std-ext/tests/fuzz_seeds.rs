@@ -85,3 +85,8 @@ fn protocols_survive_any_sequence_of_frames() {
 fn hostile_numbers_in_saved_states_are_refused_or_harmless() {
     feed("restore", checks::restore::check);
 }
+
+#[test]
+fn tensor_files_are_refused_or_survive_being_written() {
+    feed("tensors", checks::tensors::check);
+}

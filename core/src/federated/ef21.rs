@@ -50,10 +50,10 @@
 use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check;
 use crate::simd::{self, Lanes, Update};
-use crate::{Error, Real, Storage};
+use crate::{Error, Real, Storage, wire};
 
 use super::estimator::{Client, Protocol, is_full, validate};
-use super::{ProtocolError, Run, message};
+use super::{ProtocolError, Run};
 
 /// Hyperparameters of EF21.
 ///
@@ -135,7 +135,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     let key = client.key(config.run);
     simd::update(&Distance, [&mut *gradient], [client.memory.as_slice()]);
     let message = compressor.compress(key, gradient, buffers)?;
-    let len = message::encode(&message, key, d, out)?;
+    let len = wire::message::encode_into(&message, key, d, out)?;
     // The last step, which nothing follows: a refused message leaves the memory alone.
     compressor.accumulate(key, &message, Weight::ONE, client.memory.as_mut_slice())?;
     Ok(len)

@@ -245,7 +245,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
         *change = x - *change;
     }
     let message = config.compressor.compress(key, start, buffers)?;
-    message::encode(&message, key, d, out)
+    wire::message::encode_into(&message, key, d, out)
 }
 
 /// Zero where `x + eta (s / total)`, the next model, is finite; NaN otherwise.
@@ -394,7 +394,7 @@ pub fn accept<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     check("samples", samples > 0, "must be at least 1")?;
     let d = message::dimension(server.params().len())?;
     let (key, frame) = message::open::<T>(bytes, config.run, server.round, server.turn, d)?;
-    let message = message::read(&frame, buffers)?;
+    let message = wire::message::read(&frame, buffers)?;
     let weight = Weight::Value(T::from_f64(f64::from(samples)));
     config
         .compressor

@@ -49,10 +49,10 @@
 use crate::compress::{Buffers, Compressor};
 use crate::error::check;
 use crate::simd::{self, Lanes, Update};
-use crate::{Error, Real, Storage};
+use crate::{Error, Real, Storage, wire};
 
 use super::estimator::{Client, Protocol, is_full, validate};
-use super::{ProtocolError, Run, message};
+use super::{ProtocolError, Run};
 
 /// Hyperparameters of MARINA.
 ///
@@ -144,7 +144,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
         [],
     );
     let sent = match compressor.compress(key, gradient, buffers) {
-        Ok(message) => message::encode(&message, key, d, out),
+        Ok(message) => wire::message::encode_into(&message, key, d, out),
         Err(error) => Err(error.into()),
     };
     if sent.is_err() {

@@ -158,6 +158,30 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
     .map_err(|error| cannot_write(path, error))
 }
 
+/// [`check_writable`] for a file of bytes, which is a file: no pipe, terminal or standard output.
+///
+/// # Errors
+/// Those of [`check_writable`], and anything else than a regular file.
+pub(super) fn check_replaceable(path: &Path) -> Result<(), Failure> {
+    match target(path).map_err(|why| cannot_write(path, why))? {
+        Target::New(_) | Target::Regular(..) => check_writable(path),
+        _ => Err(cannot_write(path, "it is no regular file")),
+    }
+}
+
+/// Writes a file of bytes: all of it, or the file stays as it was.
+///
+/// # Errors
+/// Those of the file system; anything else than a regular file.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    match target(path).map_err(|why| cannot_write(path, why))? {
+        Target::New(end) => Temporary::beside(&end).and_then(|file| file.become_file(&end, bytes)),
+        Target::Regular(end, found) => replace(&end, &found, bytes),
+        _ => return Err(cannot_write(path, "it is no regular file")),
+    }
+    .map_err(|error| cannot_write(path, error))
+}
+
 /// Writes a text file, naming the path when that fails: all of it, or the file stays as it was.
 ///
 /// # Errors

@@ -374,7 +374,9 @@ fn advice(who: &str, error: &TransportError) -> Failure {
         TransportError::SentAway { .. } => {
             "; the server's standard error says why; are both sides the same program?"
         }
-        TransportError::Version { .. } => "; use the same version of this program on both sides",
+        TransportError::Version { .. } | TransportError::Algorithms { .. } => {
+            "; use the same version of this program on both sides"
+        }
         TransportError::NoSuchClient { .. } => "; give both sides the same --clients",
         TransportError::Displaced { .. } => "; give every client another --client",
         TransportError::Differs { what: "seed", .. } => "; give both sides the same --seed",

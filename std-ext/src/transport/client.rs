@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use thalweg::federated::ProtocolError;
 use thalweg::wire::{
-    Body, DecodeError, Dtype, Expect, Frame, Header, Kind, Payload, SERVER, crc32c, decode,
-    encode_into,
+    Body, DecodeError, Dtype, Expect, Fingerprint, Frame, Header, Kind, Payload, SERVER, crc32c,
+    decode, encode_into,
 };
 
 use super::line::{Event, Idle, Line};
@@ -26,7 +26,7 @@ pub struct Client {
     pub d: u32,
     /// Rows of its shard.
     pub samples: u64,
-    /// Fingerprint of the settings that it shares with the server, 0 to state none.
+    /// Fingerprint of the settings that it shares with the server, of which the lower 24 bits count; 0 to state none.
     pub settings: u32,
     /// Deadlines and sizes.
     pub limits: Limits,
@@ -87,7 +87,7 @@ impl Client {
     ///
     /// # Errors
     /// [`TransportError::Io`] or [`TransportError::Silent`] when the server is gone; [`TransportError::Aborted`] when it ended the run
-    /// early; [`TransportError::Version`] when it speaks another wire format; [`TransportError::Differs`],
+    /// early; [`TransportError::Version`] when it speaks another wire format; [`TransportError::Algorithms`], [`TransportError::Differs`],
     /// [`TransportError::NoSuchClient`], [`TransportError::Displaced`] or [`TransportError::SentAway`] when it sends the client away;
     /// [`TransportError::Protocol`] for what `answer` says, except for rounds that are sat out: a client that joined late,
     /// values that are not finite.
@@ -214,10 +214,19 @@ impl Client {
             Ok(Payload::Hello { samples }) => samples,
             _ => self.samples,
         };
-        let settings = hello.header.k;
+        let (theirs, own) = (
+            Fingerprint::from_code(hello.header.k),
+            Fingerprint::new(self.settings),
+        );
         if hello.header.round == REFUSED {
             TransportError::SentAway { client }
-        } else if settings != self.settings && settings != 0 && self.settings != 0 {
+        } else if theirs.differs_in_algorithms(own) {
+            TransportError::Algorithms {
+                client,
+                expected: theirs.algorithms,
+                found: own.algorithms,
+            }
+        } else if theirs.differs_in_settings(own) {
             self.differs("fingerprint of its settings")
         } else if expected == 0 {
             TransportError::NoSuchClient { client }
@@ -302,7 +311,8 @@ impl Client {
         let body = Body::Hello {
             samples: self.samples,
         };
-        self.frame(Kind::Hello, Dtype::F32, self.settings, wanted, &body)
+        let k = Fingerprint::new(self.settings).code();
+        self.frame(Kind::Hello, Dtype::F32, k, wanted, &body)
     }
 
     fn frame(

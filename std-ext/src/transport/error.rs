@@ -45,8 +45,18 @@ pub enum TransportError {
         /// The time that was given.
         waited: Duration,
     },
+    /// A client and its server compute with other algorithms: their bits differ.
+    #[error("client {client} has version {found} of the algorithms, its server version {expected}")]
+    Algorithms {
+        /// The client.
+        client: u32,
+        /// [`thalweg::ALGORITHM_VERSION`] of the server.
+        expected: u8,
+        /// That of the client.
+        found: u8,
+    },
     /// A client and its server do not run the same thing.
-    #[error("client {client} has settings {found:08x}, its server {expected:08x}")]
+    #[error("client {client} has settings {found:06x}, its server {expected:06x}")]
     Settings {
         /// The client.
         client: u32,

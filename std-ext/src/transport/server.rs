@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use thalweg::federated::{ProtocolError, Run};
-use thalweg::wire::{DecodeError, Expect, Header, Kind, decode};
+use thalweg::wire::{DecodeError, Expect, Fingerprint, Header, Kind, decode};
 
 use super::line::{Event, Idle};
 use super::{Limits, TransportError};
@@ -112,7 +112,7 @@ impl<A: Accept> Server<A> {
                 seed,
                 d,
                 samples: samples.to_vec(),
-                settings: 0,
+                fingerprint: Fingerprint::new(0),
             },
             gate: Gate::new(door, &limits),
             limits,
@@ -122,10 +122,10 @@ impl<A: Accept> Server<A> {
         }
     }
 
-    /// States the fingerprint of the settings: clients that state another one are sent away.
+    /// States the fingerprint of the settings, of which the lower 24 bits count: clients that state another one are sent away.
     #[must_use]
     pub fn with_settings(mut self, settings: u32) -> Self {
-        self.roster.settings = settings;
+        self.roster.fingerprint = Fingerprint::new(settings);
         self
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use thalweg::wire::{MAJOR, Payload};
+use thalweg::ALGORITHM_VERSION;
+use thalweg::wire::{Fingerprint, MAJOR, Payload, SERVER};
 
 #[test]
 fn the_older_of_two_connections_that_claim_one_client_ends_by_name() {
@@ -378,4 +379,54 @@ fn a_server_to_which_nobody_talks_looks_less_and_less_often() {
         error,
         TransportError::NotJoined { missing: 0, .. }
     ));
+}
+
+#[test]
+fn another_version_of_the_algorithms_is_refused_on_both_sides_and_both_are_named() {
+    let other = Fingerprint {
+        algorithms: ALGORITHM_VERSION + 1,
+        ..Fingerprint::new(SETTINGS)
+    };
+    let said = Header {
+        client: 1,
+        seed: SEED,
+        ..Header::new(Kind::Hello, Dtype::F32, D as u32, other.code())
+    };
+    let (own, next) = (ALGORITHM_VERSION, ALGORITHM_VERSION + 1);
+    let (listener, address) = listen();
+    thread::scope(|scope| {
+        let heard = scope.spawn(move || asked(address, said, SAMPLES));
+        let mut limits = limits();
+        limits.join_timeout = Duration::from_secs(1);
+        let error = server(listener, limits).join().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("client 1 has version {next} of the algorithms, its server version {own}")
+        );
+        let heard = heard.join().unwrap();
+        let k = decode(&heard, &Expect::default()).unwrap().header.k;
+        assert_eq!(Fingerprint::from_code(k), Fingerprint::new(SETTINGS));
+    });
+    // The server is the one of another version.
+    let (mut listener, address) = listen();
+    thread::scope(|scope| {
+        let client = start(scope, me(1), address);
+        let mut stream = loop {
+            match Accept::accept(&mut listener).unwrap() {
+                Some(stream) => break stream,
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let header = Header {
+            client: SERVER,
+            ..said
+        };
+        let answer = frame(header, &Body::Hello { samples: SAMPLES });
+        stream.write_all(&answer).unwrap();
+        let error = client.join().unwrap().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("client 1 has version {own} of the algorithms, its server version {next}")
+        );
+    });
 }

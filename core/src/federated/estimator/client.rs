@@ -3,7 +3,7 @@
 use crate::compress::{Buffers, Compressor, Key, Message};
 use crate::error::{check, check_length};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::wire::{DecodeError, Dtype, Expect, Kind, Payload, SERVER, Values, decode};
+use crate::wire::{self, DecodeError, Dtype, Expect, Kind, Payload, SERVER, Values, decode};
 use crate::{Error, Real, Storage, vector};
 
 use super::Protocol;
@@ -157,7 +157,7 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
             return Err(ProtocolError::NotSynchronised { client: self.id });
         }
         let full = Message::Dense(gradient);
-        let len = message::encode(&full, self.key(run), d, out)?;
+        let len = wire::message::encode_into(&full, self.key(run), d, out)?;
         for (m, &g) in self.memory.as_mut_slice().iter_mut().zip(gradient) {
             *m = g;
         }

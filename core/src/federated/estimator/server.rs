@@ -249,7 +249,7 @@ pub fn accept<T: Real, P: Protocol<T>, B: Storage<Elem = T>>(
             *s += g;
         }
     } else {
-        let message = message::read(&frame, buffers)?;
+        let message = wire::message::read(&frame, buffers)?;
         let weight = Weight::Mean(run.clients as usize);
         config
             .compressor()

@@ -12,8 +12,8 @@ use thalweg::federated::{ProtocolError, Run, ef21, marina};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::vector;
 use thalweg::wire::{
-    Body, DecodeError, Dtype, Expect, Frame, Header, Kind, Payload, SERVER, decode, encode_into,
-    encoded_len,
+    Body, DecodeError, Dtype, Expect, Fingerprint, Frame, Header, Kind, Payload, SERVER, decode,
+    encode_into, encoded_len,
 };
 
 use crate::line::Line;
@@ -59,6 +59,13 @@ pub enum Failure {
         /// Elements there.
         found: usize,
     },
+    /// The server computes with other algorithms than the image: their bits differ.
+    Algorithms {
+        /// The server's version.
+        expected: u8,
+        /// The image's.
+        found: u8,
+    },
     /// The server's settings have another fingerprint than the shard.
     Settings {
         /// The server's.
@@ -95,9 +102,13 @@ impl fmt::Display for Failure {
                 needed,
                 found,
             } => write!(f, "`{name}` has {found} elements, {needed} are needed"),
+            Self::Algorithms { expected, found } => write!(
+                f,
+                "version {found} of the algorithms, the server has version {expected}"
+            ),
             // The server keeps its own to itself: what it states is another value, not its own.
             Self::Settings { found, .. } => {
-                write!(f, "settings {found:08x}, the server has others")
+                write!(f, "settings {found:06x}, the server has others")
             }
             Self::Samples { expected: 0, .. } => f.write_str("the server has no such client"),
             Self::Samples { found, .. } => {
@@ -336,17 +347,26 @@ impl Who {
 
     /// Why the server answers with a Hello: it states what it expected.
     fn sent_away(&self, hello: &Frame<'_>) -> Failure {
-        let (settings, found) = (hello.header.k, self.samples);
+        let (theirs, own) = (
+            Fingerprint::from_code(hello.header.k),
+            Fingerprint::new(self.settings),
+        );
+        let found = self.samples;
         let expected = match hello.payload::<f32>() {
             Ok(Payload::Hello { samples }) => samples,
             _ => found,
         };
         if hello.header.round == REFUSED {
             Failure::SentAway
-        } else if settings != self.settings && settings != 0 && self.settings != 0 {
+        } else if theirs.differs_in_algorithms(own) {
+            Failure::Algorithms {
+                expected: theirs.algorithms,
+                found: own.algorithms,
+            }
+        } else if theirs.differs_in_settings(own) {
             Failure::Settings {
-                expected: settings,
-                found: self.settings,
+                expected: theirs.settings,
+                found: own.settings,
             }
         } else if expected != found {
             Failure::Samples { expected, found }

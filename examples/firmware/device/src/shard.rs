@@ -19,7 +19,7 @@
 //!     40      4  k, coordinates in a message of RandK and TopK
 //!     44      4  step size, f32
 //!     48      8  probability of a full round, f64; 0 is allowed for EF21 and 1 is not
-//!     56      4  fingerprint of the server's settings, which Hello states; 0 for none
+//!     56      4  fingerprint of the server's settings, of which Hello states 24 bits; 0 for none
 //!     60      4  zero
 //!     64      4  CRC-32C of the rows
 //!     68      4  CRC-32C of bytes 0..68

@@ -2,8 +2,8 @@
 
 use thalweg::federated::ProtocolError;
 use thalweg::wire::{
-    Body, DecodeError, Dtype, EncodeError, Expect, Header, Kind, Payload, SERVER, decode,
-    encode_into,
+    Body, DecodeError, Dtype, EncodeError, Expect, Fingerprint, Header, Kind, Payload, SERVER,
+    decode, encode_into,
 };
 
 use super::super::TransportError;
@@ -21,8 +21,8 @@ pub(super) struct Roster {
     pub(super) d: u32,
     /// Rows of each client.
     pub(super) samples: Vec<u64>,
-    /// Fingerprint of the settings, 0 to compare none.
-    pub(super) settings: u32,
+    /// Algorithms of this program, and the fingerprint of the settings.
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// A client that has said who it is.
@@ -46,6 +46,7 @@ impl Roster {
     ///
     /// A client of another run hears which field differs, first of all the seed, and no value of the run: who connects by chance,
     /// or to find out, learns nothing that a client has to know. The field carries 1, or another small number if the client said 1.
+    /// The version of the algorithms is no secret of a run, and is stated.
     pub(super) fn check(&self, frame: &[u8]) -> Result<Guest, Rejection> {
         let any = Expect {
             kind: Some(Kind::Hello),
@@ -63,7 +64,7 @@ impl Roster {
             }
             Err(error) => return Err(silent(error)),
         };
-        let client = said.client;
+        let (client, fingerprint) = (said.client, Fingerprint::from_code(said.k));
         let protocol = |error| TransportError::Protocol(ProtocolError::Decode(error));
         let mut answer = Header {
             client: SERVER,
@@ -83,12 +84,29 @@ impl Roster {
                 expected: self.d,
                 found: said.d,
             })
-        } else if said.k != self.settings && said.k != 0 && self.settings != 0 {
-            answer.k = if said.k == 1 { 2 } else { 1 };
+        } else if fingerprint.differs_in_algorithms(self.fingerprint) {
+            let (algorithms, settings) = (self.fingerprint.algorithms, fingerprint.settings);
+            answer.k = Fingerprint {
+                algorithms,
+                settings,
+            }
+            .code();
+            TransportError::Algorithms {
+                client,
+                expected: algorithms,
+                found: fingerprint.algorithms,
+            }
+        } else if fingerprint.differs_in_settings(self.fingerprint) {
+            let settings = if fingerprint.settings == 1 { 2 } else { 1 };
+            answer.k = Fingerprint {
+                settings,
+                ..fingerprint
+            }
+            .code();
             TransportError::Settings {
                 client,
-                expected: self.settings,
-                found: said.k,
+                expected: self.fingerprint.settings,
+                found: fingerprint.settings,
             }
         } else {
             match self.samples.get(client as usize) {
@@ -121,7 +139,7 @@ impl Roster {
         let header = Header {
             seed: self.seed,
             round: why,
-            ..Header::new(Kind::Hello, Dtype::F32, self.d, self.settings)
+            ..Header::new(Kind::Hello, Dtype::F32, self.d, self.fingerprint.code())
         };
         let samples = self.samples.get(client as usize).copied().unwrap_or(0);
         hello(&header, samples)

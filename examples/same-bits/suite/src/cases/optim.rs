@@ -77,6 +77,8 @@ pub(super) fn sgd<T: Real>(hash: &mut Hash) -> Outcome {
     let config = sgd::Config::new(0.1);
     hash.size(sgd::state_len(D, true));
     sgd::step(&config, &mut state, &mut [T::ONE; D], &[T::ONE; D])?;
+    let mut state = sgd::State::resume(&mut buffer[..], 1);
+    sgd::step(&config, &mut state, &mut [T::ONE; D], &[T::ONE; D])?;
     Ok(())
 }
 
@@ -114,6 +116,8 @@ pub(super) fn adam<T: Real>(hash: &mut Hash) -> Outcome {
         amsgrad: false,
         ..fast
     };
+    adam::step(&fast, &mut state, &mut x, &g)?;
+    let mut state = adam::State::resume(&mut m[..], &mut v[..], [], 1);
     adam::step(&fast, &mut state, &mut x, &g)?;
     let state = adam::State::from_storage_amsgrad(&mut m[..], &mut v[..], &mut largest[..]);
     hash.size(adam::state_len(state.m().len(), true));
@@ -164,6 +168,8 @@ pub(super) fn rmsprop<T: Real>(hash: &mut Hash) -> Outcome {
     let mut buffer = [T::ZERO; D];
     let mut state = rmsprop::State::from_storage(&mut buffer[..]);
     rmsprop::step(&plain, &mut state, &mut x, &g)?;
+    let mut state = rmsprop::State::resume(&mut buffer[..], [], []);
+    rmsprop::step(&plain, &mut state, &mut x, &g)?;
     let state = rmsprop::State::from_storages(buffer, [T::ONE; D], [T::ONE; D]);
     hash.size(rmsprop::state_len(state.mean().len(), true, true));
     Ok(())
@@ -190,6 +196,8 @@ pub(super) fn adagrad_and_lion<T: Real>(hash: &mut Hash) -> Outcome {
     adagrad::step(&fast, &mut state, &mut x, &g)?;
     let mut state = adagrad::State::from_storage(&mut buffer[..]);
     adagrad::step(&config, &mut state, &mut x, &g)?;
+    let mut state = adagrad::State::resume(&mut buffer[..], 1);
+    adagrad::step(&config, &mut state, &mut x, &g)?;
     hash.size(adagrad::state_len(D));
 
     for decay in DECAYS {
@@ -204,6 +212,8 @@ pub(super) fn adagrad_and_lion<T: Real>(hash: &mut Hash) -> Outcome {
         state.reset();
     }
     let mut state = lion::State::from_storage(&mut buffer[..]);
+    lion::step(&lion::Config::new(0.01), &mut state, &mut x, &g)?;
+    let mut state = lion::State::resume(&mut buffer[..]);
     lion::step(&lion::Config::new(0.01), &mut state, &mut x, &g)?;
     hash.size(lion::state_len(D));
     Ok(())

@@ -1,11 +1,12 @@
 //! Frames of every kind, and bytes that are not frames.
 
 use thalweg::Real;
+use thalweg::compress::{Buffers, PermK};
 use thalweg::snapshot::{Element, Field, Reader, SnapshotError, Writer, saved_len};
 use thalweg::wire::{
-    self, Bits, Body, CAP, Crc32c, DecodeError, Dtype, Expect, Exponents, Frame, HEADER, Header,
-    Kind, Levels, Packed, Payload, SERVER, Values, crc32c, decode, encode_into, encoded_len,
-    index_bits, level_bits, payload_bits, payload_len, seal, start,
+    self, Bits, Body, CAP, Crc32c, DecodeError, Dtype, Expect, Exponents, Fingerprint, Frame,
+    HEADER, Header, Kind, Levels, Packed, Payload, SERVER, Values, crc32c, decode, encode_into,
+    encoded_len, index_bits, level_bits, message, payload_bits, payload_len, seal, start,
 };
 
 use crate::{Hash, MISSING, Outcome, paint};
@@ -96,6 +97,34 @@ fn levels(x: &Levels<'_>, hash: &mut Hash) {
     x.iter().for_each(|x| hash.word(x as u64));
 }
 
+/// The message of a frame has the bytes of the frame.
+fn same_message<T: Real>(found: &Frame<'_>, frame: &[u8]) -> Outcome {
+    let (mut values, mut indices, mut levels) = ([T::ZERO; D], [0; D], [0; D]);
+    let mut again = [0; 256];
+    let d = found.header.d;
+    let buffers = Buffers {
+        values: &mut values,
+        indices: &mut indices,
+        levels: &mut levels,
+    };
+    let (key, sent) = message::decode::<T>(frame, &Expect::default(), buffers)?;
+    let len = message::encode_into(&sent, key, d, &mut again)?;
+    let is_same = again.get(..len) == Some(frame)
+        && len == message::frame_len(&sent, d)
+        && message::kind_of(&sent) == found.header.kind;
+    let buffers = Buffers {
+        values: &mut values,
+        indices: &mut indices,
+        levels: &mut levels,
+    };
+    message::read::<T>(found, buffers)?;
+    if is_same && message::longest::<T>(&PermK::new(4), D) == 52 + 6 * T::BYTES {
+        Ok(())
+    } else {
+        Err(MISSING)
+    }
+}
+
 pub(super) fn frames<T: Real>(hash: &mut Hash) -> Outcome {
     let (mut x, mut bytes, mut again) = ([T::ZERO; D], [0; 256], [0; 256]);
     paint(&mut x, 60);
@@ -132,6 +161,9 @@ pub(super) fn frames<T: Real>(hash: &mut Hash) -> Outcome {
         };
         let found = decode(frame, &expect)?;
         feed::<T>(&found, hash)?;
+        if (4..=12).contains(&kind.code()) || kind == Kind::Drop {
+            same_message::<T>(&found, frame)?;
+        }
         let len = found.encode_into(&mut again)?;
         hash.word((again.get(..len) == Some(frame)).into());
         hash.word(kind.takes(d, k).into());
@@ -174,6 +206,11 @@ pub(super) fn hostile(hash: &mut Hash) -> Outcome {
     hash.word(crc32c(&bytes).into());
     Bits::new(&bytes, 5, 100).for_each(|field| hash.word(field.into()));
     hash.word((index_bits(1000) + level_bits(12)).into());
+    let (own, none) = (Fingerprint::new(7), Fingerprint::from_code(0));
+    let differs = own.differs_in_algorithms(none) || own.differs_in_settings(none);
+    if differs || Fingerprint::from_code(own.code()) != own {
+        return Err(MISSING);
+    }
 
     const FIELDS: [Field; 6] = [
         Field::U64,
