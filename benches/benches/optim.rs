@@ -36,7 +36,7 @@ trait Number: Real {
     fn adagrad(level: Level) -> Looped<Self>;
     fn traffic3(level: Level) -> Looped<Self>;
     fn adam(level: Level) -> AdamLoop<Self>;
-    fn traffic4(level: Level) -> fn(&mut [Self], &mut [Self], &mut [Self], &[Self]);
+    fn traffic4(level: Level) -> TrafficLoop<Self>;
 }
 
 /// A plain loop with one buffer.
@@ -44,6 +44,9 @@ type Looped<T> = fn(&mut [T], &mut [T], &[T]);
 
 /// A plain loop: parameters, two moments, gradient, count of steps.
 type AdamLoop<T> = fn(&mut [T], &mut [T], &mut [T], &[T], i32);
+
+/// The traffic of Adam: parameters, two moments, gradient.
+type TrafficLoop<T> = fn(&mut [T], &mut [T], &mut [T], &[T]);
 
 macro_rules! number {
     ($t:ident, $module:ident) => {
@@ -53,7 +56,7 @@ macro_rules! number {
                 sgd: fn(&mut [Self], &[Self]), traffic2: fn(&mut [Self], &[Self]),
                 momentum: Looped<Self>, lion: Looped<Self>, rmsprop: Looped<Self>, adagrad: Looped<Self>,
                 traffic3: Looped<Self>, adam: AdamLoop<Self>,
-                traffic4: fn(&mut [Self], &mut [Self], &mut [Self], &[Self]));
+                traffic4: TrafficLoop<Self>);
         }
     };
     (@loops $module:ident $($name:ident: $f:ty),*) => {
@@ -180,7 +183,7 @@ fn adam_contenders<T: Number>(
             f(black_box(&mut s.x), &mut m, &mut v, black_box(&s.g), t);
         })
     };
-    let traffic = |f: fn(&mut [T], &mut [T], &mut [T], &[T])| -> Step<T> {
+    let traffic = |f: TrafficLoop<T>| -> Step<T> {
         let (mut m, mut v) = (zeros(n, offset), zeros(n, offset));
         Box::new(move |s| f(black_box(&mut s.x), &mut m, &mut v, black_box(&s.g)))
     };
