@@ -1,129 +1,193 @@
 //! Optimiser steps beside the plain loops they replace, at L1, L2 and memory size.
 //!
-//! `native` is the plain loop compiled for AVX2, `plain` the same for the baseline instruction set, `traffic` a loop with the
-//! same loads and stores and next to no arithmetic: the bytes that a step moves. `silent` cases feed gradients of which one
-//! in 89 is always 0: the moments of a plain loop become subnormal there, ours do not.
+//! `native` is the plain loop compiled for the level that our steps run on, `plain` the same for the baseline instruction set,
+//! `traffic` a loop with the same loads and stores and next to no arithmetic: the bytes that a step moves. `silent` cases feed
+//! gradients of which one in 89 is always 0: the moments of a plain loop become subnormal there, ours do not.
 //!
-//! Buffers start 16 bytes past a page, as large allocations of glibc do, or (`aligned`) on the page.
+//! Buffers start on a page, 16 bytes past it, as large allocations of glibc do, or 4 bytes (one `f64`) past it; those of memory
+//! size also lie in huge pages.
+//!
+//! `cargo bench -p thalweg_benches --bench optim -- race` prints how many times as fast as `native` every step is, at every level, type,
+//! length and place; words that follow (`avx2`, `f64`, `momentum`, `fast`, `20000`) choose among them, and `long` prints times.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
 use std::time::Duration;
 use thalweg::Arithmetic::{self, Fast, Portable};
+use thalweg::Real;
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use thalweg::simd::{self, Level};
 use thalweg_benches::plain;
-use thalweg_benches::race::{Buffer, Contender, race};
+use thalweg_benches::race::{Buffer, Contender, race, race_within};
 
-const RATE: f64 = plain::RATE as f64;
+const RATE: f64 = plain::RATE;
 
-/// `f32` between an allocation of glibc and the page before it.
-const GLIBC: usize = 4;
+/// Bytes between an allocation of glibc and the page before it.
+const GLIBC: usize = 16;
 
-/// Parameters and gradient that all contenders share.
-struct Shared {
-    x: Buffer,
-    g: Buffer,
+/// The plain loops of a type.
+trait Number: Real {
+    const NAME: &'static str;
+    fn sgd(level: Level) -> fn(&mut [Self], &[Self]);
+    fn traffic2(level: Level) -> fn(&mut [Self], &[Self]);
+    fn momentum(level: Level) -> Looped<Self>;
+    fn lion(level: Level) -> Looped<Self>;
+    fn rmsprop(level: Level) -> Looped<Self>;
+    fn adagrad(level: Level) -> Looped<Self>;
+    fn traffic3(level: Level) -> Looped<Self>;
+    fn adam(level: Level) -> AdamLoop<Self>;
+    fn traffic4(level: Level) -> TrafficLoop<Self>;
 }
 
-impl Shared {
+/// A plain loop with one buffer.
+type Looped<T> = fn(&mut [T], &mut [T], &[T]);
+
+/// A plain loop: parameters, two moments, gradient, count of steps.
+type AdamLoop<T> = fn(&mut [T], &mut [T], &mut [T], &[T], i32);
+
+/// The traffic of Adam: parameters, two moments, gradient.
+type TrafficLoop<T> = fn(&mut [T], &mut [T], &mut [T], &[T]);
+
+macro_rules! number {
+    ($t:ident, $module:ident) => {
+        impl Number for $t {
+            const NAME: &'static str = stringify!($t);
+            number!(@loops $module
+                sgd: fn(&mut [Self], &[Self]), traffic2: fn(&mut [Self], &[Self]),
+                momentum: Looped<Self>, lion: Looped<Self>, rmsprop: Looped<Self>, adagrad: Looped<Self>,
+                traffic3: Looped<Self>, adam: AdamLoop<Self>,
+                traffic4: TrafficLoop<Self>);
+        }
+    };
+    (@loops $module:ident $($name:ident: $f:ty),*) => {
+        $(fn $name(level: Level) -> $f {
+            plain::$module::$name(level)
+        })*
+    };
+}
+number!(f32, single);
+number!(f64, double);
+
+/// Parameters and gradient that all contenders share.
+struct Shared<T> {
+    x: Buffer<T>,
+    g: Buffer<T>,
+}
+
+impl<T: Real> Shared<T> {
     fn new(n: usize, offset: usize, is_silent: bool) -> Self {
         let gradient = |i| {
             if is_silent && i % 89 == 0 {
                 0.0
             } else {
-                (i % 97) as f32 * 0.01 - 0.475
+                (i % 97) as f64 * 0.01 - 0.475
             }
         };
         Self {
-            x: Buffer::new(n, offset, |_| 1.0),
-            g: Buffer::new(n, offset, gradient),
+            x: buffer(n, offset, |_| 1.0),
+            g: buffer(n, offset, gradient),
         }
     }
 }
 
-type Step = Box<dyn FnMut(&mut Shared)>;
+type Step<T> = Box<dyn FnMut(&mut Shared<T>)>;
 
-/// The contenders for parameters of a length at an offset, the reference first.
-type Contenders = fn(usize, usize) -> Vec<(&'static str, Step)>;
+/// The contenders of a level for parameters of a length at an offset, the plain loop first.
+type Contenders<T> = fn(Level, usize, usize) -> Vec<(&'static str, Step<T>)>;
 
 /// Name, arrays that are read or written, contenders.
-const GROUPS: [(&str, usize, Contenders); 6] = [
-    ("sgd", 3, sgd_contenders),
-    ("momentum", 5, momentum_contenders),
-    ("adam", 7, adam_contenders),
-    ("lion", 5, lion_contenders),
-    ("rmsprop", 5, rmsprop_contenders),
-    ("adagrad", 5, adagrad_contenders),
-];
-
-fn zeros(n: usize, offset: usize) -> Buffer {
-    Buffer::new(n, offset, |_| 0.0)
+const fn groups<T: Number>() -> [(&'static str, usize, Contenders<T>); 6] {
+    [
+        ("sgd", 3, sgd_contenders),
+        ("momentum", 5, momentum_contenders),
+        ("adam", 7, adam_contenders),
+        ("lion", 5, lion_contenders),
+        ("rmsprop", 5, rmsprop_contenders),
+        ("adagrad", 5, adagrad_contenders),
+    ]
 }
 
-fn sgd_contenders(_: usize, _: usize) -> Vec<(&'static str, Step)> {
-    let mut state = sgd::State::<[f32; 0]>::new();
+/// `n` numbers that start `place` bytes past a page, or as many as the type allows; [`HUGE`]: in huge pages.
+fn buffer<T: Real>(n: usize, place: usize, f: impl Fn(usize) -> f64) -> Buffer<T> {
+    if place == HUGE {
+        Buffer::huge(n, f)
+    } else {
+        Buffer::new(n, place.div_ceil(T::BYTES), f)
+    }
+}
+
+fn zeros<T: Real>(n: usize, offset: usize) -> Buffer<T> {
+    buffer(n, offset, |_| 0.0)
+}
+
+fn sgd_contenders<T: Number>(level: Level, _: usize, _: usize) -> Vec<(&'static str, Step<T>)> {
+    let mut state = sgd::State::<[T; 0]>::new();
+    let looped = |f: fn(&mut [T], &[T])| -> Step<T> {
+        Box::new(move |s| f(black_box(&mut s.x), black_box(&s.g)))
+    };
+    let config = sgd::Config::new(RATE);
     vec![
-        (
-            "native",
-            Box::new(|s| plain::native_sgd(black_box(&mut s.x), black_box(&s.g))),
-        ),
-        (
-            "plain",
-            Box::new(|s| plain::sgd(black_box(&mut s.x), black_box(&s.g))),
-        ),
-        (
-            "traffic",
-            Box::new(|s| plain::native_traffic2(black_box(&mut s.x), black_box(&s.g))),
-        ),
+        ("native", looped(T::sgd(level))),
+        ("plain", looped(T::sgd(Level::Scalar))),
+        ("traffic", looped(T::traffic2(level))),
         (
             "portable",
             Box::new(move |s| {
-                let config = sgd::Config::new(RATE);
-                let done = sgd::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g));
+                let config = black_box(&config);
+                let done = sgd::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
                 debug_assert!(done.is_ok());
             }),
         ),
     ]
 }
 
-/// A plain loop with one buffer.
-fn looped(n: usize, offset: usize, f: fn(&mut [f32], &mut [f32], &[f32])) -> Step {
+fn looped<T: Number>(n: usize, offset: usize, f: Looped<T>) -> Step<T> {
     let mut buffer = zeros(n, offset);
     Box::new(move |s| f(black_box(&mut s.x), &mut buffer, black_box(&s.g)))
 }
 
-fn momentum_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
+fn momentum_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
     let mut state = sgd::State::from_storage(zeros(n, offset));
     let config = sgd::Config {
         momentum: 0.9,
         ..sgd::Config::new(RATE)
     };
     vec![
-        ("native", looped(n, offset, plain::native_momentum)),
-        ("plain", looped(n, offset, plain::momentum)),
-        ("traffic", looped(n, offset, plain::native_traffic3)),
+        ("native", looped(n, offset, T::momentum(level))),
+        ("plain", looped(n, offset, T::momentum(Level::Scalar))),
+        ("traffic", looped(n, offset, T::traffic3(level))),
         (
             "portable",
             Box::new(move |s| {
-                let done = sgd::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g));
+                let config = black_box(&config);
+                let done = sgd::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
                 debug_assert!(done.is_ok());
             }),
         ),
     ]
 }
 
-/// A plain loop: parameters, two moments, gradient, count of steps.
-type AdamLoop = fn(&mut [f32], &mut [f32], &mut [f32], &[f32], i32);
-
-fn adam_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
-    let looped = |f: AdamLoop| -> Step {
+fn adam_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
+    let looped = |f: AdamLoop<T>| -> Step<T> {
         let (mut m, mut v, mut t) = (zeros(n, offset), zeros(n, offset), 0);
         Box::new(move |s| {
             t += 1;
             f(black_box(&mut s.x), &mut m, &mut v, black_box(&s.g), t);
         })
     };
-    let ours = |arithmetic| -> Step {
+    let traffic = |f: TrafficLoop<T>| -> Step<T> {
+        let (mut m, mut v) = (zeros(n, offset), zeros(n, offset));
+        Box::new(move |s| f(black_box(&mut s.x), &mut m, &mut v, black_box(&s.g)))
+    };
+    let ours = |arithmetic| -> Step<T> {
         let mut state = adam::State::from_storage(zeros(n, offset), zeros(n, offset));
         let config = adam::Config {
             learning_rate: RATE,
@@ -131,41 +195,48 @@ fn adam_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
             ..Default::default()
         };
         Box::new(move |s| {
-            let done = adam::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g));
+            let config = black_box(&config);
+            let done = adam::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
             debug_assert!(done.is_ok());
         })
     };
     vec![
-        ("native", looped(plain::native_adam)),
-        ("plain", looped(plain::adam)),
-        (
-            "traffic",
-            looped(|x, m, v, g, _| plain::native_traffic4(x, m, v, g)),
-        ),
+        ("native", looped(T::adam(level))),
+        ("plain", looped(T::adam(Level::Scalar))),
+        ("traffic", traffic(T::traffic4(level))),
         ("portable", ours(Portable)),
         ("fast", ours(Fast)),
     ]
 }
 
-fn lion_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
+fn lion_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
     let mut state = lion::State::from_storage(zeros(n, offset));
     let config = lion::Config::new(RATE);
     vec![
-        ("native", looped(n, offset, plain::native_lion)),
-        ("plain", looped(n, offset, plain::lion)),
-        ("traffic", looped(n, offset, plain::native_traffic3)),
+        ("native", looped(n, offset, T::lion(level))),
+        ("plain", looped(n, offset, T::lion(Level::Scalar))),
+        ("traffic", looped(n, offset, T::traffic3(level))),
         (
             "portable",
             Box::new(move |s| {
-                let done = lion::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g));
+                let config = black_box(&config);
+                let done = lion::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
                 debug_assert!(done.is_ok());
             }),
         ),
     ]
 }
 
-fn rmsprop_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
-    let ours = |arithmetic: Arithmetic| -> Step {
+fn rmsprop_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
+    let ours = |arithmetic: Arithmetic| -> Step<T> {
         let mut state = rmsprop::State::from_storage(zeros(n, offset));
         let config = rmsprop::Config {
             learning_rate: RATE,
@@ -173,21 +244,26 @@ fn rmsprop_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
             ..Default::default()
         };
         Box::new(move |s| {
-            let done = rmsprop::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g));
+            let config = black_box(&config);
+            let done = rmsprop::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
             debug_assert!(done.is_ok());
         })
     };
     vec![
-        ("native", looped(n, offset, plain::native_rmsprop)),
-        ("plain", looped(n, offset, plain::rmsprop)),
-        ("traffic", looped(n, offset, plain::native_traffic3)),
+        ("native", looped(n, offset, T::rmsprop(level))),
+        ("plain", looped(n, offset, T::rmsprop(Level::Scalar))),
+        ("traffic", looped(n, offset, T::traffic3(level))),
         ("portable", ours(Portable)),
         ("fast", ours(Fast)),
     ]
 }
 
-fn adagrad_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
-    let ours = |arithmetic: Arithmetic| -> Step {
+fn adagrad_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
+    let ours = |arithmetic: Arithmetic| -> Step<T> {
         let mut state = adagrad::State::from_storage(zeros(n, offset));
         let config = adagrad::Config {
             learning_rate: RATE,
@@ -195,36 +271,138 @@ fn adagrad_contenders(n: usize, offset: usize) -> Vec<(&'static str, Step)> {
             ..Default::default()
         };
         Box::new(move |s| {
-            let done = adagrad::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g));
+            let config = black_box(&config);
+            let done = adagrad::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
             debug_assert!(done.is_ok());
         })
     };
     vec![
-        ("native", looped(n, offset, plain::native_adagrad)),
-        ("plain", looped(n, offset, plain::adagrad)),
-        ("traffic", looped(n, offset, plain::native_traffic3)),
+        ("native", looped(n, offset, T::adagrad(level))),
+        ("plain", looped(n, offset, T::adagrad(Level::Scalar))),
+        ("traffic", looped(n, offset, T::traffic3(level))),
         ("portable", ours(Portable)),
         ("fast", ours(Fast)),
     ]
 }
 
-fn run(name: &str, arrays: usize, contenders: Contenders, n: usize, offset: usize) {
-    let mut steps = contenders(n, offset);
-    let mut field: Vec<Contender<'_, Shared>> = (steps.iter_mut())
+const LENGTHS: [usize; 4] = [1000, 20_000, 100_000, 10_000_000];
+
+/// Bytes past a page.
+const PLACES: [usize; 3] = [0, GLIBC, 4];
+
+/// Times that the buffers of a race are placed anew, the old ones kept: pages of a physical address that a cache has no room for
+/// double a time, for whichever contender they are dealt to. Least times are those over all of them.
+const PLACINGS: usize = 3;
+
+/// The place of buffers in huge pages: [`PLACES`] and this one where memory is the limit.
+const HUGE: usize = usize::MAX;
+
+/// What the words on the command line ask for: everything of a kind where none of its words is there.
+struct Choice {
+    words: Vec<String>,
+}
+
+impl Choice {
+    fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|w| w == word)
+    }
+
+    fn wants(&self, word: &str, kind: &[&str]) -> bool {
+        self.has(word) || !kind.iter().any(|w| self.has(w))
+    }
+}
+
+/// Our steps against the plain loop at one level: a row a step, a column a length and place.
+fn table<T: Number>(level: Level, name: &str, choice: &Choice) {
+    let types = [f32::NAME, f64::NAME];
+    let levels = ["avx512", "avx2", "sse2"];
+    let lengths = LENGTHS.map(|n| n.to_string());
+    let lengths = lengths.each_ref().map(String::as_str);
+    if !choice.wants(T::NAME, &types) || !choice.wants(name, &levels) {
+        return;
+    }
+    // The best level is found as in a program, not forced.
+    if simd::level() != level && !simd::force(Some(level)) {
+        return;
+    }
+    let names = groups::<T>().map(|(name, ..)| name);
+    println!("{name} {}", T::NAME);
+    for (group, arrays, contenders) in groups::<T>() {
+        if !choice.wants(group, &names) {
+            continue;
+        }
+        let mut rows: Vec<(&'static str, String)> = Vec::new();
+        for n in LENGTHS {
+            if !choice.wants(&n.to_string(), &lengths) {
+                continue;
+            }
+            let huge = (n >= 1_000_000).then_some(HUGE);
+            for place in PLACES.into_iter().chain(huge) {
+                let mut kept = Vec::new();
+                let mut least: Vec<(&'static str, f64)> = Vec::new();
+                for _ in 0..PLACINGS {
+                    let mut steps = contenders(level, n, place);
+                    steps.retain(|(name, _)| !["plain", "traffic"].contains(name));
+                    let mut shared = Shared::new(n, place, false);
+                    let race = {
+                        let mut field: Vec<Contender<'_, Shared<T>>> = (steps.iter_mut())
+                            .map(|(name, step)| (*name, &mut **step as _))
+                            .collect();
+                        race_within(0.05, &mut shared, &mut field)
+                    };
+                    if choice.has("long") {
+                        let place = if place == HUGE {
+                            "in huge pages".into()
+                        } else {
+                            format!("{place} bytes past a page")
+                        };
+                        let title = format!("{group}, n = {n}, {place}");
+                        race.print(&title, T::BYTES * arrays * n);
+                    }
+                    for (i, (name, _)) in steps.iter().enumerate() {
+                        if least.len() == i {
+                            least.push((name, f64::INFINITY));
+                        }
+                        least[i].1 = least[i].1.min(race.least(i));
+                    }
+                    kept.push((steps, shared));
+                }
+                for (i, (name, time)) in least.iter().enumerate().skip(1) {
+                    if rows.len() < i {
+                        rows.push((name, String::new()));
+                    }
+                    rows[i - 1].1 += &format!(" {:.2}", least[0].1 / time);
+                }
+            }
+            for (_, row) in &mut rows {
+                row.push_str(" |");
+            }
+        }
+        for (name, row) in rows {
+            println!("  {:<18}|{row}", format!("{group}, {name}"));
+        }
+    }
+    simd::force(None);
+}
+
+fn run<T: Number>(name: &str, arrays: usize, contenders: Contenders<T>, n: usize, place: usize) {
+    let mut steps = contenders(simd::level(), n, place);
+    let mut field: Vec<Contender<'_, Shared<T>>> = (steps.iter_mut())
         .map(|(name, step)| (*name, &mut **step as _))
         .collect();
-    let place = if offset == 0 { ", aligned" } else { "" };
-    race(&mut Shared::new(n, offset, false), &mut field)
-        .print(&format!("{name}, n = {n}{place}"), 4 * arrays * n);
+    race(&mut Shared::new(n, place, false), &mut field).print(
+        &format!("{name}, n = {n}, {place} bytes past a page"),
+        T::BYTES * arrays * n,
+    );
 }
 
 /// A loud step, then a thousand silent ones on one element in 89: its first moment is below the normal range in a plain loop.
 fn silence(n: usize) {
-    let mut steps = adam_contenders(n, GLIBC);
-    let mut shared = Shared::new(n, GLIBC, true);
+    let mut steps = adam_contenders(simd::level(), n, GLIBC);
+    let mut shared = Shared::<f32>::new(n, GLIBC, true);
     let mut loud = Shared {
-        x: Buffer::new(n, GLIBC, |_| 1.0),
-        g: Buffer::new(n, GLIBC, |_| 0.3),
+        x: buffer(n, GLIBC, |_| 1.0),
+        g: buffer(n, GLIBC, |_| 0.3),
     };
     for (_, step) in &mut steps {
         step(&mut loud);
@@ -232,7 +410,7 @@ fn silence(n: usize) {
             step(&mut shared);
         }
     }
-    let mut field: Vec<Contender<'_, Shared>> = (steps.iter_mut())
+    let mut field: Vec<Contender<'_, Shared<f32>>> = (steps.iter_mut())
         .map(|(name, step)| (*name, &mut **step as _))
         .collect();
     race(&mut shared, &mut field).print(&format!("adam, n = {n}, 1 in 89 silent"), 28 * n);
@@ -242,8 +420,8 @@ fn races() {
     println!(
         "Least time of a call, bytes moved, times as fast as the first: by least times, by the median of rounds"
     );
-    for n in [1000, 20_000, 100_000, 10_000_000] {
-        for (name, arrays, contenders) in GROUPS {
+    for n in LENGTHS {
+        for (name, arrays, contenders) in groups::<f32>() {
             run(name, arrays, contenders, n, GLIBC);
             if n < 1_000_000 {
                 run(name, arrays, contenders, n, 0);
@@ -255,12 +433,12 @@ fn races() {
 
 fn optimisers(c: &mut Criterion) {
     races();
-    for (name, arrays, contenders) in GROUPS {
+    for (name, arrays, contenders) in groups::<f32>() {
         let mut group = c.benchmark_group(name);
         for n in [1000, 100_000, 10_000_000] {
             group.throughput(Throughput::Bytes(4 * (arrays * n) as u64));
             let mut shared = Shared::new(n, GLIBC, false);
-            for (contender, mut step) in contenders(n, GLIBC) {
+            for (contender, mut step) in contenders(simd::level(), n, GLIBC) {
                 group.bench_function(BenchmarkId::new(contender, n), |b| {
                     b.iter(|| step(&mut shared));
                 });
@@ -278,4 +456,24 @@ criterion_group! {
         .measurement_time(Duration::from_millis(600));
     targets = optimisers
 }
-criterion_main!(benches);
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "race") {
+        let choice = Choice { words };
+        println!(
+            "Times as fast as the plain loop compiled for the level; n = {LENGTHS:?}, at {PLACES:?} bytes past a page, the last also in huge pages"
+        );
+        for (level, name) in [
+            (Level::Avx512, "avx512"),
+            (Level::Avx2, "avx2"),
+            (Level::Sse2, "sse2"),
+        ] {
+            table::<f32>(level, name, &choice);
+            table::<f64>(level, name, &choice);
+        }
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -1,134 +1,168 @@
-//! The loops as one writes them, and the same source compiled for AVX2.
+//! The loops as one writes them, compiled for an instruction set.
 //!
-//! `native_*` is what a build with native flags makes of a loop on an AVX2 machine; Rust never contracts, so it has no fused
-//! multiply-add. Elsewhere it is the plain loop again.
+//! A loop is asked for by [`Level`]: what a build with native flags makes of the same source on a machine of that level, or the
+//! plain build at any other level. Rust never contracts, so none has a fused multiply-add.
 
-/// A loop, and the same loop compiled for AVX2 and FMA.
+use thalweg::simd::Level;
+
+/// The learning rate of every loop: small, so that a bench never leaves the normal range.
+pub const RATE: f64 = 1e-6;
+
+/// A loop at every level, for one type.
 macro_rules! plain {
-    ($(#[$doc:meta])* fn $name:ident / $native:ident ($($arg:ident: $t:ty),*) $body:block) => {
+    ($(#[$doc:meta])* fn $name:ident ($($arg:ident: $t:ty),*) $body:block) => {
         $(#[$doc])*
-        #[inline(always)]
-        pub fn $name($($arg: $t),*) $body
+        #[must_use]
+        pub fn $name(level: Level) -> fn($($t),*) {
+            #[inline(always)]
+            fn plain($($arg: $t),*) $body
 
-        $(#[$doc])*
-        ///
-        /// Compiled for AVX2 and FMA; the plain loop on machines without them.
-        pub fn $native($($arg: $t),*) {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2,fma")]
-                fn inner($($arg: $t),*) {
-                    $name($($arg),*);
+                fn avx2($($arg: $t),*) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn inner($($arg: $t),*) {
+                        plain($($arg),*);
+                    }
+                    // SAFETY: given out below where this machine has the level.
+                    unsafe { inner($($arg),*) }
                 }
-                if thalweg::simd::Level::Avx2.is_available() {
-                    // SAFETY: the level has AVX2 and FMA, and this machine has the level.
-                    return unsafe { inner($($arg),*) };
+                fn avx512($($arg: $t),*) {
+                    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+                    fn inner($($arg: $t),*) {
+                        plain($($arg),*);
+                    }
+                    // SAFETY: given out below where this machine has the level.
+                    unsafe { inner($($arg),*) }
+                }
+                if level.is_available() && level == Level::Avx2 {
+                    return avx2;
+                }
+                if level.is_available() && level == Level::Avx512 {
+                    return avx512;
                 }
             }
-            $name($($arg),*);
+            let _ = level;
+            plain
         }
     };
 }
 
-/// The learning rate of every loop: small, so that a bench never leaves the normal range.
-pub const RATE: f32 = 1e-6;
+macro_rules! loops {
+    ($(#[$doc:meta])* $module:ident, $t:ident) => {
+        $(#[$doc])*
+        pub mod $module {
+            use super::*;
 
-plain! {
-    /// Gradient descent.
-    fn sgd / native_sgd(x: &mut [f32], g: &[f32]) {
-        for (x, g) in x.iter_mut().zip(g) {
-            *x -= RATE * g;
-        }
-    }
-}
+            const RATE: $t = super::RATE as $t;
 
-plain! {
-    /// Heavy ball.
-    fn momentum / native_momentum(x: &mut [f32], b: &mut [f32], g: &[f32]) {
-        for ((x, b), g) in x.iter_mut().zip(b).zip(g) {
-            *b = 0.9 * *b + g;
-            *x -= RATE * *b;
-        }
-    }
-}
+            plain! {
+                /// Gradient descent.
+                fn sgd(x: &mut [$t], g: &[$t]) {
+                    for (x, g) in x.iter_mut().zip(g) {
+                        *x -= RATE * g;
+                    }
+                }
+            }
 
-plain! {
-    /// Adam with the corrections worked out once a step: one root and one division an element.
-    fn adam / native_adam(x: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], t: i32) {
-        let root = (1.0 - 0.999_f64.powi(t)).sqrt();
-        let rate = (f64::from(RATE) * root / (1.0 - 0.9_f64.powi(t))) as f32;
-        let eps = (1e-8 * root) as f32;
-        for (((x, m), v), g) in x.iter_mut().zip(m).zip(v).zip(g) {
-            *m = 0.9 * *m + 0.1 * g;
-            *v = 0.999 * *v + 0.001 * g * g;
-            *x -= rate * *m / (v.sqrt() + eps);
-        }
-    }
-}
+            plain! {
+                /// Heavy ball.
+                fn momentum(x: &mut [$t], b: &mut [$t], g: &[$t]) {
+                    for ((x, b), g) in x.iter_mut().zip(b).zip(g) {
+                        *b = 0.9 * *b + g;
+                        *x -= RATE * *b;
+                    }
+                }
+            }
 
-plain! {
-    /// Lion with decoupled decay.
-    fn lion / native_lion(x: &mut [f32], m: &mut [f32], g: &[f32]) {
-        for ((x, m), g) in x.iter_mut().zip(m).zip(g) {
-            let c = 0.9 * *m + 0.1 * g;
-            let sign = if c == 0.0 { c } else { c.signum() };
-            *x -= RATE * (sign + 1e-3 * *x);
-            *m = 0.99 * *m + 0.01 * g;
-        }
-    }
-}
+            plain! {
+                /// Adam with the corrections worked out once a step: one root and one division an element.
+                fn adam(x: &mut [$t], m: &mut [$t], v: &mut [$t], g: &[$t], t: i32) {
+                    let root = (1.0 - 0.999_f64.powi(t)).sqrt();
+                    let rate = (super::RATE * root / (1.0 - 0.9_f64.powi(t))) as $t;
+                    let eps = (1e-8 * root) as $t;
+                    for (((x, m), v), g) in x.iter_mut().zip(m).zip(v).zip(g) {
+                        *m = 0.9 * *m + 0.1 * g;
+                        *v = 0.999 * *v + 0.001 * g * g;
+                        *x -= rate * *m / (v.sqrt() + eps);
+                    }
+                }
+            }
 
-plain! {
-    /// RMSprop.
-    fn rmsprop / native_rmsprop(x: &mut [f32], v: &mut [f32], g: &[f32]) {
-        for ((x, v), g) in x.iter_mut().zip(v).zip(g) {
-            *v = 0.99 * *v + 0.01 * g * g;
-            *x -= RATE * g / (v.sqrt() + 1e-8);
-        }
-    }
-}
+            plain! {
+                /// Lion with decoupled decay.
+                fn lion(x: &mut [$t], m: &mut [$t], g: &[$t]) {
+                    for ((x, m), g) in x.iter_mut().zip(m).zip(g) {
+                        let c = 0.9 * *m + 0.1 * g;
+                        let sign = if c == 0.0 { c } else { c.signum() };
+                        *x -= RATE * (sign + 1e-3 * *x);
+                        *m = 0.99 * *m + 0.01 * g;
+                    }
+                }
+            }
 
-plain! {
-    /// Adagrad.
-    fn adagrad / native_adagrad(x: &mut [f32], s: &mut [f32], g: &[f32]) {
-        for ((x, s), g) in x.iter_mut().zip(s).zip(g) {
-            *s += g * g;
-            *x -= RATE * g / (s.sqrt() + 1e-10);
-        }
-    }
-}
+            plain! {
+                /// RMSprop.
+                fn rmsprop(x: &mut [$t], v: &mut [$t], g: &[$t]) {
+                    for ((x, v), g) in x.iter_mut().zip(v).zip(g) {
+                        *v = 0.99 * *v + 0.01 * g * g;
+                        *x -= RATE * g / (v.sqrt() + 1e-8);
+                    }
+                }
+            }
 
-plain! {
-    /// The traffic of a step without moments: two arrays read, one of them written.
-    fn traffic2 / native_traffic2(x: &mut [f32], g: &[f32]) {
-        for (x, g) in x.iter_mut().zip(g) {
-            *x = f32::from_bits(x.to_bits() ^ (g.to_bits() & 1));
-        }
-    }
-}
+            plain! {
+                /// Adagrad.
+                fn adagrad(x: &mut [$t], s: &mut [$t], g: &[$t]) {
+                    for ((x, s), g) in x.iter_mut().zip(s).zip(g) {
+                        *s += g * g;
+                        *x -= RATE * g / (s.sqrt() + 1e-10);
+                    }
+                }
+            }
 
-plain! {
-    /// The traffic of a step with one moment: three arrays read, two of them written.
-    fn traffic3 / native_traffic3(x: &mut [f32], b: &mut [f32], g: &[f32]) {
-        for ((x, b), g) in x.iter_mut().zip(b).zip(g) {
-            let bit = g.to_bits() & 1;
-            *x = f32::from_bits(x.to_bits() ^ bit);
-            *b = f32::from_bits(b.to_bits() ^ bit);
-        }
-    }
-}
+            plain! {
+                /// The traffic of a step without moments: two arrays read, one of them written.
+                fn traffic2(x: &mut [$t], g: &[$t]) {
+                    for (x, g) in x.iter_mut().zip(g) {
+                        *x = $t::from_bits(x.to_bits() ^ (g.to_bits() & 1));
+                    }
+                }
+            }
 
-plain! {
-    /// The traffic of Adam: four arrays read, three of them written.
-    fn traffic4 / native_traffic4(x: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
-        for (((x, m), v), g) in x.iter_mut().zip(m).zip(v).zip(g) {
-            let bit = g.to_bits() & 1;
-            *x = f32::from_bits(x.to_bits() ^ bit);
-            *m = f32::from_bits(m.to_bits() ^ bit);
-            *v = f32::from_bits(v.to_bits() ^ bit);
+            plain! {
+                /// The traffic of a step with one moment: three arrays read, two of them written.
+                fn traffic3(x: &mut [$t], b: &mut [$t], g: &[$t]) {
+                    for ((x, b), g) in x.iter_mut().zip(b).zip(g) {
+                        let bit = g.to_bits() & 1;
+                        *x = $t::from_bits(x.to_bits() ^ bit);
+                        *b = $t::from_bits(b.to_bits() ^ bit);
+                    }
+                }
+            }
+
+            plain! {
+                /// The traffic of Adam: four arrays read, three of them written.
+                fn traffic4(x: &mut [$t], m: &mut [$t], v: &mut [$t], g: &[$t]) {
+                    for (((x, m), v), g) in x.iter_mut().zip(m).zip(v).zip(g) {
+                        let bit = g.to_bits() & 1;
+                        *x = $t::from_bits(x.to_bits() ^ bit);
+                        *m = $t::from_bits(m.to_bits() ^ bit);
+                        *v = $t::from_bits(v.to_bits() ^ bit);
+                    }
+                }
+            }
         }
-    }
+    };
 }
+loops!(
+    /// The loops on `f32`.
+    single, f32
+);
+loops!(
+    /// The loops on `f64`.
+    double, f64
+);
 
 /// The plain way to TopK: pairs, `select_nth_unstable`, the first `k` in order of coordinate.
 pub fn select_nth(x: &[f32], k: usize, pairs: &mut Vec<(u32, u32)>) -> u32 {

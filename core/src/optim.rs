@@ -34,7 +34,7 @@
 //! Numbers near 1 do not survive `f32`: `1 - 0.999_f32` is 1.3e-5 away from 0.001.
 //!
 //! # Where we differ from PyTorch
-//! - Moments whose magnitude falls below the smallest normal number become 0, in Adam at every 16th step. A parameter whose gradient is
+//! - Moments whose magnitude falls below the smallest normal number become 0, in Adam and SGD at every 16th step. A parameter whose gradient is
 //!   exactly 0 would otherwise keep subnormal moments for hundreds of steps, and x86 machines multiply those many
 //!   times slower. The change to a parameter is below `learning_rate * 1e-38 / eps` per step.
 //! - Weight decay names its meaning: [`Decay`].
@@ -67,7 +67,7 @@ pub mod sgd;
 mod extremes;
 
 use crate::error::check;
-use crate::simd::{Lanes, Mask};
+use crate::simd::Lanes;
 use crate::{Error, Real};
 
 /// What weight decay means.
@@ -137,12 +137,21 @@ struct Terms<T> {
 }
 
 impl<T: Real> Terms<T> {
+    #[inline]
     fn new(
         learning_rate: f64,
         weight_decay: f64,
         decay: Decay,
         maximize: bool,
     ) -> Result<Self, Error> {
+        let sign = if maximize { -T::ONE } else { T::ONE };
+        if weight_decay == 0.0 {
+            return Ok(Self {
+                sign,
+                l2: T::ZERO,
+                keep: T::ONE,
+            });
+        }
         let (l2, keep) = match decay {
             Decay::L2 => (told("weight_decay", weight_decay)?, T::ONE),
             Decay::Decoupled => (
@@ -151,16 +160,19 @@ impl<T: Real> Terms<T> {
             ),
             Decay::Independent => (T::ZERO, narrow("weight_decay", 1.0 - weight_decay)?),
         };
-        Ok(Self {
-            sign: if maximize { -T::ONE } else { T::ONE },
-            l2,
-            keep,
-        })
+        Ok(Self { sign, l2, keep })
     }
 
     /// Some term changes something, so that the kernel has to apply them.
+    #[inline]
     fn is_active(&self) -> bool {
-        self.sign != T::ONE || self.l2 != T::ZERO || self.keep != T::ONE
+        self.changes_gradient() || self.keep != T::ONE
+    }
+
+    /// The sign or the L2 term changes the gradient.
+    #[inline]
+    fn changes_gradient(&self) -> bool {
+        self.sign != T::ONE || self.l2 != T::ZERO
     }
 
     /// `sign g + l2 x`.
@@ -180,20 +192,18 @@ impl<T: Real> Terms<T> {
     }
 }
 
-/// Zero where the magnitude is below the smallest normal number; NaN stays.
-#[inline(always)]
-fn flush<L: Lanes>(x: L) -> L {
-    x.clear(x.abs().lt(x.constant(L::Scalar::MIN_POSITIVE)))
-}
+/// Steps from one flush of subnormal moments to the next.
+const FLUSH_EVERY: u64 = 16;
 
 /// The largest `f32` whose square is finite: the one before 2^64.
 const ROOT_F32: f64 = 18_446_742_974_197_923_840.0;
 
 /// What a state can hold of squared gradients.
 ///
-/// A kernel computes the second moment, compares it with the largest one, and goes back to the gradient in the rare group that exceeds
-/// it. The comparison costs nothing measurable in Adam and Adagrad, 4 % of RMSprop in the second cache, and 11 % with fast arithmetic;
-/// limiting every gradient cost 8 %, and 15 to 23 % (AMD EPYC, AVX-512, `cargo bench -p thalweg_benches --bench optim -- none`).
+/// A kernel computes the second moment as if no square overflowed; the loop compares it with the largest one before it stores
+/// ([`Update::unusual`](crate::simd::Update::unusual)), one branch for two registers, and comes back for the rare turn that exceeds it.
+/// A branch for each register cost RMSprop 4 % in the second cache, 11 % with fast arithmetic; limiting every gradient 8 %, and 15 to
+/// 23 % (AMD EPYC, AVX-512).
 #[derive(Clone, Copy, Debug)]
 struct Bounds<T> {
     /// The largest second moment, and the largest gradient whose square is below it.
@@ -203,6 +213,7 @@ struct Bounds<T> {
 
 impl<T: Real> Bounds<T> {
     /// Those of the scalar type.
+    #[inline]
     fn new() -> Self {
         Self {
             square: T::MAX,
@@ -223,10 +234,10 @@ impl<T: Real> Bounds<T> {
         }
     }
 
-    /// Some lane is beyond the largest second moment; NaN is not.
+    /// Lanes beyond the largest second moment; NaN is not.
     #[inline(always)]
-    fn are_exceeded<L: Lanes<Scalar = T>>(&self, moment: L) -> bool {
-        moment.constant(self.square).lt(moment).any()
+    fn exceeded<L: Lanes<Scalar = T>>(&self, moment: L) -> L::Mask {
+        moment.constant(self.square).lt(moment)
     }
 
     /// A finite gradient cut to the largest one; NaN for one that is not finite.
@@ -246,6 +257,7 @@ impl<T: Real> Bounds<T> {
 }
 
 /// Rounds a scalar of a step to the type of the parameters.
+#[inline]
 fn narrow<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
     let rounded = T::from_f64(x);
     check(
@@ -257,11 +269,13 @@ fn narrow<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
 }
 
 /// [`narrow`] for a number that acts by not being 0.
+#[inline]
 fn told<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
     told_product(name, x, x)
 }
 
 /// [`told`] for a product with a positive factor of the number that was asked for.
+#[inline]
 fn told_product<T: Real>(name: &'static str, asked: f64, product: f64) -> Result<T, Error> {
     let rounded = narrow(name, product)?;
     check(
@@ -273,6 +287,7 @@ fn told_product<T: Real>(name: &'static str, asked: f64, product: f64) -> Result
 }
 
 /// [`narrow`] for the coefficient of a moving average, which never forgets when it is 1.
+#[inline]
 fn told_fraction<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
     let rounded = T::from_f64(x);
     check(
@@ -284,17 +299,24 @@ fn told_fraction<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
 }
 
 /// Learning rates, decays, epsilons.
+#[inline]
 fn check_non_negative(name: &'static str, x: f64) -> Result<(), Error> {
+    // As bits the numbers from 0 on are in order, infinity and NaN above them and -0.0 higher still: one comparison.
     check(
         name,
-        x >= 0.0 && x.is_finite(),
+        x.to_bits() <= f64::MAX.to_bits() || x == 0.0,
         "must be finite and not negative",
     )
 }
 
 /// Coefficients of moving averages.
+#[inline]
 fn check_fraction(name: &'static str, x: f64) -> Result<(), Error> {
-    check(name, (0.0..1.0).contains(&x), "must be in [0, 1)")
+    check(
+        name,
+        x.to_bits() < 1.0_f64.to_bits() || x == 0.0,
+        "must be in [0, 1)",
+    )
 }
 
 #[cfg(test)]
@@ -328,11 +350,11 @@ mod tests {
     #[test]
     fn flush_keeps_normals_and_nan() {
         let least = f32::MIN_POSITIVE;
-        assert_eq!(flush(least).to_bits(), least.to_bits());
-        assert_eq!(flush(-least).to_bits(), (-least).to_bits());
-        assert_eq!(flush(least / 2.0).to_bits(), 0);
-        assert_eq!(flush(-least / 2.0).to_bits(), 0);
-        assert!(flush(f32::NAN).is_nan());
+        assert_eq!(least.flush().to_bits(), least.to_bits());
+        assert_eq!((-least).flush().to_bits(), (-least).to_bits());
+        assert_eq!((least / 2.0).flush().to_bits(), 0);
+        assert_eq!((-least / 2.0).flush().to_bits(), 0);
+        assert!(f32::NAN.flush().is_nan());
     }
 
     /// Ten steps, save, ten more; restore the save elsewhere, ten more: the same bits.

@@ -181,6 +181,21 @@ pub trait Lanes:
     fn clear(self, mask: Self::Mask) -> Self {
         Self::select(mask, self.constant(Self::Scalar::ZERO), self)
     }
+    /// Zero where the magnitude is below the smallest normal number, else `self`; NaN stays.
+    #[inline(always)]
+    fn flush(self) -> Self {
+        self.clear(self.abs().lt(self.constant(Self::Scalar::MIN_POSITIVE)))
+    }
+    /// [`flush`](Self::flush) for numbers that are not negative (those below zero become zero).
+    #[inline(always)]
+    fn flush_positive(self) -> Self {
+        self.clear(self.lt(self.constant(Self::Scalar::MIN_POSITIVE)))
+    }
+    /// Neither zero nor NaN.
+    #[inline(always)]
+    fn has_sign(self) -> Self::Mask {
+        self.constant(Self::Scalar::ZERO).lt(self.abs())
+    }
     /// Magnitude.
     #[inline(always)]
     fn abs(self) -> Self {

@@ -17,7 +17,7 @@
 //! Cost per element: 9 flops and a comparison, among them a root and a division, and five accesses (20 bytes in `f32`). State:
 //! [`state_len`] elements and the `u64` count of steps. The first step writes `initial_accumulator` into the sum.
 //!
-//! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2`: relative error at most 2^-21 in
+//! [`Arithmetic::Fast`] fuses products with sums and multiplies by the estimated reciprocal root of `s_t + eps^2`: relative error at most 2^-21 in
 //! `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps. With `eps = 0` a parameter that has only
 //! seen zero gradients becomes NaN in portable arithmetic, as in PyTorch.
 //!
@@ -27,7 +27,7 @@
 //! Reference: Duchi, Hazan and Singer, *Adaptive subgradient methods for online learning and stochastic optimization*, JMLR 12
 //! (2011), figure 1, diagonal form; semantics of `torch.optim.Adagrad`.
 
-use super::{Bounds, Decay, Terms, check_non_negative, flush, narrow, told};
+use super::{Bounds, Decay, Terms, check_non_negative, narrow, told, told_product};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -86,6 +86,7 @@ impl Config {
     /// let error = Config { lr_decay: -1.0, ..Default::default() }.validate().unwrap_err();
     /// assert_eq!(error.to_string(), "`lr_decay` must be finite and not negative");
     /// ```
+    #[inline]
     pub fn validate(&self) -> Result<(), Error> {
         check_non_negative("learning_rate", self.learning_rate)?;
         check_non_negative("lr_decay", self.lr_decay)?;
@@ -182,34 +183,60 @@ impl<B: Fixed> Default for State<B> {
 super::snapshot!([B] State<B>, b"ADAG", [steps], [sum]);
 
 #[derive(Clone, Copy)]
-struct Scalars<T, const FAST: bool> {
+struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     terms: Terms<T>,
+    /// Half of it when fast.
     rate: T,
     /// Its square, at least the smallest normal number, when fast.
     eps: T,
     bounds: Bounds<T>,
 }
 
-impl<T: Real, const FAST: bool> Update<T, 2, 1> for Scalars<T, FAST> {
+impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2], [g]: [L; 1]) -> [L; 2] {
+    fn sum<L: Lanes<Scalar = T>>(s: L, g: L) -> L {
+        if FAST { g.mul_add(g, s) } else { s + g * g }
+    }
+
+    #[inline(always)]
+    fn advance<const WATCH: bool, L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2], g: L) -> [L; 2] {
         let (rate, eps) = (x.constant(self.rate), x.constant(self.eps));
-        let mut g = self.terms.gradient::<true, _>(x, g);
-        let mut sum = flush(s + g * g);
-        if self.bounds.are_exceeded(sum) {
-            g = self.bounds.limit(g);
-            sum = self.bounds.cap(s + g * g);
+        let mut g = self.terms.gradient::<ACTIVE, _>(x, g);
+        let mut sum = Self::sum(s, g).flush_positive();
+        if WATCH {
+            let exceeded = self.bounds.exceeded(sum);
+            g = L::select(exceeded, self.bounds.limit(g), g);
+            sum = L::select(exceeded, self.bounds.cap(Self::sum(s, g)), sum);
         }
-        let s = sum;
-        let x = self.terms.shrink::<true, _>(x);
+        let x = self.terms.shrink::<ACTIVE, _>(x);
         let x = if FAST {
-            // s >= 0 and eps is normal: the argument is positive and normal.
-            (-(rate * g)).mul_add((s + eps).rsqrt_fast(), x)
+            // The sum is at least 0 and eps is normal: the argument is positive and normal.
+            let [y, rest] = (sum + eps).rsqrt_factors();
+            (rate * g * y).mul_add(rest, x)
         } else {
-            // s >= 0, so the divisor is positive unless eps and s are both 0.
-            x - rate * g / (s.sqrt() + eps)
+            // The root is at least 0, so the divisor is positive unless eps and the sum are both 0.
+            x - rate * g / (sum.sqrt() + eps)
         };
-        [x, s]
+        [x, sum]
+    }
+}
+
+impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 2, 1> for Scalars<T, ACTIVE, FAST> {
+    const HAS_UNUSUAL: bool = true;
+
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, written: [L; 2], [g]: [L; 1]) -> [L; 2] {
+        self.advance::<true, _>(written, g)
+    }
+
+    #[inline(always)]
+    fn usual<L: Lanes<Scalar = T>>(&self, written: [L; 2], [g]: [L; 1]) -> [L; 2] {
+        self.advance::<false, _>(written, g)
+    }
+
+    #[inline(always)]
+    fn unusual<L: Lanes<Scalar = T>>(&self, [_, sum]: [L; 2]) -> Option<L::Mask> {
+        Some(self.bounds.exceeded(sum))
     }
 }
 
@@ -247,37 +274,48 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     )?;
     // At least 1; what a long decay leaves of a rate that can be told may round to 0.
     let divisor = 1.0 + state.steps as f64 * config.lr_decay;
-    told::<T>("learning_rate", config.learning_rate)?;
-    let rate = narrow("learning_rate", config.learning_rate / divisor)?;
+    let share = if config.arithmetic == Arithmetic::Fast {
+        0.5
+    } else {
+        1.0
+    };
+    told_product::<T>(
+        "learning_rate",
+        config.learning_rate,
+        config.learning_rate * share,
+    )?;
+    let rate = narrow("learning_rate", config.learning_rate / divisor * share)?;
     let eps: T = told("eps", config.eps)?;
     let initial = told("initial_accumulator", config.initial_accumulator)?;
     let bounds = Bounds::new();
     if state.steps == 0 {
         sum.fill(initial);
     }
-    if config.arithmetic == Arithmetic::Fast {
-        let eps = (eps * eps).largest(T::MIN_POSITIVE);
-        simd::update(
-            &Scalars::<T, true> {
-                terms,
-                rate,
-                eps,
-                bounds,
-            },
-            [params, sum],
-            [grad],
-        );
+    let is_fast = config.arithmetic == Arithmetic::Fast;
+    let eps = if is_fast {
+        (eps * eps).largest(T::MIN_POSITIVE)
     } else {
-        simd::update(
-            &Scalars::<T, false> {
-                terms,
-                rate,
-                eps,
-                bounds,
-            },
-            [params, sum],
-            [grad],
-        );
+        eps
+    };
+    macro_rules! run {
+        ($active:literal, $fast:literal) => {
+            simd::update(
+                &Scalars::<T, $active, $fast> {
+                    terms,
+                    rate,
+                    eps,
+                    bounds,
+                },
+                [params, sum],
+                [grad],
+            )
+        };
+    }
+    match (terms.is_active(), is_fast) {
+        (false, false) => run!(false, false),
+        (false, true) => run!(false, true),
+        (true, false) => run!(true, false),
+        (true, true) => run!(true, true),
     }
     state.steps = state.steps.saturating_add(1);
     Ok(())

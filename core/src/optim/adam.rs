@@ -48,7 +48,8 @@
 //! the bias correction of PyTorch: semantics of `torch.optim.Adam` and `AdamW`.
 
 use super::{
-    Bounds, Decay, Terms, check_fraction, check_non_negative, flush, told_fraction, told_product,
+    Bounds, Decay, FLUSH_EVERY, Terms, check_fraction, check_non_negative, told_fraction,
+    told_product,
 };
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
@@ -129,6 +130,7 @@ impl Config {
     /// let error = Config { beta2: 1.0, ..Default::default() }.validate().unwrap_err();
     /// assert_eq!(error.to_string(), "`beta2` must be in [0, 1)");
     /// ```
+    #[inline]
     pub fn validate(&self) -> Result<(), Error> {
         check_non_negative("learning_rate", self.learning_rate)?;
         check_fraction("beta1", self.beta1)?;
@@ -287,11 +289,24 @@ impl<B: Fixed, U: Fixed<Elem = B::Elem>> Default for State<B, U> {
 
 super::snapshot!([B, U] State<B, U>, b"ADAM", [steps], [m, v, largest]);
 
-/// Steps from one flush of subnormal moments to the next.
-const FLUSH_EVERY: u64 = 16;
-
 /// Elements that are advanced, then flushed, while they are in the first cache.
 const FLUSH_CHUNK: usize = 1024;
+
+/// Zero in the place of subnormal moments.
+#[derive(Clone, Copy)]
+struct Flush;
+
+impl<T: Real> Update<T, 1, 0> for Flush {
+    #[inline(always)]
+    fn apply<L: Lanes<Scalar = T>>(&self, [moment]: [L; 1], _: [L; 0]) -> [L; 1] {
+        [moment.flush()]
+    }
+}
+
+/// Sets subnormal moments to zero.
+fn flush<T: Real>(moment: &mut [T]) {
+    simd::update(&Flush, [moment], []);
+}
 
 /// The scalars of one step.
 #[derive(Clone, Copy)]
@@ -321,13 +336,14 @@ impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
     }
 
     #[inline(always)]
-    fn moments<L: Lanes<Scalar = T>>(&self, x: L, m: L, v: L, g: L) -> (L, L) {
+    fn moments<const WATCH: bool, L: Lanes<Scalar = T>>(&self, x: L, m: L, v: L, g: L) -> (L, L) {
         let mut g = self.terms.gradient::<ACTIVE, _>(x, g);
         let mut second = self.second_moment(v, g);
-        if self.bounds.are_exceeded(second) {
-            g = self.bounds.limit(g);
-            second = self.second_moment(self.bounds.cap(v), g);
-            second = self.bounds.cap(second);
+        if WATCH {
+            let exceeded = self.bounds.exceeded(second);
+            g = L::select(exceeded, self.bounds.limit(g), g);
+            let limited = self.second_moment(self.bounds.cap(v), g);
+            second = L::select(exceeded, self.bounds.cap(limited), second);
         }
         let (old, new) = (g.constant(self.beta1), g.constant(self.new1));
         let first = if FAST {
@@ -336,6 +352,24 @@ impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
             old * m + new * g
         };
         (first, second)
+    }
+
+    #[inline(always)]
+    fn adam<const WATCH: bool, L: Lanes<Scalar = T>>(&self, [x, m, v]: [L; 3], g: L) -> [L; 3] {
+        let (m, v) = self.moments::<WATCH, _>(x, m, v, g);
+        [self.advance(x, m, v), m, v]
+    }
+
+    #[inline(always)]
+    fn amsgrad<const WATCH: bool, L: Lanes<Scalar = T>>(
+        &self,
+        [x, m, v, u]: [L; 4],
+        g: L,
+    ) -> [L; 4] {
+        let (m, v) = self.moments::<WATCH, _>(x, m, v, g);
+        // The new moment comes second, so that its NaN is kept.
+        let u = u.largest(v);
+        [self.advance(x, m, u), m, v, u]
     }
 
     #[inline(always)]
@@ -353,32 +387,41 @@ impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
     }
 }
 
-/// Zero in the place of subnormal moments.
-#[derive(Clone, Copy)]
-struct Flush;
-
-impl<T: Real> Update<T, 1, 0> for Flush {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [moment]: [L; 1], _: [L; 0]) -> [L; 1] {
-        [flush(moment)]
-    }
-}
-
 impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 3, 1> for Scalars<T, ACTIVE, FAST> {
+    const HAS_UNUSUAL: bool = true;
+
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, m, v]: [L; 3], [g]: [L; 1]) -> [L; 3] {
-        let (m, v) = self.moments(x, m, v, g);
-        [self.advance(x, m, v), m, v]
+    fn apply<L: Lanes<Scalar = T>>(&self, written: [L; 3], [g]: [L; 1]) -> [L; 3] {
+        self.adam::<true, _>(written, g)
+    }
+
+    #[inline(always)]
+    fn usual<L: Lanes<Scalar = T>>(&self, written: [L; 3], [g]: [L; 1]) -> [L; 3] {
+        self.adam::<false, _>(written, g)
+    }
+
+    #[inline(always)]
+    fn unusual<L: Lanes<Scalar = T>>(&self, [_, _, v]: [L; 3]) -> Option<L::Mask> {
+        Some(self.bounds.exceeded(v))
     }
 }
 
 impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 4, 1> for Scalars<T, ACTIVE, FAST> {
+    const HAS_UNUSUAL: bool = true;
+
     #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, m, v, u]: [L; 4], [g]: [L; 1]) -> [L; 4] {
-        let (m, v) = self.moments(x, m, v, g);
-        // The new moment comes second, so that its NaN is kept.
-        let u = u.largest(v);
-        [self.advance(x, m, u), m, v, u]
+    fn apply<L: Lanes<Scalar = T>>(&self, written: [L; 4], [g]: [L; 1]) -> [L; 4] {
+        self.amsgrad::<true, _>(written, g)
+    }
+
+    #[inline(always)]
+    fn usual<L: Lanes<Scalar = T>>(&self, written: [L; 4], [g]: [L; 1]) -> [L; 4] {
+        self.amsgrad::<false, _>(written, g)
+    }
+
+    #[inline(always)]
+    fn unusual<L: Lanes<Scalar = T>>(&self, [_, _, v, _]: [L; 4]) -> Option<L::Mask> {
+        Some(self.bounds.exceeded(v))
     }
 }
 
@@ -433,6 +476,7 @@ pub(super) struct Prepared<T> {
 impl<T: Real> Prepared<T> {
     /// The step that brings the count of steps to `steps`, at least 1, under a valid config, for a state with these
     /// bounds.
+    #[inline]
     pub(super) fn new(config: &Config, steps: u64, bounds: Bounds<T>) -> Result<Self, Error> {
         let is_fast = config.arithmetic == Arithmetic::Fast;
         let root = libm::sqrt(bias_correction(config.beta2, steps));
@@ -470,6 +514,7 @@ impl<T: Real> Prepared<T> {
     }
 
     /// Advances as many parameters as the shortest slice has (`largest` counts with AMSGrad only).
+    #[inline(always)]
     pub(super) fn run(
         &self,
         params: &mut [T],
@@ -490,11 +535,12 @@ impl<T: Real> Prepared<T> {
             let u = largest.next().unwrap_or_default();
             self.advance(x, m, v, u, g);
             for moment in [m, v, u] {
-                simd::update(&Flush, [moment], []);
+                flush(moment);
             }
         }
     }
 
+    #[inline(always)]
     fn advance(&self, params: &mut [T], m: &mut [T], v: &mut [T], largest: &mut [T], grad: &[T]) {
         let (scalars, amsgrad) = (self.scalars, self.amsgrad);
         match (scalars.terms.is_active(), self.is_fast) {
@@ -527,6 +573,7 @@ fn bias_correction(beta: f64, steps: u64) -> f64 {
 
 impl<T: Copy> Scalars<T, false, false> {
     /// The same scalars for another kernel.
+    #[inline(always)]
     fn with<const ACTIVE: bool, const FAST: bool>(self) -> Scalars<T, ACTIVE, FAST> {
         let Self {
             terms,
@@ -551,6 +598,7 @@ impl<T: Copy> Scalars<T, false, false> {
     }
 }
 
+#[inline]
 fn run<T: Real, const ACTIVE: bool, const FAST: bool>(
     scalars: Scalars<T, ACTIVE, FAST>,
     amsgrad: bool,

@@ -17,7 +17,7 @@
 //! generalization* (2018), equation 1; Zhang et al., *Lookahead optimizer* (2019), algorithm 1. Semantics of
 //! `torch.optim.swa_utils` and, with `debias`, of `optax.ema`.
 
-use super::{check_fraction, flush, narrow, told, told_fraction};
+use super::{check_fraction, narrow, told, told_fraction};
 use crate::error::{check, check_length};
 use crate::simd::{self, Lanes, Map, Update};
 use crate::storage::Fixed;
@@ -33,7 +33,7 @@ struct Blend<T> {
 impl<T: Real> Update<T, 1, 1> for Blend<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [a]: [L; 1], [x]: [L; 1]) -> [L; 1] {
-        [flush(a.constant(self.old) * a + x.constant(self.new) * x)]
+        [(a.constant(self.old) * a + x.constant(self.new) * x).flush()]
     }
 }
 

@@ -21,7 +21,7 @@
 //! Reference: Chen et al., *Symbolic discovery of optimization algorithms* (2023), program 1; semantics of `optax.lion`,
 //! whose weight decay is [`Decay::Decoupled`] with 1e-3.
 
-use super::{Decay, Terms, check_fraction, check_non_negative, flush, told, told_fraction};
+use super::{Decay, Terms, check_fraction, check_non_negative, told, told_fraction};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -77,6 +77,7 @@ impl Config {
     /// let error = Config { beta2: 1.0, ..Config::new(1e-4) }.validate().unwrap_err();
     /// assert_eq!(error.to_string(), "`beta2` must be in [0, 1)");
     /// ```
+    #[inline]
     pub fn validate(&self) -> Result<(), Error> {
         check_non_negative("learning_rate", self.learning_rate)?;
         check_fraction("beta1", self.beta1)?;
@@ -161,8 +162,9 @@ impl<B: Fixed> Default for State<B> {
 
 super::snapshot!([B] State<B>, b"LION", [], [momentum]);
 
+/// `GRADIENT`: the terms change the gradient; `SHRINK`: they shrink the parameters.
 #[derive(Clone, Copy)]
-struct Scalars<T> {
+struct Scalars<T, const GRADIENT: bool, const SHRINK: bool> {
     terms: Terms<T>,
     beta1: T,
     /// `1 - beta1`, and the same for beta2.
@@ -172,18 +174,19 @@ struct Scalars<T> {
     rate: T,
 }
 
-impl<T: Real> Update<T, 2, 1> for Scalars<T> {
+impl<T: Real, const GRADIENT: bool, const SHRINK: bool> Update<T, 2, 1>
+    for Scalars<T, GRADIENT, SHRINK>
+{
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, m]: [L; 2], [g]: [L; 1]) -> [L; 2] {
         let at = |scalar| x.constant(scalar);
-        let g = self.terms.gradient::<true, _>(x, g);
+        let g = self.terms.gradient::<GRADIENT, _>(x, g);
         let c = at(self.beta1) * m + at(self.new1) * g;
-        // Zero and NaN are not above zero in magnitude: they stand for their own sign.
-        let signed = at(self.rate).copy_sign(c);
-        let move_by = L::select(at(T::ZERO).lt(c.abs()), signed, c);
+        // Zero and NaN stand for their own sign.
+        let move_by = L::select(c.has_sign(), at(self.rate).copy_sign(c), c);
         [
-            self.terms.shrink::<true, _>(x) - move_by,
-            flush(at(self.beta2) * m + at(self.new2) * g),
+            self.terms.shrink::<SHRINK, _>(x) - move_by,
+            (at(self.beta2) * m + at(self.new2) * g).flush(),
         ]
     }
 }
@@ -213,20 +216,40 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("grad", params.len(), grad.len())?;
     let momentum = state.momentum.as_mut_slice();
     check_length("state.momentum", params.len(), momentum.len())?;
-    let scalars = Scalars {
-        terms: Terms::new(
-            config.learning_rate,
-            config.weight_decay,
-            config.decay,
-            config.maximize,
-        )?,
-        beta1: told_fraction("beta1", config.beta1)?,
-        new1: T::from_f64(1.0 - config.beta1),
-        beta2: told_fraction("beta2", config.beta2)?,
-        new2: T::from_f64(1.0 - config.beta2),
-        rate: told("learning_rate", config.learning_rate)?,
-    };
-    simd::update(&scalars, [params, momentum], [grad]);
+    let terms = Terms::new(
+        config.learning_rate,
+        config.weight_decay,
+        config.decay,
+        config.maximize,
+    )?;
+    let (beta1, beta2) = (
+        told_fraction("beta1", config.beta1)?,
+        told_fraction("beta2", config.beta2)?,
+    );
+    let rate = told("learning_rate", config.learning_rate)?;
+    macro_rules! run {
+        ($gradient:literal, $shrink:literal) => {
+            simd::update(
+                &Scalars::<T, $gradient, $shrink> {
+                    terms,
+                    beta1,
+                    new1: T::from_f64(1.0 - config.beta1),
+                    beta2,
+                    new2: T::from_f64(1.0 - config.beta2),
+                    rate,
+                },
+                [params, momentum],
+                [grad],
+            )
+        };
+    }
+    if terms.changes_gradient() {
+        run!(true, true);
+    } else if terms.is_active() {
+        run!(false, true);
+    } else {
+        run!(false, false);
+    }
     Ok(())
 }
 

@@ -25,7 +25,7 @@
 //!
 //! Where v_t overflows, g_t is cut to the largest number whose square is finite, and v_t to the largest number: an infinite mean square
 //! would stop the parameter for the rest of the run. The maximum with 0 is ours too: rounding makes `v - c^2` of a constant gradient negative, and its root NaN.
-//! [`Arithmetic::Fast`] multiplies by the estimated reciprocal root of `s_t + eps^2` (`s_t + eps` with `eps_in_sqrt`):
+//! [`Arithmetic::Fast`] fuses products with sums and multiplies by the estimated reciprocal root of `s_t + eps^2` (`s_t + eps` with `eps_in_sqrt`):
 //! relative error at most 2^-21 in `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps.
 //!
 //! Reference: Tieleman and Hinton, *Lecture 6.5: RMSprop* (2012); centred form: Graves, *Generating sequences with recurrent
@@ -37,7 +37,9 @@
     reason = "a count above zero, and lengths that saturate"
 )]
 
-use super::{Bounds, Decay, Terms, check_fraction, check_non_negative, flush, told, told_fraction};
+use super::{
+    Bounds, Decay, Terms, check_fraction, check_non_negative, told, told_fraction, told_product,
+};
 use crate::error::check_length;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -102,6 +104,7 @@ impl Config {
     /// let error = Config { alpha: f64::NAN, ..Default::default() }.validate().unwrap_err();
     /// assert_eq!(error.to_string(), "`alpha` must be in [0, 1)");
     /// ```
+    #[inline]
     pub fn validate(&self) -> Result<(), Error> {
         check_non_negative("learning_rate", self.learning_rate)?;
         check_fraction("alpha", self.alpha)?;
@@ -241,9 +244,9 @@ impl<B: Fixed, C: Fixed<Elem = B::Elem>, M: Fixed<Elem = B::Elem>> Default for S
 
 super::snapshot!([B, C, M] State<B, C, M>, b"RMSP", [], [mean_square, mean, buffer]);
 
-/// The scalars of one step.
+/// The scalars of one step. `PLAIN`: no term changes anything, and nothing is added under the root of portable arithmetic.
 #[derive(Clone, Copy)]
-struct Scalars<T, const FAST: bool> {
+struct Scalars<T, const PLAIN: bool, const FAST: bool> {
     terms: Terms<T>,
     alpha: T,
     /// `1 - alpha`.
@@ -253,39 +256,59 @@ struct Scalars<T, const FAST: bool> {
     outer: T,
     momentum: T,
     rate: T,
+    /// Half of it when fast.
+    half_rate: T,
     bounds: Bounds<T>,
 }
 
-impl<T: Real, const FAST: bool> Scalars<T, FAST> {
+impl<T: Real, const PLAIN: bool, const FAST: bool> Scalars<T, PLAIN, FAST> {
     /// The gradient of a step, and the mean square with it.
     #[inline(always)]
-    fn gradient<L: Lanes<Scalar = T>>(&self, x: L, v: L, g: L) -> (L, L) {
-        let g = self.terms.gradient::<true, _>(x, g);
-        let square = self.average(v, g * g);
-        if !self.bounds.are_exceeded(square) {
+    fn gradient<const WATCH: bool, L: Lanes<Scalar = T>>(&self, x: L, v: L, g: L) -> (L, L) {
+        let g = if PLAIN {
+            g
+        } else {
+            self.terms.gradient::<true, _>(x, g)
+        };
+        let square = self.average(v, g * g).flush_positive();
+        if !WATCH {
             return (g, square);
         }
-        let g = self.bounds.limit(g);
-        let square = self.average(self.bounds.cap(v), g * g);
-        (g, self.bounds.cap(square))
+        let exceeded = self.bounds.exceeded(square);
+        let g = L::select(exceeded, self.bounds.limit(g), g);
+        let limited = self.average(self.bounds.cap(v), g * g);
+        (g, L::select(exceeded, self.bounds.cap(limited), square))
     }
 
     #[inline(always)]
     fn average<L: Lanes<Scalar = T>>(&self, old: L, new: L) -> L {
         let (a, b) = (old.constant(self.alpha), old.constant(self.new));
-        flush(a * old + b * new)
+        if FAST {
+            a.mul_add(old, b * new)
+        } else {
+            a * old + b * new
+        }
+    }
+
+    /// What is under the root.
+    #[inline(always)]
+    fn under<L: Lanes<Scalar = T>>(&self, s: L) -> L {
+        if PLAIN && !FAST {
+            s
+        } else {
+            s + s.constant(self.inner)
+        }
     }
 
     /// `g / (sqrt(s) + eps)`.
     #[inline(always)]
     fn quotient<L: Lanes<Scalar = T>>(&self, s: L, g: L) -> L {
-        let under = s + s.constant(self.inner);
         if FAST {
             // s >= 0 and inner is normal.
-            g * under.rsqrt_fast()
+            g * self.under(s).rsqrt_fast()
         } else {
             // s >= 0: the divisor is positive unless eps and s are both 0.
-            g / (under.sqrt() + s.constant(self.outer))
+            g / (self.under(s).sqrt() + s.constant(self.outer))
         }
     }
 
@@ -297,12 +320,94 @@ impl<T: Real, const FAST: bool> Scalars<T, FAST> {
 
     #[inline(always)]
     fn heavy<L: Lanes<Scalar = T>>(&self, b: L, q: L) -> L {
-        flush(b.constant(self.momentum) * b + q)
+        (b.constant(self.momentum) * b + q).flush()
+    }
+
+    #[inline(always)]
+    fn shrunk<L: Lanes<Scalar = T>>(&self, x: L) -> L {
+        if PLAIN {
+            x
+        } else {
+            self.terms.shrink::<true, _>(x)
+        }
     }
 
     #[inline(always)]
     fn advance<L: Lanes<Scalar = T>>(&self, x: L, d: L) -> L {
-        self.terms.shrink::<true, _>(x) - x.constant(self.rate) * d
+        self.shrunk(x) - x.constant(self.rate) * d
+    }
+
+    #[inline(always)]
+    fn bare<const WATCH: bool, L: Lanes<Scalar = T>>(&self, [x, v]: [L; 2], g: L) -> [L; 2] {
+        let (g, v) = self.gradient::<WATCH, _>(x, v, g);
+        if FAST {
+            // As in `quotient`; -2 is in the factors.
+            let [y, rest] = self.under(v).rsqrt_factors();
+            let step = x.constant(self.half_rate) * g * y;
+            return [step.mul_add(rest, self.shrunk(x)), v];
+        }
+        [self.advance(x, self.quotient(v, g)), v]
+    }
+
+    #[inline(always)]
+    fn centered<const WATCH: bool, L: Lanes<Scalar = T>>(&self, [x, v, c]: [L; 3], g: L) -> [L; 3] {
+        let (g, v) = self.gradient::<WATCH, _>(x, v, g);
+        let c = self.average(c, g).flush();
+        let s = Self::variance(v, c);
+        [self.advance(x, self.quotient(s, g)), v, c]
+    }
+
+    #[inline(always)]
+    fn with_momentum<const WATCH: bool, L: Lanes<Scalar = T>>(
+        &self,
+        [x, v, b]: [L; 3],
+        g: L,
+    ) -> [L; 3] {
+        let (g, v) = self.gradient::<WATCH, _>(x, v, g);
+        let b = self.heavy(b, self.quotient(v, g));
+        [self.advance(x, b), v, b]
+    }
+
+    #[inline(always)]
+    fn centered_with_momentum<const WATCH: bool, L: Lanes<Scalar = T>>(
+        &self,
+        [x, v, c, b]: [L; 4],
+        g: L,
+    ) -> [L; 4] {
+        let (g, v) = self.gradient::<WATCH, _>(x, v, g);
+        let c = self.average(c, g).flush();
+        let s = Self::variance(v, c);
+        let b = self.heavy(b, self.quotient(s, g));
+        [self.advance(x, b), v, c, b]
+    }
+}
+
+impl<T: Copy, const FAST: bool> Scalars<T, false, FAST> {
+    /// The same scalars for the plain kernel.
+    #[inline(always)]
+    fn plain(self) -> Scalars<T, true, FAST> {
+        let Self {
+            terms,
+            alpha,
+            new,
+            inner,
+            outer,
+            momentum,
+            rate,
+            half_rate,
+            bounds,
+        } = self;
+        Scalars {
+            terms,
+            alpha,
+            new,
+            inner,
+            outer,
+            momentum,
+            rate,
+            half_rate,
+            bounds,
+        }
     }
 }
 
@@ -316,43 +421,43 @@ struct Heavy<S>(S);
 #[derive(Clone, Copy)]
 struct CenteredHeavy<S>(S);
 
-impl<T: Real, const FAST: bool> Update<T, 2, 1> for Bare<Scalars<T, FAST>> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, v]: [L; 2], [g]: [L; 1]) -> [L; 2] {
-        let (g, v) = self.0.gradient(x, v, g);
-        [self.0.advance(x, self.0.quotient(v, g)), v]
-    }
-}
+macro_rules! shape {
+    ($shape:ident, $written:literal, $step:ident) => {
+        impl<T: Real, const PLAIN: bool, const FAST: bool> Update<T, $written, 1>
+            for $shape<Scalars<T, PLAIN, FAST>>
+        {
+            const HAS_UNUSUAL: bool = true;
 
-impl<T: Real, const FAST: bool> Update<T, 3, 1> for Centered<Scalars<T, FAST>> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, v, c]: [L; 3], [g]: [L; 1]) -> [L; 3] {
-        let (g, v) = self.0.gradient(x, v, g);
-        let c = self.0.average(c, g);
-        let s = Scalars::<T, FAST>::variance(v, c);
-        [self.0.advance(x, self.0.quotient(s, g)), v, c]
-    }
-}
+            #[inline(always)]
+            fn apply<L: Lanes<Scalar = T>>(
+                &self,
+                written: [L; $written],
+                [g]: [L; 1],
+            ) -> [L; $written] {
+                self.0.$step::<true, _>(written, g)
+            }
 
-impl<T: Real, const FAST: bool> Update<T, 3, 1> for Heavy<Scalars<T, FAST>> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, v, b]: [L; 3], [g]: [L; 1]) -> [L; 3] {
-        let (g, v) = self.0.gradient(x, v, g);
-        let b = self.0.heavy(b, self.0.quotient(v, g));
-        [self.0.advance(x, b), v, b]
-    }
-}
+            #[inline(always)]
+            fn usual<L: Lanes<Scalar = T>>(
+                &self,
+                written: [L; $written],
+                [g]: [L; 1],
+            ) -> [L; $written] {
+                self.0.$step::<false, _>(written, g)
+            }
 
-impl<T: Real, const FAST: bool> Update<T, 4, 1> for CenteredHeavy<Scalars<T, FAST>> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, v, c, b]: [L; 4], [g]: [L; 1]) -> [L; 4] {
-        let (g, v) = self.0.gradient(x, v, g);
-        let c = self.0.average(c, g);
-        let s = Scalars::<T, FAST>::variance(v, c);
-        let b = self.0.heavy(b, self.0.quotient(s, g));
-        [self.0.advance(x, b), v, c, b]
-    }
+            #[inline(always)]
+            fn unusual<L: Lanes<Scalar = T>>(&self, usual: [L; $written]) -> Option<L::Mask> {
+                let [_, v, ..] = usual;
+                Some(self.0.bounds.exceeded(v))
+            }
+        }
+    };
 }
+shape!(Bare, 2, bare);
+shape!(Centered, 3, centered);
+shape!(Heavy, 3, with_momentum);
+shape!(CenteredHeavy, 4, centered_with_momentum);
 
 /// One step of descent on `params` along `grad`.
 ///
@@ -399,6 +504,7 @@ where
     }
 }
 
+#[inline]
 fn run<T, B, C, M, const FAST: bool>(
     config: &Config,
     state: &mut State<B, C, M>,
@@ -418,24 +524,33 @@ where
         (false, false) => T::ZERO,
         (false, true) => (eps * eps).largest(T::MIN_POSITIVE),
     };
-    let scalars = Scalars::<T, FAST> {
-        terms: Terms::new(
-            config.learning_rate,
-            config.weight_decay,
-            config.decay,
-            config.maximize,
-        )?,
+    let terms = Terms::new(
+        config.learning_rate,
+        config.weight_decay,
+        config.decay,
+        config.maximize,
+    )?;
+    let scalars = Scalars::<T, false, FAST> {
+        terms,
         alpha: told_fraction("alpha", config.alpha)?,
         new: T::from_f64(1.0 - config.alpha),
         inner,
         outer: if config.eps_in_sqrt { T::ZERO } else { eps },
         momentum: told_fraction("momentum", config.momentum)?,
         rate: told("learning_rate", config.learning_rate)?,
+        half_rate: told_product(
+            "learning_rate",
+            config.learning_rate,
+            config.learning_rate * if FAST { 0.5 } else { 1.0 },
+        )?,
         bounds: Bounds::new(),
     };
     let v = state.mean_square.as_mut_slice();
     let (c, b) = (state.mean.as_mut_slice(), state.buffer.as_mut_slice());
     match (config.centered, config.momentum > 0.0) {
+        (false, false) if !terms.is_active() && (FAST || !config.eps_in_sqrt) => {
+            simd::update(&Bare(scalars.plain()), [params, v], [grad]);
+        }
         (false, false) => simd::update(&Bare(scalars), [params, v], [grad]),
         (true, false) => simd::update(&Centered(scalars), [params, v, c], [grad]),
         (false, true) => simd::update(&Heavy(scalars), [params, v, b], [grad]),

@@ -20,11 +20,13 @@
 //! | b | momentum buffer ([`state_len`]; none without momentum) | n or 0 |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
+//! At every 16th step buffer elements below the smallest normal number become 0, as in [`adam`](super::adam).
+//!
 //! Cost per element: 2 flops and three accesses (12 bytes in `f32`) without momentum, 4 to 6 flops and five accesses
 //! with it. Reference: Sutskever, Martens, Dahl and Hinton, *On the importance of initialization and momentum*
 //! (2013); semantics of `torch.optim.SGD`.
 
-use super::{Decay, Terms, check_non_negative, flush, told, told_fraction};
+use super::{Decay, FLUSH_EVERY, Terms, check_non_negative, told, told_fraction};
 use crate::error::{check, check_length};
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
@@ -83,6 +85,7 @@ impl Config {
     /// let error = Config { nesterov: true, ..Config::new(0.1) }.validate().unwrap_err();
     /// assert_eq!(error.to_string(), "`nesterov` needs momentum above 0 and dampening 0");
     /// ```
+    #[inline]
     pub fn validate(&self) -> Result<(), Error> {
         check_non_negative("learning_rate", self.learning_rate)?;
         super::check_fraction("momentum", self.momentum)?;
@@ -205,8 +208,9 @@ impl<T: Real, const ACTIVE: bool> Update<T, 1, 1> for Plain<T, ACTIVE> {
     }
 }
 
+/// Not `ACTIVE`: no term changes anything, and the gradient enters the buffer undamped.
 #[derive(Clone, Copy)]
-struct Momentum<T, const ACTIVE: bool, const NESTEROV: bool> {
+struct Momentum<T, const ACTIVE: bool, const NESTEROV: bool, const FLUSH: bool> {
     terms: Terms<T>,
     rate: T,
     /// Share of the old buffer and of the gradient in the new one.
@@ -215,13 +219,15 @@ struct Momentum<T, const ACTIVE: bool, const NESTEROV: bool> {
     momentum: T,
 }
 
-impl<T: Real, const ACTIVE: bool, const NESTEROV: bool> Update<T, 2, 1>
-    for Momentum<T, ACTIVE, NESTEROV>
+impl<T: Real, const ACTIVE: bool, const NESTEROV: bool, const FLUSH: bool> Update<T, 2, 1>
+    for Momentum<T, ACTIVE, NESTEROV, FLUSH>
 {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, b]: [L; 2], [g]: [L; 1]) -> [L; 2] {
         let g = self.terms.gradient::<ACTIVE, _>(x, g);
-        let b = flush(b.constant(self.old) * b + g.constant(self.new) * g);
+        let g_new = if ACTIVE { g.constant(self.new) * g } else { g };
+        let b = b.constant(self.old) * b + g_new;
+        let b = if FLUSH { b.flush() } else { b };
         let d = if NESTEROV {
             g + b.constant(self.momentum) * b
         } else {
@@ -276,6 +282,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
 }
 
 /// Terms and rate of a valid config.
+#[inline]
 fn scalars<T: Real>(config: &Config) -> Result<(Terms<T>, T), Error> {
     let terms = Terms::new(
         config.learning_rate,
@@ -289,12 +296,14 @@ fn scalars<T: Real>(config: &Config) -> Result<(Terms<T>, T), Error> {
 /// One step with momentum, its scalars worked out; other ways to keep the buffer run it too.
 #[derive(Clone, Copy)]
 pub(super) struct Prepared<T> {
-    kernel: Momentum<T, false, false>,
+    kernel: Momentum<T, false, false, false>,
     nesterov: bool,
+    flushes: bool,
 }
 
 impl<T: Real> Prepared<T> {
     /// The step that follows `steps` steps, under a valid config.
+    #[inline(always)]
     pub(super) fn new(config: &Config, steps: u64) -> Result<Self, Error> {
         let (terms, rate) = scalars(config)?;
         let momentum = told_fraction("momentum", config.momentum)?;
@@ -314,10 +323,12 @@ impl<T: Real> Prepared<T> {
         Ok(Self {
             kernel,
             nesterov: config.nesterov,
+            flushes: steps.saturating_add(1).is_multiple_of(FLUSH_EVERY),
         })
     }
 
     /// Advances as many parameters as the shortest slice has.
+    #[inline(always)]
     pub(super) fn run(&self, params: &mut [T], buffer: &mut [T], grad: &[T]) {
         let Momentum {
             terms,
@@ -327,9 +338,9 @@ impl<T: Real> Prepared<T> {
             momentum,
         } = self.kernel;
         macro_rules! run {
-            ($active:literal, $nesterov:literal) => {
+            ($active:literal, $nesterov:literal, $flush:literal) => {
                 simd::update(
-                    &Momentum::<T, $active, $nesterov> {
+                    &Momentum::<T, $active, $nesterov, $flush> {
                         terms,
                         rate,
                         old,
@@ -341,11 +352,16 @@ impl<T: Real> Prepared<T> {
                 )
             };
         }
-        match (terms.is_active(), self.nesterov) {
-            (false, false) => run!(false, false),
-            (false, true) => run!(false, true),
-            (true, false) => run!(true, false),
-            (true, true) => run!(true, true),
+        let is_active = terms.is_active() || new != T::ONE;
+        match (is_active, self.nesterov, self.flushes) {
+            (false, false, false) => run!(false, false, false),
+            (false, false, true) => run!(false, false, true),
+            (false, true, false) => run!(false, true, false),
+            (false, true, true) => run!(false, true, true),
+            (true, false, false) => run!(true, false, false),
+            (true, false, true) => run!(true, false, true),
+            (true, true, false) => run!(true, true, false),
+            (true, true, true) => run!(true, true, true),
         }
     }
 }
@@ -458,11 +474,24 @@ mod tests {
             momentum: 0.5,
             ..Config::new(0.1)
         };
-        let mut state = State::<[f32; 1]>::new();
-        let mut x = [0.0];
-        step(&config, &mut state, &mut x, &[f32::MIN_POSITIVE * 1.5]).unwrap();
-        step(&config, &mut state, &mut x, &[0.0]).unwrap();
-        assert_eq!(state.buffer(), [0.0]);
+        // More than a chunk, and a part of one.
+        let mut state = State::<[f32; 2500]>::new();
+        let mut x = [0.0; 2500];
+        step(
+            &config,
+            &mut state,
+            &mut x,
+            &[f32::MIN_POSITIVE * 4.0; 2500],
+        )
+        .unwrap();
+        for t in 2..16 {
+            step(&config, &mut state, &mut x, &[0.0; 2500]).unwrap();
+            // 4 halved t - 1 times: subnormal from the fourth step on, and nothing has rounded yet.
+            let expected = f32::MIN_POSITIVE * 4.0 / (1 << (t - 1)) as f32;
+            assert_eq!(state.buffer(), [expected; 2500]);
+        }
+        step(&config, &mut state, &mut x, &[0.0; 2500]).unwrap();
+        assert_eq!(state.buffer(), [0.0; 2500]);
     }
 
     #[test]

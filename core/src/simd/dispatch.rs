@@ -90,6 +90,14 @@ pub fn force(level: Option<Level>) -> bool {
 pub fn level() -> Level {
     match FORCED.load(Ordering::Relaxed) {
         0 => best(),
+        forced => forced_level(forced),
+    }
+}
+
+/// Out of line: a program forces no level, and has no table to jump through at every call.
+#[cold]
+fn forced_level(forced: u8) -> Level {
+    match forced {
         1 => Level::Scalar,
         2 => Level::Sse2,
         3 => Level::Neon,
@@ -196,13 +204,26 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: as above.
         Level::Avx2 => unsafe { run_avx2(kernel) },
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-        Level::Sse2 => kernel.run(super::x86::sse2::Sse2(())),
+        Level::Sse2 => run_sse2(kernel),
         #[cfg(target_arch = "aarch64")]
         Level::Neon => kernel.run(super::aarch64::Neon(())),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Level::Simd128 => kernel.run(super::wasm32::Simd128(())),
-        _ => kernel.run(Scalar),
+        _ => run_scalar(kernel),
     }
+}
+
+/// Not inlined on x86-64: what works out the scalars of a kernel is inlined the more readily, and they stay in registers.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(never)]
+fn run_sse2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(super::x86::sse2::Sse2(()))
+}
+
+#[cfg_attr(target_arch = "x86_64", inline(never))]
+#[cfg_attr(not(target_arch = "x86_64"), inline(always))]
+fn run_scalar<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Scalar)
 }
 
 #[cfg(all(

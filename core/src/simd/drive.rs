@@ -19,9 +19,10 @@
     reason = "one length check at the edge in place of one per group"
 )]
 
-use core::array;
+use core::marker::PhantomData;
+use core::{array, ptr};
 
-use super::{Kernel, LANES, Lanes, Scalar, Simd, dispatch};
+use super::{Kernel, LANES, Lanes, Mask, Scalar, Simd, dispatch};
 use crate::Real;
 
 /// Longest run of elements that [`sum`] reduces in one go; longer inputs are cut at multiples of it.
@@ -29,6 +30,9 @@ pub const BLOCK: usize = 1 << 16;
 
 /// Groups per turn of the loop of [`update`]: fewer branches where a body is a few instructions long.
 const UNROLL: usize = 2;
+
+/// [`UNROLL`] for bodies of three arrays at most that have nothing unusual to look for.
+const UNROLL_SHORT: usize = 4;
 
 /// 32-bit ARM with a unit for `f32`: no lanes, but registers that are worth to be filled. (Where every operation is a call, the loop
 /// around it costs nothing.)
@@ -47,9 +51,29 @@ const ALIGN_FROM: usize = 8;
 ///
 /// Bodies are `Copy`: the loop works on a copy of its own, so that the compiler sees that no store changes the scalars
 /// and keeps them in registers.
+///
+/// A body that has to look out for rare numbers can leave that to the loop: [`usual`](Update::usual) does without, and
+/// [`unusual`](Update::unusual) finds the lanes where that was wrong. The loop asks once for all groups of a turn, before it stores
+/// any of them, and comes back with [`apply`](Update::apply).
 pub trait Update<T: Real, const W: usize, const R: usize>: Copy {
+    /// The loop is to work with [`usual`](Update::usual) and [`unusual`](Update::unusual).
+    const HAS_UNUSUAL: bool = false;
+
     /// The written arrays after the step.
     fn apply<L: Lanes<Scalar = T>>(&self, written: [L; W], read: [L; R]) -> [L; W];
+
+    /// The bits of [`apply`](Update::apply) in every lane that [`unusual`](Update::unusual) does not mark.
+    #[inline(always)]
+    fn usual<L: Lanes<Scalar = T>>(&self, written: [L; W], read: [L; R]) -> [L; W] {
+        self.apply(written, read)
+    }
+
+    /// Lanes of [`usual`](Update::usual) results that may differ from those of [`apply`](Update::apply).
+    #[inline(always)]
+    fn unusual<L: Lanes<Scalar = T>>(&self, usual: [L; W]) -> Option<L::Mask> {
+        let _ = usual;
+        None
+    }
 }
 
 /// The body of [`map`]: `O` arrays are written from `R` that are read.
@@ -67,31 +91,28 @@ pub trait Sum<T: Real, const R: usize, const O: usize>: Copy {
 /// Applies a body to each element of slices of equal length (to the shortest, where they differ).
 ///
 /// One pass: each array is read once and each written array written once.
-#[inline]
+///
+/// Inlined on x86-64, where kernels are not: a body that is passed on by reference is copied from where its scalars were just
+/// stored one by one, and a load that spans several stores waits for all of them, 6 ns.
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "x86_64"), inline)]
 pub fn update<T: Real, B: Update<T, W, R>, const W: usize, const R: usize>(
     body: &B,
-    written: [&mut [T]; W],
+    mut written: [&mut [T]; W],
     read: [&[T]; R],
 ) {
-    dispatch(UpdateKernel {
-        body: *body,
-        written,
-        read,
-    });
+    dispatch(UpdateKernel::new(*body, &mut written, &read));
 }
 
 /// Applies a body to each element of `read` and writes the results to `out` (to the shortest length).
-#[inline]
+#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "x86_64"), inline)]
 pub fn map<T: Real, B: Map<T, R, O>, const R: usize, const O: usize>(
     body: &B,
     read: [&[T]; R],
-    out: [&mut [T]; O],
+    mut out: [&mut [T]; O],
 ) {
-    dispatch(UpdateKernel {
-        body: Overwrite(*body),
-        written: out,
-        read,
-    });
+    dispatch(UpdateKernel::new(Overwrite(*body), &mut out, &read));
 }
 
 /// Adds terms over slices of equal length in the fixed order of the [module](super).
@@ -114,10 +135,40 @@ impl<T: Real, B: Map<T, R, O>, const R: usize, const O: usize> Update<T, O, R> f
     }
 }
 
+/// Pointers to the arrays of an update, all valid for `n` elements while the slices that they come from are borrowed.
 struct UpdateKernel<'a, T, B, const W: usize, const R: usize> {
     body: B,
-    written: [&'a mut [T]; W],
-    read: [&'a [T]; R],
+    written: [*mut T; W],
+    read: [*const T; R],
+    n: usize,
+    slices: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T: Real, B: Update<T, W, R>, const W: usize, const R: usize> UpdateKernel<'a, T, B, W, R> {
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "arrays of W and R in loops up to W and R"
+    )]
+    #[inline(always)]
+    fn new(body: B, written: &'a mut [&mut [T]; W], read: &'a [&[T]; R]) -> Self {
+        const { assert!(W > 0, "a length comes from a written array") };
+        let mut kernel = Self {
+            body,
+            written: [ptr::null_mut(); W],
+            read: [ptr::null(); R],
+            n: usize::MAX,
+            slices: PhantomData,
+        };
+        for k in 0..W {
+            kernel.n = kernel.n.min(written[k].len());
+            kernel.written[k] = written[k].as_mut_ptr();
+        }
+        for k in 0..R {
+            kernel.n = kernel.n.min(read[k].len());
+            kernel.read[k] = read[k].as_ptr();
+        }
+        kernel
+    }
 }
 
 impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
@@ -125,74 +176,115 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
 {
     type Output = ();
 
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "an array of UNROLL in loops up to UNROLL"
+    )]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        const { assert!(W > 0, "a length comes from a written array") };
-        let n = shortest(
-            self.written
-                .iter()
-                .map(|x| x.len())
-                .chain(self.read.iter().map(|x| x.len())),
-        );
-        let written = self.written.map(<[T]>::as_mut_ptr);
-        let read = self.read.map(<[T]>::as_ptr);
-        let body = self.body;
+        let Self {
+            body,
+            written,
+            read,
+            n,
+            ..
+        } = self;
         let lanes = T::Lanes::<S>::LEN;
         if n < lanes {
             for i in 0..n {
                 // SAFETY: i < n, the shortest length; scalar lanes are one element wide.
                 unsafe {
-                    let out =
-                        apply_at::<T, T::Lanes<Scalar>, B, W, R>(Scalar, &body, written, read, i);
-                    store_at(written, i, out);
+                    let (w, r) = load_at::<T, T::Lanes<Scalar>, W, R>(Scalar, written, read, i);
+                    store_at(written, i, body.apply(w, r));
                 }
             }
             return;
         }
         // Macros, not closures: a closure that is not inlined loses the features of the instruction set.
-        macro_rules! results {
+        macro_rules! load {
             ($i:expr) => {
                 // SAFETY: each use below keeps i + LEN <= n, the shortest length.
-                unsafe { apply_at::<T, T::Lanes<S>, B, W, R>(simd, &body, written, read, $i) }
+                unsafe { load_at::<T, T::Lanes<S>, W, R>(simd, written, read, $i) }
             };
+        }
+        macro_rules! apply {
+            ($i:expr) => {{
+                let (w, r) = load!($i);
+                let out = body.usual(w, r);
+                match body.unusual(out) {
+                    Some(found) if found.any() => body.apply(w, r),
+                    _ => out,
+                }
+            }};
         }
         macro_rules! write {
             ($i:expr, $out:expr) => {
-                // SAFETY: as for `results`; written slices are disjoint.
+                // SAFETY: as for `load`; written slices are disjoint.
                 unsafe { store_at(written, $i, $out) }
             };
         }
         let start = match written.first() {
             Some(x) if lanes > 1 && n >= ALIGN_FROM * lanes => {
                 // Less than LEN in an array of numbers at their natural alignment.
-                x.align_offset(lanes * size_of::<T>()) % lanes
+                (x.addr().wrapping_neg() / size_of::<T>()) % lanes
             }
             _ => 0,
         };
         let (first, last) = (0, n - lanes);
         let mut before = None;
         if start > 0 {
-            before = Some(results!(first));
+            before = Some(apply!(first));
         }
         let mut after = None;
         if !(n - start).is_multiple_of(lanes) {
-            after = Some(results!(last));
+            after = Some(apply!(last));
         }
         let mut i = start;
         let unroll = if HAS_UNIT && size_of::<T>() == 4 && W + R <= 3 {
             UNROLL_UNIT
+        } else if W + R <= 3 {
+            UNROLL_SHORT
         } else {
             UNROLL
         };
-        while i + unroll * lanes <= n {
-            for u in 0..unroll {
-                let out = results!(i + u * lanes);
-                write!(i + u * lanes, out);
+        if const { B::HAS_UNUSUAL } {
+            while i + UNROLL * lanes <= n {
+                let mut outs = [[T::Lanes::<S>::splat(simd, T::ZERO); W]; UNROLL];
+                let mut found = None;
+                for u in 0..UNROLL {
+                    let (w, r) = load!(i + u * lanes);
+                    outs[u] = body.usual(w, r);
+                    found = match (found, body.unusual(outs[u])) {
+                        (Some(a), Some(b)) => Some(a | b),
+                        (a, None) => a,
+                        (None, b) => b,
+                    };
+                }
+                if let Some(found) = found
+                    && found.any()
+                {
+                    for u in 0..UNROLL {
+                        let (w, r) = load!(i + u * lanes);
+                        write!(i + u * lanes, body.apply(w, r));
+                    }
+                } else {
+                    for u in 0..UNROLL {
+                        write!(i + u * lanes, outs[u]);
+                    }
+                }
+                i += UNROLL * lanes;
             }
-            i += unroll * lanes;
+        } else {
+            while i + unroll * lanes <= n {
+                for u in 0..unroll {
+                    let out = apply!(i + u * lanes);
+                    write!(i + u * lanes, out);
+                }
+                i += unroll * lanes;
+            }
         }
         while i + lanes <= n {
-            let out = results!(i);
+            let out = apply!(i);
             write!(i, out);
             i += lanes;
         }
@@ -205,50 +297,51 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
     }
 }
 
-/// The body's results for the group that starts at element `i`.
+/// The group that starts at element `i`.
+///
+/// Counted loops: adapters of iterators are calls in the middle of the kernel where a crate is built in several units without link-time
+/// optimisation.
 ///
 /// # Safety
 /// Every pointer is valid for `i + L::LEN` elements.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "arrays of W and R in loops up to W and R"
+)]
 #[inline(always)]
-unsafe fn apply_at<
-    T: Real,
-    L: Lanes<Scalar = T>,
-    B: Update<T, W, R>,
-    const W: usize,
-    const R: usize,
->(
+unsafe fn load_at<T: Real, L: Lanes<Scalar = T>, const W: usize, const R: usize>(
     simd: L::Simd,
-    body: &B,
     written: [*mut T; W],
     read: [*const T; R],
     i: usize,
-) -> [L; W] {
+) -> ([L; W], [L; R]) {
     let zero = L::splat(simd, T::ZERO);
     let (mut w, mut r) = ([zero; W], [zero; R]);
-    for (w, p) in w.iter_mut().zip(written) {
+    for k in 0..W {
         // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
-        *w = L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() });
+        w[k] = L::load(simd, unsafe { &*written[k].add(i).cast::<L::Array>() });
     }
-    for (r, p) in r.iter_mut().zip(read) {
+    for k in 0..R {
         // SAFETY: as above.
-        *r = L::load(simd, unsafe { &*p.add(i).cast::<L::Array>() });
+        r[k] = L::load(simd, unsafe { &*read[k].add(i).cast::<L::Array>() });
     }
-    body.apply(w, r)
+    (w, r)
 }
 
 /// Writes the group that starts at element `i`.
 ///
 /// # Safety
 /// Every pointer is valid for `i + L::LEN` elements, and they do not overlap.
+#[allow(clippy::indexing_slicing, reason = "arrays of W in a loop up to W")]
 #[inline(always)]
 unsafe fn store_at<T: Real, L: Lanes<Scalar = T>, const W: usize>(
     written: [*mut T; W],
     i: usize,
     out: [L; W],
 ) {
-    for (p, x) in written.into_iter().zip(out) {
+    for k in 0..W {
         // SAFETY: the caller's promise; an `Array` is LEN elements without padding.
-        x.store(unsafe { &mut *p.add(i).cast::<L::Array>() });
+        out[k].store(unsafe { &mut *written[k].add(i).cast::<L::Array>() });
     }
 }
 

@@ -29,6 +29,11 @@ float_lanes! {
         // SAFETY: `self` proves the instruction set.
         Self(unsafe { _mm256_andnot_ps(mask.0, self.0) })
     }
+    #[inline(always)]
+    fn has_sign(self) -> M32x8 {
+        // SAFETY: `self` proves the instruction set.
+        M32x8(unsafe { _mm256_cmp_ps::<_CMP_NEQ_OQ>(self.0, _mm256_setzero_ps()) })
+    }
 }
 float_lanes! {
     F64x4(__m256d) Avx2 f64 * 4, bits U64x4(u64), mask M64x4;
@@ -43,6 +48,11 @@ float_lanes! {
     fn clear(self, mask: M64x4) -> Self {
         // SAFETY: `self` proves the instruction set.
         Self(unsafe { _mm256_andnot_pd(mask.0, self.0) })
+    }
+    #[inline(always)]
+    fn has_sign(self) -> M64x4 {
+        // SAFETY: `self` proves the instruction set.
+        M64x4(unsafe { _mm256_cmp_pd::<_CMP_NEQ_OQ>(self.0, _mm256_setzero_pd()) })
     }
 }
 mask_lanes! {

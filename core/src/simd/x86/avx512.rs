@@ -28,6 +28,20 @@ float_lanes! {
         let y = Self(unsafe { _mm512_rsqrt14_ps(self.0) });
         [y, (self * y).mul_add(y, self.constant(-3.0))]
     }
+    #[inline(always)]
+    fn flush(self) -> Self {
+        // SAFETY: `self` proves the instruction set.
+        Self(unsafe {
+            let exponents = _mm512_set1_epi32(0x7F80_0000);
+            let normal = _mm512_test_epi32_mask(_mm512_castps_si512(self.0), exponents);
+            _mm512_maskz_mov_ps(normal, self.0)
+        })
+    }
+    #[inline(always)]
+    fn has_sign(self) -> M32x16 {
+        // SAFETY: `self` proves the instruction set.
+        M32x16(unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_OQ>(self.0, _mm512_setzero_ps()) })
+    }
 }
 float_lanes! {
     F64x8(__m512d) Avx512 f64 * 8, bits U64x8(u64), mask M64x8;
@@ -38,6 +52,20 @@ float_lanes! {
     select |m, yes, no| _mm512_mask_blend_pd(m, no, yes);
     least _mm512_min_pd; largest _mm512_max_pd;
     to_bits _mm512_castpd_si512; from_bits _mm512_castsi512_pd;
+    #[inline(always)]
+    fn flush(self) -> Self {
+        // SAFETY: `self` proves the instruction set.
+        Self(unsafe {
+            let exponents = _mm512_set1_epi64(0x7FF0_0000_0000_0000);
+            let normal = _mm512_test_epi64_mask(_mm512_castpd_si512(self.0), exponents);
+            _mm512_maskz_mov_pd(normal, self.0)
+        })
+    }
+    #[inline(always)]
+    fn has_sign(self) -> M64x8 {
+        // SAFETY: `self` proves the instruction set.
+        M64x8(unsafe { _mm512_cmp_pd_mask::<_CMP_NEQ_OQ>(self.0, _mm512_setzero_pd()) })
+    }
 }
 mask_lanes! {
     M32x16(__mmask16);
