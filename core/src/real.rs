@@ -22,6 +22,7 @@ macro_rules! kernels {
         }
     ) => {
         $(#[$meta])*
+        #[doc(hidden)]
         #[allow(missing_docs, reason = "each is the body of a documented function")]
         pub trait $name<$t>: Sized {
             $(fn $f($($argument: $type),*) $(-> $output)?;)*
@@ -92,6 +93,9 @@ pub trait Real:
     + crate::simd::math::Math
     + crate::vector::Kernels<Self>
     + crate::matrix::Kernels<Self>
+    + crate::model::LossKernels<Self>
+    + crate::model::mlp::ActivationKernels<Self>
+    + crate::model::quadratic::Kernels<Self>
     + sealed::Sealed
     + 'static
 {
