@@ -18,14 +18,14 @@ macro_rules! kernels {
     (
         $(#[$meta:meta])*
         trait $name:ident<$t:ident> {
-            $(fn $f:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*
+            $(fn $f:ident($($argument:tt: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*
         }
     ) => {
         $(#[$meta])*
         #[doc(hidden)]
         #[allow(missing_docs, reason = "each is the body of a documented function")]
         pub trait $name<$t>: Sized {
-            $(fn $f($($argument: $type),*) $(-> $output)?;)*
+            $(fn $f($(_: $type),*) $(-> $output)?;)*
         }
         $crate::real::kernels!(@of f32, $name<$t> {
             $(fn $f($($argument: $type),*) $(-> $output)? $body)*
@@ -93,6 +93,8 @@ pub trait Real:
     + crate::simd::math::Math
     + crate::vector::Kernels<Self>
     + crate::matrix::Kernels<Self>
+    + crate::particle::Kernels<Self>
+    + crate::particle::kernel::DifferenceKernels<Self>
     + crate::model::LossKernels<Self>
     + crate::model::mlp::ActivationKernels<Self>
     + crate::model::quadratic::Kernels<Self>
