@@ -93,6 +93,15 @@ pub trait Real:
     + crate::simd::math::Math
     + crate::vector::Kernels<Self>
     + crate::matrix::Kernels<Self>
+    + crate::bilevel::es_jacobian::Kernels<Self>
+    + crate::bilevel::ridge::Kernels<Self>
+    + crate::compress::SignKernels<Self>
+    + crate::dynamics::label_noise::SparseKernels<Self>
+    + crate::dynamics::limit_flow::DualKernels<Self>
+    + crate::federated::MessageKernels<Self>
+    + crate::federated::ef21::Kernels<Self>
+    + crate::federated::marina::Kernels<Self>
+    + crate::mixture::Kernels<Self>
     + crate::particle::Kernels<Self>
     + crate::particle::kernel::DifferenceKernels<Self>
     + crate::model::LossKernels<Self>
