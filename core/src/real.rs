@@ -96,6 +96,7 @@ pub trait Real:
     + crate::bilevel::es_jacobian::Kernels<Self>
     + crate::bilevel::ridge::Kernels<Self>
     + crate::compress::SignKernels<Self>
+    + crate::dynamics::invariant_measure::StatsKernels<Self>
     + crate::dynamics::label_noise::SparseKernels<Self>
     + crate::dynamics::limit_flow::DualKernels<Self>
     + crate::federated::MessageKernels<Self>
