@@ -81,6 +81,7 @@ pub use natural::Natural;
 pub use perm_k::PermK;
 pub use rand_k::{RandK, RandSeqK};
 pub use sign::Sign;
+pub(crate) use sign::SignKernels;
 pub use top_k::TopK;
 
 use crate::error::{check, check_scratch};

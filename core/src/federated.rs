@@ -29,6 +29,7 @@ mod message;
 pub mod step_size;
 
 pub use ledger::Ledger;
+pub(crate) use message::MessageKernels;
 pub use message::frame_len;
 
 use core::fmt;

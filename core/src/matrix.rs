@@ -51,3 +51,30 @@ pub use gemm::{gemm, gemm_scratch};
 pub use gemv::{gemv, gemv_transposed};
 pub use syrk::{Upper, syrk};
 pub use view::{Factor, MatrixMut, MatrixRef, Rows, RowsMut};
+
+use crate::real::kernels;
+use crate::simd;
+
+kernels! {
+    /// The loops behind the functions of this module.
+    trait Kernels<T> {
+        fn product(arithmetic: crate::Arithmetic, job: gemm::Job<'_, T>) {
+            gemm::packed(arithmetic, job);
+        }
+        fn add_row(a: T, x: &[T], y: &mut [T]) {
+            simd::update(&gemv::AddRows([a]), [y], [x]);
+        }
+        fn add_two_rows(a: [T; 2], x: [&[T]; 2], y: &mut [T]) {
+            simd::update(&gemv::AddRows(a), [y], x);
+        }
+        fn add_four_rows(a: [T; gemv::ROWS], x: [&[T]; gemv::ROWS], y: &mut [T]) {
+            simd::update(&gemv::AddRows(a), [y], x);
+        }
+        fn from_gram(norm: T, norms: &[T], out: &mut [T]) {
+            simd::update(&distance::FromGram(norm), [out], [norms]);
+        }
+        fn rotate(c: T, s: T, x: &mut [T], y: &mut [T]) {
+            simd::update(&eigen::Rotate(c, s), [x, y], []);
+        }
+    }
+}

@@ -32,6 +32,7 @@ pub mod component_selection;
 pub mod em;
 pub mod gaussian;
 
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update, math};
 use crate::{Real, vector};
 
@@ -58,6 +59,19 @@ impl<T: Real> Update<T, 1, 0> for ShiftedExp<T> {
     }
 }
 
+kernels! {
+    /// Exponentials relative to the largest.
+    trait Kernels<T> {
+        fn sum_exp(m: T, x: &[T]) -> T {
+            let [sum] = simd::sum(&ShiftedExp(m), [x]);
+            sum
+        }
+        fn exp_shifted(m: T, x: &mut [T]) {
+            simd::update(&ShiftedExp(m), [x], []);
+        }
+    }
+}
+
 /// The largest element that is not NaN; -inf when there is none.
 fn largest<T: Real>(x: &[T]) -> T {
     x.iter().fold(-T::INFINITY, |m, &x| x.largest(m))
@@ -80,8 +94,7 @@ pub fn log_sum_exp<T: Real>(x: &[T]) -> T {
         // Either nothing is possible, or something is NaN, or one element outweighs all others.
         return x.iter().fold(m, |m, &x| if x.is_nan() { x } else { m });
     }
-    let [sum] = simd::sum(&ShiftedExp(m), [x]);
-    m + math::scalar::ln(sum)
+    m + math::scalar::ln(T::sum_exp(m, x))
 }
 
 /// Turns log joints into responsibilities, which sum to 1; returns their [`log_sum_exp`].
@@ -113,7 +126,7 @@ pub fn responsibilities<T: Real>(x: &mut [T]) -> T {
         }
         return all;
     }
-    simd::update(&ShiftedExp(m), [&mut *x], []);
+    T::exp_shifted(m, x);
     // At least 1: the largest element has become exp(0).
     let sum = vector::sum(x);
     vector::scale(T::ONE / sum, x);

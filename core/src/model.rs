@@ -43,6 +43,7 @@ pub mod softmax;
 pub use batch::{Batch, Labels};
 pub use init::Init;
 pub use loss::Loss;
+pub(crate) use loss::LossKernels;
 
 /// Most rows that a model handles at once; scratch does not grow beyond it.
 pub const BLOCK_ROWS: usize = 64;

@@ -49,7 +49,53 @@ pub mod svgd;
 pub mod target;
 
 use crate::error::{check, check_length};
-use crate::{Error, Real, vector};
+use crate::real::kernels;
+use crate::{Error, Real, simd, vector};
+
+kernels! {
+    /// The loops of the particle methods but for the sums over pairs.
+    trait Kernels<T> {
+        fn step_from(rate: T, x: &[T], f: &mut [T]) {
+            simd::update(&rule::Target(rate), [f], [x]);
+        }
+        fn step_into(rate: T, x: &[T], f: &[T], out: &mut [T]) {
+            simd::map(&stein::Moved(rate), [x, f], [out]);
+        }
+        fn adagrad_rule([rate, old, new, fudge]: [T; 4], x: &mut [T], v: &mut [T], f: &[T]) {
+            simd::update(&rule::AdaGrad { rate, old, new, fudge }, [x, v], [f]);
+        }
+        fn adam_rule(
+            first: [T; 2],
+            second: [T; 2],
+            [rate, fudge]: [T; 2],
+            [x, m, v]: [&mut [T]; 3],
+            f: &[T],
+        ) {
+            simd::update(&rule::Adam { first, second, rate, fudge }, [x, m, v], [f]);
+        }
+        fn posterior_score(rows: T, precision: T, x: &[T], gradient: &mut [T]) {
+            simd::update(&score::Posterior { rows, precision }, [gradient], [x]);
+        }
+        fn langevin([eps, a]: [T; 2], x: &mut [T], scores: &[T], noise: &[T]) {
+            simd::update(&langevin::Euler(eps, a), [x], [scores, noise]);
+        }
+        fn riemannian_langevin([eps, a]: [T; 2], x: &mut [T], read: [&[T]; 4]) {
+            simd::update(&langevin::Riemannian(eps, a), [x], read);
+        }
+        fn sghmc_chain([eps, friction, noise]: [T; 3], x: &mut [T], r: &mut [T], read: [&[T]; 2]) {
+            simd::update(&sghmc::Euler { eps, friction, noise }, [x, r], read);
+        }
+        fn riemannian_kick(read: [&[T]; 4], out: [&mut [T]; 2]) {
+            simd::map(&stein::sgrhmc::Kick, read, out);
+        }
+        fn riemannian_drift(read: [&[T]; 2], out: [&mut [T]; 2]) {
+            simd::map(&stein::sgrhmc::Drift, read, out);
+        }
+        fn metric_times_scores(read: [&[T]; 3], out: &mut [T]) {
+            simd::map(&stein::riemannian::Drift, read, [out]);
+        }
+    }
+}
 
 /// Particles of a slice of `len` numbers.
 ///

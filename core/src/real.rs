@@ -10,6 +10,41 @@ use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAss
 
 use crate::simd::{Lanes, Simd};
 
+/// Writes a trait of kernels, a supertrait of [`Real`], and its implementation for either type.
+///
+/// A function that is generic over `T` is compiled in each crate that calls it, at every level of the processor; the bodies here
+/// are compiled in this crate, once for `f32` and once for `f64`. Generic code calls them as `T::name(..)`.
+macro_rules! kernels {
+    (
+        $(#[$meta:meta])*
+        trait $name:ident<$t:ident> {
+            $(fn $f:ident($($argument:tt: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[doc(hidden)]
+        #[allow(missing_docs, reason = "each is the body of a documented function")]
+        pub trait $name<$t>: Sized {
+            $(fn $f($(_: $type),*) $(-> $output)?;)*
+        }
+        $crate::real::kernels!(@of f32, $name<$t> {
+            $(fn $f($($argument: $type),*) $(-> $output)? $body)*
+        });
+        $crate::real::kernels!(@of f64, $name<$t> {
+            $(fn $f($($argument: $type),*) $(-> $output)? $body)*
+        });
+    };
+    (@of $real:ident, $name:ident<$t:ident> { $($functions:tt)* }) => {
+        const _: () = {
+            type $t = $real;
+            impl $name<$t> for $t {
+                $($functions)*
+            }
+        };
+    };
+}
+pub(crate) use kernels;
+
 /// Which arithmetic a kernel uses where a faster, less portable form exists.
 ///
 /// ```
@@ -56,6 +91,23 @@ pub trait Real:
     + DivAssign
     + crate::storage::Zeroed
     + crate::simd::math::Math
+    + crate::vector::Kernels<Self>
+    + crate::matrix::Kernels<Self>
+    + crate::bilevel::es_jacobian::Kernels<Self>
+    + crate::bilevel::ridge::Kernels<Self>
+    + crate::compress::SignKernels<Self>
+    + crate::dynamics::invariant_measure::StatsKernels<Self>
+    + crate::dynamics::label_noise::SparseKernels<Self>
+    + crate::dynamics::limit_flow::DualKernels<Self>
+    + crate::federated::MessageKernels<Self>
+    + crate::federated::ef21::Kernels<Self>
+    + crate::federated::marina::Kernels<Self>
+    + crate::mixture::Kernels<Self>
+    + crate::particle::Kernels<Self>
+    + crate::particle::kernel::DifferenceKernels<Self>
+    + crate::model::LossKernels<Self>
+    + crate::model::mlp::ActivationKernels<Self>
+    + crate::model::quadratic::Kernels<Self>
     + sealed::Sealed
     + 'static
 {

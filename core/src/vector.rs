@@ -14,6 +14,7 @@
 //! | [`scale`], [`clamp`] | 1 / 1 | 1 |
 
 use crate::error::check_length;
+use crate::real::kernels;
 use crate::simd::{self, Kernel, Lanes, Map, Mask, Simd, Sum, Update};
 use crate::{Error, Real};
 
@@ -120,6 +121,91 @@ impl<T: Real> Map<T, 2, 1> for Subtract {
     }
 }
 
+struct Largest<'a, T>(&'a [T]);
+impl<T: Real> Kernel for Largest<'_, T> {
+    type Output = T;
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> T {
+        let (groups, tail) = T::Lanes::<S>::groups(self.0);
+        let zero = T::Lanes::<S>::splat(simd, T::ZERO);
+        let (mut largest, mut ordered) = (zero, zero.eq(zero));
+        for group in groups {
+            let x = T::Lanes::<S>::load(simd, group).abs();
+            ordered = ordered & x.eq(x);
+            largest = x.largest(largest);
+        }
+        let mut nan = (!ordered).any();
+        let mut m = T::ZERO;
+        for &x in largest.into_array().as_ref().iter().chain(tail) {
+            nan |= x.is_nan();
+            m = x.abs().largest(m);
+        }
+        if nan { T::NAN } else { m }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct NonFinite;
+impl<T: Real> Sum<T, 1, 1> for NonFinite {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [x]: [L; 1]) -> [L; 1] {
+        // 0 for finite x, NaN otherwise: one vector pass decides the common case.
+        [x * x.constant(T::ZERO)]
+    }
+}
+
+kernels! {
+    /// Bodies of the functions of this module; lengths are equal.
+    trait Kernels<T> {
+        fn dot(x: &[T], y: &[T]) -> T {
+            let [sum] = simd::sum(&Product, [x, y]);
+            sum
+        }
+        fn sum(x: &[T]) -> T {
+            let [sum] = simd::sum(&Itself, [x]);
+            sum
+        }
+        fn sum_abs(x: &[T]) -> T {
+            let [sum] = simd::sum(&Magnitude, [x]);
+            sum
+        }
+        fn sum_squares(x: &[T]) -> T {
+            let [sum] = simd::sum(&Square, [x]);
+            sum
+        }
+        fn sum_scaled_squares(power: T, x: &[T]) -> T {
+            let [sum] = simd::sum(&ScaledSquare(power), [x]);
+            sum
+        }
+        fn sum_non_finite(x: &[T]) -> T {
+            let [sum] = simd::sum(&NonFinite, [x]);
+            sum
+        }
+        fn squared_distance(x: &[T], y: &[T]) -> T {
+            let [sum] = simd::sum(&SquaredDifference, [x, y]);
+            sum
+        }
+        fn norm_inf(x: &[T]) -> T {
+            simd::dispatch(Largest(x))
+        }
+        fn axpy(a: T, x: &[T], y: &mut [T]) {
+            simd::update(&Axpy(a), [y], [x]);
+        }
+        fn axpby(a: T, x: &[T], b: T, y: &[T], out: &mut [T]) {
+            simd::map(&Axpby(a, b), [x, y], [out]);
+        }
+        fn subtract(x: &[T], y: &[T], out: &mut [T]) {
+            simd::map(&Subtract, [x, y], [out]);
+        }
+        fn scale(a: T, x: &mut [T]) {
+            simd::update(&Scale(a), [x], []);
+        }
+        fn clamp_to(low: T, high: T, x: &mut [T]) {
+            simd::update(&Clamp(low, high), [x], []);
+        }
+    }
+}
+
 /// Inner product `sum_i x_i y_i`.
 ///
 /// # Errors
@@ -132,8 +218,7 @@ impl<T: Real> Map<T, 2, 1> for Subtract {
 #[inline]
 pub fn dot<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
     check_length("y", x.len(), y.len())?;
-    let [sum] = simd::sum(&Product, [x, y]);
-    Ok(sum)
+    Ok(T::dot(x, y))
 }
 
 /// Sum of the elements; -0 for an empty slice.
@@ -143,8 +228,7 @@ pub fn dot<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
 /// ```
 #[inline]
 pub fn sum<T: Real>(x: &[T]) -> T {
-    let [sum] = simd::sum(&Itself, [x]);
-    sum
+    T::sum(x)
 }
 
 /// Sum of the magnitudes: the 1-norm.
@@ -154,8 +238,7 @@ pub fn sum<T: Real>(x: &[T]) -> T {
 /// ```
 #[inline]
 pub fn sum_abs<T: Real>(x: &[T]) -> T {
-    let [sum] = simd::sum(&Magnitude, [x]);
-    sum
+    T::sum_abs(x)
 }
 
 /// Sum of squares, unscaled: it overflows where [`norm2`] does not.
@@ -165,8 +248,7 @@ pub fn sum_abs<T: Real>(x: &[T]) -> T {
 /// ```
 #[inline]
 pub fn norm2_squared<T: Real>(x: &[T]) -> T {
-    let [sum] = simd::sum(&Square, [x]);
-    sum
+    T::sum_squares(x)
 }
 
 /// Euclidean norm, safe against overflow and underflow of the squares.
@@ -194,8 +276,7 @@ pub fn norm2<T: Real>(x: &[T]) -> T {
     // A power of two, so that the division is exact; at least the smallest normal number.
     let exponent = u64::MAX << T::MANTISSA_BITS;
     let power = T::from_bits_u64(largest.to_bits_u64() & exponent).largest(T::MIN_POSITIVE);
-    let [sum] = simd::sum(&ScaledSquare(power), [x]);
-    power * sum.sqrt()
+    power * T::sum_scaled_squares(power, x).sqrt()
 }
 
 /// Largest magnitude; NaN when an element is NaN, 0 for an empty slice.
@@ -205,29 +286,7 @@ pub fn norm2<T: Real>(x: &[T]) -> T {
 /// assert!(thalweg::vector::norm_inf(&[1.0_f32, f32::NAN]).is_nan());
 /// ```
 pub fn norm_inf<T: Real>(x: &[T]) -> T {
-    struct Largest<'a, T>(&'a [T]);
-    impl<T: Real> Kernel for Largest<'_, T> {
-        type Output = T;
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> T {
-            let (groups, tail) = T::Lanes::<S>::groups(self.0);
-            let zero = T::Lanes::<S>::splat(simd, T::ZERO);
-            let (mut largest, mut ordered) = (zero, zero.eq(zero));
-            for group in groups {
-                let x = T::Lanes::<S>::load(simd, group).abs();
-                ordered = ordered & x.eq(x);
-                largest = x.largest(largest);
-            }
-            let mut nan = (!ordered).any();
-            let mut m = T::ZERO;
-            for &x in largest.into_array().as_ref().iter().chain(tail) {
-                nan |= x.is_nan();
-                m = x.abs().largest(m);
-            }
-            if nan { T::NAN } else { m }
-        }
-    }
-    simd::dispatch(Largest(x))
+    T::norm_inf(x)
 }
 
 /// Index of the largest element, the first among equals; `None` for an empty slice. NaN is never largest,
@@ -258,8 +317,7 @@ pub fn argmax<T: Real>(x: &[T]) -> Option<usize> {
 #[inline]
 pub fn squared_distance<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
     check_length("y", x.len(), y.len())?;
-    let [sum] = simd::sum(&SquaredDifference, [x, y]);
-    Ok(sum)
+    Ok(T::squared_distance(x, y))
 }
 
 /// `y <- y + a x`.
@@ -276,7 +334,7 @@ pub fn squared_distance<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
 #[inline]
 pub fn axpy<T: Real>(a: T, x: &[T], y: &mut [T]) -> Result<(), Error> {
     check_length("y", x.len(), y.len())?;
-    simd::update(&Axpy(a), [y], [x]);
+    T::axpy(a, x, y);
     Ok(())
 }
 
@@ -295,7 +353,7 @@ pub fn axpy<T: Real>(a: T, x: &[T], y: &mut [T]) -> Result<(), Error> {
 pub fn axpby_into<T: Real>(a: T, x: &[T], b: T, y: &[T], out: &mut [T]) -> Result<(), Error> {
     check_length("y", x.len(), y.len())?;
     check_length("out", x.len(), out.len())?;
-    simd::map(&Axpby(a, b), [x, y], [out]);
+    T::axpby(a, x, b, y, out);
     Ok(())
 }
 
@@ -314,7 +372,7 @@ pub fn axpby_into<T: Real>(a: T, x: &[T], b: T, y: &[T], out: &mut [T]) -> Resul
 pub fn subtract_into<T: Real>(x: &[T], y: &[T], out: &mut [T]) -> Result<(), Error> {
     check_length("y", x.len(), y.len())?;
     check_length("out", x.len(), out.len())?;
-    simd::map(&Subtract, [x, y], [out]);
+    T::subtract(x, y, out);
     Ok(())
 }
 
@@ -327,7 +385,7 @@ pub fn subtract_into<T: Real>(x: &[T], y: &[T], out: &mut [T]) -> Result<(), Err
 /// ```
 #[inline]
 pub fn scale<T: Real>(a: T, x: &mut [T]) {
-    simd::update(&Scale(a), [x], []);
+    T::scale(a, x);
 }
 
 /// Limits each element to `[low, high]`; NaN elements stay NaN.
@@ -344,7 +402,7 @@ pub fn scale<T: Real>(a: T, x: &mut [T]) {
 #[inline]
 pub fn clamp<T: Real>(low: T, high: T, x: &mut [T]) -> Result<(), Error> {
     crate::error::check("low", low <= high, "must be at most `high`")?;
-    simd::update(&Clamp(low, high), [x], []);
+    T::clamp_to(low, high, x);
     Ok(())
 }
 
@@ -355,17 +413,7 @@ pub fn clamp<T: Real>(low: T, high: T, x: &mut [T]) -> Result<(), Error> {
 /// assert_eq!(thalweg::vector::first_non_finite(&[1.0_f32, 2.0]), None);
 /// ```
 pub fn first_non_finite<T: Real>(x: &[T]) -> Option<usize> {
-    #[derive(Clone, Copy)]
-    struct NonFinite;
-    impl<T: Real> Sum<T, 1, 1> for NonFinite {
-        #[inline(always)]
-        fn terms<L: Lanes<Scalar = T>>(&self, [x]: [L; 1]) -> [L; 1] {
-            // 0 for finite x, NaN otherwise: one vector pass decides the common case.
-            [x * x.constant(T::ZERO)]
-        }
-    }
-    let [sum] = simd::sum(&NonFinite, [x]);
-    if sum.is_nan() {
+    if T::sum_non_finite(x).is_nan() {
         x.iter().position(|v| !v.is_finite())
     } else {
         None

@@ -69,6 +69,7 @@ mod config;
 
 use crate::error::{check_length, check_scratch};
 use crate::random::Lanes32;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum};
 use crate::storage::{Fixed, cut};
 use crate::{Error, Real, Storage, vector};
@@ -315,6 +316,16 @@ impl<T: Real> Sum<T, 3, 1> for Projected {
     }
 }
 
+kernels! {
+    /// The change of a path along the outer gradient.
+    trait Kernels<T> {
+        fn projected(y: &[T], y_n: &[T], grad_y: &[T]) -> T {
+            let [change] = simd::sum(&Projected, [y, y_n, grad_y]);
+            change
+        }
+    }
+}
+
 /// The coefficient `c_j`: runs the perturbed path or paths of direction `u`, which is number `j`.
 ///
 /// # Errors
@@ -378,10 +389,7 @@ fn change<T: Real>(
     };
     descent::descend(&config.inner, point.round, problem, z, y, path, lost)?;
     match config.estimate {
-        Estimate::Response => {
-            let [change] = simd::sum(&Projected, [&*y, point.y_n, point.grad_y]);
-            Ok(change)
-        }
+        Estimate::Response => Ok(T::projected(y, point.y_n, point.grad_y)),
         Estimate::OuterValue => {
             let value = problem.outer_value(z, y, &point.round.outer(), path)?;
             let name = "perturbed outer value";

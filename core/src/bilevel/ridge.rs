@@ -10,6 +10,7 @@
 
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Update, math};
 use crate::storage::cut;
 use crate::{Error, Real, vector};
@@ -139,6 +140,21 @@ impl<T: Real> Map<T, 3, 1> for Mixed {
     }
 }
 
+kernels! {
+    /// The penalty of a ridge and its derivatives.
+    trait Kernels<T> {
+        fn add_penalty(l: &[T], v: &[T], out: &mut [T]) {
+            simd::update(&Penalty, [out], [l, v]);
+        }
+        fn penalty_slope(l: &[T], w: &[T], out: &mut [T]) {
+            simd::map(&Slope, [l, w], [out]);
+        }
+        fn penalty_mixed(read: [&[T]; 3], out: &mut [T]) {
+            simd::map(&Mixed, read, [out]);
+        }
+    }
+}
+
 impl<T: Real> super::Problem<T> for Problem<'_, T> {
     fn outer_dim(&self) -> usize {
         self.train.columns()
@@ -163,7 +179,7 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         let ([r], _) = cut(scratch, [self.train.rows()])?;
         self.train.residual(y, r)?;
         self.train.pull_back(r, grad_y)?;
-        simd::update(&Penalty, [grad_y], [x, y]);
+        T::add_penalty(x, y, grad_y);
         Ok(())
     }
 
@@ -198,7 +214,7 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
         _: &mut [T],
         grad_x: &mut [T],
     ) -> Result<(), Error> {
-        simd::map(&Slope, [x, y], [grad_x]);
+        T::penalty_slope(x, y, grad_x);
         Ok(())
     }
 }
@@ -215,7 +231,7 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
     ) -> Result<(), Error> {
         let ([r], _) = cut(scratch, [self.train.rows()])?;
         self.train.gram(v, r, out)?;
-        simd::update(&Penalty, [out], [x, v]);
+        T::add_penalty(x, v, out);
         Ok(())
     }
 
@@ -228,7 +244,7 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
         _: &mut [T],
         out: &mut [T],
     ) -> Result<(), Error> {
-        simd::map(&Mixed, [x, y, v], [out]);
+        T::penalty_mixed([x, y, v], out);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use super::{
     scalar_bits,
 };
 use crate::error::check_length;
+use crate::real::kernels;
 use crate::simd::{self, BitLanes, Lanes, Update};
 use crate::{Error, Real, vector};
 
@@ -41,6 +42,15 @@ impl<T: Real> Update<T, 1, 1> for AddSign<T> {
     fn apply<L: Lanes<Scalar = T>>(&self, [y]: [L; 1], [x]: [L; 1]) -> [L; 1] {
         let sign = x.to_bits() & L::Bits::splat(x.simd(), L::SIGN);
         [y + L::from_bits(x.constant(self.0).to_bits() ^ sign)]
+    }
+}
+
+kernels! {
+    /// The sum of signs.
+    trait SignKernels<T> {
+        fn add_signs(factor: T, values: &[T], out: &mut [T]) {
+            simd::update(&AddSign(factor), [out], [values]);
+        }
     }
 }
 
@@ -101,7 +111,7 @@ impl<T: Real> Compressor<T> for Sign {
         };
         check_length("message", out.len(), values.len())?;
         let factor = weight.times(1, 1)? * scale;
-        simd::update(&AddSign(factor), [out], [values]);
+        T::add_signs(factor, values, out);
         Ok(())
     }
 

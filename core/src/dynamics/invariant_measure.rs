@@ -90,6 +90,7 @@ pub use curvature::{
 pub use histogram::{BINS, Histogram, shape_ratio};
 pub use monitor::{Monitor, Observable};
 pub use noise::{Noise, NoiseEstimate};
+pub(crate) use stats::StatsKernels;
 pub use stats::{
     StepStats, curvature_ratio, heavy_ball_ratio, movement, norm_ratio, project_into, step_stats,
 };

@@ -44,6 +44,7 @@ mod objective;
 mod sparse;
 
 pub use objective::{Scratch, run_objective};
+pub(crate) use sparse::SparseKernels;
 pub use sparse::{Sparse, check_interpolates_scratch_len};
 
 /// Step and noise; [`Config::new`] sets the noise to 1.

@@ -37,6 +37,7 @@ mod trace;
 pub use drift::{
     Noise, drift_into, drift_scratch_len, second_derivative_into, step, step_scratch_len,
 };
+pub(crate) use exact::DualKernels;
 pub use exact::{Config, Exact, exact_len, exact_scratch_len};
 pub use manifold::{
     Frame, Landscape, frame_len, retract, retract_scratch_len, settle, settle_scratch_len,

@@ -49,6 +49,7 @@
 
 use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Update};
 use crate::{Error, Real, Storage, wire};
 
@@ -111,6 +112,15 @@ impl<T: Real> Update<T, 1, 1> for Distance {
     }
 }
 
+kernels! {
+    /// What EF21 compresses.
+    trait Kernels<T> {
+        fn distance(gradient: &mut [T], h: &[T]) {
+            simd::update(&Distance, [gradient], [h]);
+        }
+    }
+}
+
 /// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; returns its length.
 ///
 /// `gradient` becomes scratch (the distance that was compressed); `buffers` and `out` as for
@@ -133,7 +143,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     // What could fail is checked first: the gradient is gone afterwards, and the caller may try again.
     let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
     let key = client.key(config.run);
-    simd::update(&Distance, [&mut *gradient], [client.memory.as_slice()]);
+    T::distance(gradient, client.memory.as_slice());
     let message = compressor.compress(key, gradient, buffers)?;
     let len = wire::message::encode_into(&message, key, d, out)?;
     // The last step, which nothing follows: a refused message leaves the memory alone.

@@ -37,7 +37,6 @@
 
 use crate::compress::{Buffers, Compressor, Key, Weight};
 use crate::error::{check, check_length};
-use crate::simd::{self, Lanes, Sum};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::wire::{self, Body, DecodeError, Dtype, Expect, Header, Kind, Payload, SERVER, decode};
 use crate::{Error, Real, Storage, vector};
@@ -248,21 +247,6 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     wire::message::encode_into(&message, key, d, out)
 }
 
-/// Zero where `x + eta (s / total)`, the next model, is finite; NaN otherwise.
-#[derive(Clone, Copy)]
-struct Overflow<T> {
-    eta: T,
-    total: T,
-}
-impl<T: Real> Sum<T, 2, 1> for Overflow<T> {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2]) -> [L; 1] {
-        // The weight of a round that closes is at least 1.
-        let next = x + x.constant(self.eta) * (s / x.constant(self.total));
-        [next * x.constant(T::ZERO)]
-    }
-}
-
 /// The server: the model, and the weighted sum of the round that is open.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<B> {
@@ -326,22 +310,6 @@ impl<T: Real, B: Storage<Elem = T>> Server<B> {
     fn open(&mut self) {
         (self.turn, self.weight) = (0, 0);
         self.sum.as_mut_slice().fill(-T::ZERO);
-    }
-
-    /// Checks that the model stays finite when the round closes.
-    fn check_next(&self, next: Overflow<T>) -> Result<(), Error> {
-        let (params, sum) = (self.params.as_slice(), self.sum.as_slice());
-        let [overflow] = simd::sum(&next, [params, sum]);
-        if !overflow.is_nan() {
-            return Ok(());
-        }
-        if let Some(index) = vector::first_non_finite(sum) {
-            return Err(Error::NonFinite { name: "sum", index });
-        }
-        let finite = |&(&x, &s): &(&T, &T)| (x + next.eta * (s / next.total)).is_finite();
-        let index = params.iter().zip(sum).take_while(finite).count();
-        let name = "params";
-        Err(Error::NonFinite { name, index })
     }
 
     fn fields(&self) -> [Field; 6] {
@@ -437,7 +405,8 @@ pub fn finish<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     // The weight is at least 1.
     let total = T::from_f64(server.weight as f64);
     let eta = config.server_learning_rate;
-    server.check_next(Overflow { eta, total })?;
+    let (params, sum) = (server.params.as_slice(), server.sum.as_slice());
+    message::check_next("sum", [eta, total], params, sum)?;
     for (x, &s) in server
         .params
         .as_mut_slice()

@@ -48,6 +48,7 @@
 
 use crate::compress::{Buffers, Compressor};
 use crate::error::check;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Update};
 use crate::{Error, Real, Storage, wire};
 
@@ -112,6 +113,15 @@ impl<T: Real> Update<T, 2, 0> for Exchange {
     }
 }
 
+kernels! {
+    /// The difference of two gradients.
+    trait Kernels<T> {
+        fn exchange(previous: &mut [T], gradient: &mut [T]) {
+            simd::update(&Exchange, [previous, gradient], []);
+        }
+    }
+}
+
 /// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; returns its length.
 ///
 /// `gradient` becomes scratch (the difference that was compressed). `buffers` hold the message, as long as the compressor's
@@ -138,11 +148,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     // All that could fail is checked first: the exchange below cannot be undone.
     let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
     let key = client.key(config.run);
-    simd::update(
-        &Exchange,
-        [client.memory.as_mut_slice(), &mut *gradient],
-        [],
-    );
+    T::exchange(client.memory.as_mut_slice(), gradient);
     let sent = match compressor.compress(key, gradient, buffers) {
         Ok(message) => wire::message::encode_into(&message, key, d, out),
         Err(error) => Err(error.into()),

@@ -3,10 +3,11 @@
 use crate::compress::dithering::MOST_LEVELS;
 use crate::compress::{Buffers, Compressor, Key};
 use crate::error::check;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum};
 use crate::wire::message::longest;
 use crate::wire::{self, Dtype, EncodeError, Expect, Frame, Kind, decode};
-use crate::{Error, Real};
+use crate::{Error, Real, vector};
 
 use super::{ProtocolError, Run};
 
@@ -109,10 +110,57 @@ impl<T: Real> Sum<T, 2, 1> for Change {
     }
 }
 
+/// Zero where `x + eta (s / total)`, the next model, is finite; NaN otherwise.
+#[derive(Clone, Copy)]
+struct Overflow<T> {
+    eta: T,
+    total: T,
+}
+impl<T: Real> Sum<T, 2, 1> for Overflow<T> {
+    #[inline(always)]
+    fn terms<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2]) -> [L; 1] {
+        // The weight of a round that closes is positive.
+        let next = x + x.constant(self.eta) * (s / x.constant(self.total));
+        [next * x.constant(T::ZERO)]
+    }
+}
+
+kernels! {
+    /// What a reply and the end of a round check.
+    trait MessageKernels<T> {
+        fn change(from: &[T], to: &[T]) -> T {
+            let [sum] = simd::sum(&Change, [from, to]);
+            sum
+        }
+        fn overflow(eta: T, total: T, x: &[T], s: &[T]) -> T {
+            let [sum] = simd::sum(&Overflow { eta, total }, [x, s]);
+            sum
+        }
+    }
+}
+
+/// Checks that `x + eta (s / total)`, the next model, is finite; `name` is that of `s`.
+pub(super) fn check_next<T: Real>(
+    name: &'static str,
+    [eta, total]: [T; 2],
+    x: &[T],
+    s: &[T],
+) -> Result<(), Error> {
+    if !T::overflow(eta, total, x, s).is_nan() {
+        return Ok(());
+    }
+    if let Some(index) = vector::first_non_finite(s) {
+        return Err(Error::NonFinite { name, index });
+    }
+    let finite = |&(&x, &s): &(&T, &T)| (x + eta * (s / total)).is_finite();
+    let index = x.iter().zip(s).take_while(finite).count();
+    let name = "params";
+    Err(Error::NonFinite { name, index })
+}
+
 /// Checks that the sum of the magnitudes of `to - from` is finite: so is then every norm that a compressor takes of it.
 pub(super) fn check_change<T: Real>(name: &'static str, from: &[T], to: &[T]) -> Result<(), Error> {
-    let [sum] = simd::sum(&Change, [from, to]);
-    if sum.is_finite() {
+    if T::change(from, to).is_finite() {
         return Ok(());
     }
     let finite = |&(&from, &to): &(&T, &T)| (to - from).is_finite();

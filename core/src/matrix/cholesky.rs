@@ -8,10 +8,8 @@
 //! `A` is `n x n`; inner products are [`vector::dot`] of rows, 32-lane sums. Cost: `n^3 / 3` flops, a solve `2 n^2` for each right-hand
 //! side. Reference: Golub, Van Loan, "Matrix computations" (4th ed., 2013), 4.2.5 (row-wise) and 3.1.
 
-use super::gemv::AddRows;
 use super::{MatrixMut, MatrixRef};
 use crate::error::check_length;
-use crate::simd;
 use crate::{Error, Real, vector};
 
 /// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
@@ -109,7 +107,7 @@ pub fn solve_lower<T: Real>(l: MatrixRef<'_, T>, mut b: MatrixMut<'_, T>) -> Res
             break;
         };
         for (l, done) in l.iter().zip(done.view().row_iter()) {
-            simd::update(&AddRows([-*l]), [&mut *row], [done]);
+            T::add_row(-*l, done, row);
         }
         if let Some(pivot) = l.get(i) {
             divide(row, *pivot);
@@ -149,7 +147,7 @@ pub fn solve_lower_transposed<T: Real>(
             divide(row, *pivot);
         }
         for (l, above) in l.iter().zip(above.row_iter_mut()) {
-            simd::update(&AddRows([-*l]), [above], [&*row]);
+            T::add_row(-*l, row, above);
         }
     }
     Ok(())

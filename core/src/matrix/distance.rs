@@ -12,12 +12,12 @@
 use super::gemm::{gemm, gemm_scratch};
 use super::{MatrixMut, MatrixRef, Upper, syrk};
 use crate::error::{check_length, check_scratch};
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::{Arithmetic, Error, Real, vector};
 
 /// `max(0, (a + b_j) + g_j)`; NaN stays.
 #[derive(Clone, Copy)]
-struct FromGram<T>(T);
+pub(super) struct FromGram<T>(pub(super) T);
 impl<T: Real> Update<T, 1, 1> for FromGram<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [g]: [L; 1], [b]: [L; 1]) -> [L; 1] {
@@ -114,7 +114,7 @@ pub fn gram_distances_into<T: Real>(
     )?;
     fill_norms(norms, y);
     for (out, x) in out.row_iter_mut().zip(x.row_iter()) {
-        simd::update(&FromGram(vector::norm2_squared(x)), [out], [&*norms]);
+        T::from_gram(vector::norm2_squared(x), norms, out);
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ pub fn gram_self_distances_into<T: Real>(
     fill_norms(norms, x);
     for (i, out) in out.row_iter_mut().enumerate() {
         let norm = norms.get(i).copied().unwrap_or(T::ZERO);
-        simd::update(&FromGram(norm), [&mut *out], [&*norms]);
+        T::from_gram(norm, norms, out);
         if let Some(diagonal) = out.get_mut(i) {
             *diagonal = T::ZERO;
         }

@@ -22,10 +22,9 @@
 )]
 
 use super::elementary::mirror_lower;
-use super::gemv::AddRows;
 use super::{MatrixMut, gemv};
 use crate::error::{check_length, check_scratch};
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::{Error, Real, vector};
 
 /// QL steps that one eigenvalue may take; two or three are usual.
@@ -33,7 +32,7 @@ const STEPS: usize = 60;
 
 /// Two rows turned by an angle: `(c x - s y, s x + c y)`.
 #[derive(Clone, Copy)]
-struct Rotate<T>(T, T);
+pub(super) struct Rotate<T>(pub(super) T, pub(super) T);
 impl<T: Real> Update<T, 2, 0> for Rotate<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, y]: [L; 2], _: [L; 0]) -> [L; 2] {
@@ -157,7 +156,7 @@ fn tridiagonalize<T: Real>(
         let half = vector::dot(v, w)? / (T::ONE + T::ONE);
         vector::axpy(-half, v, w)?;
         for ((row, &vi), &wi) in block.row_iter_mut().zip(v.iter()).zip(w.iter()) {
-            simd::update(&AddRows([-vi, -wi]), [row], [&*w, &*v]);
+            T::add_two_rows([-vi, -wi], [w, v], row);
         }
     }
     Ok(())
@@ -179,7 +178,7 @@ fn accumulate<T: Real>(a: &mut MatrixMut<'_, T>) {
             if let Some((left, z)) = row.split_at_mut_checked(k + 1) {
                 // Equal lengths by construction.
                 let product = vector::dot(z, v).unwrap_or(T::ZERO);
-                simd::update(&AddRows([-product]), [z], [&*v]);
+                T::add_row(-product, v, z);
                 if let Some(x) = left.last_mut() {
                     *x = T::ZERO;
                 }
@@ -258,7 +257,7 @@ fn diagonalize<T: Real>(z: &mut MatrixMut<'_, T>, d: &mut [T], off: &mut [T]) ->
                 g = c * t - b;
                 let (mut above, mut below) = z.reborrow().split_rows_at(i + 1);
                 if let (Some(x), Some(y)) = (above.row_mut(i), below.row_mut(0)) {
-                    simd::update(&Rotate(c, s), [x, y], []);
+                    T::rotate(c, s, x, y);
                 }
             }
             if whole {

@@ -29,7 +29,7 @@
     reason = "indices and sizes of matrices that are slices in memory"
 )]
 
-use super::gemv::{AddRows, rescale};
+use super::gemv::{ROWS, rescale};
 use super::tile::{self, MAX_COLUMNS, MAX_ROWS, Old};
 use super::{Factor, MatrixMut};
 use crate::error::check_length;
@@ -48,8 +48,6 @@ const KC: usize = 256;
 const NC: usize = 1024;
 /// Elements of `f32` in a cache line: packed `B` starts at one, so that no register of it straddles two.
 const LINE: usize = 16;
-/// Rows of `B` that the unpacked form adds in one pass.
-const ROWS: usize = 4;
 
 /// Elements of scratch with which [`gemm`] packs an `m x k` times `k x n` product.
 ///
@@ -158,11 +156,16 @@ pub(super) fn product<T: Real>(
         part,
         scratch,
     };
+    T::product(arithmetic, job);
+    Ok(())
+}
+
+/// The product in blocks; nothing is empty.
+pub(super) fn packed<T: Real>(arithmetic: Arithmetic, job: Job<'_, T>) {
     match arithmetic {
         Arithmetic::Portable => simd::dispatch(Packed::<T, false>(job)),
         Arithmetic::Fast => simd::dispatch(Packed::<T, true>(job)),
     }
-    Ok(())
 }
 
 /// The same chain of operations without packing: `C` a row at a time.
@@ -195,11 +198,11 @@ fn unpacked<T: Real>(
                 while k - p >= ROWS {
                     let factors = core::array::from_fn(|r| factor(i, p + r));
                     let four: [&[T]; ROWS] = core::array::from_fn(|r| rows(p + r));
-                    simd::update(&AddRows(factors), [&mut *row], four);
+                    T::add_four_rows(factors, four, row);
                     p += ROWS;
                 }
                 while p < k {
-                    simd::update(&AddRows([factor(i, p)]), [&mut *row], [rows(p)]);
+                    T::add_row(factor(i, p), rows(p), row);
                     p += 1;
                 }
             }
@@ -216,7 +219,9 @@ fn unpacked<T: Real>(
     }
 }
 
-struct Job<'a, T> {
+/// A product whose lengths have been checked.
+#[derive(Debug)]
+pub struct Job<'a, T> {
     alpha: T,
     a: Factor<'a, T>,
     b: Factor<'a, T>,

@@ -10,11 +10,11 @@
 
 use super::MatrixRef;
 use crate::error::check_length;
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::{Error, Real, vector};
 
 /// Rows that one pass over `y` adds.
-const ROWS: usize = 4;
+pub(super) const ROWS: usize = 4;
 
 /// `y + a_0 x_0 + a_1 x_1 + ...`, from left to right.
 #[derive(Clone, Copy)]
@@ -101,10 +101,10 @@ pub fn gemv_transposed<T: Real>(
         let mut next = || rows.next().unwrap_or(&[]);
         let four = [next(), next(), next(), next()];
         let factors = [alpha * x0, alpha * x1, alpha * x2, alpha * x3];
-        simd::update(&AddRows(factors), [&mut *y], four);
+        T::add_four_rows(factors, four, y);
     }
     for (&x, row) in rest.iter().zip(rows) {
-        simd::update(&AddRows([alpha * x]), [&mut *y], [row]);
+        T::add_row(alpha * x, row, y);
     }
     Ok(())
 }

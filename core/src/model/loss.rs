@@ -2,6 +2,7 @@
 
 use super::Batch;
 use crate::Real;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Update, math};
 
 /// How outputs are compared with labels.
@@ -59,7 +60,7 @@ impl Loss {
                     let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
                     sum -= z.get(class).copied().unwrap_or(T::NAN).to_f64();
                 }
-                simd::update(&Exp, [&mut *z], []);
+                T::exp_in_place(z);
                 let rows = (start..).zip(z.chunks_exact_mut(outputs.max(1)));
                 rows.fold(sum, |sum, (i, z)| {
                     let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
@@ -74,6 +75,15 @@ impl Loss {
                     sum + squared(z, class, target, scale).to_f64()
                 })
             }
+        }
+    }
+}
+
+kernels! {
+    /// The exponentials of a softmax.
+    trait LossKernels<T> {
+        fn exp_in_place(z: &mut [T]) {
+            simd::update(&Exp, [z], []);
         }
     }
 }

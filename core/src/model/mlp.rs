@@ -29,6 +29,7 @@ mod trunk;
 mod weighted;
 
 pub use activation::Activation;
+pub(crate) use activation::ActivationKernels;
 
 use rand_core::Rng;
 

@@ -29,6 +29,7 @@
 
 use super::{Batch, Objective};
 use crate::error::{check, check_length};
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Sum};
 use crate::{Error, Real};
 
@@ -259,6 +260,18 @@ impl<T: Real> Sum<T, 2, 2> for Energy {
     }
 }
 
+kernels! {
+    /// The tridiagonal matrix of a quadratic.
+    trait Kernels<T> {
+        fn second_differences(quarter: T, shift: T, x: [&[T]; 3], out: &mut [T]) {
+            simd::map(&Gradient { quarter, shift }, x, [out]);
+        }
+        fn bending_energy(x: &[T], after: &[T]) -> [T; 2] {
+            simd::sum(&Energy, [x, after])
+        }
+    }
+}
+
 impl<T: Real> Quadratic<T> {
     /// Writes `(nu T + c I) x`.
     ///
@@ -276,20 +289,17 @@ impl<T: Real> Quadratic<T> {
     pub fn apply_into(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
         check_length("x", self.dim, x.len())?;
         check_length("out", self.dim, out.len())?;
-        let body = Gradient {
-            quarter: self.curvature * T::from_f64(0.25),
-            shift: self.shift,
-        };
+        let quarter = self.curvature * T::from_f64(0.25);
         let tail = |x: &'_ [T], from: usize| x.get(from).copied().unwrap_or(T::ZERO);
         let d = x.len();
         let (first, second) = (tail(x, 0), tail(x, 1));
         let (last, before) = (tail(x, d.wrapping_sub(1)), tail(x, d.wrapping_sub(2)));
         if let (Some(middle), Some(after), Some(out)) = (x.get(1..), x.get(2..), out.get_mut(1..)) {
-            simd::map(&body, [x, middle, after], [out]);
+            T::second_differences(quarter, self.shift, [x, middle, after], out);
         }
         let edge = |before: T, x: T, after: T| {
             let bend = x + x - (before + after);
-            body.quarter * bend + body.shift * x
+            quarter * bend + self.shift * x
         };
         if let Some(end) = out.last_mut() {
             *end = edge(before, last, T::ZERO);
@@ -347,7 +357,7 @@ impl<T: Real> Objective<T> for Quadratic<T> {
         else {
             return Ok(T::ZERO);
         };
-        let [squares, slopes] = simd::sum(&Energy, [params, after]);
+        let [squares, slopes] = T::bending_energy(params, after);
         let bending = (first * first + last * last + slopes) * T::from_f64(0.25);
         let energy = self.curvature * bending + self.shift * (squares + last * last);
         Ok(energy * T::from_f64(0.5) - self.linear * first)

@@ -74,6 +74,7 @@ use crate::particle::rows::InRows;
 use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
+pub(crate) use self::differences::DifferenceKernels;
 pub(super) use self::gram::{Rows, distances_scratch_len, resolving};
 
 /// Family of the kernel.

@@ -12,12 +12,12 @@
 use super::{check_cloud, check_finite, check_positive, narrow, take};
 use crate::error::{check_length, check_scratch};
 use crate::random::Lanes32;
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
 
 /// `x + eps g + a N`.
 #[derive(Clone, Copy)]
-struct Euler<T>(T, T);
+pub(super) struct Euler<T>(pub(super) T, pub(super) T);
 impl<T: Real> Update<T, 1, 2> for Euler<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [g, noise]: [L; 2]) -> [L; 1] {
@@ -27,7 +27,7 @@ impl<T: Real> Update<T, 1, 2> for Euler<T> {
 
 /// `x + eps (m g + Gamma) + a sqrt(m) N`; m >= 0 is checked.
 #[derive(Clone, Copy)]
-struct Riemannian<T>(T, T);
+pub(super) struct Riemannian<T>(pub(super) T, pub(super) T);
 impl<T: Real> Update<T, 1, 4> for Riemannian<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [g, m, gamma, noise]: [L; 4]) -> [L; 1] {
@@ -64,13 +64,13 @@ pub fn step<T: Real>(
     check_positive("step_size", step_size)?;
     check_cloud(d, particles, scores)?;
     check_scratch("scratch", particles.len(), scratch.len())?;
-    let body = Euler::<T>(
+    let scalars = [
         narrow("step_size", step_size)?,
         T::from_f64(libm::sqrt(2.0 * step_size)),
-    );
+    ];
     let noise = take(&mut scratch, particles.len());
     lanes.fill_normal(noise);
-    simd::update(&body, [particles], [scores, noise]);
+    T::langevin(scalars, particles, scores, noise);
     Ok(())
 }
 
@@ -108,13 +108,13 @@ pub fn riemannian_step<T: Real>(
     let is_psd = metric.iter().all(|&m| m >= T::ZERO);
     crate::error::check("metric", is_psd, "must not be negative")?;
     check_scratch("scratch", particles.len(), scratch.len())?;
-    let body = Riemannian::<T>(
+    let scalars = [
         narrow("step_size", step_size)?,
         T::from_f64(libm::sqrt(2.0 * step_size)),
-    );
+    ];
     let noise = take(&mut scratch, particles.len());
     lanes.fill_normal(noise);
-    simd::update(&body, [particles], [scores, metric, divergence, noise]);
+    T::riemannian_langevin(scalars, particles, [scores, metric, divergence, noise]);
     Ok(())
 }
 

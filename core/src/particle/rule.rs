@@ -17,7 +17,7 @@
 
 use super::{check_finite, check_positive, narrow};
 use crate::error::{check, check_length};
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
 
@@ -190,11 +190,11 @@ fn most<T: Real>() -> T {
 }
 
 #[derive(Clone, Copy)]
-struct AdaGrad<T> {
-    rate: T,
-    old: T,
-    new: T,
-    fudge: T,
+pub(super) struct AdaGrad<T> {
+    pub(super) rate: T,
+    pub(super) old: T,
+    pub(super) new: T,
+    pub(super) fudge: T,
 }
 impl<T: Real> Update<T, 2, 1> for AdaGrad<T> {
     #[inline(always)]
@@ -207,13 +207,13 @@ impl<T: Real> Update<T, 2, 1> for AdaGrad<T> {
 }
 
 #[derive(Clone, Copy)]
-struct Adam<T> {
-    first: [T; 2],
-    second: [T; 2],
+pub(super) struct Adam<T> {
+    pub(super) first: [T; 2],
+    pub(super) second: [T; 2],
     /// `eps sqrt(1 - beta2^t) / (1 - beta1^t)`.
-    rate: T,
+    pub(super) rate: T,
     /// `fudge sqrt(1 - beta2^t)`.
-    fudge: T,
+    pub(super) fudge: T,
 }
 impl<T: Real> Update<T, 3, 1> for Adam<T> {
     #[inline(always)]
@@ -257,7 +257,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
     let buffer = state.buffer.as_mut_slice();
     match *rule {
         Rule::Constant => {
-            simd::update(&Target(rate), [&mut *field], [&*x]);
+            T::step_from(rate, x, field);
             check_finite("field", field, d)?;
             for (x, &to) in x.iter_mut().zip(&*field) {
                 *x = to;
@@ -265,13 +265,8 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
         }
         Rule::AdaGrad { decay, fudge } => {
             let decay = if steps == 1 { 0.0 } else { decay };
-            let body = AdaGrad {
-                rate,
-                old: T::from_f64(decay),
-                new: T::from_f64(1.0 - decay),
-                fudge: T::from_f64(fudge),
-            };
-            simd::update(&body, [x, buffer], [&*field]);
+            let [old, new, fudge] = [decay, 1.0 - decay, fudge].map(T::from_f64);
+            T::adagrad_rule([rate, old, new, fudge], x, buffer, field);
         }
         Rule::Adam {
             beta1,
@@ -281,14 +276,11 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
             // 1 - beta^t > 0: beta < 1 and t >= 1.
             let root = libm::sqrt(1.0 - Real::powi(beta2, steps));
             let correction = 1.0 - Real::powi(beta1, steps);
-            let body = Adam {
-                first: [beta1, 1.0 - beta1].map(T::from_f64),
-                second: [beta2, 1.0 - beta2].map(T::from_f64),
-                rate: narrow("step_size", step_size * root / correction)?,
-                fudge: T::from_f64(fudge * root).largest(T::MIN_POSITIVE),
-            };
+            let [first, second] = [beta1, beta2].map(|beta| [beta, 1.0 - beta].map(T::from_f64));
+            let rate = narrow("step_size", step_size * root / correction)?;
+            let fudge = T::from_f64(fudge * root).largest(T::MIN_POSITIVE);
             let (m, v) = buffer.split_at_mut_checked(x.len()).unwrap_or_default();
-            simd::update(&body, [x, m, v], [&*field]);
+            T::adam_rule(first, second, [rate, fudge], [x, m, v], field);
         }
     }
     state.steps = steps;

@@ -9,7 +9,7 @@
 use crate::error::check_length;
 use crate::model::{Batch, Objective};
 use crate::particle::rows::InRows;
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
 
 /// Writes a score for each particle: `score(x_i, out_i)`.
@@ -43,9 +43,9 @@ pub fn from_fn<T: Real>(
 
 /// `-(rows loss + precision x)`.
 #[derive(Clone, Copy)]
-struct Posterior<T> {
-    rows: T,
-    precision: T,
+pub(super) struct Posterior<T> {
+    pub(super) rows: T,
+    pub(super) precision: T,
 }
 impl<T: Real> Update<T, 1, 1> for Posterior<T> {
     #[inline(always)]
@@ -84,13 +84,10 @@ pub fn from_objective<T: Real>(
     let d = objective.dim();
     super::count(particles.len(), d)?;
     check_length("scores", particles.len(), scores.len())?;
-    let body = Posterior {
-        rows: T::from_usize(rows),
-        precision,
-    };
+    let rows = T::from_usize(rows);
     for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
         objective.gradient_into(x, batch, scratch, out)?;
-        simd::update(&body, [out], [x]);
+        T::posterior_score(rows, precision, x, out);
     }
     Ok(())
 }

@@ -13,7 +13,7 @@
 use super::{check_cloud, check_finite, check_non_negative, check_positive, narrow, take};
 use crate::error::{check_length, check_scratch};
 use crate::random::Lanes32;
-use crate::simd::{self, Lanes, Update};
+use crate::simd::{Lanes, Update};
 use crate::{Error, Real, Storage};
 
 pub use super::momentum::State;
@@ -48,10 +48,10 @@ impl Config {
 }
 
 #[derive(Clone, Copy)]
-struct Euler<T> {
-    eps: T,
-    friction: T,
-    noise: T,
+pub(super) struct Euler<T> {
+    pub(super) eps: T,
+    pub(super) friction: T,
+    pub(super) noise: T,
 }
 impl<T: Real> Update<T, 2, 2> for Euler<T> {
     #[inline(always)]
@@ -93,22 +93,19 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("state.momentum", particles.len(), state.momentum().len())?;
     check_finite("momentum", state.momentum(), d)?;
     check_scratch("scratch", particles.len(), scratch.len())?;
-    let body = Euler {
-        eps: narrow("step_size", config.step_size)?,
-        friction: narrow("friction", config.friction)?,
-        noise: T::from_f64(libm::sqrt(2.0 * config.friction * config.step_size)),
-    };
+    let scalars = [
+        narrow("step_size", config.step_size)?,
+        narrow("friction", config.friction)?,
+        T::from_f64(libm::sqrt(2.0 * config.friction * config.step_size)),
+    ];
     let noise = take(&mut scratch, particles.len());
     if config.friction > 0.0 {
         lanes.fill_normal(noise);
     } else {
         noise.fill(T::ZERO);
     }
-    simd::update(
-        &body,
-        [particles, state.momentum.as_mut_slice()],
-        [scores, noise],
-    );
+    let r = state.momentum.as_mut_slice();
+    T::sghmc_chain(scalars, particles, r, [scores, noise]);
     state.steps = state.steps.saturating_add(1);
     Ok(())
 }

@@ -36,7 +36,6 @@ pub use super::svgd as langevin;
 use super::bandwidth::{Bandwidth, Chosen};
 use super::kernel::{Family, Field};
 use super::narrow;
-use super::rule::Target;
 use crate::particle::rows::InRows;
 use crate::simd::{self, Lanes};
 use crate::{Arithmetic, Error, Real};
@@ -164,7 +163,7 @@ fn field<'a, T: Real>(
 
 /// `out <- x + a f`.
 #[derive(Clone, Copy)]
-struct Moved<T>(T);
+pub(super) struct Moved<T>(pub(super) T);
 impl<T: Real> simd::Map<T, 2, 1> for Moved<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [x, f]: [L; 2]) -> [L; 1] {
@@ -175,15 +174,5 @@ impl<T: Real> simd::Map<T, 2, 1> for Moved<T> {
 fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = from;
-    }
-}
-
-/// `out <- a x + b y`, elementwise.
-#[derive(Clone, Copy)]
-struct Combine<T>(T, T);
-impl<T: Real> simd::Map<T, 2, 1> for Combine<T> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x, y]: [L; 2]) -> [L; 1] {
-        [x.constant(self.0) * x + y.constant(self.1) * y]
     }
 }

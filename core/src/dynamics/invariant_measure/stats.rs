@@ -9,6 +9,7 @@ use rand_core::Rng;
 
 use crate::error::check_length;
 use crate::random::{self, Purpose};
+use crate::real::kernels;
 use crate::simd::{self, BLOCK, Kernel, LANES, Lanes, Simd, Sum};
 use crate::{Error, Real};
 
@@ -60,11 +61,7 @@ impl StepStats {
 /// ```
 pub fn step_stats<T: Real>(params: &[T], grad: &[T]) -> Result<StepStats, Error> {
     check_length("grad", params.len(), grad.len())?;
-    let [gg, tg, tt] = simd::dispatch(WideSum {
-        body: Products,
-        x: params,
-        y: grad,
-    });
+    let [gg, tg, tt] = T::wide_products(params, grad);
     Ok(StepStats { gg, tg, tt })
 }
 
@@ -80,22 +77,12 @@ pub fn step_stats<T: Real>(params: &[T], grad: &[T]) -> Result<StepStats, Error>
 /// ```
 pub fn movement<T: Real>(params: &[T], reference: &[T]) -> Result<f64, Error> {
     check_length("reference", params.len(), reference.len())?;
-    let [square] = simd::dispatch(WideSum {
-        body: Distance,
-        x: params,
-        y: reference,
-    });
-    Ok(square)
+    Ok(T::wide_distance(params, reference))
 }
 
 /// `<x, x>` in `f64`.
 pub(super) fn square<T: Real>(x: &[T]) -> f64 {
-    let [square] = simd::dispatch(WideSum {
-        body: Square,
-        x,
-        y: x,
-    });
-    square
+    T::wide_square(x)
 }
 
 /// K3: `out[j] = sum_i s_ij x_i / sqrt(d)` with signs `s_ij` that are hashed from the seed; zeros without parameters.
@@ -226,6 +213,26 @@ struct WideSum<'a, T, B, const O: usize> {
     body: B,
     x: &'a [T],
     y: &'a [T],
+}
+
+kernels! {
+    /// Sums in `f64`.
+    trait StatsKernels<T> {
+        fn wide_products(x: &[T], y: &[T]) -> [f64; 3] {
+            let body = Products;
+            simd::dispatch(WideSum { body, x, y })
+        }
+        fn wide_distance(x: &[T], y: &[T]) -> f64 {
+            let body = Distance;
+            let [square] = simd::dispatch(WideSum { body, x, y });
+            square
+        }
+        fn wide_square(x: &[T]) -> f64 {
+            let body = Square;
+            let [square] = simd::dispatch(WideSum { body, x, y: x });
+            square
+        }
+    }
 }
 
 impl<T: Real, B: Sum<f64, 2, O>, const O: usize> Kernel for WideSum<'_, T, B, O> {

@@ -2,6 +2,7 @@
 
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
 use crate::{Arithmetic, Error, Real, vector};
 
@@ -38,11 +39,28 @@ impl<T: Real> Sum<T, 3, 1> for Curvature {
     }
 }
 
+kernels! {
+    /// What the sparse model does with one row.
+    trait SparseKernels<T> {
+        fn turn(c: T, row: &[T], u: &mut [T], v: &mut [T]) {
+            simd::update(&Turn(c), [u, v], [row]);
+        }
+        fn prediction(row: &[T], u: &[T], v: &[T]) -> T {
+            let [f] = simd::sum(&Prediction, [row, u, v]);
+            f
+        }
+        fn curvature(row: &[T], u: &[T], v: &[T]) -> T {
+            let [sum] = simd::sum(&Curvature, [row, u, v]);
+            sum
+        }
+    }
+}
+
 /// Moves both halves of the parameters along one row.
 #[inline]
 pub(super) fn turn<T: Real>(c: T, row: &[T], params: &mut [T]) {
     if let Some((u, v)) = params.split_at_mut_checked(params.len() / 2) {
-        simd::update(&Turn(c), [u, v], [row]);
+        T::turn(c, row, u, v);
     }
 }
 
@@ -170,7 +188,7 @@ impl<'a, T: Real> Sparse<'a, T> {
     pub(crate) fn residual(&self, i: usize, params: &[T]) -> (&'a [T], T) {
         let (u, v) = halves(params);
         let row = self.z.row(i).unwrap_or_default();
-        let [f] = simd::sum(&Prediction, [row, u, v]);
+        let f = T::prediction(row, u, v);
         (row, f - self.y.get(i).copied().unwrap_or(T::NAN))
     }
 
@@ -274,10 +292,10 @@ impl<'a, T: Real> Sparse<'a, T> {
     pub fn trace(&self, params: &[T]) -> Result<f64, Error> {
         check_length("params", state_len(self.dim()), params.len())?;
         let (u, v) = halves(params);
-        let rows = self.z.row_iter().map(|row| {
-            let [sum] = simd::sum(&Curvature, [row, u, v]);
-            sum.to_f64()
-        });
+        let rows = self
+            .z
+            .row_iter()
+            .map(|row| T::curvature(row, u, v).to_f64());
         Ok(4.0 * rows.sum::<f64>() / self.samples() as f64)
     }
 

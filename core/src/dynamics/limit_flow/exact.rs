@@ -28,13 +28,13 @@ use crate::dynamics::label_noise::{Sparse, check_interpolates_scratch_len, state
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix;
 use crate::model::copy;
-use crate::simd;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::{Error, Real, Storage, vector};
 
 mod dual;
 
-use dual::{Dual, Signal};
+use dual::Dual;
+pub(crate) use dual::DualKernels;
 
 /// Most solutions of one call: slow time 3276 at the default spacing.
 const MOST_SOLUTIONS: u64 = 1 << 16;
@@ -298,7 +298,7 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         copy(rho, w);
         matrix::gemv_transposed(T::ONE, problem.data(), nu, T::ONE, w)?;
         let decay = T::from_f64(4.0 * self.clock);
-        simd::update(&Signal { decay }, [w], [ln_q, m]);
+        T::signal(decay, ln_q, m, w);
         Ok(())
     }
 

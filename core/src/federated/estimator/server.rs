@@ -7,43 +7,12 @@
 
 use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check_length;
-use crate::simd::{self, Lanes, Sum, Update};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::wire::{self, Body, Dtype, Header, Kind, Payload};
-use crate::{Error, Real, Storage, vector};
+use crate::{Error, Real, Storage};
 
 use super::Protocol;
 use crate::federated::{Ledger, ProtocolError, message};
-
-/// `x <- x - gamma g`.
-#[derive(Clone, Copy)]
-struct Step<T>(T);
-impl<T: Real> Update<T, 1, 1> for Step<T> {
-    #[inline(always)]
-    fn apply<L: Lanes<Scalar = T>>(&self, [x]: [L; 1], [g]: [L; 1]) -> [L; 1] {
-        [x - x.constant(self.0) * g]
-    }
-}
-
-/// Zero where `x - gamma (s / count)`, the next model, is finite; NaN otherwise.
-#[derive(Clone, Copy)]
-struct Overflow<T> {
-    gamma: T,
-    count: T,
-}
-impl<T: Real> Overflow<T> {
-    #[inline(always)]
-    fn next<L: Lanes<Scalar = T>>(&self, x: L, s: L) -> L {
-        // At least one client: the divisor is positive.
-        x - x.constant(self.gamma) * (s / x.constant(self.count))
-    }
-}
-impl<T: Real> Sum<T, 2, 1> for Overflow<T> {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2]) -> [L; 1] {
-        [self.next(x, s) * x.constant(T::ZERO)]
-    }
-}
 
 /// The server: model, estimate of the gradient, and the sum of the round that is open.
 #[derive(Clone, Copy, Debug)]
@@ -128,23 +97,6 @@ impl<T: Real, B: Storage<Elem = T>> Server<B> {
         {
             *s = if is_full { -T::ZERO } else { g };
         }
-    }
-
-    /// Checks that the model stays finite when the round closes.
-    fn check_next(&self, next: Overflow<T>) -> Result<(), Error> {
-        let (params, sum) = (self.params.as_slice(), self.sum.as_slice());
-        let [overflow] = simd::sum(&next, [params, sum]);
-        if !overflow.is_nan() {
-            return Ok(());
-        }
-        if let Some(index) = vector::first_non_finite(sum) {
-            let name = "estimate";
-            return Err(Error::NonFinite { name, index });
-        }
-        let finite = |&(&x, &s): &(&T, &T)| (x - next.gamma * (s / next.count)).is_finite();
-        let index = params.iter().zip(sum).take_while(finite).count();
-        let name = "params";
-        Err(Error::NonFinite { name, index })
     }
 
     fn fields(&self) -> [Field; 7] {
@@ -301,7 +253,8 @@ pub fn finish<T: Real, P: Protocol<T>, B: Storage<Elem = T>>(
         T::ONE
     };
     let gamma = config.step_size();
-    server.check_next(Overflow { gamma, count })?;
+    let (params, sum) = (server.params.as_slice(), server.sum.as_slice());
+    message::check_next("estimate", [-gamma, count], params, sum)?;
     for (g, &s) in server
         .estimate
         .as_mut_slice()
@@ -310,11 +263,8 @@ pub fn finish<T: Real, P: Protocol<T>, B: Storage<Elem = T>>(
     {
         *g = s / count;
     }
-    simd::update(
-        &Step(gamma),
-        [server.params.as_mut_slice()],
-        [server.estimate.as_slice()],
-    );
+    let params = server.params.as_mut_slice();
+    T::axpy(-gamma, server.estimate.as_slice(), params);
     server.round = next_round;
     server.open(config.is_full(next_round));
     server.ledger.close_round();

@@ -1,6 +1,7 @@
 //! The functions between layers, and their slopes.
 
 use crate::Real;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Update, math};
 
 /// The function between layers.
@@ -78,19 +79,31 @@ impl<T: Real> Update<T, 1, 1> for SigmoidSlope {
 impl Activation {
     /// `a <- h(a)`.
     pub(super) fn apply<T: Real>(self, a: &mut [T]) {
-        match self {
-            Self::Relu => simd::update(&Relu, [a], []),
-            Self::Tanh => simd::update(&Tanh, [a], []),
-            Self::Sigmoid => simd::update(&Sigmoid, [a], []),
-        }
+        T::activate(self, a);
     }
 
     /// `delta <- h'(z) * delta`, where `a = h(z)`.
     pub(super) fn slope<T: Real>(self, a: &[T], delta: &mut [T]) {
-        match self {
-            Self::Relu => simd::update(&ReluSlope, [delta], [a]),
-            Self::Tanh => simd::update(&TanhSlope, [delta], [a]),
-            Self::Sigmoid => simd::update(&SigmoidSlope, [delta], [a]),
+        T::times_slope(self, a, delta);
+    }
+}
+
+kernels! {
+    /// Activations of a block of rows.
+    trait ActivationKernels<T> {
+        fn activate(activation: Activation, a: &mut [T]) {
+            match activation {
+                Activation::Relu => simd::update(&Relu, [a], []),
+                Activation::Tanh => simd::update(&Tanh, [a], []),
+                Activation::Sigmoid => simd::update(&Sigmoid, [a], []),
+            }
+        }
+        fn times_slope(activation: Activation, a: &[T], delta: &mut [T]) {
+            match activation {
+                Activation::Relu => simd::update(&ReluSlope, [delta], [a]),
+                Activation::Tanh => simd::update(&TanhSlope, [delta], [a]),
+                Activation::Sigmoid => simd::update(&SigmoidSlope, [delta], [a]),
+            }
         }
     }
 }

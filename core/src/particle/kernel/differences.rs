@@ -14,6 +14,7 @@ use super::gram::SHORT;
 use super::{Family, Sources};
 use crate::matrix::MatrixMut;
 use crate::particle::rows::InRows;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
 use crate::{Error, Real};
 
@@ -39,16 +40,6 @@ impl<T: Real> Update<T, 1, 1> for AddSquare<T> {
     }
 }
 
-/// `k v`.
-#[derive(Clone, Copy)]
-struct Drift;
-impl<T: Real> Sum<T, 2, 1> for Drift {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [k, v]: [L; 2]) -> [L; 1] {
-        [k * v]
-    }
-}
-
 /// `l s (a - u)`; nothing where l is 0, though the difference may be infinite.
 #[derive(Clone, Copy)]
 struct Repulsion<T>(T);
@@ -68,6 +59,20 @@ impl<T: Real> Sum<T, 2, 1> for Unweighted<T> {
     fn terms<L: Lanes<Scalar = T>>(&self, [l, u]: [L; 2]) -> [L; 1] {
         let pull = l * (l.constant(self.0) - u);
         [pull.clear(l.eq(l.constant(T::ZERO)))]
+    }
+}
+
+kernels! {
+    /// The repulsion of one particle in one coordinate.
+    trait DifferenceKernels<T> {
+        fn repulsion(target: T, l: &[T], s: &[T], u: &[T]) -> T {
+            let [pull] = simd::sum(&Repulsion(target), [l, s, u]);
+            pull
+        }
+        fn unweighted_repulsion(target: T, l: &[T], u: &[T]) -> T {
+            let [pull] = simd::sum(&Unweighted(target), [l, u]);
+            pull
+        }
     }
 }
 
@@ -103,8 +108,7 @@ impl<T: Real> Sources<'_, T> {
             }
             let drift = self.columns.w.in_rows(self.n());
             for (sum, v) in sums.iter_mut().zip(drift) {
-                let [drift] = simd::sum(&Drift, [&*row, v]);
-                *sum += drift;
+                *sum += T::dot(row, v);
             }
         }
         Ok(())
@@ -117,13 +121,11 @@ impl<T: Real> Sources<'_, T> {
         if self.field.weight.is_some() {
             let weights = w.in_rows(n).skip(self.field.d);
             for ((sum, u), s) in sums.iter_mut().zip(u.in_rows(n)).zip(weights) {
-                let [pull] = simd::sum(&Repulsion(target(u)), [l, s, u]);
-                *sum += c * pull;
+                *sum += c * T::repulsion(target(u), l, s, u);
             }
         } else {
             for (sum, u) in sums.iter_mut().zip(u.in_rows(n)) {
-                let [pull] = simd::sum(&Unweighted(target(u)), [l, u]);
-                *sum += c * pull;
+                *sum += c * T::unweighted_repulsion(target(u), l, u);
             }
         }
     }

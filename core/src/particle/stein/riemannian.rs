@@ -26,12 +26,12 @@ use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::Chosen;
 use crate::error::{check_length, check_scratch};
-use crate::simd::{self, Lanes, Map};
+use crate::simd::{Lanes, Map};
 use crate::{Error, Real, Storage};
 
 /// `m g + Gamma`.
 #[derive(Clone, Copy)]
-struct Drift;
+pub(in crate::particle) struct Drift;
 impl<T: Real> Map<T, 3, 1> for Drift {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [m, g, gamma]: [L; 3]) -> [L; 1] {
@@ -101,7 +101,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let [v, out] = core::array::from_fn(|_| take(&mut scratch, len));
     let arithmetic = config.arithmetic;
     let chosen = config.bandwidth.choose(arithmetic, d, particles, scratch)?;
-    simd::map(&Drift, [metric, scores, divergence], [&mut *v]);
+    T::metric_times_scores([metric, scores, divergence], v);
     let field = Field {
         family: config.family,
         h: chosen.h,

@@ -26,9 +26,9 @@ use super::super::kernel::{
 };
 use super::super::take;
 use super::super::{check_cloud, check_finite, check_non_negative, check_positive};
-use super::{Chosen, Combine, Extended, Moved, Target, copy, extend, field, narrow};
+use super::{Chosen, Extended, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
-use crate::{Arithmetic, Error, Real, Storage, simd};
+use crate::{Arithmetic, Error, Real, Storage};
 
 pub use super::super::momentum::State;
 
@@ -319,15 +319,11 @@ fn kicked_into<T: Real>(
         room.rest,
     )?;
     let chosen = at.chosen;
-    simd::map(&Combine(T::ONE, -c), [scores, r], [&mut *room.kicked]);
-    simd::map(
-        &Combine(T::ONE, c * at.ratio),
-        [particles, r],
-        [&mut *room.u],
-    );
+    T::axpby(T::ONE, scores, -c, r, room.kicked);
+    T::axpby(T::ONE, particles, c * at.ratio, r, room.u);
     let field = field(config.arithmetic, &at, d, room.kicked, None, room.u);
     field_into(driver, &field, room.out, room.rest)?;
-    simd::map(&Moved(rate), [r, room.out], [&mut *room.kicked]);
+    T::step_into(rate, r, room.out, room.kicked);
     check_finite("momentum", room.kicked, d)?;
     Ok(chosen)
 }
@@ -351,10 +347,10 @@ fn drifted_into<T: Real>(
         room.rest,
     )?;
     let chosen = at.chosen;
-    simd::map(&Combine(-at.ratio, T::ZERO), [r, r], [&mut *room.u]);
+    T::axpby(-at.ratio, r, T::ZERO, r, room.u);
     let field = field(config.arithmetic, &at, d, r, None, room.u);
     field_into(driver, &field, room.out, room.rest)?;
-    simd::update(&Target(rate), [&mut *room.out], [particles]);
+    T::step_from(rate, particles, room.out);
     check_finite("field", room.out, d)?;
     Ok(chosen)
 }

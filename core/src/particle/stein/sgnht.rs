@@ -24,10 +24,10 @@ use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_sc
 use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
-use super::{Chosen, Combine, Moved, Target, copy, extend, field, narrow};
+use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::particle::rows::InRows;
-use crate::{Error, Real, Storage, simd};
+use crate::{Error, Real, Storage};
 
 pub use super::super::momentum::Thermostats as State;
 use super::Extended;
@@ -126,14 +126,14 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
             *v = g - xi * r;
         }
     }
-    simd::map(&Combine(T::ONE, a), [particles, r], [&mut *u]);
+    T::axpby(T::ONE, particles, a, r, u);
     field_into(
         &mut Serial,
         &field(arithmetic, &at, d, v, None, u),
         out,
         scratch,
     )?;
-    simd::map(&Combine(share, T::ZERO), [r, r], [&mut *s]);
+    T::axpby(share, r, T::ZERO, r, s);
     for (u, &xi) in u.in_rows_mut(d).zip(&*xi) {
         u.fill(xi);
     }
@@ -145,8 +145,8 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         scratch,
     )?;
     // The new momenta wait in `second` until they and their bandwidth are known to be finite.
-    simd::map(&Moved(rate), [&*r, &*out], [&mut *u]);
-    simd::update(&Target(rate), [&mut *second], [&*u]);
+    T::step_into(rate, r, out, u);
+    T::step_from(rate, u, second);
     check_finite("momentum", second, d)?;
     let at = extend(
         &config.bandwidth,
@@ -157,7 +157,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         scratch,
     )?;
     copy(second, r);
-    simd::map(&Combine(-T::ONE, T::ZERO), [r, r], [&mut *u]);
+    T::axpby(-T::ONE, r, T::ZERO, r, u);
     field_into(
         &mut Serial,
         &field(arithmetic, &at, d, r, None, u),
@@ -175,7 +175,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         second,
         scratch,
     )?;
-    simd::update(&Target(rate), [&mut *out], [&*particles]);
+    T::step_from(rate, particles, out);
     copy(out, particles);
     for (xi, f) in xi.iter_mut().zip(second.in_rows(d)) {
         *xi += rate * f.iter().fold(T::ZERO, |sum, &f| sum + f);

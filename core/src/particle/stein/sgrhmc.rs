@@ -25,16 +25,16 @@ use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_sc
 use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
-use super::{Chosen, Combine, Moved, Target, copy, extend, field, narrow};
+use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
-use crate::simd::{self, Lanes, Map};
+use crate::simd::{Lanes, Map};
 use crate::{Error, Real, Storage};
 
 pub use super::super::momentum::State;
 
 /// `S g + gamma - S^2 r`, `S^2`.
 #[derive(Clone, Copy)]
-struct Kick;
+pub(in crate::particle) struct Kick;
 impl<T: Real> Map<T, 4, 2> for Kick {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [s, g, gamma, r]: [L; 4]) -> [L; 2] {
@@ -45,7 +45,7 @@ impl<T: Real> Map<T, 4, 2> for Kick {
 
 /// `S r`, `-S`.
 #[derive(Clone, Copy)]
-struct Drift;
+pub(in crate::particle) struct Drift;
 impl<T: Real> Map<T, 2, 2> for Drift {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [s, r]: [L; 2]) -> [L; 2] {
@@ -131,16 +131,16 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         y,
         scratch,
     )?;
-    simd::map(&Kick, [metric, scores, divergence, r], [&mut *v, &mut *s]);
+    T::riemannian_kick([metric, scores, divergence, r], [&mut *v, &mut *s]);
     let first = field(arithmetic, &at, d, v, Some(metric), particles);
     field_into(&mut Serial, &first, out, scratch)?;
-    simd::map(&Combine(at.ratio, T::ZERO), [r, r], [&mut *u]);
+    T::axpby(at.ratio, r, T::ZERO, r, u);
     v.fill(T::ZERO);
     let friction = field(arithmetic, &at, d, v, Some(s), u);
     field_into(&mut Serial, &friction, second, scratch)?;
     // The new momenta wait in `second` until they and their bandwidth are known to be finite.
-    simd::map(&Moved(rate), [&*r, &*out], [&mut *u]);
-    simd::update(&Target(rate), [&mut *second], [&*u]);
+    T::step_into(rate, r, out, u);
+    T::step_from(rate, u, second);
     check_finite("momentum", second, d)?;
     let at = extend(
         &config.bandwidth,
@@ -151,11 +151,11 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         scratch,
     )?;
     copy(second, r);
-    simd::map(&Drift, [metric, r], [&mut *v, &mut *s]);
-    simd::map(&Combine(at.ratio, T::ZERO), [r, r], [&mut *u]);
+    T::riemannian_drift([metric, r], [&mut *v, &mut *s]);
+    T::axpby(at.ratio, r, T::ZERO, r, u);
     let last = field(arithmetic, &at, d, v, Some(s), u);
     field_into(&mut Serial, &last, out, scratch)?;
-    simd::update(&Target(rate), [&mut *out], [&*particles]);
+    T::step_from(rate, particles, out);
     copy(out, particles);
     state.steps = state.steps.saturating_add(1);
     Ok(at.chosen)

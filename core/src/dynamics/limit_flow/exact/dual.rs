@@ -18,6 +18,7 @@ use super::{Config, Parts};
 use crate::dynamics::label_noise::Sparse;
 use crate::matrix::{self, MatrixMut, MatrixRef};
 use crate::model::copy;
+use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Update, math};
 use crate::{Error, Real, vector};
 
@@ -26,9 +27,9 @@ const RAISES: usize = 40;
 
 /// `w = 2 q sinh s` in place of `s`, from `ln q(0)` and `m`.
 #[derive(Clone, Copy)]
-pub(super) struct Signal<T> {
+struct Signal<T> {
     /// `4 delta^2 t`.
-    pub(super) decay: T,
+    decay: T,
 }
 
 impl<T: Real> Signal<T> {
@@ -84,11 +85,28 @@ impl<T: Real> Map<T, 3, 2> for Magnitudes<T> {
     }
 }
 
+kernels! {
+    /// The maps of the dual.
+    trait DualKernels<T> {
+        fn signal(decay: T, ln_q: &[T], m: &[T], s: &mut [T]) {
+            simd::update(&Signal { decay }, [s], [ln_q, m]);
+        }
+        fn weighted(decay: T, shift: T, read: [&[T]; 3], out: [&mut [T]; 2]) {
+            let signal = Signal { decay };
+            simd::map(&Weighted { signal, shift }, read, out);
+        }
+        fn magnitudes(decay: T, read: [&[T]; 3], out: [&mut [T]; 2]) {
+            simd::map(&Magnitudes(Signal { decay }), read, out);
+        }
+    }
+}
+
 /// The dual problem at one time.
 pub(super) struct Dual<'a, 'b, T> {
     problem: &'a Sparse<'b, T>,
     parts: Parts<'a, T>,
-    signal: Signal<T>,
+    /// `4 delta^2 t`.
+    decay: T,
     hess: &'a mut [T],
     grad: &'a mut [T],
     step: &'a mut [T],
@@ -128,7 +146,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         Self {
             problem,
             parts,
-            signal: Signal { decay },
+            decay,
             hess,
             grad,
             step,
@@ -173,7 +191,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         matrix::gemv_transposed(T::ONE, z, self.trial, T::ONE, self.s)?;
         let (mut shift, mut most) = (-T::INFINITY, T::ZERO);
         for (index, ((ln_q, m), s)) in ln_q.iter().zip(m.iter()).zip(&*self.s).enumerate() {
-            let level = *ln_q - self.signal.decay * *m + s.abs();
+            let level = *ln_q - self.decay * *m + s.abs();
             if !level.is_finite() {
                 return Err(Error::NonFinite {
                     name: "exponent",
@@ -182,12 +200,8 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
             }
             (shift, most) = (level.largest(shift), s.abs().largest(most));
         }
-        let body = Weighted {
-            signal: self.signal,
-            shift,
-        };
         let out = [&mut *self.w, &mut *self.weight];
-        simd::map(&body, [ln_q, m, self.s], out);
+        T::weighted(self.decay, shift, [ln_q, m, self.s], out);
         copy(y, self.grad);
         matrix::gemv(T::ONE, z, self.w, -T::ONE, self.grad)?;
         Ok(Size { shift, most })
@@ -267,11 +281,8 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         let Parts {
             ln_q, m, params, ..
         } = self.parts;
-        simd::map(
-            &Magnitudes(self.signal),
-            [ln_q, m, self.s],
-            [&mut *self.w, &mut *self.weight],
-        );
+        let out = [&mut *self.w, &mut *self.weight];
+        T::magnitudes(self.decay, [ln_q, m, self.s], out);
         let magnitudes = self.w.iter().chain(self.weight.iter());
         for (x, &magnitude) in params.iter_mut().zip(magnitudes) {
             *x = if *x < T::ZERO { -magnitude } else { magnitude };
