@@ -67,8 +67,97 @@ pub mod sgd;
 mod extremes;
 
 use crate::error::check;
+use crate::random::Lanes32;
+use crate::real::kernels;
 use crate::simd::Lanes;
-use crate::{Error, Real};
+use crate::{Error, Real, simd};
+
+kernels! {
+    /// Steps on slices whose lengths fit, under a config that is valid; those with a count get it before or after the step, as the
+    /// functions that they call say.
+    trait Kernels<T> {
+        fn sgd(config: &sgd::Config, params: &mut [T], grad: &[T]) -> Result<(), Error> {
+            sgd::plain(config, params, grad)
+        }
+        fn momentum(
+            config: &sgd::Config,
+            steps: u64,
+            buffer: &mut [T],
+            params: &mut [T],
+            grad: &[T],
+        ) -> Result<(), Error> {
+            sgd::Prepared::new(config, steps)?.run(params, buffer, grad);
+            Ok(())
+        }
+        fn adam(
+            config: &adam::Config,
+            steps: u64,
+            [m, v, largest]: [&mut [T]; 3],
+            params: &mut [T],
+            grad: &[T],
+        ) -> Result<(), Error> {
+            adam::Prepared::new(config, steps, Bounds::new())?.run(params, m, v, largest, grad);
+            Ok(())
+        }
+        fn lion(
+            config: &lion::Config,
+            momentum: &mut [T],
+            params: &mut [T],
+            grad: &[T],
+        ) -> Result<(), Error> {
+            lion::on_slices(config, momentum, params, grad)
+        }
+        fn rmsprop(
+            config: &rmsprop::Config,
+            buffers: [&mut [T]; 3],
+            params: &mut [T],
+            grad: &[T],
+        ) -> Result<(), Error> {
+            rmsprop::on_slices(config, buffers, params, grad)
+        }
+        fn adagrad(
+            config: &adagrad::Config,
+            steps: u64,
+            sum: &mut [T],
+            params: &mut [T],
+            grad: &[T],
+        ) -> Result<(), Error> {
+            adagrad::on_slices(config, steps, sum, params, grad)
+        }
+        fn bf16_momentum(
+            config: &sgd::Config,
+            steps: u64,
+            buffer: &mut [u16],
+            params: &mut [T],
+            grad: &[T],
+            lanes: &mut Lanes32,
+        ) -> Result<(), Error> {
+            bf16::sgd::on_slices(config, steps, buffer, params, grad, lanes)
+        }
+        fn bf16_adam(
+            config: &adam::Config,
+            steps: u64,
+            moments: [&mut [u16]; 2],
+            params: &mut [T],
+            grad: &[T],
+            lanes: &mut Lanes32,
+        ) -> Result<(), Error> {
+            bf16::adam::on_slices(config, steps, moments, params, grad, lanes)
+        }
+        fn blend(old: T, new: T, x: &[T], average: &mut [T]) {
+            simd::update(&average::Blend { old, new }, [average], [x]);
+        }
+        fn move_toward(rate: T, x: &[T], average: &mut [T]) {
+            simd::update(&average::Toward(rate), [average], [x]);
+        }
+        fn synchronise(rate: T, slow: &mut [T], x: &mut [T]) {
+            simd::update(&average::Synchronise(rate), [slow, x], []);
+        }
+        fn quotient(x: &[T], divisor: T, out: &mut [T]) {
+            simd::map(&average::Quotient(divisor), [x], [out]);
+        }
+    }
+}
 
 /// What weight decay means.
 ///

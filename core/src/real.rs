@@ -103,6 +103,7 @@ pub trait Real:
     + crate::federated::ef21::Kernels<Self>
     + crate::federated::marina::Kernels<Self>
     + crate::mixture::Kernels<Self>
+    + crate::optim::Kernels<Self>
     + crate::particle::Kernels<Self>
     + crate::particle::kernel::DifferenceKernels<Self>
     + crate::model::LossKernels<Self>

@@ -266,6 +266,19 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("grad", params.len(), grad.len())?;
     let sum = state.sum.as_mut_slice();
     check_length("state.sum", params.len(), sum.len())?;
+    T::adagrad(config, state.steps, sum, params, grad)?;
+    state.steps = state.steps.saturating_add(1);
+    Ok(())
+}
+
+/// The step that follows `steps` steps.
+pub(super) fn on_slices<T: Real>(
+    config: &Config,
+    steps: u64,
+    sum: &mut [T],
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error> {
     let terms = Terms::new(
         config.learning_rate,
         config.weight_decay,
@@ -273,7 +286,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         config.maximize,
     )?;
     // At least 1; what a long decay leaves of a rate that can be told may round to 0.
-    let divisor = 1.0 + state.steps as f64 * config.lr_decay;
+    let divisor = 1.0 + steps as f64 * config.lr_decay;
     let share = if config.arithmetic == Arithmetic::Fast {
         0.5
     } else {
@@ -288,7 +301,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let eps: T = told("eps", config.eps)?;
     let initial = told("initial_accumulator", config.initial_accumulator)?;
     let bounds = Bounds::new();
-    if state.steps == 0 {
+    if steps == 0 {
         sum.fill(initial);
     }
     let is_fast = config.arithmetic == Arithmetic::Fast;
@@ -317,7 +330,6 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         (true, false) => run!(true, false),
         (true, true) => run!(true, true),
     }
-    state.steps = state.steps.saturating_add(1);
     Ok(())
 }
 

@@ -459,7 +459,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
         check_length("state.largest", n, largest.len())?;
     }
     let steps = state.steps.saturating_add(1);
-    Prepared::new(config, steps, Bounds::new())?.run(params, m, v, largest, grad);
+    T::adam(config, steps, [m, v, largest], params, grad)?;
     state.steps = steps;
     Ok(())
 }

@@ -19,15 +19,15 @@
 
 use super::{check_fraction, narrow, told, told_fraction};
 use crate::error::{check, check_length};
-use crate::simd::{self, Lanes, Map, Update};
+use crate::simd::{Lanes, Map, Update};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
 
 /// `a <- old a + new x`, flushed.
 #[derive(Clone, Copy)]
-struct Blend<T> {
-    old: T,
-    new: T,
+pub(super) struct Blend<T> {
+    pub(super) old: T,
+    pub(super) new: T,
 }
 
 impl<T: Real> Update<T, 1, 1> for Blend<T> {
@@ -39,7 +39,7 @@ impl<T: Real> Update<T, 1, 1> for Blend<T> {
 
 /// `a <- a + rate (x - a)`.
 #[derive(Clone, Copy)]
-struct Toward<T>(T);
+pub(super) struct Toward<T>(pub(super) T);
 
 impl<T: Real> Update<T, 1, 1> for Toward<T> {
     #[inline(always)]
@@ -50,7 +50,7 @@ impl<T: Real> Update<T, 1, 1> for Toward<T> {
 
 /// `s <- s + rate (x - s)`, `x <- s`.
 #[derive(Clone, Copy)]
-struct Synchronise<T>(T);
+pub(super) struct Synchronise<T>(pub(super) T);
 
 impl<T: Real> Update<T, 2, 0> for Synchronise<T> {
     #[inline(always)]
@@ -61,7 +61,7 @@ impl<T: Real> Update<T, 2, 0> for Synchronise<T> {
 }
 
 #[derive(Clone, Copy)]
-struct Quotient<T>(T);
+pub(super) struct Quotient<T>(pub(super) T);
 
 impl<T: Real> Map<T, 1, 1> for Quotient<T> {
     #[inline(always)]
@@ -192,11 +192,7 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
         if self.steps == 0 && !config.debias {
             copy(params, buffer);
         } else {
-            let blend = Blend {
-                old,
-                new: T::from_f64(1.0 - config.decay),
-            };
-            simd::update(&blend, [buffer], [params]);
+            T::blend(old, T::from_f64(1.0 - config.decay), params, buffer);
         }
         self.steps = self.steps.saturating_add(1);
         Ok(())
@@ -213,7 +209,7 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
         if config.debias && self.steps > 0 {
             // decay < 1 and steps >= 1: positive.
             let weight = 1.0 - Real::powi(config.decay, self.steps);
-            simd::map(&Quotient(narrow("decay", weight)?), [buffer], [out]);
+            T::quotient(buffer, narrow("decay", weight)?, out);
         } else {
             copy(buffer, out);
         }
@@ -246,7 +242,7 @@ impl<T: Real, B: Storage<Elem = T>> Swa<B> {
         check_length("params", buffer.len(), params.len())?;
         let steps = self.steps.saturating_add(1);
         // steps >= 1.
-        simd::update(&Toward(T::from_f64(1.0 / steps as f64)), [buffer], [params]);
+        T::move_toward(T::from_f64(1.0 / steps as f64), params, buffer);
         self.steps = steps;
         Ok(())
     }
@@ -343,7 +339,7 @@ impl<T: Real, B: Storage<Elem = T>> Lookahead<B> {
         // A period of 0 has been refused.
         let synchronises = self.steps.checked_rem(config.period) == Some(0);
         if synchronises {
-            simd::update(&Synchronise(rate), [buffer, params], []);
+            T::synchronise(rate, buffer, params);
         }
         Ok(synchronises)
     }

@@ -216,6 +216,16 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("grad", params.len(), grad.len())?;
     let momentum = state.momentum.as_mut_slice();
     check_length("state.momentum", params.len(), momentum.len())?;
+    T::lion(config, momentum, params, grad)
+}
+
+/// The step, on slices of one length.
+pub(super) fn on_slices<T: Real>(
+    config: &Config,
+    momentum: &mut [T],
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error> {
     let terms = Terms::new(
         config.learning_rate,
         config.weight_decay,

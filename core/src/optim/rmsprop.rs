@@ -497,26 +497,35 @@ where
     if config.momentum > 0.0 {
         check_length("state.buffer", n, state.buffer().len())?;
     }
+    let buffers = [
+        state.mean_square.as_mut_slice(),
+        state.mean.as_mut_slice(),
+        state.buffer.as_mut_slice(),
+    ];
+    T::rmsprop(config, buffers, params, grad)
+}
+
+/// The step: mean square, mean and buffer, each as long as the parameters where the config asks for it.
+pub(super) fn on_slices<T: Real>(
+    config: &Config,
+    buffers: [&mut [T]; 3],
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error> {
     if config.arithmetic == Arithmetic::Fast {
-        run::<T, B, C, M, true>(config, state, params, grad)
+        run::<T, true>(config, buffers, params, grad)
     } else {
-        run::<T, B, C, M, false>(config, state, params, grad)
+        run::<T, false>(config, buffers, params, grad)
     }
 }
 
 #[inline]
-fn run<T, B, C, M, const FAST: bool>(
+fn run<T: Real, const FAST: bool>(
     config: &Config,
-    state: &mut State<B, C, M>,
+    [v, c, b]: [&mut [T]; 3],
     params: &mut [T],
     grad: &[T],
-) -> Result<(), Error>
-where
-    T: Real,
-    B: Storage<Elem = T>,
-    C: Storage<Elem = T>,
-    M: Storage<Elem = T>,
-{
+) -> Result<(), Error> {
     let eps: T = told("eps", config.eps)?;
     let inner = match (config.eps_in_sqrt, FAST) {
         (true, false) => eps,
@@ -545,8 +554,6 @@ where
         )?,
         bounds: Bounds::new(),
     };
-    let v = state.mean_square.as_mut_slice();
-    let (c, b) = (state.mean.as_mut_slice(), state.buffer.as_mut_slice());
     match (config.centered, config.momentum > 0.0) {
         (false, false) if !terms.is_active() && (FAST || !config.eps_in_sqrt) => {
             simd::update(&Bare(scalars.plain()), [params, v], [grad]);

@@ -266,18 +266,23 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     config.validate()?;
     check_length("grad", params.len(), grad.len())?;
     if config.momentum == 0.0 {
-        let (terms, rate) = scalars(config)?;
-        if terms.is_active() {
-            simd::update(&Plain::<T, true> { terms, rate }, [params], [grad]);
-        } else {
-            simd::update(&Plain::<T, false> { terms, rate }, [params], [grad]);
-        }
-        return Ok(());
+        return T::sgd(config, params, grad);
     }
     let buffer = state.buffer.as_mut_slice();
     check_length("state.buffer", params.len(), buffer.len())?;
-    Prepared::new(config, state.steps)?.run(params, buffer, grad);
+    T::momentum(config, state.steps, buffer, params, grad)?;
     state.steps = state.steps.saturating_add(1);
+    Ok(())
+}
+
+/// One step without momentum.
+pub(super) fn plain<T: Real>(config: &Config, params: &mut [T], grad: &[T]) -> Result<(), Error> {
+    let (terms, rate) = scalars(config)?;
+    if terms.is_active() {
+        simd::update(&Plain::<T, true> { terms, rate }, [params], [grad]);
+    } else {
+        simd::update(&Plain::<T, false> { terms, rate }, [params], [grad]);
+    }
     Ok(())
 }
 

@@ -182,6 +182,20 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
     check_length("state.m", n, m.len())?;
     check_length("state.v", n, v.len())?;
     let steps = state.steps.saturating_add(1);
+    T::bf16_adam(config, steps, [m, v], params, grad, lanes)?;
+    state.steps = steps;
+    Ok(())
+}
+
+/// The step that brings the count of steps to `steps`, on slices of one length.
+pub(in crate::optim) fn on_slices<T: Real>(
+    config: &Config,
+    steps: u64,
+    [m, v]: [&mut [u16]; 2],
+    params: &mut [T],
+    grad: &[T],
+    lanes: &mut Lanes32,
+) -> Result<(), Error> {
     // Moments are rounded to `f32` before they are rounded to bf16.
     let wide = Prepared::<T>::new(config, steps, Bounds::of_f32())?;
 
@@ -205,7 +219,6 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
             });
         }
     }
-    state.steps = steps;
     Ok(())
 }
 

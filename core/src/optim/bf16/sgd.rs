@@ -154,7 +154,21 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
     check_length("grad", params.len(), grad.len())?;
     let buffer = state.buffer.as_mut_slice();
     check_length("state.buffer", params.len(), buffer.len())?;
-    let wide = Prepared::<T>::new(config, state.steps)?;
+    T::bf16_momentum(config, state.steps, buffer, params, grad, lanes)?;
+    state.steps = state.steps.saturating_add(1);
+    Ok(())
+}
+
+/// The step that follows `steps` steps, on slices of one length.
+pub(in crate::optim) fn on_slices<T: Real>(
+    config: &Config,
+    steps: u64,
+    buffer: &mut [u16],
+    params: &mut [T],
+    grad: &[T],
+    lanes: &mut Lanes32,
+) -> Result<(), Error> {
+    let wide = Prepared::<T>::new(config, steps)?;
 
     let (mut words, mut wide_buffer) = ([0; BLOCK], [T::ZERO; BLOCK]);
     let (mut params, mut buffers) = (params, buffer);
@@ -173,7 +187,6 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
             to: buffer,
         });
     }
-    state.steps = state.steps.saturating_add(1);
     Ok(())
 }
 
