@@ -75,6 +75,7 @@ use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
 pub(super) use self::gram::{Rows, distances_scratch_len, resolving};
+pub(super) use self::panels::{Kept, distances_len, kept_len};
 
 /// Family of the kernel.
 ///
@@ -207,6 +208,7 @@ pub struct Sources<'a, T> {
     w: MatrixRef<'a, T>,
     columns: Columns<'a, T>,
     field: Field<'a, T>,
+    kept: Option<Kept<'a, T>>,
 }
 
 impl<T: Real> core::fmt::Debug for Sources<'_, T> {
@@ -286,6 +288,7 @@ impl<T: Real> Sources<'_, T> {
             h,
             w,
             is_added,
+            kept: self.kept,
             targets,
             out,
             scratch,
@@ -359,6 +362,17 @@ pub fn field_into<T: Real>(
     driver: &mut impl Driver<T>,
     field: &Field<'_, T>,
     out: &mut [T],
+    scratch: &mut [T],
+) -> Result<(), Error> {
+    field_from(driver, field, None, out, scratch)
+}
+
+/// [`field_into`] with the distances of `y` under this arithmetic, if they are at hand.
+pub(super) fn field_from<T: Real>(
+    driver: &mut impl Driver<T>,
+    field: &Field<'_, T>,
+    kept: Option<Kept<'_, T>>,
+    out: &mut [T],
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
     let Field {
@@ -428,6 +442,7 @@ pub fn field_into<T: Real>(
         columns: Columns { w, u },
         w: MatrixRef::new(w, n, q)?,
         field: *field,
+        kept,
     };
     driver.sums_into(&sources, sums, scratch)?;
     // n >= 1: len > 0.
