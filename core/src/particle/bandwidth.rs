@@ -416,7 +416,7 @@ mod tests {
     }
 
     fn selection_equals_sorting<T: Real>() {
-        for n in [1, 2, 3, 4, 5, 10, 33, 150, 151] {
+        for n in [1, 2, 3, 4, 5, 10, 33, 150, 151, 225, 450] {
             for m in [1, 2, 7] {
                 let mut y = painted::<T>(n, n * m);
                 if n > 30 {

@@ -65,7 +65,7 @@ mod profile;
 use core::ops::Range;
 
 use self::differences::{Columns, transpose};
-use self::gram::{SHORT, subtract_mean};
+use self::gram::{SHORT, resolving_centred, subtract_mean};
 use self::panels::{Job, Panels};
 use self::profile::Profile;
 use crate::error::{check, check_length, check_scratch};
@@ -367,7 +367,8 @@ pub fn field_into<T: Real>(
     field_from(driver, field, None, out, scratch)
 }
 
-/// [`field_into`] with the distances of `y` under this arithmetic, if they are at hand.
+/// [`field_into`] with the distances of `y` under this arithmetic, if they are at hand: the scratch then begins with what they were made from,
+/// centred rows and their norms.
 pub(super) fn field_from<T: Real>(
     driver: &mut impl Driver<T>,
     field: &Field<'_, T>,
@@ -402,9 +403,20 @@ pub(super) fn field_from<T: Real>(
     let u = super::take(&mut scratch, len);
     let w = super::take(&mut scratch, n * q);
     let sums = super::take(&mut scratch, n * q);
-    let rows = resolving(arithmetic, m, field.y, y, norms, h)?;
+    let rows = match kept {
+        Some(_) => resolving_centred(arithmetic, m, field.y, y, norms, h)?,
+        None => resolving(arithmetic, m, field.y, y, norms, h)?,
+    };
     // Differences do not see a shift of u, and the sums lose fewer digits near the origin.
-    subtract_mean(d, field.repel, u);
+    if m == d && core::ptr::eq(field.y, field.repel) && !rows.is_explicit {
+        for (u, y) in u.in_rows_mut(d).zip(rows.y.row_iter()) {
+            for (u, &y) in u.iter_mut().zip(y) {
+                *u = y;
+            }
+        }
+    } else {
+        subtract_mean(d, field.repel, u);
+    }
     let one = T::ONE;
     for ((w, u), v) in w
         .in_rows_mut(q)

@@ -5,8 +5,8 @@
 //! repeat         count what is below either; keep the part that holds the wanted rank; next two by interpolation
 //! at most ROOM   collect what is left, bisect its bit patterns
 //! ```
-//! A count reads the distances once and is bounded by that; three or four are enough for half a million. Every third pair halves the
-//! interval of bit patterns instead, so that distances in heaps end as well: after at most 3 rounds for each bit.
+//! A count reads the distances once and is bounded by that; three or four are enough for half a million. Where one leaves more than half of them,
+//! the next halves the interval of bit patterns instead, so that distances in heaps end as well: after a round or two for each bit.
 //! Distances are not negative, so bit patterns are in their order. No answer depends on the sample.
 
 #![allow(
@@ -54,13 +54,13 @@ impl<T: Real> Distances<'_, T> {
         );
         let mut room = [T::ZERO; ROOM];
         let mut guess = self.guess(&mut room);
-        let mut round = 0_u32;
         // The wanted number is at `low` or above, and below `high`.
         while high.bits - low.bits > 1 {
             if high.below - low.below <= ROOM as u64 {
                 return self.finish(rank, low, high, &mut room);
             }
-            let inside = |x: T| x.to_bits_u64().clamp(low.bits + 1, high.bits - 1);
+            let left = high.below - low.below;
+            let inside = |x: T| x.to_bits_u64().max(low.bits + 1).min(high.bits - 1);
             let [a, b] = guess.map(inside);
             let counts = self.count([a, b].map(T::from_bits_u64));
             for (bits, below) in [a, b].into_iter().zip(counts) {
@@ -74,8 +74,7 @@ impl<T: Real> Distances<'_, T> {
                     high = End { bits, below };
                 }
             }
-            round += 1;
-            guess = if round.is_multiple_of(3) || high.below == u64::MAX {
+            guess = if high.below - low.below > left / 2 {
                 let middle = low.bits + (high.bits - low.bits) / 2;
                 [T::from_bits_u64(middle); 2]
             } else {
@@ -350,5 +349,83 @@ impl<T: Real> Kernel for LargestBelow<'_, T> {
         let rest = rest.iter().filter(|x| **x < self.end);
         rest.chain(lanes.as_ref())
             .fold(T::ZERO, |most, &x| most.largest(x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Lanes32, Purpose, stream};
+    use std::vec;
+    use std::vec::Vec;
+
+    /// All ranks of interest, against a sort of the multiset.
+    fn is_that_of_a_sort<T: Real>(single: &[T], double: &[T], zeros: u64) {
+        let mut all: Vec<T> = vec![T::ZERO; zeros as usize];
+        all.extend(single);
+        all.extend(double.iter().flat_map(|x| [*x, *x]));
+        all.retain(|x| x.is_finite());
+        all.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        let distances = Distances {
+            single,
+            double,
+            zeros,
+        };
+        let n = all.len();
+        for rank in [1, n / 7, n / 2 - 1, n / 2, n / 2 + 1, n - n / 5, n - 1] {
+            let rank = rank.clamp(1, n - 1);
+            let expected = (all[rank], all[rank - 1]);
+            assert_eq!(distances.select(rank as u64), expected, "{rank} of {n}");
+        }
+    }
+
+    fn laws<T: Real>(n: usize) -> [Vec<T>; 5] {
+        let mut normal = vec![T::ZERO; n];
+        Lanes32::new(&mut stream(5, 0, 0, Purpose::DATA)).fill_normal(&mut normal);
+        let of = |f: &dyn Fn(T) -> f64| normal.iter().map(|&x| T::from_f64(f(x))).collect();
+        [
+            of(&|x| x.to_f64().powi(2)),
+            // Heaps, one of them of half.
+            of(&|x| (x.to_f64().abs() * 3.0).floor()),
+            of(&|x| if x > T::ZERO { 2.5 } else { x.to_f64().abs() }),
+            // From the least to the largest exponents.
+            of(&|x| libm::exp(x.to_f64() * if T::BYTES == 4 { 20.0 } else { 150.0 })),
+            of(&|_| 0.0),
+        ]
+    }
+
+    fn selection_is_that_of_a_sort<T: Real>() {
+        for n in [1, 2, 3, 40, 257, 1000, 40_000] {
+            for law in laws::<T>(n) {
+                is_that_of_a_sort(&[], &law, 7);
+                let (single, double) = law.split_at(n / 3);
+                let mut padded = single.to_vec();
+                padded.resize(n / 2 + 1, T::INFINITY);
+                is_that_of_a_sort(&padded, double, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn selected_numbers_are_those_of_a_sort_at_every_level() {
+        for _ in crate::testing::levels() {
+            selection_is_that_of_a_sort::<f32>();
+            selection_is_that_of_a_sort::<f64>();
+        }
+    }
+
+    #[test]
+    fn infinite_distances_are_the_largest() {
+        let mut x = vec![f32::INFINITY; 1000];
+        x[..400].fill(1.0);
+        let all = |double| Distances {
+            single: &[],
+            double,
+            zeros: 10,
+        };
+        assert_eq!(all(&x).select(1005), (f32::INFINITY, f32::INFINITY));
+        assert_eq!(all(&x).select(810), (f32::INFINITY, 1.0));
+        assert_eq!(all(&x).select(10), (1.0, 0.0));
+        assert_eq!(all(&x).select(5), (0.0, 0.0));
     }
 }

@@ -53,7 +53,20 @@ pub(in crate::particle) fn resolving<'a, T: Real>(
     norms: &'a mut [T],
     scale: T,
 ) -> Result<Rows<'a, T>, Error> {
-    if centre(arithmetic, m, y, buffer, norms)?.resolves(scale) {
+    centre(m, y, buffer, norms);
+    resolving_centred(arithmetic, m, y, buffer, norms, scale)
+}
+
+/// [`resolving`] where `buffer` and `norms` hold the centred rows and their norms already.
+pub(super) fn resolving_centred<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    buffer: &'a mut [T],
+    norms: &'a mut [T],
+    scale: T,
+) -> Result<Rows<'a, T>, Error> {
+    if centred(arithmetic, m, buffer, norms)?.resolves(scale) {
         return centred(arithmetic, m, buffer, norms);
     }
     let n = norms.len();
@@ -67,16 +80,9 @@ pub(in crate::particle) fn resolving<'a, T: Real>(
 }
 
 /// Writes `y` less its column means, and its squared norms.
-fn centre<'a, T: Real>(
-    arithmetic: Arithmetic,
-    m: usize,
-    y: &[T],
-    buffer: &'a mut [T],
-    norms: &'a mut [T],
-) -> Result<Rows<'a, T>, Error> {
+fn centre<T: Real>(m: usize, y: &[T], buffer: &mut [T], norms: &mut [T]) {
     subtract_mean(m, y, buffer);
     squared_norms(m, buffer, norms);
-    centred(arithmetic, m, buffer, norms)
 }
 
 /// Squared norms of rows, each a chain from the first element on: four of them side by side, since one waits for itself.
