@@ -164,11 +164,17 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
     use Arithmetic::{Fast, Portable};
     let size = sizes(size);
     let n = size.first().copied()?;
-    let parallel = ["sgd", "momentum", "adam", "rmsprop", "adagrad", "lion", "svgd", "gemm"];
+    let parallel = [
+        "sgd", "momentum", "adam", "rmsprop", "adagrad", "lion", "svgd", "gemm",
+    ];
     if threads > 1 && !parallel.iter().any(|p| name.starts_with(p)) {
         return None;
     }
-    let arithmetic = if name.ends_with("fast") { Fast } else { Portable };
+    let arithmetic = if name.ends_with("fast") {
+        Fast
+    } else {
+        Portable
+    };
     Some(match name {
         "topk_1%" => top_k(n, n / 100),
         "topk_0.1%" => top_k(n, n / 1000),
@@ -179,7 +185,9 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
         "sgd" => {
             let config = sgd::Config::new(RATE);
             let state = |_| sgd::State::<[f32; 0]>::new();
-            optimiser(n, threads, state, move |s, x, g| sgd::step(&config, s, x, g))
+            optimiser(n, threads, state, move |s, x, g| {
+                sgd::step(&config, s, x, g)
+            })
         }
         "momentum" => {
             let config = sgd::Config {
@@ -187,7 +195,9 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
                 ..sgd::Config::new(RATE)
             };
             let state = |n| sgd::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| sgd::step(&config, s, x, g))
+            optimiser(n, threads, state, move |s, x, g| {
+                sgd::step(&config, s, x, g)
+            })
         }
         "adam" | "adam_fast" => {
             let config = adam::Config {
@@ -196,7 +206,9 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
                 ..adam::Config::adam()
             };
             let state = |n| adam::State::from_storage(zeros(n), zeros(n));
-            optimiser(n, threads, state, move |s, x, g| adam::step(&config, s, x, g))
+            optimiser(n, threads, state, move |s, x, g| {
+                adam::step(&config, s, x, g)
+            })
         }
         "rmsprop" => {
             let config = rmsprop::Config {
@@ -204,7 +216,9 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
                 ..Default::default()
             };
             let state = |n| rmsprop::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| rmsprop::step(&config, s, x, g))
+            optimiser(n, threads, state, move |s, x, g| {
+                rmsprop::step(&config, s, x, g)
+            })
         }
         "adagrad" => {
             let config = adagrad::Config {
@@ -212,20 +226,28 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
                 ..Default::default()
             };
             let state = |n| adagrad::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| adagrad::step(&config, s, x, g))
+            optimiser(n, threads, state, move |s, x, g| {
+                adagrad::step(&config, s, x, g)
+            })
         }
         "lion" => {
             let config = lion::Config::new(RATE);
             let state = |n| lion::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| lion::step(&config, s, x, g))
+            optimiser(n, threads, state, move |s, x, g| {
+                lion::step(&config, s, x, g)
+            })
         }
         "svgd_fixed" | "svgd_fixed_fast" => {
             let d = size.get(1).copied()?;
             svgd(n, d, threads, Bandwidth::Fixed(d as f64), arithmetic)
         }
-        "svgd_median" | "svgd_median_fast" => {
-            svgd(n, size.get(1).copied()?, threads, Bandwidth::median(1.0), arithmetic)
-        }
+        "svgd_median" | "svgd_median_fast" => svgd(
+            n,
+            size.get(1).copied()?,
+            threads,
+            Bandwidth::median(1.0),
+            arithmetic,
+        ),
         "em_full" => mixture(n, size.get(1).copied()?, size.get(2).copied()?).ok()?,
         "gemm" | "gemm_fast" => square(n, threads, arithmetic),
         _ => return None,
@@ -264,10 +286,7 @@ fn main() {
         let [name, size, threads, budget] = words[..] else {
             continue;
         };
-        let (threads, budget) = (
-            threads.parse().unwrap_or(1),
-            budget.parse().unwrap_or(0.05),
-        );
+        let (threads, budget) = (threads.parse().unwrap_or(1), budget.parse().unwrap_or(0.05));
         let key = format!("{name} {size} {threads}");
         if current.as_ref().is_none_or(|(known, _)| *known != key) {
             drop(current.take());
@@ -280,7 +299,10 @@ fn main() {
             (None, _) => None,
         };
         let answer = found.map_or("none".into(), |seconds| format!("{seconds:e}"));
-        if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
+        if writeln!(out, "{answer}")
+            .and_then(|()| out.flush())
+            .is_err()
+        {
             return;
         }
     }

@@ -41,7 +41,7 @@
 
 use core::convert::Infallible;
 
-use rand_core::{Rng, SeedableRng, TryRng};
+use rand_core::{SeedableRng, TryRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 mod integer;
@@ -188,6 +188,7 @@ impl TryRng for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand_core::Rng;
 
     #[test]
     fn streams_match_python() {

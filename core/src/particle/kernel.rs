@@ -37,14 +37,14 @@
 //! pair by pair: `q = sum (y_ic - y_jc)^2` and `l s (u_i - u_j)`, whose errors are relative to the pair, wherever it is. A common offset
 //! does neither harm nor slow down. The coordinates and h alone decide, not the level, the scratch or the threads, so the bits are the same
 //! everywhere. The price is paid while such a row is there: `n^2 (3 m + 5 d)` flops without tiles. Microseconds of
-//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
+//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, Zen 4 with AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
 //!
 //! | (n, d) | fixed h | one lost | median rule | one lost |
 //! |---|---|---|---|---|
-//! | (100, 2) | 17 | 24 | 57 | 117 |
-//! | (100, 10) | 20 | 70 | 69 | 181 |
-//! | (1000, 50) | 3800 | 16000 | 15100 | 42500 |
-//! | (2000, 200) | 50000 | 264000 | 102000 | 430000 |
+//! | (100, 2) | 12 | 26 | 17 | 39 |
+//! | (100, 10) | 16 | 105 | 21 | 132 |
+//! | (1000, 50) | 2030 | 11800 | 2230 | 15100 |
+//! | (2000, 200) | 25800 | 143000 | 29200 | 183000 |
 //!
 //! A sum is a chain of n terms in the scalar type, not pairwise and not in `f64`: it adds up to `n u` of the sum of magnitudes.
 //!

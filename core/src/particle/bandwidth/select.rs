@@ -78,7 +78,7 @@ impl<T: Real> Distances<'_, T> {
                 let middle = low.bits + (high.bits - low.bits) / 2;
                 [T::from_bits_u64(middle); 2]
             } else {
-                interpolate(rank, low, high)
+                self.interpolate(rank, low, high)
             };
         }
         let found = T::from_bits_u64(low.bits);
@@ -149,6 +149,18 @@ impl<T: Real> Distances<'_, T> {
                 return middle;
             }
         }
+    }
+
+    /// Two numbers around that of a rank, if what lies between the ends is spread evenly.
+    fn interpolate(&self, rank: u64, low: End, high: End) -> [T; 2] {
+        let [a, b] = [low, high].map(|end| T::from_bits_u64(end.bits).to_f64());
+        let all = (self.single.len() + 2 * self.double.len()) as f64;
+        // There are more than ROOM between them.
+        let count = (high.below - low.below) as f64;
+        let at = (rank - low.below) as f64 / count;
+        // Four deviations, and a density that is less even the more of it is between the ends.
+        let slack = 2.0 / libm::sqrt(count) + count / (16.0 * all);
+        [at - slack, at + slack].map(|at| T::from_f64(a + (b - a) * at.clamp(0.0, 1.0)))
     }
 
     /// The number of a rank, of few: by its bits, from `low` to `high`.
@@ -230,17 +242,6 @@ impl End {
     const fn new(bits: u64, below: u64) -> Self {
         Self { bits, below }
     }
-}
-
-/// Two numbers around that of a rank, if what lies between the ends is spread evenly.
-fn interpolate<T: Real>(rank: u64, low: End, high: End) -> [T; 2] {
-    let [a, b] = [low, high].map(|end| T::from_bits_u64(end.bits).to_f64());
-    // There are more than ROOM between them.
-    let count = (high.below - low.below) as f64;
-    let at = (rank - low.below) as f64 / count;
-    // Four deviations, and as much again for a density that is not even.
-    let slack = 2.0 / libm::sqrt(count) + 1.0 / 64.0;
-    [at - slack, at + slack].map(|at| T::from_f64(a + (b - a) * at.clamp(0.0, 1.0)))
 }
 
 struct Count<'a, T> {

@@ -320,7 +320,7 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                         Profile::Rbf => again::<T, S, RBF>(simd, scale, distances, values),
                         Profile::Imq => again::<T, S, IMQ>(simd, scale, distances, values),
                         Profile::ImqSlope => {
-                            again::<T, S, IMQ_SLOPE>(simd, scale, distances, values)
+                            again::<T, S, IMQ_SLOPE>(simd, scale, distances, values);
                         }
                     }
                 } else {
@@ -335,7 +335,7 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                         Profile::Rbf => apply::<T, S, RBF, NV>(simd, scale, norms, values),
                         Profile::Imq => apply::<T, S, IMQ, NV>(simd, scale, norms, values),
                         Profile::ImqSlope => {
-                            apply::<T, S, IMQ_SLOPE, NV>(simd, scale, norms, values)
+                            apply::<T, S, IMQ_SLOPE, NV>(simd, scale, norms, values);
                         }
                     }
                 }

@@ -66,49 +66,41 @@ fn draw<T: Real, S: Simd>(
         .split_at_mut_checked(pairs.len() * 2 * steps)
         .unwrap_or_default();
     step_rows(simd, s, used);
-    polar(simd, used, pairs);
-}
-
-/// Numbers from the words of a row.
-#[inline(always)]
-fn uniform<T: Real>(words: &[Row]) -> [T; LANES] {
-    let mut row = [T::ZERO; LANES];
-    if let (Some(first), Some(last)) = (words.first(), words.last()) {
-        convert(&Uniform, first, last, &mut row);
+    let (rows, _) = pairs.as_flattened_mut().as_chunks_mut();
+    for (row, words) in rows.iter_mut().zip(used.chunks(steps)) {
+        if let (Some(first), Some(last)) = (words.first(), words.last()) {
+            convert(&Uniform, first, last, row);
+        }
     }
-    row
+    polar(simd, pairs);
 }
 
-/// Leaves rows of x and of y for rows of words of u and of v.
+/// Takes rows of u and of v, leaves rows of x and of y.
 ///
 /// Two loops: the logarithm and the root are one long chain of operations, and a processor has more of them under way at a
 /// time when nothing else lies between.
 #[inline(always)]
-fn polar<T: Real, S: Simd>(simd: S, words: &[Row], pairs: &mut [Pair<T>]) {
-    let steps = <Uniform as Law<T>>::STEPS;
+fn polar<T: Real, S: Simd>(simd: S, pairs: &mut [Pair<T>]) {
     let one = T::Lanes::<S>::splat(simd, T::ONE);
     let minus_two = T::Lanes::<S>::splat(simd, T::from_f64(-2.0));
-    for (pair, words) in pairs.iter_mut().zip(words.chunks(2 * steps)) {
-        let (r, _) = pair.split_at_mut(LANES);
-        let u = uniform(words.get(..steps).unwrap_or_default());
-        let (r, u) = (T::Lanes::<S>::groups_mut(r).0, T::Lanes::<S>::groups(&u).0);
-        for (r, u) in r.iter_mut().zip(u) {
+    for pair in pairs.iter_mut() {
+        let (u, _) = pair.split_at_mut(LANES);
+        for u in T::Lanes::<S>::groups_mut(u).0 {
             // 1 - u is exact and in (0, 1], far above the least normal number.
-            math::ln_normal(one - T::Lanes::<S>::load(simd, u)).store(r);
+            math::ln_normal(one - T::Lanes::<S>::load(simd, u)).store(u);
         }
     }
-    for (pair, words) in pairs.iter_mut().zip(words.chunks(2 * steps)) {
-        let (r, y) = pair.split_at_mut(LANES);
-        let v = uniform(words.get(steps..).unwrap_or_default());
-        let (r, y) = (
+    for pair in pairs {
+        let (r, v) = pair.split_at_mut(LANES);
+        let (r, v) = (
             T::Lanes::<S>::groups_mut(r).0,
-            T::Lanes::<S>::groups_mut(y).0,
+            T::Lanes::<S>::groups_mut(v).0,
         );
-        for ((r, y), v) in r.iter_mut().zip(y).zip(T::Lanes::<S>::groups(&v).0) {
+        for (r, v) in r.iter_mut().zip(v) {
             let radius = (minus_two * T::Lanes::<S>::load(simd, r)).sqrt();
             let (sin, cos) = math::sin_cos_of_turn(T::Lanes::<S>::load(simd, v));
             (radius * cos).store(r);
-            (radius * sin).store(y);
+            (radius * sin).store(v);
         }
     }
 }
@@ -235,23 +227,16 @@ mod tests {
     #[test]
     fn the_extreme_words_give_the_stated_bounds() {
         // u = 0 gives r = 0, the largest u gives the largest magnitude: sqrt(2 * 24 ln 2), sqrt(2 * 53 ln 2).
-        fn ends<T: Real>(u: u32, v: u32) -> (T, T) {
-            let mut pair = [[T::NAN; 64]];
-            let steps = T::BYTES / 4;
-            let words: Vec<Row> = (0..2 * steps)
-                .map(|i| match i.cmp(&steps) {
-                    std::cmp::Ordering::Less => [u; 32],
-                    std::cmp::Ordering::Equal => [v; 32],
-                    std::cmp::Ordering::Greater => [0; 32],
-                })
-                .collect();
-            polar(crate::simd::Scalar, &words, &mut pair);
+        fn ends<T: Real>(u: T, v: T) -> (T, T) {
+            let mut pair = [[u; 64]];
+            pair[0][32..].fill(v);
+            polar(crate::simd::Scalar, &mut pair);
             (pair[0][0], pair[0][32])
         }
-        assert_eq!(ends::<f32>(0, 0), (0.0, 0.0));
-        let (x, y) = ends::<f32>(u32::MAX, 0);
+        assert_eq!(ends(0.0_f32, 0.0), (0.0, 0.0));
+        let (x, y) = ends(1.0 - f32::EPSILON / 2.0, 0.0);
         assert!((x - 5.768_108).abs() < 1e-5 && y == 0.0);
-        let (x, y) = ends::<f64>(u32::MAX, 1 << 31);
+        let (x, y) = ends(1.0 - f64::EPSILON / 2.0, 0.5);
         assert!((x + 8.571_674_348_652_905).abs() < 1e-12 && y == 0.0);
     }
 }
