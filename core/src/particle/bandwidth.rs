@@ -8,7 +8,7 @@
 //! count is the mean of the middle two, as NumPy takes it. On extended states the distances are joint
 //! unless a momentum bandwidth is named.
 //!
-//! The median is exact and selected, not sorted. With room for the distances ([`Bandwidth::scratch_len`], half of the square and some) they are
+//! The median is exact and selected, not sorted. With room for the distances ([`Bandwidth::scratch_len`], half of the square and, from 64 rows, some) they are
 //! computed once, and counted on lanes: a sample tells where to look, two or three counts narrow that to a few hundred numbers. Without
 //! it they are computed again for every round of a histogram, a block of rows at a time, and nothing of order `n^2` is kept: 256
 //! equal steps of bit patterns between the least and the largest candidate, then again within the step that holds the median,
@@ -32,6 +32,9 @@ use super::kernel::{Kept, Rows, distances_len, distances_scratch_len, kept_len, 
 use super::{check_finite, check_positive, take};
 use crate::error::check_scratch;
 use crate::{Arithmetic, Error, Real};
+
+/// Rows from which distances are kept for the sums: strips of fewer are mostly what they are padded with.
+pub(super) const KEEP_FROM: usize = 64;
 
 /// How the bandwidth is found.
 ///
@@ -115,7 +118,7 @@ impl Bandwidth {
     pub const fn scratch_len(&self, n: usize, m: usize) -> usize {
         match self {
             Self::Fixed(_) => 0,
-            Self::Median { .. } => kept_len(n).saturating_add(self.work_len(n, m)),
+            Self::Median { .. } => room_len(n).saturating_add(self.work_len(n, m)),
         }
     }
 
@@ -125,7 +128,8 @@ impl Bandwidth {
             Self::Fixed(_) => 0,
             Self::Median { .. } => {
                 let (kept, again) = (distances_len(n, m), distances_scratch_len(n, m));
-                fixed_len(n, m).saturating_add(if kept > again { kept } else { again })
+                let is_kept = n >= KEEP_FROM && kept > again;
+                fixed_len(n, m).saturating_add(if is_kept { kept } else { again })
             }
         }
     }
@@ -170,7 +174,7 @@ impl Bandwidth {
         Ok(self.choose_keeping(arithmetic, m, y, scratch, room)?.0)
     }
 
-    /// [`choose`](Self::choose) with room for distances apart, [`kept_len`] elements or none: those of the Gram matrix are handed on.
+    /// [`choose`](Self::choose) with room for distances apart: those of the Gram matrix are handed on, from [`KEEP_FROM`] rows.
     pub(super) fn choose_keeping<'a, T: Real>(
         &self,
         arithmetic: Arithmetic,
@@ -204,9 +208,19 @@ const fn fixed_len(n: usize, m: usize) -> usize {
     n.saturating_mul(m.saturating_add(1))
 }
 
+/// Pairs below the diagonal.
+const fn pairs(n: usize) -> usize {
+    n.saturating_mul(n.saturating_sub(1)) / 2
+}
+
+/// Room for the distances.
+const fn room_len(n: usize) -> usize {
+    if n < KEEP_FROM { pairs(n) } else { kept_len(n) }
+}
+
 /// Cuts room for the distances off the end of a scratch that has `work` elements besides.
 pub(super) const fn with_room<T>(n: usize, work: usize, scratch: &mut [T]) -> (&mut [T], &mut [T]) {
-    match scratch.len().checked_sub(kept_len(n)) {
+    match scratch.len().checked_sub(room_len(n)) {
         Some(rest) if rest >= work => scratch.split_at_mut(rest),
         _ => (scratch, &mut []),
     }
@@ -254,10 +268,10 @@ fn median_keeping<'a, T: Real>(
     }
     let (centred, norms) = (take(&mut scratch, y.len()), take(&mut scratch, n));
     let rows = resolving(arithmetic, m, y, centred, norms, T::MAX)?;
-    let is_kept = room.len() >= kept_len(n) && scratch.len() >= distances_len(n, m);
+    let is_stored = room.len() >= room_len(n);
     // Within a quarter of the reach, so that its error is small next to the bandwidth, which is less, too.
     let within = |median: T| median / T::from_usize(4);
-    if is_kept && !rows.is_explicit {
+    if is_stored && n >= KEEP_FROM && scratch.len() >= distances_len(n, m) && !rows.is_explicit {
         let layout = rows.keep_distances(room, scratch);
         let median = middle(n, &layout.of(room).into());
         if rows.resolves(within(median)) {
@@ -266,8 +280,7 @@ fn median_keeping<'a, T: Real>(
         let rows = resolving(arithmetic, m, y, centred, norms, within(median))?;
         return Ok((median_of(&rows, Some(room), scratch)?, None));
     }
-    let room = if is_kept { Some(room) } else { None };
-    let mut again = room.map(|room| &mut *room);
+    let mut again = if is_stored { Some(room) } else { None };
     let median = median_of(&rows, again.as_deref_mut(), scratch)?;
     if rows.resolves(within(median)) {
         return Ok((median, None));

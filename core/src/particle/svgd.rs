@@ -34,7 +34,7 @@
 //! References: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1; Ba et al., *Understanding the variance collapse of
 //! SVGD in high dimensions* (2022).
 
-use super::bandwidth::{Bandwidth, Chosen, with_room};
+use super::bandwidth::{Bandwidth, Chosen, KEEP_FROM, with_room};
 use super::kernel::{
     Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
 };
@@ -100,8 +100,8 @@ impl Config {
 
     /// Elements of scratch with which [`step`] runs at full speed.
     ///
-    /// The median asks for half of the `n^2` distances and some, which the sums then use too; without that room they are computed several
-    /// times.
+    /// The median asks for half of the `n^2` distances and some, which from 64 particles on the sums use too; without that room they are computed
+    /// several times.
     ///
     /// ```
     /// use thalweg::particle::{bandwidth::Bandwidth, svgd::Config};
@@ -109,13 +109,18 @@ impl Config {
     /// assert!(fixed.least_scratch_len(32, 2) <= fixed.scratch_len(32, 2));
     /// ```
     pub const fn scratch_len(&self, n: usize, d: usize) -> usize {
-        let kept = match self.bandwidth {
-            Bandwidth::Fixed(_) => 0,
-            Bandwidth::Median { .. } => kept_len(n),
+        let field = field_scratch_len(n, d, d, false);
+        let larger = match self.bandwidth {
+            // The distances lie where neither the median nor the sums write.
+            Bandwidth::Median { .. } if n >= KEEP_FROM => {
+                self.work_len(n, d).saturating_add(kept_len(n))
+            }
+            _ => {
+                let median = self.bandwidth.scratch_len(n, d);
+                if field > median { field } else { median }
+            }
         };
-        n.saturating_mul(d)
-            .saturating_add(self.work_len(n, d))
-            .saturating_add(kept)
+        n.saturating_mul(d).saturating_add(larger)
     }
 
     /// Scratch of [`direction_into`] less the distances that are kept.
