@@ -50,8 +50,11 @@ fn normals(n: usize, phase: u64) -> Buffer {
     out
 }
 
+/// A call that works on the memory of all.
+type Contender<'a> = &'a mut dyn FnMut(&mut [f32]);
+
 /// The least seconds of some rounds of each, taken in turns on the same memory.
-fn least(memory: &mut [f32], mut contenders: [&mut dyn FnMut(&mut [f32]); 3]) -> [f64; 3] {
+fn least(memory: &mut [f32], mut contenders: [Contender<'_>; 3]) -> [f64; 3] {
     let mut least = [Duration::MAX; 3];
     for _ in 0..ROUNDS {
         for (least, run) in least.iter_mut().zip(&mut contenders) {
