@@ -1,8 +1,8 @@
 //! Steps of SVGD beside the plain loop over pairs, at one and at two threads.
 //!
 //! `cargo bench --bench particle` first prints one line per size: microseconds of a step with a fixed bandwidth, and its
-//! share of the multiply-add peak of a core, measured in the same run. `benches/peers/svgd.py` measures the same step in
-//! NumPy, PyTorch and JAX. Microseconds, the two run one after the other (Zen 3, AVX2, two cores, nothing else running; NumPy 2.4.6,
+//! share of the multiply-add peak of a core, measured in the same run. `python benches/peers/run.py --only svgd` sets the same step beside
+//! NumPy, PyTorch and JAX. Microseconds (Zen 3, AVX2, two cores, nothing else running; NumPy 2.4.6,
 //! PyTorch 2.15.0, JAX 0.10.2; the lesser of two runs each):
 //!
 //! | (n, d) | threads | Portable | Fast | NumPy | PyTorch | JAX | fastest over Portable |

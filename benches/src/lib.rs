@@ -1,7 +1,8 @@
 //! What the criterion groups share: the plain loops that kernels are judged against, and timing in turn.
 //!
 //! Every group begins with a table of [`race`]s: contenders called in turn in one process, so that a change of clock or a
-//! busy neighbour meets all alike. `cargo bench --bench optim -- none` prints the tables alone.
+//! busy neighbour meets all alike. `cargo bench --bench optim -- none` prints the tables alone. `python benches/peers/run.py` sets ours
+//! beside NumPy, PyTorch, JAX and scikit-learn; its table is in `benches/benches/peers.rs`.
 //!
 //! # Figures
 //! `cargo bench -p thalweg_benches --bench optim -- race`, AMD EPYC of the Zen 4 generation (two virtual cores, 1 MiB of L2 each), one run

@@ -41,8 +41,8 @@
 
 use core::convert::Infallible;
 
-use rand_core::{Rng, SeedableRng, TryRng};
-use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
+use rand_core::{SeedableRng, TryRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 mod integer;
 mod lanes;
@@ -125,8 +125,11 @@ pub fn stream(seed: u64, round: u64, client: u64, purpose: Purpose) -> Stream {
 
 /// First output of a SplitMix64 generator whose state is `x`: a bijection.
 #[inline]
-pub(crate) fn mix(x: u64) -> u64 {
-    SplitMix64::from_seed(x.to_le_bytes()).next_u64()
+pub(crate) const fn mix(x: u64) -> u64 {
+    let z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// Xoshiro256++ with a state that can be saved: as four words, or as a [`Snapshot`](crate::snapshot::Snapshot).
@@ -185,6 +188,7 @@ impl TryRng for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand_core::Rng;
 
     #[test]
     fn streams_match_python() {

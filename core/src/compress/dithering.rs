@@ -36,7 +36,7 @@ use super::{
 };
 use crate::error::{check, check_length};
 use crate::random::RandomMap;
-use crate::simd::Lanes;
+use crate::simd::{self, Kernel, LANES, Lanes, Simd};
 use crate::{Error, Real, vector};
 
 /// Most levels of [`Dithering`]: they are exact integers of every `Real`.
@@ -195,22 +195,56 @@ fn with_sign<T: Real>(x: T, level: i32) -> i32 {
     (level ^ minus).wrapping_sub(minus)
 }
 
+/// Squares in `f64`, summed by chunks: those of [`vector::norm2_squared`] added in order.
+struct WideSquares<'a, T>(&'a [T]);
+
+impl<T: Real> Kernel for WideSquares<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        let (chunks, rest) = self.0.as_chunks::<CHUNK>();
+        let mut sum = 0.0;
+        for chunk in chunks {
+            let neutral = S::F64::splat(simd, -0.0);
+            let mut block = neutral.block();
+            for row in chunk.as_chunks::<LANES>().0 {
+                let mut wide = [0.0; LANES];
+                for (w, x) in wide.iter_mut().zip(row) {
+                    *w = x.to_f64();
+                }
+                for (lanes, x) in block.as_mut().iter_mut().zip(S::F64::groups(&wide).0) {
+                    let x = S::F64::load(simd, x);
+                    *lanes = *lanes + x * x;
+                }
+            }
+            let mut lanes = block.as_mut();
+            while lanes.len() > 1 {
+                let (low, high) = lanes.split_at_mut(lanes.len() / 2);
+                for (low, high) in low.iter_mut().zip(high) {
+                    *low = *low + *high;
+                }
+                lanes = low;
+            }
+            sum += lanes.first().map_or(0.0, |x| x.halving_sum());
+        }
+        let mut wide = [0.0; CHUNK];
+        for (w, x) in wide.iter_mut().zip(rest) {
+            *w = x.to_f64();
+        }
+        match wide.get(..rest.len()) {
+            Some(wide) if !wide.is_empty() => sum + vector::norm2_squared(wide),
+            _ => sum,
+        }
+    }
+}
+
 /// The norm as the receiver will know it.
 fn norm<T: Real>(kind: Norm, x: &[T]) -> Result<T, Error> {
     let norm = match kind {
         Norm::Max => vector::norm_inf(x),
         // Squares of `f32` numbers neither overflow nor vanish in `f64`.
-        Norm::Two if T::BYTES == 4 => {
-            let mut wide = [0.0_f64; CHUNK];
-            let mut sum = 0.0;
-            for x in x.chunks(CHUNK) {
-                for (w, x) in wide.iter_mut().zip(x) {
-                    *w = x.to_f64();
-                }
-                sum += vector::norm2_squared(wide.get(..x.len()).unwrap_or(&[]));
-            }
-            T::from_f64(Real::sqrt(sum))
-        }
+        Norm::Two if T::BYTES == 4 => T::from_f64(Real::sqrt(simd::dispatch(WideSquares(x)))),
         Norm::Two => vector::norm2(x),
     };
     if norm.is_finite() {

@@ -14,7 +14,7 @@
 )]
 
 use crate::Real;
-use crate::simd::{Lanes, Level, prefetch};
+use crate::simd::{Lanes, Level, Simd, prefetch};
 
 /// Rows and registers of a tile at one level, for the match in [`gemm`](super::gemm).
 ///
@@ -134,6 +134,14 @@ fn add<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
     b: &[[L::Array; NV]],
     acc: &mut [[L; NV]; MR],
 ) {
+    const { assert!(NV == 2) };
+    // A broadcast to a register takes the unit that adds for as long as an addition on Zen 4, where the units of sums and of products are
+    // two. A product that is the only one to need a factor reads it from memory instead: 28 cycles in place of 42 for the same work.
+    if !FAST && matches!(<L::Simd as Simd>::LEVEL, Level::Avx512) {
+        add_column::<L, MR, NV, 0>(simd, a, b, acc);
+        add_column::<L, MR, NV, 1>(simd, a, b, acc);
+        return;
+    }
     let mut sum = *acc;
     for (a, b) in a.iter().zip(b) {
         let b = b.map(|x| L::load(simd, &x));
@@ -149,6 +157,34 @@ fn add<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>(
         }
     }
     *acc = sum;
+}
+
+/// [`add`] for the registers `J` of the rows.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "arrays of MR and NV elements in loops up to MR, and J < NV"
+)]
+#[inline(always)]
+fn add_column<L: Lanes, const MR: usize, const NV: usize, const J: usize>(
+    simd: L::Simd,
+    a: &[[L::Scalar; MR]],
+    b: &[[L::Array; NV]],
+    acc: &mut [[L; NV]; MR],
+) {
+    const { assert!(J < NV) };
+    let mut sum = [acc[0][J]; MR];
+    for i in 0..MR {
+        sum[i] = acc[i][J];
+    }
+    for (a, b) in a.iter().zip(b) {
+        let b = L::load(simd, &b[J]);
+        for i in 0..MR {
+            sum[i] = sum[i] + L::splat(simd, a[i]) * b;
+        }
+    }
+    for i in 0..MR {
+        acc[i][J] = sum[i];
+    }
 }
 
 /// The registers of a row of the tile that starts at element `at`.

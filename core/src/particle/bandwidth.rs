@@ -8,11 +8,12 @@
 //! count is the mean of the middle two, as NumPy takes it. On extended states the distances are joint
 //! unless a momentum bandwidth is named.
 //!
-//! The median is exact and selected, not sorted: a histogram of 256 equal steps of bit patterns between the
-//! least and the largest candidate, then again within the step that holds the median, at most 4 rounds for `f32` and 8 for `f64`
-//! (non-negative floats are in the order of their bit patterns). With room for the `n (n - 1) / 2` distances below the diagonal they are computed once;
-//! without it every round computes them again, a block of rows at a time, and nothing of order `n^2` is kept. Zeros of the diagonal are
-//! counted, every other distance counts twice.
+//! The median is exact and selected, not sorted. With room for the distances ([`Bandwidth::scratch_len`], half of the square and, from 64 rows, some) they are
+//! computed once, and counted on lanes: a sample tells where to look, two or three counts narrow that to a few hundred numbers. Without
+//! it they are computed again for every round of a histogram, a block of rows at a time, and nothing of order `n^2` is kept: 256
+//! equal steps of bit patterns between the least and the largest candidate, then again within the step that holds the median,
+//! at most 4 rounds for `f32` and 8 for `f64` (non-negative floats are in the order of their bit patterns). Either way the n zeros of the
+//! diagonal are counted, and every other distance counts twice.
 //!
 //! Distances come from the Gram matrix while every squared distance to the mean is at most 64 medians, and by differences otherwise, for
 //! the reason in [`kernel`](super::kernel): a particle thrown far away does not change the bandwidth of the others.
@@ -24,10 +25,16 @@
     reason = "counts of particles and draws that are slices in memory"
 )]
 
-use super::kernel::{Rows, distances_scratch_len, resolving};
+mod select;
+
+use self::select::Distances;
+use super::kernel::{Kept, Rows, distances_len, distances_scratch_len, kept_len, resolving};
 use super::{check_finite, check_positive, take};
 use crate::error::check_scratch;
 use crate::{Arithmetic, Error, Real};
+
+/// Rows from which distances are kept for the sums: strips of fewer are mostly what they are padded with.
+pub(super) const KEEP_FROM: usize = 64;
 
 /// How the bandwidth is found.
 ///
@@ -111,9 +118,19 @@ impl Bandwidth {
     pub const fn scratch_len(&self, n: usize, m: usize) -> usize {
         match self {
             Self::Fixed(_) => 0,
-            Self::Median { .. } => fixed_len(n, m)
-                .saturating_add(pairs(n))
-                .saturating_add(distances_scratch_len(n, m)),
+            Self::Median { .. } => room_len(n).saturating_add(self.work_len(n, m)),
+        }
+    }
+
+    /// [`scratch_len`](Self::scratch_len) less the distances.
+    pub(super) const fn work_len(&self, n: usize, m: usize) -> usize {
+        match self {
+            Self::Fixed(_) => 0,
+            Self::Median { .. } => {
+                let (kept, again) = (distances_len(n, m), distances_scratch_len(n, m));
+                let is_kept = n >= KEEP_FROM && kept > again;
+                fixed_len(n, m).saturating_add(if is_kept { kept } else { again })
+            }
         }
     }
 
@@ -152,12 +169,28 @@ impl Bandwidth {
         y: &[T],
         scratch: &mut [T],
     ) -> Result<Chosen<T>, Error> {
+        let n = super::count(y.len(), m)?;
+        let (scratch, room) = with_room(n, self.work_len(n, m), scratch);
+        Ok(self.choose_keeping(arithmetic, m, y, scratch, room)?.0)
+    }
+
+    /// [`choose`](Self::choose) with room for distances apart: those of the Gram matrix are handed on, from [`KEEP_FROM`] rows.
+    pub(super) fn choose_keeping<'a, T: Real>(
+        &self,
+        arithmetic: Arithmetic,
+        m: usize,
+        y: &[T],
+        scratch: &mut [T],
+        room: &'a mut [T],
+    ) -> Result<(Chosen<T>, Option<Kept<'a, T>>), Error> {
         self.validate()?;
         let n = super::count(y.len(), m)?;
+        let mut kept = None;
         let (h, is_floored) = match *self {
             Self::Fixed(h) => (h, false),
             Self::Median { scale, floor } => {
-                let med = median_squared_distance(arithmetic, m, y, scratch)?;
+                let med;
+                (med, kept) = median_keeping(arithmetic, m, y, scratch, room)?;
                 // n + 1 >= 2 where there is a distance, so the logarithm is positive.
                 let h = scale * med.to_f64() / libm::log(n.max(1) as f64 + 1.0);
                 // An infinite one, of distances that overflow, is refused below.
@@ -166,7 +199,7 @@ impl Bandwidth {
         };
         let h = T::from_f64(h);
         check_positive("h", h.to_f64())?;
-        Ok(Chosen { h, is_floored })
+        Ok((Chosen { h, is_floored }, kept))
     }
 }
 
@@ -178,6 +211,19 @@ const fn fixed_len(n: usize, m: usize) -> usize {
 /// Pairs below the diagonal.
 const fn pairs(n: usize) -> usize {
     n.saturating_mul(n.saturating_sub(1)) / 2
+}
+
+/// Room for the distances.
+const fn room_len(n: usize) -> usize {
+    if n < KEEP_FROM { pairs(n) } else { kept_len(n) }
+}
+
+/// Cuts room for the distances off the end of a scratch that has `work` elements besides.
+pub(super) const fn with_room<T>(n: usize, work: usize, scratch: &mut [T]) -> (&mut [T], &mut [T]) {
+    match scratch.len().checked_sub(room_len(n)) {
+        Some(rest) if rest >= work => scratch.split_at_mut(rest),
+        _ => (scratch, &mut []),
+    }
 }
 
 /// Median of the squared distances over all ordered pairs of rows, zeros of the diagonal included; 0 without rows.
@@ -198,34 +244,93 @@ pub fn median_squared_distance<T: Real>(
     arithmetic: Arithmetic,
     m: usize,
     y: &[T],
-    mut scratch: &mut [T],
+    scratch: &mut [T],
 ) -> Result<T, Error> {
+    let n = super::count(y.len(), m)?;
+    let (scratch, room) = with_room(n, Bandwidth::default().work_len(n, m), scratch);
+    Ok(median_keeping(arithmetic, m, y, scratch, room)?.0)
+}
+
+/// The median, and the distances, if they are those of the Gram matrix and there was room.
+fn median_keeping<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    mut scratch: &mut [T],
+    room: &'a mut [T],
+) -> Result<(T, Option<Kept<'a, T>>), Error> {
     let n = super::count(y.len(), m)?;
     let rule = Bandwidth::default();
     check_scratch("scratch", rule.least_scratch_len(n, m), scratch.len())?;
     check_finite("particles", y, m)?;
     if n < 2 {
-        return Ok(T::ZERO);
+        return Ok((T::ZERO, None));
     }
-    let is_stored = scratch.len() >= rule.scratch_len(n, m);
     let (centred, norms) = (take(&mut scratch, y.len()), take(&mut scratch, n));
     let rows = resolving(arithmetic, m, y, centred, norms, T::MAX)?;
-    let median = median_of(&rows, is_stored, scratch)?;
+    let is_stored = room.len() >= room_len(n);
     // Within a quarter of the reach, so that its error is small next to the bandwidth, which is less, too.
-    let scale = median / T::from_usize(4);
-    if rows.resolves(scale) {
-        return Ok(median);
+    let within = |median: T| median / T::from_usize(4);
+    if is_stored && n >= KEEP_FROM && scratch.len() >= distances_len(n, m) && !rows.is_explicit {
+        let layout = rows.keep_distances(room, scratch);
+        let median = middle(n, &layout.of(room).into());
+        if rows.resolves(within(median)) {
+            return Ok((median, Some(layout.of(room))));
+        }
+        let rows = resolving(arithmetic, m, y, centred, norms, within(median))?;
+        return Ok((median_of(&rows, Some(room), scratch)?, None));
     }
-    let rows = resolving(arithmetic, m, y, centred, norms, scale)?;
-    median_of(&rows, is_stored, scratch)
+    let mut again = if is_stored { Some(room) } else { None };
+    let median = median_of(&rows, again.as_deref_mut(), scratch)?;
+    if rows.resolves(within(median)) {
+        return Ok((median, None));
+    }
+    let rows = resolving(arithmetic, m, y, centred, norms, within(median))?;
+    Ok((median_of(&rows, again, scratch)?, None))
 }
 
-/// The median over at least two rows.
+/// The median of all ordered pairs, from all distances.
+fn middle<T: Real>(n: usize, all: &Distances<'_, T>) -> T {
+    // In u64: n^2 does not fit into the usize of a small board.
+    let n = n as u64;
+    let (high, before) = all.select(n.saturating_mul(n) / 2);
+    if n.is_multiple_of(2) {
+        mean(before, high)
+    } else {
+        high
+    }
+}
+
+/// The mean of two ordered numbers.
+fn mean<T: Real>(low: T, high: T) -> T {
+    if low == high {
+        // Infinite ones have no difference.
+        return high;
+    }
+    low + (high - low) / (T::ONE + T::ONE)
+}
+
+/// The median over at least two rows; `room` for the distances below the diagonal lets them be computed once.
 fn median_of<T: Real>(
     rows: &Rows<'_, T>,
-    is_stored: bool,
-    mut scratch: &mut [T],
+    room: Option<&mut [T]>,
+    scratch: &mut [T],
 ) -> Result<T, Error> {
+    if let Some(room) = room {
+        let (mut free, mut len) = (&mut *room, 0);
+        rows.distances(scratch, |row| {
+            for (to, &q) in take(&mut free, row.len()).iter_mut().zip(row) {
+                *to = q;
+            }
+            len += row.len();
+        })?;
+        let all = Distances {
+            single: &[],
+            double: room.get(..len).unwrap_or_default(),
+            zeros: rows.n() as u64,
+        };
+        return Ok(middle(rows.n(), &all));
+    }
     // Ranks among the pairs: of n^2 sorted entries the first n are the diagonal, the others come in twos. In u64: n^2 does
     // not fit into the usize of a small board.
     let n = rows.n() as u64;
@@ -237,53 +342,27 @@ fn median_of<T: Real>(
     } else {
         upper
     };
-    let select = |rank: Option<u64>, source: &mut Source<'_, '_, T>| match rank {
-        None => Ok(T::ZERO),
-        Some(rank) => source.select(rank),
-    };
-    let mut source = if is_stored {
-        let pairs = take(&mut scratch, pairs(rows.n()));
-        let mut free = &mut *pairs;
-        rows.distances(scratch, |row| {
-            for (to, &q) in take(&mut free, row.len()).iter_mut().zip(row) {
-                *to = q;
-            }
-        })?;
-        Source::Stored(pairs)
-    } else {
-        Source::Again(rows, scratch)
-    };
-    let high = select(upper, &mut source)?;
+    let mut again = Again(rows, scratch);
+    let high = again.select(upper)?;
     if lower == upper {
         return Ok(high);
     }
-    let low = select(lower, &mut source)?;
-    if low == high {
-        // Infinite ones have no difference.
-        return Ok(high);
-    }
-    Ok(low + (high - low) / (T::ONE + T::ONE))
+    Ok(mean(again.select(lower)?, high))
 }
 
-/// Distances that are kept, or computed at each visit.
-enum Source<'a, 'b, T> {
-    Stored(&'a mut [T]),
-    Again(&'a Rows<'b, T>, &'a mut [T]),
-}
+/// Distances that are computed at each visit.
+struct Again<'a, 'b, T>(&'a Rows<'b, T>, &'a mut [T]);
 
-impl<T: Real> Source<'_, '_, T> {
-    fn visit(&mut self, mut visit: impl FnMut(&[T])) -> Result<(), Error> {
-        match self {
-            Self::Stored(all) => {
-                visit(all);
-                Ok(())
-            }
-            Self::Again(rows, scratch) => rows.distances(scratch, visit),
-        }
+impl<T: Real> Again<'_, '_, T> {
+    fn visit(&mut self, visit: impl FnMut(&[T])) -> Result<(), Error> {
+        self.0.distances(self.1, visit)
     }
 
-    /// The distance of this rank, from 0.
-    fn select(&mut self, mut rank: u64) -> Result<T, Error> {
+    /// The distance of this rank, from 0; 0 for one on the diagonal.
+    fn select(&mut self, rank: Option<u64>) -> Result<T, Error> {
+        let Some(mut rank) = rank else {
+            return Ok(T::ZERO);
+        };
         // Candidates have bit patterns from `low` to `high`.
         let (mut low, mut high) = (u64::MAX, 0);
         self.visit(|row| {
@@ -350,7 +429,7 @@ mod tests {
     }
 
     fn selection_equals_sorting<T: Real>() {
-        for n in [1, 2, 3, 4, 5, 10, 33, 150, 151] {
+        for n in [1, 2, 3, 4, 5, 10, 33, 150, 151, 225, 450] {
             for m in [1, 2, 7] {
                 let mut y = painted::<T>(n, n * m);
                 if n > 30 {

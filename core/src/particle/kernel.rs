@@ -37,14 +37,14 @@
 //! pair by pair: `q = sum (y_ic - y_jc)^2` and `l s (u_i - u_j)`, whose errors are relative to the pair, wherever it is. A common offset
 //! does neither harm nor slow down. The coordinates and h alone decide, not the level, the scratch or the threads, so the bits are the same
 //! everywhere. The price is paid while such a row is there: `n^2 (3 m + 5 d)` flops without tiles. Microseconds of
-//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
+//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, Zen 4 with AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
 //!
 //! | (n, d) | fixed h | one lost | median rule | one lost |
 //! |---|---|---|---|---|
-//! | (100, 2) | 17 | 24 | 57 | 117 |
-//! | (100, 10) | 20 | 70 | 69 | 181 |
-//! | (1000, 50) | 3800 | 16000 | 15100 | 42500 |
-//! | (2000, 200) | 50000 | 264000 | 102000 | 430000 |
+//! | (100, 2) | 12 | 26 | 17 | 39 |
+//! | (100, 10) | 16 | 105 | 21 | 132 |
+//! | (1000, 50) | 2030 | 11800 | 2230 | 15100 |
+//! | (2000, 200) | 25800 | 143000 | 29200 | 183000 |
 //!
 //! A sum is a chain of n terms in the scalar type, not pairwise and not in `f64`: it adds up to `n u` of the sum of magnitudes.
 //!
@@ -65,7 +65,7 @@ mod profile;
 use core::ops::Range;
 
 use self::differences::{Columns, transpose};
-use self::gram::{SHORT, subtract_mean};
+use self::gram::{SHORT, resolving_centred, subtract_mean};
 use self::panels::{Job, Panels};
 use self::profile::Profile;
 use crate::error::{check, check_length, check_scratch};
@@ -76,6 +76,7 @@ use crate::{Arithmetic, Error, Real};
 
 pub(crate) use self::differences::DifferenceKernels;
 pub(super) use self::gram::{Rows, distances_scratch_len, resolving};
+pub(super) use self::panels::{Kept, distances_len, kept_len};
 
 /// Family of the kernel.
 ///
@@ -208,6 +209,7 @@ pub struct Sources<'a, T> {
     w: MatrixRef<'a, T>,
     columns: Columns<'a, T>,
     field: Field<'a, T>,
+    kept: Option<Kept<'a, T>>,
 }
 
 impl<T: Real> core::fmt::Debug for Sources<'_, T> {
@@ -287,6 +289,7 @@ impl<T: Real> Sources<'_, T> {
             h,
             w,
             is_added,
+            kept: self.kept,
             targets,
             out,
             scratch,
@@ -360,6 +363,18 @@ pub fn field_into<T: Real>(
     driver: &mut impl Driver<T>,
     field: &Field<'_, T>,
     out: &mut [T],
+    scratch: &mut [T],
+) -> Result<(), Error> {
+    field_from(driver, field, None, out, scratch)
+}
+
+/// [`field_into`] with the distances of `y` under this arithmetic, if they are at hand: the scratch then begins with what they were made from,
+/// centred rows and their norms.
+pub(super) fn field_from<T: Real>(
+    driver: &mut impl Driver<T>,
+    field: &Field<'_, T>,
+    kept: Option<Kept<'_, T>>,
+    out: &mut [T],
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
     let Field {
@@ -389,9 +404,20 @@ pub fn field_into<T: Real>(
     let u = super::take(&mut scratch, len);
     let w = super::take(&mut scratch, n * q);
     let sums = super::take(&mut scratch, n * q);
-    let rows = resolving(arithmetic, m, field.y, y, norms, h)?;
+    let rows = match kept {
+        Some(_) => resolving_centred(arithmetic, m, field.y, y, norms, h)?,
+        None => resolving(arithmetic, m, field.y, y, norms, h)?,
+    };
     // Differences do not see a shift of u, and the sums lose fewer digits near the origin.
-    subtract_mean(d, field.repel, u);
+    if m == d && core::ptr::eq(field.y, field.repel) && !rows.is_explicit {
+        for (u, y) in u.in_rows_mut(d).zip(rows.y.row_iter()) {
+            for (u, &y) in u.iter_mut().zip(y) {
+                *u = y;
+            }
+        }
+    } else {
+        subtract_mean(d, field.repel, u);
+    }
     let one = T::ONE;
     for ((w, u), v) in w
         .in_rows_mut(q)
@@ -429,6 +455,7 @@ pub fn field_into<T: Real>(
         columns: Columns { w, u },
         w: MatrixRef::new(w, n, q)?,
         field: *field,
+        kept,
     };
     driver.sums_into(&sources, sums, scratch)?;
     // n >= 1: len > 0.

@@ -34,9 +34,9 @@
 //! References: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1; Ba et al., *Understanding the variance collapse of
 //! SVGD in high dimensions* (2022).
 
-use super::bandwidth::{Bandwidth, Chosen};
+use super::bandwidth::{Bandwidth, Chosen, KEEP_FROM, with_room};
 use super::kernel::{
-    Driver, Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len,
+    Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
 };
 use super::rule::{Rule, advance, check_state};
 use super::{check_cloud, check_positive, take};
@@ -100,7 +100,8 @@ impl Config {
 
     /// Elements of scratch with which [`step`] runs at full speed.
     ///
-    /// The median asks for `n (n - 1) / 2` distances; without them it computes distances several times.
+    /// The median asks for half of the `n^2` distances and some, which from 64 particles on the sums use too; without that room they are computed
+    /// several times.
     ///
     /// ```
     /// use thalweg::particle::{bandwidth::Bandwidth, svgd::Config};
@@ -108,12 +109,25 @@ impl Config {
     /// assert!(fixed.least_scratch_len(32, 2) <= fixed.scratch_len(32, 2));
     /// ```
     pub const fn scratch_len(&self, n: usize, d: usize) -> usize {
-        let (field, median) = (
-            field_scratch_len(n, d, d, false),
-            self.bandwidth.scratch_len(n, d),
-        );
-        let larger = if field > median { field } else { median };
+        let field = field_scratch_len(n, d, d, false);
+        let larger = match self.bandwidth {
+            // The distances lie where neither the median nor the sums write.
+            Bandwidth::Median { .. } if n >= KEEP_FROM => {
+                self.work_len(n, d).saturating_add(kept_len(n))
+            }
+            _ => {
+                let median = self.bandwidth.scratch_len(n, d);
+                if field > median { field } else { median }
+            }
+        };
         n.saturating_mul(d).saturating_add(larger)
+    }
+
+    /// Scratch of [`direction_into`] less the distances that are kept.
+    const fn work_len(&self, n: usize, d: usize) -> usize {
+        let field = field_scratch_len(n, d, d, false);
+        let median = self.bandwidth.work_len(n, d);
+        if field > median { field } else { median }
     }
 
     /// Elements of scratch that [`step`] needs; the bits are the same.
@@ -173,7 +187,18 @@ fn direction_by<T: Real>(
     let least = least_field_scratch_len(n, d, d, false);
     check_scratch("scratch", least, scratch.len())?;
     let arithmetic = config.arithmetic;
-    let chosen = config.bandwidth.choose(arithmetic, d, particles, scratch)?;
+    let rule = &config.bandwidth;
+    let (chosen, kept, scratch) = match with_room(n, config.work_len(n, d), scratch) {
+        (scratch, room) if !room.is_empty() => {
+            let (chosen, kept) = rule.choose_keeping(arithmetic, d, particles, scratch, room)?;
+            (chosen, kept, scratch)
+        }
+        (scratch, _) => (
+            rule.choose(arithmetic, d, particles, scratch)?,
+            None,
+            scratch,
+        ),
+    };
     let field = Field {
         family: config.family,
         h: chosen.h,
@@ -185,7 +210,7 @@ fn direction_by<T: Real>(
         weight: None,
         repel: particles,
     };
-    field_into(driver, &field, out, scratch)?;
+    field_from(driver, &field, kept, out, scratch)?;
     Ok(chosen)
 }
 

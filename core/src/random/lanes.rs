@@ -30,7 +30,7 @@ use rand_core::Rng;
 
 use super::mix;
 use crate::Real;
-use crate::simd::{self, BitLanes, Kernel, LANES, Lanes, Scalar, Simd};
+use crate::simd::{self, BitLanes, Kernel, LANES, Lanes, Simd};
 
 mod normal;
 
@@ -206,32 +206,63 @@ impl Lanes32 {
     }
 }
 
+/// The states of the generators of one group.
+#[derive(Clone, Copy)]
+struct Group<U>([U; 4]);
+
+impl<U: BitLanes> Group<U> {
+    #[inline(always)]
+    fn load(simd: U::Simd, [a, b, c, d]: [&U::Array; 4]) -> Self {
+        let (a, b) = (U::load(simd, a), U::load(simd, b));
+        Self([a, b, U::load(simd, c), U::load(simd, d)])
+    }
+
+    #[inline(always)]
+    fn store(self, out: [&mut U::Array; 4]) {
+        for (x, out) in self.0.into_iter().zip(out) {
+            x.store(out);
+        }
+    }
+
+    /// The words of one step.
+    #[inline(always)]
+    fn next(&mut self) -> U {
+        let [a, b, c, d] = self.0;
+        let out = (a + d).rotl(7) + a;
+        let (c, d) = (c ^ a, d ^ b);
+        self.0 = [a ^ d, b ^ c, c ^ b.shl(9), d.rotl(11)];
+        out
+    }
+}
+
+/// The groups of a row by twos.
+#[inline(always)]
+fn by_twos<U: BitLanes<Scalar = u32>>(row: &mut Row) -> &mut [[U::Array; 2]] {
+    U::groups_mut(row).0.as_chunks_mut().0
+}
+
 /// Advances every lane by `rows.len()` steps and stores the words; states stay in registers.
+///
+/// Two groups at a time: a generator is one chain of operations, and a processor has room for two.
 #[inline(always)]
 fn step_rows<S: Simd>(simd: S, s: &mut [Row; 4], rows: &mut [Row]) {
-    let groups = LANES / S::U32::LEN;
-    let [s0, s1, s2, s3] = s.each_mut().map(|row| S::U32::groups_mut(row).0);
-    for ((((g, s0), s1), s2), s3) in (0..groups).zip(s0).zip(s1).zip(s2).zip(s3) {
-        let mut a = S::U32::load(simd, s0);
-        let mut b = S::U32::load(simd, s1);
-        let mut c = S::U32::load(simd, s2);
-        let mut d = S::U32::load(simd, s3);
+    const { assert!(LANES.is_multiple_of(2 * S::U32::LEN)) };
+    let [a, b, c, d] = s;
+    let (a, b) = (by_twos::<S::U32>(a), by_twos::<S::U32>(b));
+    let (c, d) = (by_twos::<S::U32>(c), by_twos::<S::U32>(d));
+    for ((((g, a), b), c), d) in (0_usize..).zip(a).zip(b).zip(c).zip(d) {
+        let ([a, e], [b, f], [c, p], [d, q]) = (a, b, c, d);
+        let mut one = Group::<S::U32>::load(simd, [a, b, c, d]);
+        let mut two = Group::<S::U32>::load(simd, [e, f, p, q]);
         for row in rows.iter_mut() {
-            if let Some(out) = S::U32::groups_mut(row).0.get_mut(g) {
-                ((a + d).rotl(7) + a).store(out);
+            let (first, second) = (one.next(), two.next());
+            if let Some([out, next]) = by_twos::<S::U32>(row).get_mut(g) {
+                first.store(out);
+                second.store(next);
             }
-            let t = b.shl(9);
-            c = c ^ a;
-            d = d ^ b;
-            b = b ^ c;
-            a = a ^ d;
-            c = c ^ t;
-            d = d.rotl(11);
         }
-        a.store(s0);
-        b.store(s1);
-        c.store(s2);
-        d.store(s3);
+        one.store([a, b, c, d]);
+        two.store([e, f, p, q]);
     }
 }
 
@@ -310,7 +341,7 @@ impl<T: Real> Law<T> for Sign {
 /// The body of [`Lanes32::map`].
 pub(crate) trait RandomMap<T: Real>: Copy {
     /// What is written.
-    type Out;
+    type Out: Copy + Default;
     /// A result, as far as lanes can work it out.
     fn apply<L: Lanes<Scalar = T>>(&self, x: L, number: L) -> L;
     /// The result in the form in which it is written.
@@ -332,45 +363,60 @@ impl<T: Real, B: RandomMap<T>> Kernel for MapReal<'_, T, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (mut words, mut numbers) = ([[0; LANES]; ROWS], [[T::ZERO; LANES]; ROWS]);
+        let mut words = [[0; LANES]; ROWS];
         let steps = T::BYTES / 4;
         let body = self.body;
         let size = ROWS / steps * LANES;
-        for (x, out) in self.x.chunks(size).zip(self.out.chunks_mut(size)) {
-            let rows = x.len().min(out.len()).div_ceil(LANES) * steps;
+        let n = self.x.len().min(self.out.len());
+        let x = self.x.get(..n).unwrap_or_default();
+        let out = self.out.get_mut(..n).unwrap_or_default();
+        for (x, out) in x.chunks(size).zip(out.chunks_mut(size)) {
+            let rows = x.len().div_ceil(LANES) * steps;
             let (used, _) = words.split_at_mut_checked(rows).unwrap_or_default();
             step_rows(simd, self.s, used);
-            for (numbers, words) in numbers.iter_mut().zip(used.chunks(steps)) {
-                if let (Some(first), Some(last)) = (words.first(), words.last()) {
-                    convert(&Mantissa, first, last, numbers);
+            let (x, x_rest) = x.as_chunks();
+            let (out, out_rest) = out.as_chunks_mut();
+            let mut used = used.chunks(steps);
+            for ((x, out), words) in x.iter().zip(out).zip(&mut used) {
+                map_row(simd, &body, words, x, out);
+            }
+            if let Some(words) = used.next() {
+                let (mut row, mut results) = ([T::ZERO; LANES], [B::Out::default(); LANES]);
+                for (row, x) in row.iter_mut().zip(x_rest) {
+                    *row = *x;
                 }
-            }
-            let numbers = numbers.as_flattened_mut();
-            let (groups, rest) = T::Lanes::<S>::groups_mut(numbers);
-            let (x_groups, x_rest) = T::Lanes::<S>::groups(x);
-            let whole = x_groups.len();
-            for (number, x) in groups.iter_mut().zip(x_groups) {
-                let x = T::Lanes::<S>::load(simd, x);
-                body.apply(x, T::Lanes::<S>::load(simd, number))
-                    .store(number);
-            }
-            // The numbers of what is left of `x` lie in the next group.
-            let tail = groups.get_mut(whole).map_or(rest, |group| group.as_mut());
-            for (number, x) in tail.iter_mut().zip(x_rest) {
-                *number = one(&body, *x, *number);
-            }
-            for (out, result) in out.iter_mut().zip(numbers) {
-                *out = body.emit(*result);
+                map_row(simd, &body, words, &row, &mut results);
+                for (out, result) in out_rest.iter_mut().zip(results) {
+                    *out = result;
+                }
             }
         }
     }
 }
 
-/// The body on one element.
+/// A row, in loops of fixed length: numbers and results stay in registers.
 #[inline(always)]
-fn one<T: Real, B: RandomMap<T>>(body: &B, x: T, number: T) -> T {
-    let lanes = |x| T::Lanes::<Scalar>::splat(Scalar, x);
-    body.apply(lanes(x), lanes(number)).halving_sum()
+fn map_row<T: Real, S: Simd, B: RandomMap<T>>(
+    simd: S,
+    body: &B,
+    words: &[Row],
+    x: &[T; LANES],
+    out: &mut [B::Out; LANES],
+) {
+    let (Some(first), Some(last)) = (words.first(), words.last()) else {
+        return;
+    };
+    let mut numbers = [T::ZERO; LANES];
+    convert(&Mantissa, first, last, &mut numbers);
+    let groups = T::Lanes::<S>::groups_mut(&mut numbers).0;
+    for (number, x) in groups.iter_mut().zip(T::Lanes::<S>::groups(x).0) {
+        let x = T::Lanes::<S>::load(simd, x);
+        body.apply(x, T::Lanes::<S>::load(simd, number))
+            .store(number);
+    }
+    for (out, result) in out.iter_mut().zip(numbers) {
+        *out = body.emit(result);
+    }
 }
 
 struct FillReal<'a, T, L> {

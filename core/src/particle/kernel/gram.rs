@@ -13,6 +13,7 @@
 use core::ops::Range;
 
 use super::differences::{AddSquare, transpose};
+use super::panels::{Distances, Layout};
 use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
 use crate::particle::rows::InRows;
@@ -40,7 +41,7 @@ pub(in crate::particle) struct Rows<'a, T> {
     pub(super) norms: &'a [T],
     pub(super) arithmetic: Arithmetic,
     /// By differences: `y` is as it came and transposed; else it is centred and the Gram matrix is used.
-    pub(super) is_explicit: bool,
+    pub(in crate::particle) is_explicit: bool,
 }
 
 /// Rows that resolve squared distances of the size `scale`: centred if they do so by the Gram matrix, else transposed.
@@ -52,7 +53,20 @@ pub(in crate::particle) fn resolving<'a, T: Real>(
     norms: &'a mut [T],
     scale: T,
 ) -> Result<Rows<'a, T>, Error> {
-    if centre(arithmetic, m, y, buffer, norms)?.resolves(scale) {
+    centre(m, y, buffer, norms);
+    resolving_centred(arithmetic, m, y, buffer, norms, scale)
+}
+
+/// [`resolving`] where `buffer` and `norms` hold the centred rows and their norms already.
+pub(super) fn resolving_centred<'a, T: Real>(
+    arithmetic: Arithmetic,
+    m: usize,
+    y: &[T],
+    buffer: &'a mut [T],
+    norms: &'a mut [T],
+    scale: T,
+) -> Result<Rows<'a, T>, Error> {
+    if centred(arithmetic, m, buffer, norms)?.resolves(scale) {
         return centred(arithmetic, m, buffer, norms);
     }
     let n = norms.len();
@@ -66,18 +80,28 @@ pub(in crate::particle) fn resolving<'a, T: Real>(
 }
 
 /// Writes `y` less its column means, and its squared norms.
-fn centre<'a, T: Real>(
-    arithmetic: Arithmetic,
-    m: usize,
-    y: &[T],
-    buffer: &'a mut [T],
-    norms: &'a mut [T],
-) -> Result<Rows<'a, T>, Error> {
+fn centre<T: Real>(m: usize, y: &[T], buffer: &mut [T], norms: &mut [T]) {
     subtract_mean(m, y, buffer);
-    for (norm, row) in norms.iter_mut().zip(buffer.in_rows(m)) {
+    squared_norms(m, buffer, norms);
+}
+
+/// Squared norms of rows, each a chain from the first element on: four of them side by side, since one waits for itself.
+fn squared_norms<T: Real>(m: usize, y: &[T], norms: &mut [T]) {
+    let mut rows = y.in_rows(m);
+    let (fours, rest) = norms.as_chunks_mut::<4>();
+    for norms in fours {
+        let [a, b, c, d] = [(); 4].map(|()| rows.next().unwrap_or_default());
+        let mut sums = [T::ZERO; 4];
+        for (((&a, &b), &c), &d) in a.iter().zip(b).zip(c).zip(d) {
+            for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
+                *sum += x * x;
+            }
+        }
+        *norms = sums;
+    }
+    for (norm, row) in rest.iter_mut().zip(rows) {
         *norm = row.iter().fold(T::ZERO, |sum, &x| sum + x * x);
     }
-    centred(arithmetic, m, buffer, norms)
 }
 
 fn centred<'a, T>(
@@ -197,6 +221,25 @@ impl<T: Real> Rows<'_, T> {
             }
         }
         Ok(())
+    }
+
+    /// Writes all squared distances of centred rows, for a median and for the sums after it.
+    ///
+    /// [`kept_len`](super::panels::kept_len) elements of room and [`distances_len`](super::panels::distances_len) of scratch.
+    pub(in crate::particle) fn keep_distances(&self, kept: &mut [T], scratch: &mut [T]) -> Layout {
+        let rows = *self;
+        match self.arithmetic {
+            Arithmetic::Portable => simd::dispatch(Distances::<T, false> {
+                rows,
+                kept,
+                scratch,
+            }),
+            Arithmetic::Fast => simd::dispatch(Distances::<T, true> {
+                rows,
+                kept,
+                scratch,
+            }),
+        }
     }
 
     /// Calls `visit` with the squared distances of each row to the rows before it, in order.

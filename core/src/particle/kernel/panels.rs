@@ -11,6 +11,9 @@
 //!   for each strip j of J:  S_j <- S_j + W_I^T P^T
 //! out_i <- S_i^T
 //! ```
+//! Distances that were computed for a median are not computed again: [`Kept`] holds the strips of the first product, and the second line is a
+//! copy of them.
+//!
 //! Strips and panels are those of [`gemm`](crate::matrix::gemm()), and so is the tile; blocks reach each sum in the order of the
 //! sources, so an element is the same chain. `P` takes the layout of a packed factor without being packed, and the
 //! targets sit on the lanes: few columns of `w` are padded to `MR`, not to `NR`.
@@ -23,13 +26,13 @@
 use core::ops::Range;
 
 use super::gram::Rows;
-use super::profile::{FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
+use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::Real;
 use crate::matrix::tile::{self, MAX_COLUMNS, MAX_ROWS, Old, tile};
 use crate::matrix::{MatrixMut, MatrixRef, pack};
 use crate::particle::rows::InRows;
 use crate::particle::take;
-use crate::simd::{Kernel, Lanes, Simd, Update};
+use crate::simd::{Kernel, Lanes, Level, Simd, Update};
 
 /// Sources, or targets, of a block: a multiple of the tile both ways. `P` is half of a first cache.
 const fn block(tile_rows: usize) -> usize {
@@ -57,6 +60,155 @@ pub(super) const fn scratch_len(n: usize, targets: usize, m: usize, q: usize) ->
         .saturating_add(values + turned + LINE - 1)
 }
 
+/// Elements of squared distances of `n` rows as [`Distances`] leaves them, at most: half of the square, whole blocks on its diagonal,
+/// and what the last tiles are padded with.
+pub(in crate::particle) const fn kept_len(n: usize) -> usize {
+    let padded = n.saturating_add(MAX_COLUMNS - 1);
+    let block = if padded < MOST { padded } else { MOST };
+    padded.saturating_mul(padded.saturating_add(block)) / 2
+}
+
+/// Elements of scratch of [`Distances`] for `n` rows of `m` coordinates.
+pub(in crate::particle) const fn distances_len(n: usize, m: usize) -> usize {
+    let rows = n.saturating_mul(2) + (MAX_ROWS + MAX_COLUMNS);
+    rows.saturating_mul(m).saturating_add(LINE - 1)
+}
+
+/// Squared distances in the order in which [`Panels`] asks for them, padded with infinity.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::particle) struct Kept<'a, T> {
+    /// Blocks on the diagonal: each ordered pair of two of their rows, and zeros.
+    pub(in crate::particle) diagonal: &'a [T],
+    /// Blocks on one side of it: each distance stands for two ordered pairs.
+    pub(in crate::particle) others: &'a [T],
+    /// The level that has laid them out.
+    level: Level,
+}
+
+/// Where the parts of [`Kept`] lie.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::particle) struct Layout {
+    diagonal: usize,
+    others: usize,
+    level: Level,
+}
+
+impl Layout {
+    /// The distances in the memory that they were written to.
+    pub(in crate::particle) fn of<T>(self, kept: &[T]) -> Kept<'_, T> {
+        let (diagonal, rest) = kept.split_at_checked(self.diagonal).unwrap_or_default();
+        Kept {
+            diagonal,
+            others: rest.get(..self.others).unwrap_or_default(),
+            level: self.level,
+        }
+    }
+}
+
+/// Writes the squared distances between all rows.
+pub(super) struct Distances<'a, T, const FAST: bool> {
+    pub(super) rows: Rows<'a, T>,
+    /// [`kept_len`] elements.
+    pub(super) kept: &'a mut [T],
+    /// [`distances_len`] elements.
+    pub(super) scratch: &'a mut [T],
+}
+
+impl<T: Real, const FAST: bool> Kernel for Distances<'_, T, FAST> {
+    type Output = Layout;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Layout {
+        match const { tile::shape(S::LEVEL) } {
+            (MAX_ROWS, _) => distances::<T, S, FAST, MAX_ROWS, 2>(simd, self),
+            (8, _) => distances::<T, S, FAST, 8, 2>(simd, self),
+            (6, _) => distances::<T, S, FAST, 6, 2>(simd, self),
+            _ => distances::<T, S, FAST, 4, 2>(simd, self),
+        }
+    }
+}
+
+#[inline(always)]
+fn distances<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
+    simd: S,
+    job: Distances<'_, T, FAST>,
+) -> Layout {
+    let Distances {
+        rows,
+        kept,
+        mut scratch,
+    } = job;
+    let (n, m) = (rows.n(), rows.y.columns());
+    let (nr, block) = (NV * T::Lanes::<S>::LEN, const { block(MR) });
+    let misaligned = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
+    take(&mut scratch, misaligned.min(LINE - 1));
+    let strips = take(&mut scratch, n.div_ceil(nr) * nr * m);
+    let sources = scratch;
+    pack_sources(rows, MR, sources);
+    pack_targets(rows, nr, 0..n, strips);
+    let mut len = 0;
+    for j0 in (0..n).step_by(block) {
+        let depth = block.min(n - j0);
+        len += depth.div_ceil(MR) * MR * (depth.div_ceil(nr) * nr);
+    }
+    let (mut diagonal, mut others) = kept.split_at_mut_checked(len).unwrap_or_default();
+    let mut written = 0;
+    for j0 in (0..n).step_by(block) {
+        let depth = block.min(n - j0);
+        let padded = depth.div_ceil(MR) * MR;
+        let sources = sources.get(j0 * m..).unwrap_or_default();
+        let own_strips = strips.get(j0 * m..).unwrap_or_default();
+        for (i, strip) in (j0..n).step_by(nr).zip(own_strips.in_rows(nr * m)) {
+            let values = if i < j0 + block {
+                take(&mut diagonal, padded * nr)
+            } else {
+                written += padded * nr;
+                take(&mut others, padded * nr)
+            };
+            let tiles = sources.in_rows(MR * m).zip(values.in_rows_mut(MR * nr));
+            for (sources, values) in tiles.take(depth.div_ceil(MR)) {
+                tile::<T::Lanes<S>, FAST, MR, NV>(simd, sources, strip, Old::Overwrite, values, nr);
+            }
+            let (values, padding) = values.split_at_mut_checked(depth * nr).unwrap_or_default();
+            padding.fill(T::INFINITY);
+            let norms = [j0, i].map(|at| rows.norms.get(at..).unwrap_or_default());
+            apply::<T, S, DISTANCE, NV>(simd, T::ONE, norms, values);
+            set_diagonal(j0, i, nr, values, T::ZERO);
+        }
+    }
+    Layout {
+        diagonal: len,
+        others: written,
+        level: S::LEVEL,
+    }
+}
+
+/// Panels of all rows.
+#[inline(always)]
+fn pack_sources<T: Real>(rows: Rows<'_, T>, height: usize, out: &mut [T]) {
+    pack(rows.y.into(), height, 0, rows.n(), 0, rows.y.columns(), out);
+}
+
+/// Strips of some rows, times -2.
+#[inline(always)]
+fn pack_targets<T: Real>(rows: Rows<'_, T>, width: usize, targets: Range<usize>, out: &mut [T]) {
+    let (first, count) = (targets.start, targets.len());
+    pack(rows.y.into(), width, first, count, 0, rows.y.columns(), out);
+    for x in out {
+        *x = -(*x + *x);
+    }
+}
+
+/// Sets what a row has with itself, whatever rounding says.
+#[inline(always)]
+fn set_diagonal<T: Copy>(j0: usize, i: usize, nr: usize, values: &mut [T], itself: T) {
+    for (j, values) in (j0..).zip(values.in_rows_mut(nr)) {
+        if let Some(k) = j.checked_sub(i).and_then(|r| values.get_mut(r)) {
+            *k = itself;
+        }
+    }
+}
+
 /// `out <- K w` for the rows `targets`, or `out + K w`.
 pub(super) struct Job<'a, T> {
     pub(super) rows: Rows<'a, T>,
@@ -64,6 +216,8 @@ pub(super) struct Job<'a, T> {
     pub(super) h: T,
     pub(super) w: MatrixRef<'a, T>,
     pub(super) is_added: bool,
+    /// Distances of the same rows: used when all are targets.
+    pub(super) kept: Option<Kept<'a, T>>,
     pub(super) targets: Range<usize>,
     pub(super) out: MatrixMut<'a, T>,
     pub(super) scratch: &'a mut [T],
@@ -99,6 +253,7 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
         h,
         w,
         is_added,
+        kept,
         targets,
         mut out,
         mut scratch,
@@ -112,6 +267,8 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     let padded_q = q.div_ceil(MR) * MR;
     let padded = count.div_ceil(nr) * nr;
     let is_symmetric = count == n && n > block;
+    // Another level has other strips.
+    let mut kept = kept.filter(|kept| count == n && kept.level == S::LEVEL);
 
     let misaligned = scratch.as_ptr().align_offset(LINE * size_of::<f32>());
     take(&mut scratch, misaligned.min(LINE - 1));
@@ -122,14 +279,13 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     let weights = take(&mut scratch, n * padded_q);
     let sources = scratch;
 
-    pack(rows.y.into(), MR, 0, n, 0, m, sources);
+    if kept.is_none() {
+        pack_sources(rows, MR, sources);
+        pack_targets(rows, nr, targets.clone(), strips);
+    }
     for j0 in (0..n).step_by(block) {
         let weights = weights.get_mut(j0 * padded_q..).unwrap_or_default();
         pack(w.t(), MR, 0, q, j0, block.min(n - j0), weights);
-    }
-    pack(rows.y.into(), nr, targets.start, count, 0, m, strips);
-    for x in &mut *strips {
-        *x = -(*x + *x);
     }
     all_sums.fill(T::ZERO);
     if is_added {
@@ -149,24 +305,42 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
             let strips = strips.in_rows(nr * m).zip(sums.in_rows_mut(nr * padded_q));
             for (r, (strip, sums)) in (0..height).step_by(nr).zip(strips) {
                 let i = targets.start + at + r;
-                let tiles = own_sources.in_rows(MR * m).zip(values.in_rows_mut(MR * nr));
-                for (sources, values) in tiles.take(depth.div_ceil(MR)) {
-                    let old = Old::Overwrite;
-                    tile::<T::Lanes<S>, FAST, MR, NV>(simd, sources, strip, old, values, nr);
-                }
-                let values = values.get_mut(..depth * nr).unwrap_or_default();
-                let norms = [j0, i].map(|at| rows.norms.get(at..).unwrap_or_default());
-                match profile {
-                    Profile::Rbf => apply::<T, S, RBF, NV>(simd, scale, norms, values),
-                    Profile::Imq => apply::<T, S, IMQ, NV>(simd, scale, norms, values),
-                    Profile::ImqSlope => apply::<T, S, IMQ_SLOPE, NV>(simd, scale, norms, values),
-                }
-                for (j, values) in (j0..).zip(values.in_rows_mut(nr)) {
-                    // The distance of a row to itself is 0 whatever rounding says.
-                    if let Some(k) = j.checked_sub(i).and_then(|r| values.get_mut(r)) {
-                        *k = T::ONE;
+                if let Some(kept) = &mut kept {
+                    let strips = if at == j0 {
+                        &mut kept.diagonal
+                    } else {
+                        &mut kept.others
+                    };
+                    let (distances, rest) = strips
+                        .split_at_checked(depth.div_ceil(MR) * MR * nr)
+                        .unwrap_or_default();
+                    *strips = rest;
+                    let values = values.get_mut(..depth * nr).unwrap_or_default();
+                    match profile {
+                        Profile::Rbf => again::<T, S, RBF>(simd, scale, distances, values),
+                        Profile::Imq => again::<T, S, IMQ>(simd, scale, distances, values),
+                        Profile::ImqSlope => {
+                            again::<T, S, IMQ_SLOPE>(simd, scale, distances, values);
+                        }
+                    }
+                } else {
+                    let tiles = own_sources.in_rows(MR * m).zip(values.in_rows_mut(MR * nr));
+                    for (sources, values) in tiles.take(depth.div_ceil(MR)) {
+                        let old = Old::Overwrite;
+                        tile::<T::Lanes<S>, FAST, MR, NV>(simd, sources, strip, old, values, nr);
+                    }
+                    let values = values.get_mut(..depth * nr).unwrap_or_default();
+                    let norms = [j0, i].map(|at| rows.norms.get(at..).unwrap_or_default());
+                    match profile {
+                        Profile::Rbf => apply::<T, S, RBF, NV>(simd, scale, norms, values),
+                        Profile::Imq => apply::<T, S, IMQ, NV>(simd, scale, norms, values),
+                        Profile::ImqSlope => {
+                            apply::<T, S, IMQ_SLOPE, NV>(simd, scale, norms, values);
+                        }
                     }
                 }
+                let values = values.get_mut(..depth * nr).unwrap_or_default();
+                set_diagonal(j0, i, nr, values, T::ONE);
                 if is_turned {
                     turn(
                         nr,
@@ -243,6 +417,23 @@ fn each_sum<T>(
     }
 }
 
+/// `P <- k(q)`.
+#[inline(always)]
+fn again<T: Real, S: Simd, const PROFILE: u8>(
+    simd: S,
+    scale: T,
+    distances: &[T],
+    values: &mut [T],
+) {
+    let body = FromDistance::<T, PROFILE>(scale);
+    let (from, _) = T::Lanes::<S>::groups(distances);
+    let (to, _) = T::Lanes::<S>::groups_mut(values);
+    for (to, q) in to.iter_mut().zip(from) {
+        let [k] = body.apply([T::Lanes::<S>::load(simd, q)], []);
+        k.store(to);
+    }
+}
+
 /// `P <- k(|y_j|^2 + |y_i|^2 + P)`, a source in each row, the targets on the lanes.
 #[inline(always)]
 fn apply<T: Real, S: Simd, const PROFILE: u8, const NV: usize>(
@@ -251,8 +442,8 @@ fn apply<T: Real, S: Simd, const PROFILE: u8, const NV: usize>(
     [sources, targets]: [&[T]; 2],
     values: &mut [T],
 ) {
-    // Past the last target whatever comes is not stored.
-    let mut padded = [T::ZERO; MAX_COLUMNS];
+    // Past the last target there is none within reach.
+    let mut padded = [T::INFINITY; MAX_COLUMNS];
     for (padded, &norm) in padded.iter_mut().zip(targets) {
         *padded = norm;
     }
