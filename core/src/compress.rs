@@ -85,7 +85,34 @@ pub(crate) use sign::SignKernels;
 pub use top_k::TopK;
 
 use crate::error::{check, check_scratch};
+use crate::real::kernels;
 use crate::{Error, Real};
+
+kernels! {
+    /// Rounding at random, and the sums that it needs.
+    trait NoiseKernels<T> {
+        fn natural(noise: &mut noise::Noise, x: &[T], out: &mut [T]) {
+            noise.map(natural::Round, x, out);
+        }
+        fn dither(noise: &mut noise::Noise, norm: T, most: u32, x: &[T], levels: &mut [i32]) {
+            dithering::linear(noise, norm, most, x, levels);
+        }
+        fn dither_naturally(noise: &mut noise::Noise, norm: T, most: u32, x: &[T], levels: &mut [i32]) {
+            dithering::powers(noise, norm, most, x, levels);
+        }
+        fn wide_squares(x: &[T]) -> f64 {
+            crate::simd::dispatch(dithering::WideSquares(x))
+        }
+        fn top_k(
+            x: &[T],
+            k: usize,
+            values: &mut [T],
+            indices: &mut [u32],
+        ) -> Result<(), Error> {
+            top_k::select(x, k, values, indices)
+        }
+    }
+}
 
 /// Names one draw: equal keys give equal draws on every machine.
 ///

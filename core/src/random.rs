@@ -52,7 +52,7 @@ mod variate;
 
 pub use integer::{below, below_u64, below_usize, sample_into, sample_scratch_len, shuffle};
 pub use lanes::Lanes32;
-pub(crate) use lanes::RandomMap;
+pub(crate) use lanes::{Kernels, RandomMap};
 pub use permutation::Permutation;
 pub use variate::{bernoulli, categorical, normal, normal_pair, rademacher, uniform};
 

@@ -18,20 +18,20 @@ macro_rules! kernels {
     (
         $(#[$meta:meta])*
         trait $name:ident<$t:ident> {
-            $(fn $f:ident($($argument:tt: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*
+            $(fn $f:ident $(<$life:lifetime>)? ($($argument:tt: $type:ty),* $(,)?) $(-> $output:ty)? $body:block)*
         }
     ) => {
         $(#[$meta])*
         #[doc(hidden)]
         #[allow(missing_docs, reason = "each is the body of a documented function")]
         pub trait $name<$t>: Sized {
-            $(fn $f($(_: $type),*) $(-> $output)?;)*
+            $(fn $f $(<$life>)? ($(_: $type),*) $(-> $output)?;)*
         }
         $crate::real::kernels!(@of f32, $name<$t> {
-            $(fn $f($($argument: $type),*) $(-> $output)? $body)*
+            $(fn $f $(<$life>)? ($($argument: $type),*) $(-> $output)? $body)*
         });
         $crate::real::kernels!(@of f64, $name<$t> {
-            $(fn $f($($argument: $type),*) $(-> $output)? $body)*
+            $(fn $f $(<$life>)? ($($argument: $type),*) $(-> $output)? $body)*
         });
     };
     (@of $real:ident, $name:ident<$t:ident> { $($functions:tt)* }) => {
@@ -95,7 +95,9 @@ pub trait Real:
     + crate::matrix::Kernels<Self>
     + crate::bilevel::es_jacobian::Kernels<Self>
     + crate::bilevel::ridge::Kernels<Self>
+    + crate::compress::NoiseKernels<Self>
     + crate::compress::SignKernels<Self>
+    + crate::random::Kernels<Self>
     + crate::dynamics::invariant_measure::StatsKernels<Self>
     + crate::dynamics::label_noise::SparseKernels<Self>
     + crate::dynamics::limit_flow::DualKernels<Self>
@@ -106,6 +108,7 @@ pub trait Real:
     + crate::optim::Kernels<Self>
     + crate::particle::Kernels<Self>
     + crate::particle::kernel::DifferenceKernels<Self>
+    + crate::particle::kernel::PairKernels<Self>
     + crate::model::LossKernels<Self>
     + crate::model::mlp::ActivationKernels<Self>
     + crate::model::quadratic::Kernels<Self>

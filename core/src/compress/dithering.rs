@@ -36,7 +36,7 @@ use super::{
 };
 use crate::error::{check, check_length};
 use crate::random::RandomMap;
-use crate::simd::{self, Kernel, LANES, Lanes, Simd};
+use crate::simd::{Kernel, LANES, Lanes, Simd};
 use crate::{Error, Real, vector};
 
 /// Most levels of [`Dithering`]: they are exact integers of every `Real`.
@@ -196,7 +196,7 @@ fn with_sign<T: Real>(x: T, level: i32) -> i32 {
 }
 
 /// Squares in `f64`, summed by chunks: those of [`vector::norm2_squared`] added in order.
-struct WideSquares<'a, T>(&'a [T]);
+pub(super) struct WideSquares<'a, T>(pub(super) &'a [T]);
 
 impl<T: Real> Kernel for WideSquares<'_, T> {
     type Output = f64;
@@ -218,13 +218,13 @@ impl<T: Real> Kernel for WideSquares<'_, T> {
                     *lanes = *lanes + x * x;
                 }
             }
-            let mut lanes = block.as_mut();
-            while lanes.len() > 1 {
-                let (low, high) = lanes.split_at_mut(lanes.len() / 2);
+            let lanes = block.as_mut();
+            let mut half = lanes.len() / 2;
+            while let Some((low, high)) = lanes.split_at_mut_checked(half).filter(|_| half > 0) {
                 for (low, high) in low.iter_mut().zip(high) {
                     *low = *low + *high;
                 }
-                lanes = low;
+                half /= 2;
             }
             sum += lanes.first().map_or(0.0, |x| x.halving_sum());
         }
@@ -239,12 +239,31 @@ impl<T: Real> Kernel for WideSquares<'_, T> {
     }
 }
 
+/// Levels of the magnitudes over the norm, which is positive.
+pub(super) fn linear<T: Real>(noise: &mut Noise, norm: T, most: u32, x: &[T], levels: &mut [i32]) {
+    let kernel = Linear {
+        norm,
+        levels: T::from_f64(f64::from(most)),
+    };
+    noise.map(kernel, x, levels);
+}
+
+/// Levels at powers of two.
+pub(super) fn powers<T: Real>(noise: &mut Noise, norm: T, most: u32, x: &[T], levels: &mut [i32]) {
+    let kernel = Powers {
+        norm,
+        least: power(1, most),
+        levels: most,
+    };
+    noise.map(kernel, x, levels);
+}
+
 /// The norm as the receiver will know it.
 fn norm<T: Real>(kind: Norm, x: &[T]) -> Result<T, Error> {
     let norm = match kind {
         Norm::Max => vector::norm_inf(x),
         // Squares of `f32` numbers neither overflow nor vanish in `f64`.
-        Norm::Two if T::BYTES == 4 => T::from_f64(Real::sqrt(simd::dispatch(WideSquares(x)))),
+        Norm::Two if T::BYTES == 4 => T::from_f64(Real::sqrt(T::wide_squares(x))),
         Norm::Two => vector::norm2(x),
     };
     if norm.is_finite() {
@@ -324,11 +343,7 @@ impl<T: Real> Compressor<T> for Dithering {
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
-            let kernel = Linear {
-                norm,
-                levels: T::from_f64(f64::from(self.levels)),
-            };
-            Noise::new(key).map(kernel, x, levels);
+            T::dither(&mut Noise::new(key), norm, self.levels, x, levels);
         } else {
             levels.fill(0);
         }
@@ -397,12 +412,7 @@ impl<T: Real> Compressor<T> for NaturalDithering {
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
-            let kernel = Powers {
-                norm,
-                least: power(1, self.levels),
-                levels: self.levels,
-            };
-            Noise::new(key).map(kernel, x, levels);
+            T::dither_naturally(&mut Noise::new(key), norm, self.levels, x, levels);
         } else {
             levels.fill(0);
         }

@@ -64,7 +64,7 @@ fn top<T: Real>() -> T {
 }
 
 #[derive(Clone, Copy)]
-struct Round;
+pub(super) struct Round;
 
 impl<T: Real> RandomMap<T> for Round {
     type Out = T;
@@ -98,7 +98,7 @@ impl Natural {
             for (before, x) in before.iter_mut().zip(&*x) {
                 *before = *x;
             }
-            noise.map(Round, before.get(..x.len()).unwrap_or_default(), x);
+            T::natural(&mut noise, before.get(..x.len()).unwrap_or_default(), x);
         }
     }
 }
@@ -122,7 +122,7 @@ impl<T: Real> Compressor<T> for Natural {
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
         let values = first("values", x.len(), buffers.values)?;
-        Noise::new(key).map(Round, x, values);
+        T::natural(&mut Noise::new(key), x, values);
         Ok(Message::Natural(values))
     }
 

@@ -5,7 +5,8 @@ use crate::Real;
 use crate::random::{self, Lanes32, Purpose, RandomMap};
 
 /// The numbers of one key: element `i` of a vector always meets number `i`.
-pub(super) struct Noise(Lanes32);
+#[derive(Debug)]
+pub struct Noise(Lanes32);
 
 impl Noise {
     pub(super) fn new(key: Key) -> Self {

@@ -132,11 +132,7 @@ impl<T: Real> Compressor<T> for TopK {
         check_k(self.k, x.len())?;
         first("values", self.k, &mut *buffers.values)?;
         first("indices", self.k, &mut *buffers.indices)?;
-        let short =
-            is_sampled(x.len(), self.k) && short_way(x, self.k, buffers.values, buffers.indices)?;
-        if !short {
-            long_way(x, self.k, buffers.values, buffers.indices)?;
-        }
+        T::top_k(x, self.k, buffers.values, buffers.indices)?;
         Ok(Message::Sparse {
             values: first("values", self.k, buffers.values)?,
             indices: first("indices", self.k, buffers.indices)?,
@@ -177,6 +173,19 @@ impl<T: Real> Contractive<T> for TopK {
     fn alpha(&self, d: usize) -> f64 {
         self.k as f64 / d.max(1) as f64
     }
+}
+
+/// Writes the `k` largest and their indices to the front of buffers that hold at least as many.
+pub(super) fn select<T: Real>(
+    x: &[T],
+    k: usize,
+    values: &mut [T],
+    indices: &mut [u32],
+) -> Result<(), Error> {
+    if is_sampled(x.len(), k) && short_way(x, k, values, indices)? {
+        return Ok(());
+    }
+    long_way(x, k, values, indices)
 }
 
 /// The magnitude's bits: an integer in the order of magnitudes.

@@ -190,7 +190,7 @@ impl Bandwidth {
             Self::Fixed(h) => (h, false),
             Self::Median { scale, floor } => {
                 let med;
-                (med, kept) = median_keeping(arithmetic, m, y, scratch, room)?;
+                (med, kept) = T::median_of_pairs(arithmetic, m, y, scratch, room)?;
                 // n + 1 >= 2 where there is a distance, so the logarithm is positive.
                 let h = scale * med.to_f64() / libm::log(n.max(1) as f64 + 1.0);
                 // An infinite one, of distances that overflow, is refused below.
@@ -221,6 +221,10 @@ const fn room_len(n: usize) -> usize {
 /// Cuts room for the distances off the end of a scratch that has `work` elements besides.
 pub(super) const fn with_room<T>(n: usize, work: usize, scratch: &mut [T]) -> (&mut [T], &mut [T]) {
     match scratch.len().checked_sub(room_len(n)) {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "rest is at most the length; a const fn takes no closure"
+        )]
         Some(rest) if rest >= work => scratch.split_at_mut(rest),
         _ => (scratch, &mut []),
     }
@@ -248,11 +252,11 @@ pub fn median_squared_distance<T: Real>(
 ) -> Result<T, Error> {
     let n = super::count(y.len(), m)?;
     let (scratch, room) = with_room(n, Bandwidth::default().work_len(n, m), scratch);
-    Ok(median_keeping(arithmetic, m, y, scratch, room)?.0)
+    Ok(T::median_of_pairs(arithmetic, m, y, scratch, room)?.0)
 }
 
 /// The median, and the distances, if they are those of the Gram matrix and there was room.
-fn median_keeping<'a, T: Real>(
+pub(super) fn median_keeping<'a, T: Real>(
     arithmetic: Arithmetic,
     m: usize,
     y: &[T],

@@ -71,6 +71,7 @@ use self::profile::Profile;
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef};
 use crate::particle::rows::InRows;
+use crate::real::kernels;
 use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
@@ -247,6 +248,10 @@ impl<T: Real> Sources<'_, T> {
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
+        T::kernel_sums(self, range, out, scratch)
+    }
+
+    fn sums_of(&self, range: Range<usize>, out: &mut [T], scratch: &mut [T]) -> Result<(), Error> {
         check_scratch("scratch", self.n(), scratch.len())?;
         check(
             "range",
@@ -299,6 +304,29 @@ impl<T: Real> Sources<'_, T> {
             Arithmetic::Fast => simd::dispatch(Panels::<T, true>(job)),
         }
         Ok(())
+    }
+}
+
+kernels! {
+    /// Sums and medians over pairs.
+    trait PairKernels<T> {
+        fn kernel_sums(
+            sources: &Sources<'_, T>,
+            range: Range<usize>,
+            out: &mut [T],
+            scratch: &mut [T],
+        ) -> Result<(), Error> {
+            sources.sums_of(range, out, scratch)
+        }
+        fn median_of_pairs<'a>(
+            arithmetic: Arithmetic,
+            m: usize,
+            y: &[T],
+            scratch: &mut [T],
+            room: &'a mut [T],
+        ) -> Result<(T, Option<Kept<'a, T>>), Error> {
+            super::bandwidth::median_keeping(arithmetic, m, y, scratch, room)
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use rand_core::Rng;
 
 use super::mix;
 use crate::Real;
+use crate::real::kernels;
 use crate::simd::{self, BitLanes, Kernel, LANES, Lanes, Simd};
 
 mod normal;
@@ -146,11 +147,7 @@ impl Lanes32 {
     /// assert_eq!(x, words.map(|w| (w >> 8) as f32 / 16_777_216.0));
     /// ```
     pub fn fill_uniform<T: Real>(&mut self, out: &mut [T]) {
-        simd::dispatch(FillReal::<T, Uniform> {
-            s: &mut self.s,
-            out,
-            law: Uniform,
-        });
+        T::fill_uniform(self, out);
     }
 
     /// Writes `body` of each element of `x` and a number in `[1, 2)` to `out`, as far as both reach.
@@ -175,11 +172,7 @@ impl Lanes32 {
     /// assert!(x.iter().all(|x| x.abs() == 1.0));
     /// ```
     pub fn fill_rademacher<T: Real>(&mut self, out: &mut [T]) {
-        simd::dispatch(FillReal::<T, Sign> {
-            s: &mut self.s,
-            out,
-            law: Sign,
-        });
+        T::fill_rademacher(self, out);
     }
 
     /// Fills a slice with standard normal numbers: pairs of Box and Muller, computed on lanes in `T`.
@@ -199,10 +192,27 @@ impl Lanes32 {
     /// assert!((x[0] * x[0] + x[32] * x[32] + 2.0 * (1.0 - u[0]).ln()).abs() < 1e-12);
     /// ```
     pub fn fill_normal<T: Real>(&mut self, out: &mut [T]) {
-        simd::dispatch(normal::FillNormal {
-            s: &mut self.s,
-            out,
-        });
+        T::fill_normal(self, out);
+    }
+}
+
+kernels! {
+    /// Fills.
+    trait Kernels<T> {
+        fn fill_uniform(lanes: &mut Lanes32, out: &mut [T]) {
+            let s = &mut lanes.s;
+            let law = Uniform;
+            simd::dispatch(FillReal::<T, Uniform> { s, out, law });
+        }
+        fn fill_rademacher(lanes: &mut Lanes32, out: &mut [T]) {
+            let s = &mut lanes.s;
+            let law = Sign;
+            simd::dispatch(FillReal::<T, Sign> { s, out, law });
+        }
+        fn fill_normal(lanes: &mut Lanes32, out: &mut [T]) {
+            let s = &mut lanes.s;
+            simd::dispatch(normal::FillNormal { s, out });
+        }
     }
 }
 

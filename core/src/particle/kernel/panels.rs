@@ -76,7 +76,7 @@ pub(in crate::particle) const fn distances_len(n: usize, m: usize) -> usize {
 
 /// Squared distances in the order in which [`Panels`] asks for them, padded with infinity.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::particle) struct Kept<'a, T> {
+pub struct Kept<'a, T> {
     /// Blocks on the diagonal: each ordered pair of two of their rows, and zeros.
     pub(in crate::particle) diagonal: &'a [T],
     /// Blocks on one side of it: each distance stands for two ordered pairs.
