@@ -35,7 +35,7 @@ pub(super) fn step_size<T: Real>(inner: &descent::Config) -> Result<T, Error> {
 /// ```
 #[must_use]
 pub const fn scratch_len(steps: u64, p: usize, d: usize, problem: usize) -> Option<usize> {
-    if steps > usize::MAX as u64 {
+    if steps as usize as u64 != steps {
         return None;
     }
     let Some(path) = d.checked_mul(steps as usize) else {

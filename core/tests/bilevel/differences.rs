@@ -9,10 +9,11 @@ use thalweg::model::mlp;
 
 const DRAW: Draw = Round { seed: 1, number: 2 }.inner(3);
 
-/// Both products at a painted point.
-fn products<P: SecondOrder<f64>>(problem: &P, x: &[f64]) -> [Vec<f64>; 2] {
+/// Both products at a painted point of the given size.
+fn products<P: SecondOrder<f64>>(problem: &P, x: &[f64], size: f64) -> [Vec<f64>; 2] {
     let (p, d) = (problem.outer_dim(), problem.inner_dim());
-    let (y, v) = (painted::<f64>(d, 51), painted::<f64>(d, 52));
+    let (mut y, v) = (painted::<f64>(d, 51), painted::<f64>(d, 52));
+    vector::scale(size, &mut y);
     let mut scratch = vec![f64::NAN; problem.scratch_len()];
     let (mut hessian, mut mixed) = (vec![f64::NAN; d], vec![f64::NAN; p]);
     problem.prepare(x, &mut scratch).unwrap();
@@ -32,11 +33,15 @@ fn products<P: SecondOrder<f64>>(problem: &P, x: &[f64]) -> [Vec<f64>; 2] {
 fn differences_are_the_products_where_these_are_known() {
     // g is quadratic in y: only rounding is left.
     fn check(problem: &(impl SecondOrder<f64> + InnerSlope<f64>), x: &[f64]) {
-        let expected = products(problem, x);
-        let found = products(&Differences::new(problem), x);
-        for (found, expected) in found.iter().zip(&expected) {
-            assert!(vector::norm2(expected) > 0.1);
-            assert!(distance(found, expected) < 1e-9);
+        // The shift grows with y: far out a shift of the length of 1 would drown in the rounding of the gradients.
+        for size in [1.0, 1e6] {
+            let expected = products(problem, x, size);
+            let found = products(&Differences::new(problem), x, size);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(vector::norm2(expected) > 0.1);
+                let off = distance(found, expected);
+                assert!(off < 1e-9, "{size}: {off}");
+            }
         }
     }
     with_ridge(|problem, x| check(problem, x));
@@ -159,4 +164,27 @@ fn at_the_minimum_aid_by_differences_is_itd() {
             );
         }
     });
+}
+
+#[test]
+fn the_outer_loss_is_that_of_the_problem() {
+    fn check(problem: &impl InnerSlope<f64>, x: &[f64]) {
+        let (p, d) = (problem.outer_dim(), problem.inner_dim());
+        let y = painted::<f64>(d, 51);
+        let products = Differences::new(problem);
+        let mut scratch = vec![f64::NAN; products.scratch_len()];
+        let (mut gx, mut gy) = (vec![f64::NAN; p], vec![f64::NAN; d]);
+        let expected = problem
+            .outer_gradients_into(x, &y, &DRAW, &mut scratch, &mut gx, &mut gy)
+            .unwrap();
+        assert!(expected > 0.01);
+        for found in [
+            problem.outer_value(x, &y, &DRAW, &mut scratch).unwrap(),
+            products.outer_value(x, &y, &DRAW, &mut scratch).unwrap(),
+        ] {
+            assert!((found / expected - 1.0).abs() < 1e-14);
+        }
+    }
+    with_ridge(|problem, x| check(problem, x));
+    with_representation(|problem, x| check(problem, x));
 }

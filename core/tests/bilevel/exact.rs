@@ -75,14 +75,18 @@ fn basis_directions_reproduce_itd_and_errors_fall_as_the_order_says() {
             assert!(off[1] < 2e-2, "{off:?}");
             assert!((off[0] / off[1] / rate - 1.0).abs() < 0.1, "{off:?}");
         }
-        let fine = Config {
-            radius: 1e-5,
-            difference: Difference::Central,
-            direction: Direction::Basis,
-            ..Config::new(inner)
-        };
-        let off = distance(&estimate(&fine, problem, x, &y0).0, &exact);
-        assert!(off < 1e-8, "{off}");
+        // Differences of f along the basis hold its direct term, too.
+        for way in [Estimate::Response, Estimate::OuterValue] {
+            let fine = Config {
+                radius: 1e-5,
+                difference: Difference::Central,
+                direction: Direction::Basis,
+                estimate: way,
+                ..Config::new(inner)
+            };
+            let off = distance(&estimate(&fine, problem, x, &y0).0, &exact);
+            assert!(off < 1e-8, "{way:?}: {off}");
+        }
     }
     with_ridge(|problem, x| check(problem, x, 0.2));
     with_representation(|problem, x| check(problem, x, 0.1));
@@ -245,4 +249,35 @@ fn memory_does_not_grow_with_steps_or_directions_but_that_of_itd_does() {
     assert_eq!((len(&few), len(&many)), (170, 170)); // 4 d + 3 p
     assert_eq!(itd::scratch_len(1000, 30, 20, 0), Some(20 * 1003 + 60));
     assert_eq!(itd::scratch_len(u64::MAX, 30, 20, 0), None);
+}
+
+#[test]
+fn descent_on_a_ridge_ends_at_its_normal_equations() {
+    // (X^T X / n + e^l) w = X^T y / n with orthogonal features: 3 w_1 = 3, 3/2 w_2 = -1/2.
+    let (features, targets) = ([2.0, 0.0, 0.0, 1.0], [3.0, -1.0]);
+    let data = ridge::Data::new(MatrixRef::new(&features, 2, 2).unwrap(), &targets).unwrap();
+    let problem = ridge::Problem::new(data, data).unwrap();
+    let (mut w, mut scratch) = ([0.0; 2], [f64::NAN; 6]);
+    let round = Round { seed: 0, number: 0 };
+    let inner = gd(200, 0.3);
+    descent::run(&inner, round, &problem, &[0.0; 2], &mut w, &mut scratch).unwrap();
+    assert!(distance(&w, &[1.0, -1.0 / 3.0]) < 1e-14, "{w:?}");
+    // Residuals -1 and 2/3.
+    let value = problem.outer_value(&[0.0; 2], &w, &round.outer(), &mut scratch);
+    assert!((value.unwrap() - (1.0 + 4.0 / 9.0) / 4.0).abs() < 1e-14);
+}
+
+#[test]
+fn a_direction_without_curvature_ends_the_conjugate_gradients() {
+    // No training row has the second feature, and exp(-800) is 0: of f_y = (0, -1) the Hessian leaves nothing, v stays 0.
+    let (train, validation) = ([1.0, 0.0], [0.0, 1.0]);
+    let of = |row| ridge::Data::new(MatrixRef::new(row, 1, 2).unwrap(), &[1.0]).unwrap();
+    let problem = ridge::Problem::new(of(&train), of(&validation)).unwrap();
+    let config = aid::Config {
+        inner: gd(1, 0.5),
+        products: 3,
+        solver: Solver::ConjugateGradients,
+    };
+    let h = aid_gradient(&problem, &config, &[0.0, -800.0], &[0.0; 2]);
+    assert_eq!(h, [0.0; 2]);
 }

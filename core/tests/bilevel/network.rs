@@ -293,3 +293,17 @@ fn shapes_that_do_not_fit_are_named() {
         assert!(error(MODEL, &[chosen], None).contains("`query` must not be a selection"));
     });
 }
+
+#[test]
+fn the_scratch_is_that_of_the_longest_batch() {
+    // Features of 7, 6 and 4 support rows, or of a minibatch for each task in turn; at least the network and its gradient.
+    with_tasks(|tasks| {
+        let own = |rows| MODEL.scratch_len(rows);
+        assert!(own(7) > own(2) && own(2) > own(1));
+        for (minibatch, rows, features) in [(None, 7, 17 * 3), (Some(2), 2, 2 * 3)] {
+            let problem = Network::new(MODEL, tasks, minibatch).unwrap();
+            let expected = (2 * (P + D)).max(features) + own(rows);
+            assert_eq!(problem.scratch_len(), expected);
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! What is refused, and what a failure names.
 
 use super::*;
+use thalweg::bilevel::stoc_bio;
 
 #[test]
 fn an_unstable_perturbed_path_is_named() {
@@ -73,16 +74,21 @@ fn radii_that_the_type_cannot_resolve_and_wrong_lengths_are_refused() {
     assert!(run(&[1.0; 2], &mut scratch, &mut h).is_err());
     assert!(run(&[1.0], &mut scratch, &mut []).is_err());
     assert_eq!(h, [7.0]);
-    let adam = descent::Config {
-        steps: 1,
-        method: Method::Adam(adam::Config::default()),
+    let heavy = sgd::Config {
+        momentum: 0.9,
+        ..sgd::Config::new(0.1)
     };
-    let refused = with_ridge(|problem, x| {
-        let round = Round { seed: 0, number: 0 };
-        let (mut y, mut h, mut scratch) = ([0.0; 12], [0.0; 12], [0.0; 200]);
-        itd::hypergradient(&adam, round, problem, x, &mut y, &mut scratch, &mut h)
-    });
-    assert!(refused.is_err());
+    for method in [Method::Adam(adam::Config::default()), Method::Sgd(heavy)] {
+        let inner = descent::Config { steps: 1, method };
+        let refused = with_ridge(|problem, x| {
+            let round = Round { seed: 0, number: 0 };
+            let (mut y, mut h, mut scratch) = ([0.0; 12], [0.0; 12], [0.0; 200]);
+            itd::hypergradient(&inner, round, problem, x, &mut y, &mut scratch, &mut h)
+        });
+        let rule = "must be plain gradient descent";
+        let name = "method";
+        assert_eq!(refused, Err(Error::Parameter { name, rule }));
+    }
 }
 
 #[test]
@@ -123,4 +129,50 @@ fn a_residual_that_is_not_finite_names_the_step_of_the_solver() {
             itd::hypergradient(&inner, round, problem, &steep, &mut y, &mut scratch, &mut h);
         assert_eq!(found, Err(error));
     });
+}
+
+#[test]
+fn settings_out_of_range_are_refused_by_every_config() {
+    fn name(outcome: Result<(), Error>) -> &'static str {
+        match outcome {
+            Err(Error::Parameter { name, .. }) => name,
+            other => panic!("{other:?}"),
+        }
+    }
+    let (good, products) = (gd(3, 0.2), 5);
+    let aid = |inner, solver| {
+        let config = aid::Config {
+            inner,
+            products,
+            solver,
+        };
+        config.validate()
+    };
+    let stoc_bio = |inner, eta| {
+        let config = stoc_bio::Config {
+            inner,
+            products,
+            eta,
+        };
+        config.validate()
+    };
+    for step in [0.0, -0.1, f64::NAN, f64::INFINITY] {
+        let fixed = Solver::FixedPoint { step_size: step };
+        assert_eq!(name(aid(good, fixed)), "step_size");
+        assert_eq!(name(stoc_bio(good, step)), "eta");
+    }
+    let bad = gd(0, f64::NAN);
+    assert_eq!(name(bad.validate()), "learning_rate");
+    assert_eq!(name(aid(bad, Solver::ConjugateGradients)), "learning_rate");
+    assert_eq!(name(stoc_bio(bad, 0.1)), "learning_rate");
+    let method = Method::Adam(adam::Config {
+        amsgrad: true,
+        ..Default::default()
+    });
+    assert_eq!(
+        name(descent::Config { method, ..good }.validate()),
+        "amsgrad"
+    );
+    assert_eq!(aid(good, Solver::FixedPoint { step_size: 0.1 }), Ok(()));
+    assert_eq!(stoc_bio(good, 0.1), Ok(()));
 }

@@ -116,14 +116,10 @@ impl BatchMeans {
     ///
     /// The shorter slots are joined to the length of the longer; what does not fill a slot is dropped.
     pub fn merge(&mut self, next: &Self) {
-        let mut next = *next;
         while self.len < next.len {
             self.halve();
         }
-        while next.len < self.len {
-            next.halve();
-        }
-        // An append may double this length; what is left of `next` then fills a slot together.
+        // Shorter slots fill one together, also once an append has doubled this length.
         (self.sum, self.count) = (0.0, 0);
         for &sum in next.slots() {
             self.sum += sum;

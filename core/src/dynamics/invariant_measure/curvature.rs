@@ -293,15 +293,16 @@ pub fn lanczos<T: Real>(
 }
 
 /// Eigenvalue number `place`, from the smallest, of a symmetric tridiagonal matrix: bisection on Sturm counts.
-fn eigenvalue(alpha: &[f64], beta: &[f64], place: usize) -> f64 {
+pub(super) fn eigenvalue(alpha: &[f64], beta: &[f64], place: usize) -> f64 {
     let most = alpha
         .iter()
         .chain(beta)
         .fold(0.0_f64, |m, x| m.max(x.abs()));
     // Gershgorin: |a| + two neighbours.
     let (mut low, mut high) = (-3.0 * most, 3.0 * most);
-    for _ in 0..64 {
-        let middle = low + (high - low) / 2.0;
+    let mut middle = 0.0;
+    for _ in 0..65 {
+        middle = low + (high - low) / 2.0;
         let (mut below, mut pivot) = (0, 1.0);
         let squares = core::iter::once(0.0).chain(beta.iter().map(|b| b * b));
         for (a, square) in alpha.iter().zip(squares) {
@@ -316,15 +317,17 @@ fn eigenvalue(alpha: &[f64], beta: &[f64], place: usize) -> f64 {
             low = middle;
         }
     }
-    low + (high - low) / 2.0
+    middle
 }
 
-/// A random unit vector.
+/// A random unit vector. The first axis in place of a draw of zeros: of a single parameter one in 2^24 is, in `f32`.
 fn start<T: Real>(seed: u64, v: &mut [T]) {
     Lanes32::new(&mut random::stream(seed, 0, 1, Purpose::DIRECTION)).fill_normal(v);
     let norm = libm::sqrt(square(v));
     if norm > 0.0 {
         vector::scale(T::from_f64(1.0 / norm), v);
+    } else if let Some(first) = v.first_mut() {
+        *first = T::ONE;
     }
 }
 

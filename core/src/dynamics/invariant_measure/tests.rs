@@ -17,6 +17,7 @@ use crate::{Error, Real};
 
 mod calibration;
 mod curvature;
+mod histogram;
 mod hostile;
 mod training;
 
@@ -64,6 +65,63 @@ fn a_window_of_few_correlation_times_is_inconclusive() {
 }
 
 #[test]
+fn a_verdict_needs_two_long_windows_and_finite_squares() {
+    // 4096 samples hold as many correlation times of white noise, of the other two.
+    let (white, slow) = (window(&ar1(0.0, 4096, 2)), window(&ar1(0.999, 4096, 1)));
+    // Batch means that are equal to the last bit, about which the squares overflow.
+    let loud: Vec<f64> = (0..64)
+        .map(|i| 2_f64.powi(664) * f64::from(i % 2))
+        .collect();
+    let loud = window(&loud);
+    assert_eq!(loud.summary().unwrap().error, 0.0);
+    for (a, b) in [(&white, &slow), (&slow, &white), (&loud, &loud)] {
+        let report = compare(a, b, 1).unwrap();
+        assert_eq!(report.verdict, Verdict::Inconclusive, "{report:?}");
+    }
+}
+
+#[test]
+fn verdicts_have_names_and_equal_scores_reject_nothing() {
+    let names = [
+        Verdict::Stationary,
+        Verdict::Drifting,
+        Verdict::Inconclusive,
+    ]
+    .map(|verdict| verdict.to_string());
+    assert_eq!(names, ["stationary", "not stationary", "inconclusive"]);
+    let report = |mean_score| Report {
+        verdict: Verdict::Inconclusive,
+        mean_score,
+        spread_score: 0.0,
+        critical: 2.75,
+        correlation_time: 0.0,
+    };
+    // The critical score is the largest that is accepted.
+    assert!(!report(2.75).rejects_mean() && !report(-2.75).rejects_mean());
+    assert!(report(2.76).rejects_mean() && report(-2.76).rejects_mean());
+}
+
+/// Both tails of Student's t with 30 degrees of freedom: Abramowitz and Stegun 26.7.4.
+fn tails(t: f64) -> f64 {
+    let square = 30.0 / (30.0 + t * t);
+    let (mut term, mut sum) = (1.0, 1.0);
+    for k in 1..15 {
+        term *= f64::from(2 * k - 1) / f64::from(2 * k) * square;
+        sum += term;
+    }
+    1.0 - (1.0 - square).sqrt() * sum
+}
+
+#[test]
+fn the_critical_scores_share_one_percent_among_the_observables() {
+    for observables in 1..=64_usize {
+        let share = 0.01 / observables.next_power_of_two() as f64;
+        let found = tails(critical(observables).unwrap());
+        assert!((found / share - 1.0).abs() < 1e-4, "{observables}: {found}");
+    }
+}
+
+#[test]
 fn slots_are_the_sums_of_blocks() {
     let x: Vec<f64> = (0..16 * 8).map(|i| f64::from(i * 37 % 101)).collect();
     let mut means = BatchMeans::new();
@@ -87,16 +145,40 @@ fn slots_are_the_sums_of_blocks() {
     let mut joined = second;
     joined.merge(&BatchMeans::new());
     assert_eq!(joined.slots(), second.slots());
+    // Long slots first: 24 of 4 samples, then 16 of 2.
+    let (mut first, mut second) = (BatchMeans::new(), BatchMeans::new());
+    x[..96].iter().for_each(|&x| first.push(x));
+    x[96..].iter().for_each(|&x| second.push(x));
+    first.merge(&second);
+    assert_eq!(first, means);
 }
 
 #[test]
 fn the_error_of_sixteen_means_has_fifteen_degrees_of_freedom() {
-    let mut means = BatchMeans::new();
-    (0..16).for_each(|i| means.push(f64::from(i)));
-    let summary = means.summary().unwrap();
-    // Squares about 7.5 sum to 340: 340 / 15 / 16.
-    assert_eq!((summary.mean, summary.samples), (7.5, 16));
-    assert!((summary.error - (340.0_f64 / 240.0).sqrt()).abs() < 1e-15);
+    // Far from 0 the squares of the values would leave few digits of those about the mean.
+    for origin in [0.0, 2_f64.powi(48)] {
+        let mut means = BatchMeans::new();
+        (0..16).for_each(|i| means.push(origin + f64::from(i)));
+        let summary = means.summary().unwrap();
+        // Squares about 7.5 sum to 340: 340 / 15 / 16.
+        assert_eq!((summary.mean, summary.samples), (origin + 7.5, 16));
+        assert!((summary.error - (340.0_f64 / 240.0).sqrt()).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn the_correlation_time_of_a_staircase_has_its_closed_form() {
+    // 16 slots of two equal samples: 2 (340 / 15) / (340 / 16).
+    let x: Vec<f64> = (0..32).map(|i| f64::from(i / 2)).collect();
+    let stairs = window(&x);
+    assert_eq!((stairs.mean(), stairs.variance()), (Some(7.5), Some(21.25)));
+    let time = stairs.correlation_time().unwrap();
+    assert!((time - 32.0 / 15.0).abs() < 1e-14, "{time}");
+    let flat = window(&[3.0; 32]);
+    assert_eq!(flat.variance(), Some(0.0));
+    assert_eq!(flat.correlation_time(), Some(0.0));
+    let empty = Window::new();
+    assert_eq!((empty.mean(), empty.variance()), (None, None));
 }
 
 #[test]
@@ -260,6 +342,37 @@ fn projections_keep_the_norm_on_average_and_do_not_agree() {
     assert_eq!(doubled[0], 2.0 * out[0]);
 }
 
+#[test]
+fn signs_of_projections_are_the_bits_of_their_streams() {
+    use rand_core::Rng;
+    // Integers: their sums are exact in any order.
+    let x: Vec<f64> = (0..150).map(|i| f64::from(i * i % 97)).collect();
+    let mut out = [0.0; 3];
+    project_into(&x, 5, &mut out);
+    for (j, found) in (0..).zip(out) {
+        let mut stream = random::stream(5, j, 0, Purpose::DIRECTION);
+        let words = [(); 3].map(|()| stream.next_u64());
+        let signed = x.iter().enumerate().map(|(i, &x)| {
+            let is_negative = words[i / 64] >> (i % 64) & 1 == 1;
+            if is_negative { -x } else { x }
+        });
+        assert_eq!(found, signed.sum::<f64>() / 150_f64.sqrt());
+    }
+}
+
+#[test]
+fn ratios_have_their_formulas_and_need_a_divisor() {
+    assert_eq!(norm_ratio(0.5, 3.0, 4.0), Some(3.0));
+    assert_eq!(heavy_ball_ratio(0.5, 0.5, 2.25, 2.0), Some(3.0));
+    assert_eq!(curvature_ratio(0.5, 24.0, 2.0), Some(3.0));
+    for none in [0.0, -1.0, f64::NAN, f64::MIN_POSITIVE / 2.0] {
+        assert_eq!(norm_ratio(1.0, 1.0, none), None);
+        assert_eq!(heavy_ball_ratio(1.0, 0.0, 1.0, none), None);
+        assert_eq!(curvature_ratio(1.0, 1.0, none), None);
+    }
+    assert_eq!(norm_ratio(1.0, 1e300, 1e-300), None);
+}
+
 /// Saved in the middle, restored elsewhere, both go on alike; damaged bytes change nothing.
 #[track_caller]
 fn resumes<S: Snapshot + Copy + PartialEq + core::fmt::Debug>(
@@ -312,6 +425,18 @@ fn restored_accumulators_go_on_with_the_same_bits() {
 }
 
 #[test]
+fn the_sum_of_the_gradients_is_what_a_noise_saves() {
+    let mut noise = Noise::<[f64; 1]>::new();
+    noise.push(&[1.5_f32]).unwrap();
+    noise.push(&[2.25_f32]).unwrap();
+    let mut bytes = vec![0; noise.snapshot_len()];
+    noise.save(&mut bytes).unwrap();
+    // Before the check of four bytes.
+    let sum = bytes[..bytes.len() - 4].last_chunk().unwrap();
+    assert_eq!(f64::from_le_bytes(*sum), 3.75);
+}
+
+#[test]
 fn a_monitor_with_windows_that_never_fill_is_not_restored() {
     let mut short = Monitor::new(32).unwrap();
     let mut bytes = vec![0; short.snapshot_len()];
@@ -320,6 +445,12 @@ fn a_monitor_with_windows_that_never_fill_is_not_restored() {
     long.save(&mut bytes).unwrap();
     short.restore(&bytes).unwrap();
     assert_eq!(short, long);
+    // Before its first step a monitor has no step size.
+    Monitor::new(64).unwrap().save(&mut bytes).unwrap();
+    let mut other = long;
+    other.restore(&bytes).unwrap();
+    assert_eq!((other.samples(), other.norm_ratio()), (0, None));
+    long.save(&mut bytes).unwrap();
     // The same bytes with a length of 100: their open windows hold 500.
     let at = crate::snapshot::HEADER + crate::snapshot::FIELD_HEADER;
     bytes[at..at + 8].copy_from_slice(&100_u64.to_le_bytes());
@@ -332,57 +463,12 @@ fn a_monitor_with_windows_that_never_fill_is_not_restored() {
 }
 
 #[test]
-fn histograms_merge_and_are_at_distance_one_when_apart() {
-    let mut a = Histogram::new(-1.0, 1.0).unwrap();
-    let mut b = a;
-    (0..10).for_each(|_| (a.push(-0.9), b.push(f64::NAN)).0);
-    assert_eq!(a.total_variation(&b).unwrap(), Some(1.0));
-    a.merge(&b).unwrap();
-    assert_eq!(a.total_variation(&b).unwrap(), Some(0.5));
-    assert!(a.merge(&Histogram::new(0.0, 1.0).unwrap()).is_err());
-    assert!(Histogram::new(1.0, 1.0).is_err() && Histogram::new(f64::MIN, f64::MAX).is_err());
-}
-
-#[test]
-fn a_shape_that_changes_is_told_from_noise_by_the_halves() {
-    let shape = |last: fn(f64) -> f64| {
-        let mut halves = [Histogram::new(-4.0, 4.0).unwrap(); 4];
-        let x = ar1(0.0, 8192, 11);
-        for (k, (half, x)) in halves.iter_mut().zip(x.chunks(2048)).enumerate() {
-            x.iter()
-                .for_each(|&x| half.push(if k < 2 { x } else { last(x) }));
-        }
-        let [a, b, c, d] = &halves;
-        shape_ratio([a, b], [c, d]).unwrap().unwrap()
-    };
-    // 1 / sqrt 2 for one law; sign(x) has its mean and its variance.
-    let same = shape(|x| x);
-    assert!((0.5..1.0).contains(&same), "{same}");
-    let signs = shape(f64::signum);
-    assert!(signs > 4.0, "{signs}");
-}
-
-#[test]
-fn the_noise_of_shapes_is_that_of_the_noisier_window() {
-    let halves = [0, 1, 4, 7].map(|high| {
-        let mut half = Histogram::new(0.0, 1.0).unwrap();
-        (0..8).for_each(|i| half.push(if i < high { 0.9 } else { 0.1 }));
-        half
-    });
-    let [a, b, c, d] = &halves;
-    // 1/16 against 11/16; halves are at distances of 1/8 and 3/8.
-    let expected = (10.0 / 16.0) / (3.0 / 8.0);
-    let found = shape_ratio([a, b], [c, d]).unwrap().unwrap();
-    assert!((found - expected).abs() < 1e-15);
-    assert_eq!(shape_ratio([c, d], [a, b]).unwrap(), Some(found));
-}
-
-#[test]
 fn windows_of_parts_are_the_window_of_the_whole() {
     // Dyadic numbers about other origins: every sum is exact.
     let x: Vec<f64> = (0..16 * 32)
-        .map(|i| f64::from(i * 37 % 101) / 8.0)
+        .map(|i| f64::from((i * 37 + 5) % 101) / 8.0)
         .collect();
+    assert!(x[0] != 0.0);
     let whole = window(&x);
     for parts in [2, 4, 8, 16] {
         let mut joined = Window::new();

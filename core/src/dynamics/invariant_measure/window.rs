@@ -1,5 +1,7 @@
 //! The comparison of two windows with error bars that know of correlation.
 
+use core::cmp::Ordering;
+
 use super::batch_means::{BatchMeans, MEANS, Summary, mean_and_error};
 use crate::Error;
 use crate::error::check;
@@ -326,11 +328,11 @@ pub fn compare(a: &Window, b: &Window, observables: usize) -> Result<Report, Err
     };
     let is_long = |samples: u64, time: f64| samples as f64 >= LEAST_TIMES * time;
     if is_long(m.samples, s) && is_long(n.samples, t) {
-        if worst <= critical {
-            report.verdict = Verdict::Stationary;
-        } else if worst > critical {
-            report.verdict = Verdict::Drifting;
-        }
+        report.verdict = match worst.partial_cmp(&critical) {
+            Some(Ordering::Greater) => Verdict::Drifting,
+            Some(_) => Verdict::Stationary,
+            None => Verdict::Inconclusive,
+        };
     }
     Ok(report)
 }

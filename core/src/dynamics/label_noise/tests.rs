@@ -1,10 +1,12 @@
 use super::*;
 use crate::dynamics::tests::{SHAPE, START, assert_close, data, golden, labels, levels};
 use crate::matrix::MatrixRef;
-use crate::model::{Batch, Loss, Objective, linear, mlp};
+use crate::model::{Batch, Labels, Loss, Objective, linear, mlp};
 use crate::random::Purpose;
 use std::vec;
 use std::vec::Vec;
+
+mod objective;
 
 fn stream(seed: u64) -> random::Stream {
     random::stream(seed, 0, 0, Purpose::NOISE)
@@ -346,21 +348,22 @@ fn inconsistent_labels_are_refused_and_consistent_ones_are_not() {
     // Five samples in two dimensions.
     let z = [1.0_f64, 2.0, 0.0, 1.0, 3.0, -1.0, 2.0, 2.0, -1.0, 0.5];
     let view = MatrixRef::new(&z, 5, 2).unwrap();
-    let mut y: Vec<f64> = z.chunks(2).map(|row| 2.0 * row[0] - row[1]).collect();
     let mut scratch = [0.0; check_interpolates_scratch_len(5)];
     let check =
         |y: &[f64], scratch: &mut [f64]| Sparse::new(view, y).unwrap().check_interpolates(scratch);
-    assert_eq!(check(&y, &mut scratch), Ok(()));
-    y[3] += 0.1;
-    let error = check(&y, &mut scratch).unwrap_err();
-    assert_eq!(
-        error,
-        Error::Parameter {
-            name: "y",
-            rule: "has no interpolating solution"
-        }
-    );
-    let short = check(&y, &mut scratch[1..]).unwrap_err();
+    let refused = Err(Error::Parameter {
+        name: "y",
+        rule: "has no interpolating solution",
+    });
+    // In any unit of the labels.
+    for size in [1.0, 1e-6, 1e6] {
+        let consistent = z.chunks(2).map(|row| size * (2.0 * row[0] - row[1]));
+        let mut y: Vec<f64> = consistent.collect();
+        assert_eq!(check(&y, &mut scratch), Ok(()));
+        y[3] += 0.1 * size;
+        assert_eq!(check(&y, &mut scratch), refused);
+    }
+    let short = check(&[0.0; 5], &mut scratch[1..]).unwrap_err();
     assert!(matches!(
         short,
         Error::Length {
@@ -442,89 +445,52 @@ fn every_bad_argument_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn the_wrapper_is_the_recurrence_on_a_linear_model() {
-    let (x, y) = ([1.0_f64, 2.0, -1.0, 0.5], [1.0, -1.0]);
-    let batch = Batch::targets(&x, 2, &y, 1).unwrap();
-    let config = Config::new(0.125);
-    let mut state = State::from_params([0.0; 2]);
-    let memory = || Scratch {
-        target: std::boxed::Box::leak(vec![0.0].into_boxed_slice()),
-        grad: std::boxed::Box::leak(vec![0.0; 2].into_boxed_slice()),
-        model: &mut [],
-    };
-    let model = linear::Model::new(2);
-    run_objective(
-        &config,
-        &model,
-        &batch,
-        &mut state,
-        50,
-        memory(),
-        &mut stream(11),
-    )
-    .unwrap();
-    let mut rng = stream(11);
-    let mut expected = [0.0; 2];
-    for _ in 0..50 {
-        let i = random::below_usize(&mut rng, 2);
-        let e: f64 = random::rademacher(&mut rng);
-        let row = &x[2 * i..][..2];
-        let r = row[0] * expected[0] + row[1] * expected[1] - y[i] + e;
-        expected[0] -= 0.125 * r * row[0];
-        expected[1] -= 0.125 * r * row[1];
+fn every_range_of_a_config_is_checked() {
+    fn name(config: Config) -> &'static str {
+        match config.validate() {
+            Err(Error::Parameter { name, .. }) => name,
+            other => panic!("{config:?}: {other:?}"),
+        }
     }
-    assert_close(state.params(), &expected, 1e-13);
-    assert_eq!(state.steps(), 50);
+    for bad in [0.0, -0.1, f64::INFINITY, f64::NAN] {
+        assert_eq!(name(Config::new(bad)), "learning_rate");
+    }
+    let config = Config::new(0.1);
+    for noise in [f64::NEG_INFINITY, f64::NAN] {
+        assert_eq!(name(Config { noise, ..config }), "noise");
+    }
+    let mirrored = Config {
+        noise: -1.0,
+        ..config
+    };
+    assert_eq!(mirrored.validate(), Ok(()));
 }
 
 #[test]
-fn the_wrapper_trains_a_network_and_names_the_step_that_is_not_finite() {
-    let x: Vec<f64> = (0..12).map(|i| f64::from(i % 5) / 4.0 - 0.5).collect();
-    let y: Vec<f64> = (0..6).map(|i| f64::from(i % 3) - 1.0).collect();
-    let batch = Batch::targets(&x, 2, &y, 1).unwrap();
-    let layers = [2, 8, 1];
-    let model = mlp::Model {
-        loss: Loss::Squared,
-        ..mlp::Model::new(&layers)
-    };
-    let d = Objective::<f64>::dim(&model);
-    let mut params: Vec<f64> = (0..d).map(|i| ((i * 7 % 11) as f64 - 5.0) / 8.0).collect();
-    let (mut target, mut grad) = ([0.0], vec![0.0; d]);
-    let mut scratch = vec![0.0; Objective::<f64>::scratch_len(&model, 6)];
-    let before = model.value(&params, &batch, &mut scratch).unwrap();
-    let mut state = State::from_params(&mut params[..]);
-    let config = Config {
-        noise: 0.1,
-        ..Config::new(0.05)
-    };
-    let mut go = |state: &mut State<&mut [f64]>| {
-        let memory = Scratch {
-            target: &mut target,
-            grad: &mut grad,
-            model: &mut scratch,
-        };
-        run_objective(
-            &config,
-            &model,
-            &batch,
-            state,
-            3000,
-            memory,
-            &mut stream(12),
-        )
-    };
-    go(&mut state).unwrap();
-    state.params[0] = f64::NAN;
-    assert_eq!(
-        go(&mut state),
-        Err(Error::NonFinite {
-            name: "loss",
-            index: 3000
-        })
+fn a_small_row_is_not_refused_for_a_large_one() {
+    // 2 eta r = 0.4: the first row would turn the sign, the second has 0.2.
+    let z = [4.0_f64, 0.5];
+    let problem = Sparse::new(MatrixRef::new(&z, 2, 1).unwrap(), &[0.0; 2]).unwrap();
+    let rates = Rates::<f64>::new(&Config::new(0.2)).unwrap();
+    let mut state = State::from_params([1.0, 1.0]);
+    assert_eq!(rates.advance(&problem, &mut state, 1, 1.0), Ok(1.0));
+    assert_eq!(state.params(), [0.8, 1.2]);
+    let mut state = State::from_params([1.0, 1.0]);
+    let outcome = rates.advance(&problem, &mut state, 0, 1.0);
+    assert!(
+        matches!(outcome, Err(Error::Unstable { .. })),
+        "{outcome:?}"
     );
-    params[0] = 0.0;
-    let after = model.value(&params, &batch, &mut scratch).unwrap();
-    assert!(after < before, "{after} {before}");
+}
+
+#[test]
+fn descent_returns_the_loss_before_its_step() {
+    // w = 1: residuals -2, -1, -2 and 1, g = (-2 - 2 - 4 + 0) / 4.
+    let (z, y) = ([1.0_f64, 2.0, 2.0, 0.0], [3.0, 3.0, 4.0, -1.0]);
+    let problem = Sparse::new(MatrixRef::new(&z, 4, 1).unwrap(), &y).unwrap();
+    let mut state = State::from_params([1.0, 0.0]);
+    let loss = descend(&Config::new(0.125), &problem, &mut state, &mut [0.0]).unwrap();
+    assert_eq!((loss, state.params()), (1.25, &[1.5, 0.0][..]));
 }
 
 #[test]
@@ -566,32 +532,4 @@ fn a_row_of_zeros_takes_no_infinite_step() {
         "{outcome:?}"
     );
     assert_eq!(state.params(), [1.0, 1.0]);
-}
-
-/// The gradient is finite, the parameters after the step are not.
-#[test]
-fn the_wrapper_refuses_a_step_out_of_the_type() {
-    let batch = Batch::targets(&[1.0_f32], 1, &[-1e19], 1).unwrap();
-    let mut state = State::from_params([0.0]);
-    let memory = Scratch {
-        target: &mut [0.0],
-        grad: &mut [0.0],
-        model: &mut [],
-    };
-    let model = linear::Model::new(1);
-    let config = Config::new(1e25);
-    let outcome = run_objective(
-        &config,
-        &model,
-        &batch,
-        &mut state,
-        1,
-        memory,
-        &mut stream(1),
-    );
-    assert!(
-        matches!(outcome, Err(Error::NonFinite { .. })),
-        "{outcome:?}"
-    );
-    assert_eq!((state.params(), state.steps()), (&[0.0][..], 0));
 }

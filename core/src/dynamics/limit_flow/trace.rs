@@ -92,6 +92,24 @@ mod tests {
     }
 
     #[test]
+    fn the_error_of_few_probes_is_that_of_their_values() {
+        let mut rng = random::stream(3, 0, 0, Purpose::DIRECTION);
+        // In one dimension a probe is the factor itself.
+        let mut values = [5.0, 6.0, 8.0].into_iter();
+        let product = |s: &[f64], out: &mut [f64]| {
+            out[0] = values.next().unwrap() * s[0];
+            Ok(())
+        };
+        let found = hutchinson_trace(product, 3, &mut [0.0], &mut [0.0], &mut rng).unwrap();
+        // Squares about 19/3 sum to 14/3, over 2 and 3.
+        assert!((found.mean - 19.0 / 3.0).abs() < 1e-14, "{found:?}");
+        assert!(
+            (found.error - (7.0_f64 / 9.0).sqrt()).abs() < 1e-14,
+            "{found:?}"
+        );
+    }
+
+    #[test]
     fn no_probes_and_unequal_buffers_are_refused() {
         let mut rng = random::stream(3, 0, 0, Purpose::DIRECTION);
         let product = |_: &[f32], _: &mut [f32]| Ok(());

@@ -4,10 +4,15 @@ use super::*;
 
 /// The saved state with eight bytes of field `index` (of fields of one `u64` or `f64` each before it) replaced, and its check made good.
 fn tampered(state: &impl Snapshot, index: usize, word: u64) -> Vec<u8> {
+    tampered_behind(state, 0, index, word)
+}
+
+/// The same where a field before it holds `more` further bytes.
+fn tampered_behind(state: &impl Snapshot, more: usize, index: usize, word: u64) -> Vec<u8> {
     let mut bytes = vec![0; state.snapshot_len()];
     state.save(&mut bytes).unwrap();
     let field = crate::snapshot::FIELD_HEADER + 8;
-    let at = crate::snapshot::HEADER + field * index + crate::snapshot::FIELD_HEADER;
+    let at = crate::snapshot::HEADER + field * index + crate::snapshot::FIELD_HEADER + more;
     bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
     let end = bytes.len() - 4;
     let check = crate::wire::crc32c(&bytes[..end]);
@@ -45,6 +50,7 @@ fn a_monitor_refuses_step_sizes_that_equal_none_and_stays_as_it_was() {
         assert_eq!(error, Error::NonFinite { name, index: 1 });
         assert_eq!(monitor, before);
     }
+    assert_eq!((monitor.samples(), monitor.resets()), (1, 0));
     // A schedule may end at zero.
     monitor.observe(0.0, 1.0, &[1.0], &[0.5]).unwrap();
     assert_eq!((monitor.samples(), monitor.resets()), (1, 1));
@@ -114,6 +120,14 @@ fn saved_counts_that_no_state_has_are_refused() {
     let mut window = Window::new();
     (0..77).for_each(|i| window.push(f64::from(i)));
     refused(window, 0, &[0, 1, 76], "samples");
+    // Fields 2 to 4, behind a pair: length, slots and open samples of the first moments, smaller than those of the second.
+    for (index, word) in [(2, 2), (3, 18), (4, 0)] {
+        let mut other = window;
+        let bytes = tampered_behind(&window, 8, index, word);
+        let error = other.restore(&bytes).unwrap_err();
+        assert!(error.to_string().starts_with("`samples`"), "{error}");
+        assert_eq!(other, window);
+    }
 
     let mut monitor = Monitor::new(32).unwrap();
     (0..40).for_each(|_| monitor.observe(0.1, 1.0, &[1.0], &[1.0]).unwrap());

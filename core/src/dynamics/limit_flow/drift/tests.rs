@@ -9,6 +9,7 @@ use std::vec;
 use std::vec::Vec;
 
 mod circle;
+mod edges;
 
 /// `|F|^2 / 2` of a quadratic map from 4 to 2 dimensions: `F_m = <b_m, x> + <x, Q_m x> / 2 - c_m`.
 #[derive(Clone)]

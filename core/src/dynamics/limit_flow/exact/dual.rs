@@ -34,14 +34,14 @@ struct Signal<T> {
 
 impl<T: Real> Signal<T> {
     /// `2 sinh a` of two factors where `a` is small, `e^a (1 - e^{-2 a})` where it is large: `q` and `e^a` need not be numbers of the
-    /// type, and nothing cancels.
+    /// type, and nothing cancels. The sign is that of `s`, whatever that of the product.
     #[inline(always)]
     fn value<L: Lanes<Scalar = T>>(&self, ln_q: L, m: L, s: L) -> L {
         let one = m.constant(T::ONE);
         let (level, a) = (ln_q - m.constant(self.decay) * m, s.abs());
         let grown = math::expm1(a);
         let near = math::exp(level) * (grown + grown / (one + grown));
-        let far = math::exp(level + a) * -math::expm1(-(a + a));
+        let far = math::exp(level + a) * math::expm1(-(a + a));
         L::select(a.le(one), near, far).copy_sign(s)
     }
 }
@@ -160,7 +160,8 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
     /// Newton from the `nu` that is there; writes `nu`, `u` and `v` once they are found. Returns the iterations.
     pub(super) fn solve(mut self, config: &Config) -> Result<usize, Error> {
         copy(self.parts.nu, self.trial);
-        for iteration in 0..=config.iterations {
+        let mut iteration = 0;
+        loop {
             let size = self.evaluate()?;
             let residual = vector::norm2(self.grad).to_f64();
             if !residual.is_finite() {
@@ -173,14 +174,15 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
                 self.write();
                 return Ok(iteration);
             }
-            if iteration < config.iterations {
-                self.advance(size.shift)?;
+            if iteration == config.iterations {
+                return Err(Error::NoConvergence {
+                    name: "exact limit",
+                    iterations: config.iterations,
+                });
             }
+            self.advance(size.shift)?;
+            iteration += 1;
         }
-        Err(Error::NoConvergence {
-            name: "exact limit",
-            iterations: config.iterations,
-        })
     }
 
     /// `s`, `w`, the weights and `grad F` at `trial`.
@@ -275,7 +277,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         Err(failed)
     }
 
-    /// `nu`; `u` and `v` with the signs that they have.
+    /// `nu`; `u` and `v` with the signs that they have, also where one has become too small for the type.
     fn write(self) {
         copy(self.trial, self.parts.nu);
         let Parts {
@@ -285,7 +287,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         T::magnitudes(self.decay, [ln_q, m, self.s], out);
         let magnitudes = self.w.iter().chain(self.weight.iter());
         for (x, &magnitude) in params.iter_mut().zip(magnitudes) {
-            *x = if *x < T::ZERO { -magnitude } else { magnitude };
+            *x = T::from_f64(magnitude.to_f64().copysign(x.to_f64()));
         }
     }
 }
@@ -306,3 +308,6 @@ fn share(reach: f64, shift: f64) -> f64 {
     // Positive: its logarithm is finite.
     length / reach
 }
+
+#[cfg(test)]
+mod tests;

@@ -240,7 +240,8 @@ fn large_starts<T: Real>(tolerance: f64) {
     let least: Vec<f64> = least_norm(view, &y).into_iter().map(T::to_f64).collect();
     for alpha in [70.0, 100.0, 1e3, 1e4, 1e6, 1e8] {
         let (w, iterations) = settled(&problem, alpha);
-        assert!(iterations <= 2, "alpha {alpha:e}: {iterations}");
+        let few = (1..=2).contains(&iterations);
+        assert!(few, "alpha {alpha:e}: {iterations}");
         let (found, bent) = (distance(&w, &least), alpha.powi(-4));
         assert!(found < tolerance + bent, "alpha {alpha:e}: {found:e}");
     }
@@ -448,5 +449,77 @@ fn the_end_does_not_depend_on_the_times_between() {
     let [fine, others @ ..] = &ends;
     for other in others {
         assert!(distance(other, fine) < 1e-9, "{}", distance(other, fine));
+    }
+}
+
+#[test]
+fn settings_and_times_out_of_range_are_named() {
+    fn name(config: Config) -> &'static str {
+        match config.validate() {
+            Err(Error::Parameter { name, .. }) => name,
+            other => panic!("{config:?}: {other:?}"),
+        }
+    }
+    let config = Config::default();
+    for spacing in [0.0, -0.05, f64::INFINITY, f64::NAN] {
+        assert_eq!(name(Config { spacing, ..config }), "spacing");
+    }
+    for tolerance in [-1e-11, f64::INFINITY, f64::NAN] {
+        assert_eq!(
+            name(Config {
+                tolerance,
+                ..config
+            }),
+            "tolerance"
+        );
+    }
+    let strict = Config {
+        tolerance: 0.0,
+        ..config
+    };
+    assert_eq!(strict.validate(), Ok(()));
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f64, 0.5], 1, 2).unwrap(), &[1.0]).unwrap();
+    let mut scratch = [0.0; exact_scratch_len(1, 2)];
+    let buffer = [0.0; exact_len(1, 2)];
+    let mut limit = Exact::new(&problem, &[1.0; 4], buffer, &mut scratch).unwrap();
+    let before = limit;
+    for dt in [-0.1, f64::INFINITY, f64::NAN] {
+        let outcome = limit.advance(&config, &problem, dt, &mut scratch);
+        let (name, rule) = ("dt", "must be finite and at least 0");
+        assert_eq!(outcome, Err(Error::Parameter { name, rule }));
+    }
+    let hasty = Config {
+        iterations: 1,
+        ..config
+    };
+    let outcome = limit.advance(&hasty, &problem, 0.0, &mut scratch);
+    let (name, iterations) = ("exact limit", 1);
+    assert_eq!(outcome, Err(Error::NoConvergence { name, iterations }));
+    assert_eq!(limit, before);
+}
+
+#[test]
+fn signs_outlast_magnitudes_that_the_type_does_not_hold() {
+    // w tends to (0, 2): 2 q_2 sinh s_2 = 2 with q_2 = e^{-t} makes s_2 = t + ln 2, and s_1 is twice that. With q_1 = e^{-4 t},
+    // v_1 = e^{-3 t} / 2: 0 in f32 from t = 35 on.
+    let problem = Sparse::new(MatrixRef::new(&[1.0_f32, 0.5], 1, 2).unwrap(), &[1.0]).unwrap();
+    let mut scratch = [0.0; exact_scratch_len(1, 2)];
+    let buffer = [0.0; exact_len(1, 2)];
+    let start = [-1.0, 1.0, -1.0, 1.0];
+    let mut limit = Exact::new(&problem, &start, buffer, &mut scratch).unwrap();
+    let config = Config {
+        spacing: 0.5,
+        ..Config::default()
+    };
+    for _ in 0..2 {
+        limit
+            .advance(&config, &problem, 60.0, &mut scratch)
+            .unwrap();
+        assert_eq!(limit.params()[2], 0.0);
+        let found = limit.params().iter().zip(start);
+        assert!(
+            found.clone().all(|(x, start)| x.signum() == start),
+            "{found:?}"
+        );
     }
 }
