@@ -15,8 +15,8 @@ use thalweg_std::train::{Group, Optimiser, Tensor, Trainer};
 
 /// Parameters and gradient that all contenders share.
 struct Shared {
-    x: Buffer,
-    g: Buffer,
+    x: Buffer<f32>,
+    g: Buffer<f32>,
     tensor: usize,
 }
 
@@ -91,7 +91,7 @@ fn main() {
                 .collect();
             let mut shared = Shared {
                 x: Buffer::new(n, 4, |_| 1.0),
-                g: Buffer::new(n, 4, |i| (i % 97) as f32 * 0.01 - 0.475),
+                g: Buffer::new(n, 4, |i| (i % 97) as f64 * 0.01 - 0.475),
                 tensor: len,
             };
             let clipped = if clip.is_some() { ", clipped" } else { "" };

@@ -94,7 +94,7 @@ pub fn log_sum_exp<T: Real>(x: &[T]) -> T {
         // Either nothing is possible, or something is NaN, or one element outweighs all others.
         return x.iter().fold(m, |m, &x| if x.is_nan() { x } else { m });
     }
-    m + math::scalar::ln(T::sum_exp(m, x))
+    m + math::scalar::ln(T::Kernels::sum_exp(m, x))
 }
 
 /// Turns log joints into responsibilities, which sum to 1; returns their [`log_sum_exp`].
@@ -126,7 +126,7 @@ pub fn responsibilities<T: Real>(x: &mut [T]) -> T {
         }
         return all;
     }
-    T::exp_shifted(m, x);
+    T::Kernels::exp_shifted(m, x);
     // At least 1: the largest element has become exp(0).
     let sum = vector::sum(x);
     vector::scale(T::ONE / sum, x);

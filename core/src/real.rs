@@ -10,10 +10,10 @@ use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAss
 
 use crate::simd::{Lanes, Simd};
 
-/// Writes a trait of kernels, a supertrait of [`Real`], and its implementation for either type.
+/// Writes a trait of kernels, a bound of [`Real::Kernels`], and its implementation for either type.
 ///
 /// A function that is generic over `T` is compiled in each crate that calls it, at every level of the processor; the bodies here
-/// are compiled in this crate, once for `f32` and once for `f64`. Generic code calls them as `T::name(..)`.
+/// are compiled in this crate, once for `f32` and once for `f64`. Generic code calls them as `T::Kernels::name(..)`.
 macro_rules! kernels {
     (
         $(#[$meta:meta])*
@@ -37,13 +37,18 @@ macro_rules! kernels {
     (@of $real:ident, $name:ident<$t:ident> { $($functions:tt)* }) => {
         const _: () = {
             type $t = $real;
-            impl $name<$t> for $t {
+            impl $name<$t> for $crate::real::Compiled {
                 $($functions)*
             }
         };
     };
 }
 pub(crate) use kernels;
+
+/// What implements the traits of [`kernels`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Compiled;
 
 /// Which arithmetic a kernel uses where a faster, less portable form exists.
 ///
@@ -91,32 +96,34 @@ pub trait Real:
     + DivAssign
     + crate::storage::Zeroed
     + crate::simd::math::Math
-    + crate::vector::Kernels<Self>
-    + crate::matrix::Kernels<Self>
-    + crate::bilevel::es_jacobian::Kernels<Self>
-    + crate::bilevel::ridge::Kernels<Self>
-    + crate::compress::NoiseKernels<Self>
-    + crate::compress::SignKernels<Self>
-    + crate::random::Kernels<Self>
-    + crate::dynamics::invariant_measure::StatsKernels<Self>
-    + crate::dynamics::label_noise::SparseKernels<Self>
-    + crate::dynamics::limit_flow::DualKernels<Self>
-    + crate::federated::MessageKernels<Self>
-    + crate::federated::ef21::Kernels<Self>
-    + crate::federated::marina::Kernels<Self>
-    + crate::mixture::Kernels<Self>
-    + crate::optim::Kernels<Self>
-    + crate::particle::Kernels<Self>
-    + crate::particle::kernel::DifferenceKernels<Self>
-    + crate::particle::kernel::PairKernels<Self>
-    + crate::model::LossKernels<Self>
-    + crate::model::mlp::ActivationKernels<Self>
-    + crate::model::quadratic::Kernels<Self>
     + sealed::Sealed
     + 'static
 {
     /// The lanes of an instruction set that hold this scalar.
     type Lanes<S: Simd>: Lanes<Scalar = Self, Simd = S>;
+    /// Loops of this crate that are compiled in it; not for callers.
+    #[doc(hidden)]
+    type Kernels: crate::vector::Kernels<Self>
+        + crate::matrix::Kernels<Self>
+        + crate::bilevel::es_jacobian::Kernels<Self>
+        + crate::bilevel::ridge::Kernels<Self>
+        + crate::compress::NoiseKernels<Self>
+        + crate::compress::SignKernels<Self>
+        + crate::random::Kernels<Self>
+        + crate::dynamics::invariant_measure::StatsKernels<Self>
+        + crate::dynamics::label_noise::SparseKernels<Self>
+        + crate::dynamics::limit_flow::DualKernels<Self>
+        + crate::federated::MessageKernels<Self>
+        + crate::federated::ef21::Kernels<Self>
+        + crate::federated::marina::Kernels<Self>
+        + crate::mixture::Kernels<Self>
+        + crate::optim::Kernels<Self>
+        + crate::particle::Kernels<Self>
+        + crate::particle::kernel::DifferenceKernels<Self>
+        + crate::particle::kernel::PairKernels<Self>
+        + crate::model::LossKernels<Self>
+        + crate::model::mlp::ActivationKernels<Self>
+        + crate::model::quadratic::Kernels<Self>;
 
     /// `0`.
     const ZERO: Self;
@@ -199,6 +206,7 @@ macro_rules! real {
     ($t:ident, $lanes:ident, $bytes:literal, $bits:ty, $sqrt:path, $exp:path, $ln:path, $pow:path) => {
         impl Real for $t {
             type Lanes<S: Simd> = S::$lanes;
+            type Kernels = Compiled;
 
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;

@@ -218,7 +218,7 @@ kernels! {
 #[inline]
 pub fn dot<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
     check_length("y", x.len(), y.len())?;
-    Ok(T::dot(x, y))
+    Ok(T::Kernels::dot(x, y))
 }
 
 /// Sum of the elements; -0 for an empty slice.
@@ -228,7 +228,7 @@ pub fn dot<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
 /// ```
 #[inline]
 pub fn sum<T: Real>(x: &[T]) -> T {
-    T::sum(x)
+    T::Kernels::sum(x)
 }
 
 /// Sum of the magnitudes: the 1-norm.
@@ -238,7 +238,7 @@ pub fn sum<T: Real>(x: &[T]) -> T {
 /// ```
 #[inline]
 pub fn sum_abs<T: Real>(x: &[T]) -> T {
-    T::sum_abs(x)
+    T::Kernels::sum_abs(x)
 }
 
 /// Sum of squares, unscaled: it overflows where [`norm2`] does not.
@@ -248,7 +248,7 @@ pub fn sum_abs<T: Real>(x: &[T]) -> T {
 /// ```
 #[inline]
 pub fn norm2_squared<T: Real>(x: &[T]) -> T {
-    T::sum_squares(x)
+    T::Kernels::sum_squares(x)
 }
 
 /// Euclidean norm, safe against overflow and underflow of the squares.
@@ -276,7 +276,7 @@ pub fn norm2<T: Real>(x: &[T]) -> T {
     // A power of two, so that the division is exact; at least the smallest normal number.
     let exponent = u64::MAX << T::MANTISSA_BITS;
     let power = T::from_bits_u64(largest.to_bits_u64() & exponent).largest(T::MIN_POSITIVE);
-    power * T::sum_scaled_squares(power, x).sqrt()
+    power * T::Kernels::sum_scaled_squares(power, x).sqrt()
 }
 
 /// Largest magnitude; NaN when an element is NaN, 0 for an empty slice.
@@ -286,7 +286,7 @@ pub fn norm2<T: Real>(x: &[T]) -> T {
 /// assert!(thalweg::vector::norm_inf(&[1.0_f32, f32::NAN]).is_nan());
 /// ```
 pub fn norm_inf<T: Real>(x: &[T]) -> T {
-    T::norm_inf(x)
+    T::Kernels::norm_inf(x)
 }
 
 /// Index of the largest element, the first among equals; `None` for an empty slice. NaN is never largest,
@@ -317,7 +317,7 @@ pub fn argmax<T: Real>(x: &[T]) -> Option<usize> {
 #[inline]
 pub fn squared_distance<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
     check_length("y", x.len(), y.len())?;
-    Ok(T::squared_distance(x, y))
+    Ok(T::Kernels::squared_distance(x, y))
 }
 
 /// `y <- y + a x`.
@@ -334,7 +334,7 @@ pub fn squared_distance<T: Real>(x: &[T], y: &[T]) -> Result<T, Error> {
 #[inline]
 pub fn axpy<T: Real>(a: T, x: &[T], y: &mut [T]) -> Result<(), Error> {
     check_length("y", x.len(), y.len())?;
-    T::axpy(a, x, y);
+    T::Kernels::axpy(a, x, y);
     Ok(())
 }
 
@@ -353,7 +353,7 @@ pub fn axpy<T: Real>(a: T, x: &[T], y: &mut [T]) -> Result<(), Error> {
 pub fn axpby_into<T: Real>(a: T, x: &[T], b: T, y: &[T], out: &mut [T]) -> Result<(), Error> {
     check_length("y", x.len(), y.len())?;
     check_length("out", x.len(), out.len())?;
-    T::axpby(a, x, b, y, out);
+    T::Kernels::axpby(a, x, b, y, out);
     Ok(())
 }
 
@@ -372,7 +372,7 @@ pub fn axpby_into<T: Real>(a: T, x: &[T], b: T, y: &[T], out: &mut [T]) -> Resul
 pub fn subtract_into<T: Real>(x: &[T], y: &[T], out: &mut [T]) -> Result<(), Error> {
     check_length("y", x.len(), y.len())?;
     check_length("out", x.len(), out.len())?;
-    T::subtract(x, y, out);
+    T::Kernels::subtract(x, y, out);
     Ok(())
 }
 
@@ -385,7 +385,7 @@ pub fn subtract_into<T: Real>(x: &[T], y: &[T], out: &mut [T]) -> Result<(), Err
 /// ```
 #[inline]
 pub fn scale<T: Real>(a: T, x: &mut [T]) {
-    T::scale(a, x);
+    T::Kernels::scale(a, x);
 }
 
 /// Limits each element to `[low, high]`; NaN elements stay NaN.
@@ -402,7 +402,7 @@ pub fn scale<T: Real>(a: T, x: &mut [T]) {
 #[inline]
 pub fn clamp<T: Real>(low: T, high: T, x: &mut [T]) -> Result<(), Error> {
     crate::error::check("low", low <= high, "must be at most `high`")?;
-    T::clamp_to(low, high, x);
+    T::Kernels::clamp_to(low, high, x);
     Ok(())
 }
 
@@ -413,7 +413,7 @@ pub fn clamp<T: Real>(low: T, high: T, x: &mut [T]) -> Result<(), Error> {
 /// assert_eq!(thalweg::vector::first_non_finite(&[1.0_f32, 2.0]), None);
 /// ```
 pub fn first_non_finite<T: Real>(x: &[T]) -> Option<usize> {
-    if T::sum_non_finite(x).is_nan() {
+    if T::Kernels::sum_non_finite(x).is_nan() {
         x.iter().position(|v| !v.is_finite())
     } else {
         None

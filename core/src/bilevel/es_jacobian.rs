@@ -389,7 +389,7 @@ fn change<T: Real>(
     };
     descent::descend(&config.inner, point.round, problem, z, y, path, lost)?;
     match config.estimate {
-        Estimate::Response => Ok(T::projected(y, point.y_n, point.grad_y)),
+        Estimate::Response => Ok(T::Kernels::projected(y, point.y_n, point.grad_y)),
         Estimate::OuterValue => {
             let value = problem.outer_value(z, y, &point.round.outer(), path)?;
             let name = "perturbed outer value";

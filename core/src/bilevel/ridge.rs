@@ -179,7 +179,7 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         let ([r], _) = cut(scratch, [self.train.rows()])?;
         self.train.residual(y, r)?;
         self.train.pull_back(r, grad_y)?;
-        T::add_penalty(x, y, grad_y);
+        T::Kernels::add_penalty(x, y, grad_y);
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
         _: &mut [T],
         grad_x: &mut [T],
     ) -> Result<(), Error> {
-        T::penalty_slope(x, y, grad_x);
+        T::Kernels::penalty_slope(x, y, grad_x);
         Ok(())
     }
 }
@@ -231,7 +231,7 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
     ) -> Result<(), Error> {
         let ([r], _) = cut(scratch, [self.train.rows()])?;
         self.train.gram(v, r, out)?;
-        T::add_penalty(x, v, out);
+        T::Kernels::add_penalty(x, v, out);
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
         _: &mut [T],
         out: &mut [T],
     ) -> Result<(), Error> {
-        T::penalty_mixed([x, y, v], out);
+        T::Kernels::penalty_mixed([x, y, v], out);
         Ok(())
     }
 }

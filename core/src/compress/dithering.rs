@@ -34,6 +34,7 @@ use super::{
     Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first, index_bits,
     scalar_bits,
 };
+use crate::compress::NoiseKernels as _;
 use crate::error::{check, check_length};
 use crate::random::RandomMap;
 use crate::simd::{Kernel, LANES, Lanes, Simd};
@@ -263,7 +264,7 @@ fn norm<T: Real>(kind: Norm, x: &[T]) -> Result<T, Error> {
     let norm = match kind {
         Norm::Max => vector::norm_inf(x),
         // Squares of `f32` numbers neither overflow nor vanish in `f64`.
-        Norm::Two if T::BYTES == 4 => T::from_f64(Real::sqrt(T::wide_squares(x))),
+        Norm::Two if T::BYTES == 4 => T::from_f64(Real::sqrt(T::Kernels::wide_squares(x))),
         Norm::Two => vector::norm2(x),
     };
     if norm.is_finite() {
@@ -343,7 +344,7 @@ impl<T: Real> Compressor<T> for Dithering {
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
-            T::dither(&mut Noise::new(key), norm, self.levels, x, levels);
+            T::Kernels::dither(&mut Noise::new(key), norm, self.levels, x, levels);
         } else {
             levels.fill(0);
         }
@@ -412,7 +413,7 @@ impl<T: Real> Compressor<T> for NaturalDithering {
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
-            T::dither_naturally(&mut Noise::new(key), norm, self.levels, x, levels);
+            T::Kernels::dither_naturally(&mut Noise::new(key), norm, self.levels, x, levels);
         } else {
             levels.fill(0);
         }

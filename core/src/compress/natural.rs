@@ -23,6 +23,7 @@
 
 use super::noise::Noise;
 use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first};
+use crate::compress::NoiseKernels as _;
 use crate::error::check_length;
 use crate::random::RandomMap;
 use crate::simd::{BitLanes, Lanes};
@@ -98,7 +99,7 @@ impl Natural {
             for (before, x) in before.iter_mut().zip(&*x) {
                 *before = *x;
             }
-            T::natural(&mut noise, before.get(..x.len()).unwrap_or_default(), x);
+            T::Kernels::natural(&mut noise, before.get(..x.len()).unwrap_or_default(), x);
         }
     }
 }
@@ -122,7 +123,7 @@ impl<T: Real> Compressor<T> for Natural {
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
         let values = first("values", x.len(), buffers.values)?;
-        T::natural(&mut Noise::new(key), x, values);
+        T::Kernels::natural(&mut Noise::new(key), x, values);
         Ok(Message::Natural(values))
     }
 

@@ -111,7 +111,7 @@ impl<T: Real> Compressor<T> for Sign {
         };
         check_length("message", out.len(), values.len())?;
         let factor = weight.times(1, 1)? * scale;
-        T::add_signs(factor, values, out);
+        T::Kernels::add_signs(factor, values, out);
         Ok(())
     }
 

@@ -38,6 +38,7 @@ use super::{
     Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Weight, check_k, first,
     index_bits, scalar_bits, scatter,
 };
+use crate::compress::NoiseKernels as _;
 use crate::error::check_length;
 use crate::simd::{self, BitLanes, Kernel, Lanes, Mask, Simd};
 use crate::{Error, Real};
@@ -133,7 +134,7 @@ impl<T: Real> Compressor<T> for TopK {
         check_k(self.k, x.len())?;
         first("values", self.k, &mut *buffers.values)?;
         first("indices", self.k, &mut *buffers.indices)?;
-        T::top_k(x, self.k, buffers.values, buffers.indices)?;
+        T::Kernels::top_k(x, self.k, buffers.values, buffers.indices)?;
         Ok(Message::Sparse {
             values: first("values", self.k, buffers.values)?,
             indices: first("indices", self.k, buffers.indices)?,

@@ -143,7 +143,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     // What could fail is checked first: the gradient is gone afterwards, and the caller may try again.
     let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
     let key = client.key(config.run);
-    T::distance(gradient, client.memory.as_slice());
+    T::Kernels::distance(gradient, client.memory.as_slice());
     let message = compressor.compress(key, gradient, buffers)?;
     let len = wire::message::encode_into(&message, key, d, out)?;
     // The last step, which nothing follows: a refused message leaves the memory alone.

@@ -148,7 +148,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     // All that could fail is checked first: the exchange below cannot be undone.
     let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
     let key = client.key(config.run);
-    T::exchange(client.memory.as_mut_slice(), gradient);
+    T::Kernels::exchange(client.memory.as_mut_slice(), gradient);
     let sent = match compressor.compress(key, gradient, buffers) {
         Ok(message) => wire::message::encode_into(&message, key, d, out),
         Err(error) => Err(error.into()),

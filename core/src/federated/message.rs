@@ -146,7 +146,7 @@ pub(super) fn check_next<T: Real>(
     x: &[T],
     s: &[T],
 ) -> Result<(), Error> {
-    if !T::overflow(eta, total, x, s).is_nan() {
+    if !T::Kernels::overflow(eta, total, x, s).is_nan() {
         return Ok(());
     }
     if let Some(index) = vector::first_non_finite(s) {
@@ -160,7 +160,7 @@ pub(super) fn check_next<T: Real>(
 
 /// Checks that the sum of the magnitudes of `to - from` is finite: so is then every norm that a compressor takes of it.
 pub(super) fn check_change<T: Real>(name: &'static str, from: &[T], to: &[T]) -> Result<(), Error> {
-    if T::change(from, to).is_finite() {
+    if T::Kernels::change(from, to).is_finite() {
         return Ok(());
     }
     let finite = |&(&from, &to): &(&T, &T)| (to - from).is_finite();

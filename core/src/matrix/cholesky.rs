@@ -10,6 +10,7 @@
 
 use super::{MatrixMut, MatrixRef};
 use crate::error::check_length;
+use crate::matrix::Kernels as _;
 use crate::{Error, Real, vector};
 
 /// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
@@ -107,7 +108,7 @@ pub fn solve_lower<T: Real>(l: MatrixRef<'_, T>, mut b: MatrixMut<'_, T>) -> Res
             break;
         };
         for (l, done) in l.iter().zip(done.view().row_iter()) {
-            T::add_row(-*l, done, row);
+            T::Kernels::add_row(-*l, done, row);
         }
         if let Some(pivot) = l.get(i) {
             divide(row, *pivot);
@@ -147,7 +148,7 @@ pub fn solve_lower_transposed<T: Real>(
             divide(row, *pivot);
         }
         for (l, above) in l.iter().zip(above.row_iter_mut()) {
-            T::add_row(-*l, row, above);
+            T::Kernels::add_row(-*l, row, above);
         }
     }
     Ok(())

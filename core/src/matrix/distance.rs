@@ -12,6 +12,7 @@
 use super::gemm::{gemm, gemm_scratch};
 use super::{MatrixMut, MatrixRef, Upper, syrk};
 use crate::error::{check_length, check_scratch};
+use crate::matrix::Kernels as _;
 use crate::simd::{Lanes, Update};
 use crate::{Arithmetic, Error, Real, vector};
 
@@ -114,7 +115,7 @@ pub fn gram_distances_into<T: Real>(
     )?;
     fill_norms(norms, y);
     for (out, x) in out.row_iter_mut().zip(x.row_iter()) {
-        T::from_gram(vector::norm2_squared(x), norms, out);
+        T::Kernels::from_gram(vector::norm2_squared(x), norms, out);
     }
     Ok(())
 }
@@ -156,7 +157,7 @@ pub fn gram_self_distances_into<T: Real>(
     fill_norms(norms, x);
     for (i, out) in out.row_iter_mut().enumerate() {
         let norm = norms.get(i).copied().unwrap_or(T::ZERO);
-        T::from_gram(norm, norms, out);
+        T::Kernels::from_gram(norm, norms, out);
         if let Some(diagonal) = out.get_mut(i) {
             *diagonal = T::ZERO;
         }

@@ -24,6 +24,7 @@
 use super::elementary::mirror_lower;
 use super::{MatrixMut, gemv};
 use crate::error::{check_length, check_scratch};
+use crate::matrix::Kernels as _;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real, vector};
 
@@ -156,7 +157,7 @@ fn tridiagonalize<T: Real>(
         let half = vector::dot(v, w)? / (T::ONE + T::ONE);
         vector::axpy(-half, v, w)?;
         for ((row, &vi), &wi) in block.row_iter_mut().zip(v.iter()).zip(w.iter()) {
-            T::add_two_rows([-vi, -wi], [w, v], row);
+            T::Kernels::add_two_rows([-vi, -wi], [w, v], row);
         }
     }
     Ok(())
@@ -178,7 +179,7 @@ fn accumulate<T: Real>(a: &mut MatrixMut<'_, T>) {
             if let Some((left, z)) = row.split_at_mut_checked(k + 1) {
                 // Equal lengths by construction.
                 let product = vector::dot(z, v).unwrap_or(T::ZERO);
-                T::add_row(-product, v, z);
+                T::Kernels::add_row(-product, v, z);
                 if let Some(x) = left.last_mut() {
                     *x = T::ZERO;
                 }
@@ -257,7 +258,7 @@ fn diagonalize<T: Real>(z: &mut MatrixMut<'_, T>, d: &mut [T], off: &mut [T]) ->
                 g = c * t - b;
                 let (mut above, mut below) = z.reborrow().split_rows_at(i + 1);
                 if let (Some(x), Some(y)) = (above.row_mut(i), below.row_mut(0)) {
-                    T::rotate(c, s, x, y);
+                    T::Kernels::rotate(c, s, x, y);
                 }
             }
             if whole {

@@ -33,6 +33,7 @@ use super::gemv::{ROWS, rescale};
 use super::tile::{self, MAX_COLUMNS, MAX_ROWS, Old};
 use super::{Factor, MatrixMut};
 use crate::error::check_length;
+use crate::matrix::Kernels as _;
 use crate::simd::{self, Kernel, Lanes, Level, Simd};
 use crate::{Arithmetic, Error, Real};
 
@@ -156,7 +157,7 @@ pub(super) fn product<T: Real>(
         part,
         scratch,
     };
-    T::product(arithmetic, job);
+    T::Kernels::product(arithmetic, job);
     Ok(())
 }
 
@@ -198,11 +199,11 @@ fn unpacked<T: Real>(
                 while k - p >= ROWS {
                     let factors = core::array::from_fn(|r| factor(i, p + r));
                     let four: [&[T]; ROWS] = core::array::from_fn(|r| rows(p + r));
-                    T::add_four_rows(factors, four, row);
+                    T::Kernels::add_four_rows(factors, four, row);
                     p += ROWS;
                 }
                 while p < k {
-                    T::add_row(factor(i, p), rows(p), row);
+                    T::Kernels::add_row(factor(i, p), rows(p), row);
                     p += 1;
                 }
             }

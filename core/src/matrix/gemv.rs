@@ -10,6 +10,7 @@
 
 use super::MatrixRef;
 use crate::error::check_length;
+use crate::matrix::Kernels as _;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real, vector};
 
@@ -101,10 +102,10 @@ pub fn gemv_transposed<T: Real>(
         let mut next = || rows.next().unwrap_or(&[]);
         let four = [next(), next(), next(), next()];
         let factors = [alpha * x0, alpha * x1, alpha * x2, alpha * x3];
-        T::add_four_rows(factors, four, y);
+        T::Kernels::add_four_rows(factors, four, y);
     }
     for (&x, row) in rest.iter().zip(rows) {
-        T::add_row(alpha * x, row, y);
+        T::Kernels::add_row(alpha * x, row, y);
     }
     Ok(())
 }

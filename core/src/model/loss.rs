@@ -60,7 +60,7 @@ impl Loss {
                     let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
                     sum -= z.get(class).copied().unwrap_or(T::NAN).to_f64();
                 }
-                T::exp_in_place(z);
+                T::Kernels::exp_in_place(z);
                 let rows = (start..).zip(z.chunks_exact_mut(outputs.max(1)));
                 rows.fold(sum, |sum, (i, z)| {
                     let class = batch.class(i).map_or(usize::MAX, |c| c as usize);

@@ -295,7 +295,7 @@ impl<T: Real> Quadratic<T> {
         let (first, second) = (tail(x, 0), tail(x, 1));
         let (last, before) = (tail(x, d.wrapping_sub(1)), tail(x, d.wrapping_sub(2)));
         if let (Some(middle), Some(after), Some(out)) = (x.get(1..), x.get(2..), out.get_mut(1..)) {
-            T::second_differences(quarter, self.shift, [x, middle, after], out);
+            T::Kernels::second_differences(quarter, self.shift, [x, middle, after], out);
         }
         let edge = |before: T, x: T, after: T| {
             let bend = x + x - (before + after);
@@ -357,7 +357,7 @@ impl<T: Real> Objective<T> for Quadratic<T> {
         else {
             return Ok(T::ZERO);
         };
-        let [squares, slopes] = T::bending_energy(params, after);
+        let [squares, slopes] = T::Kernels::bending_energy(params, after);
         let bending = (first * first + last * last + slopes) * T::from_f64(0.25);
         let energy = self.curvature * bending + self.shift * (squares + last * last);
         Ok(energy * T::from_f64(0.5) - self.linear * first)

@@ -29,6 +29,7 @@
 
 use super::{Bounds, Decay, Terms, check_non_negative, narrow, told, told_product};
 use crate::error::check_length;
+use crate::optim::Kernels as _;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Arithmetic, Error, Real, Storage};
@@ -266,7 +267,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("grad", params.len(), grad.len())?;
     let sum = state.sum.as_mut_slice();
     check_length("state.sum", params.len(), sum.len())?;
-    T::adagrad(config, state.steps, sum, params, grad)?;
+    T::Kernels::adagrad(config, state.steps, sum, params, grad)?;
     state.steps = state.steps.saturating_add(1);
     Ok(())
 }

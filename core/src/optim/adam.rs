@@ -52,6 +52,7 @@ use super::{
     told_product,
 };
 use crate::error::check_length;
+use crate::optim::Kernels as _;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Arithmetic, Error, Real, Storage};
@@ -459,7 +460,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
         check_length("state.largest", n, largest.len())?;
     }
     let steps = state.steps.saturating_add(1);
-    T::adam(config, steps, [m, v, largest], params, grad)?;
+    T::Kernels::adam(config, steps, [m, v, largest], params, grad)?;
     state.steps = steps;
     Ok(())
 }

@@ -19,6 +19,7 @@
 
 use super::{check_fraction, narrow, told, told_fraction};
 use crate::error::{check, check_length};
+use crate::optim::Kernels as _;
 use crate::simd::{Lanes, Map, Update};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
@@ -192,7 +193,7 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
         if self.steps == 0 && !config.debias {
             copy(params, buffer);
         } else {
-            T::blend(old, T::from_f64(1.0 - config.decay), params, buffer);
+            T::Kernels::blend(old, T::from_f64(1.0 - config.decay), params, buffer);
         }
         self.steps = self.steps.saturating_add(1);
         Ok(())
@@ -209,7 +210,7 @@ impl<T: Real, B: Storage<Elem = T>> Ema<B> {
         if config.debias && self.steps > 0 {
             // decay < 1 and steps >= 1: positive.
             let weight = 1.0 - Real::powi(config.decay, self.steps);
-            T::quotient(buffer, narrow("decay", weight)?, out);
+            T::Kernels::quotient(buffer, narrow("decay", weight)?, out);
         } else {
             copy(buffer, out);
         }
@@ -242,7 +243,7 @@ impl<T: Real, B: Storage<Elem = T>> Swa<B> {
         check_length("params", buffer.len(), params.len())?;
         let steps = self.steps.saturating_add(1);
         // steps >= 1.
-        T::move_toward(T::from_f64(1.0 / steps as f64), params, buffer);
+        T::Kernels::move_toward(T::from_f64(1.0 / steps as f64), params, buffer);
         self.steps = steps;
         Ok(())
     }
@@ -339,7 +340,7 @@ impl<T: Real, B: Storage<Elem = T>> Lookahead<B> {
         // A period of 0 has been refused.
         let synchronises = self.steps.checked_rem(config.period) == Some(0);
         if synchronises {
-            T::synchronise(rate, buffer, params);
+            T::Kernels::synchronise(rate, buffer, params);
         }
         Ok(synchronises)
     }

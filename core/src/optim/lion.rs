@@ -23,6 +23,7 @@
 
 use super::{Decay, Terms, check_fraction, check_non_negative, told, told_fraction};
 use crate::error::check_length;
+use crate::optim::Kernels as _;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
@@ -216,7 +217,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_length("grad", params.len(), grad.len())?;
     let momentum = state.momentum.as_mut_slice();
     check_length("state.momentum", params.len(), momentum.len())?;
-    T::lion(config, momentum, params, grad)
+    T::Kernels::lion(config, momentum, params, grad)
 }
 
 /// The step, on slices of one length.

@@ -41,6 +41,7 @@ use super::{
     Bounds, Decay, Terms, check_fraction, check_non_negative, told, told_fraction, told_product,
 };
 use crate::error::check_length;
+use crate::optim::Kernels as _;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Arithmetic, Error, Real, Storage};
@@ -502,7 +503,7 @@ where
         state.mean.as_mut_slice(),
         state.buffer.as_mut_slice(),
     ];
-    T::rmsprop(config, buffers, params, grad)
+    T::Kernels::rmsprop(config, buffers, params, grad)
 }
 
 /// The step: mean square, mean and buffer, each as long as the parameters where the config asks for it.

@@ -28,6 +28,7 @@
 
 use super::{Decay, FLUSH_EVERY, Terms, check_non_negative, told, told_fraction};
 use crate::error::{check, check_length};
+use crate::optim::Kernels as _;
 use crate::simd::{self, Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
@@ -266,11 +267,11 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     config.validate()?;
     check_length("grad", params.len(), grad.len())?;
     if config.momentum == 0.0 {
-        return T::sgd(config, params, grad);
+        return T::Kernels::sgd(config, params, grad);
     }
     let buffer = state.buffer.as_mut_slice();
     check_length("state.buffer", params.len(), buffer.len())?;
-    T::momentum(config, state.steps, buffer, params, grad)?;
+    T::Kernels::momentum(config, state.steps, buffer, params, grad)?;
     state.steps = state.steps.saturating_add(1);
     Ok(())
 }

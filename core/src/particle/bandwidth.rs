@@ -31,6 +31,7 @@ use self::select::Distances;
 use super::kernel::{Kept, Rows, distances_len, distances_scratch_len, kept_len, resolving};
 use super::{check_finite, check_positive, take};
 use crate::error::check_scratch;
+use crate::particle::kernel::PairKernels as _;
 use crate::{Arithmetic, Error, Real};
 
 /// Rows from which distances are kept for the sums: strips of fewer are mostly what they are padded with.
@@ -190,7 +191,7 @@ impl Bandwidth {
             Self::Fixed(h) => (h, false),
             Self::Median { scale, floor } => {
                 let med;
-                (med, kept) = T::median_of_pairs(arithmetic, m, y, scratch, room)?;
+                (med, kept) = T::Kernels::median_of_pairs(arithmetic, m, y, scratch, room)?;
                 // n + 1 >= 2 where there is a distance, so the logarithm is positive.
                 let h = scale * med.to_f64() / libm::log(n.max(1) as f64 + 1.0);
                 // An infinite one, of distances that overflow, is refused below.
@@ -252,7 +253,7 @@ pub fn median_squared_distance<T: Real>(
 ) -> Result<T, Error> {
     let n = super::count(y.len(), m)?;
     let (scratch, room) = with_room(n, Bandwidth::default().work_len(n, m), scratch);
-    Ok(T::median_of_pairs(arithmetic, m, y, scratch, room)?.0)
+    Ok(T::Kernels::median_of_pairs(arithmetic, m, y, scratch, room)?.0)
 }
 
 /// The median, and the distances, if they are those of the Gram matrix and there was room.

@@ -248,7 +248,7 @@ impl<T: Real> Sources<'_, T> {
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        T::kernel_sums(self, range, out, scratch)
+        T::Kernels::kernel_sums(self, range, out, scratch)
     }
 
     fn sums_of(&self, range: Range<usize>, out: &mut [T], scratch: &mut [T]) -> Result<(), Error> {

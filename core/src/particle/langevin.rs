@@ -11,6 +11,7 @@
 
 use super::{check_cloud, check_finite, check_positive, narrow, take};
 use crate::error::{check_length, check_scratch};
+use crate::particle::Kernels as _;
 use crate::random::Lanes32;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
@@ -70,7 +71,7 @@ pub fn step<T: Real>(
     ];
     let noise = take(&mut scratch, particles.len());
     lanes.fill_normal(noise);
-    T::langevin(scalars, particles, scores, noise);
+    T::Kernels::langevin(scalars, particles, scores, noise);
     Ok(())
 }
 
@@ -114,7 +115,7 @@ pub fn riemannian_step<T: Real>(
     ];
     let noise = take(&mut scratch, particles.len());
     lanes.fill_normal(noise);
-    T::riemannian_langevin(scalars, particles, [scores, metric, divergence, noise]);
+    T::Kernels::riemannian_langevin(scalars, particles, [scores, metric, divergence, noise]);
     Ok(())
 }
 

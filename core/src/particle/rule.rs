@@ -17,6 +17,7 @@
 
 use super::{check_finite, check_positive, narrow};
 use crate::error::{check, check_length};
+use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Update};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage};
@@ -257,7 +258,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
     let buffer = state.buffer.as_mut_slice();
     match *rule {
         Rule::Constant => {
-            T::step_from(rate, x, field);
+            T::Kernels::step_from(rate, x, field);
             check_finite("field", field, d)?;
             for (x, &to) in x.iter_mut().zip(&*field) {
                 *x = to;
@@ -266,7 +267,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
         Rule::AdaGrad { decay, fudge } => {
             let decay = if steps == 1 { 0.0 } else { decay };
             let [old, new, fudge] = [decay, 1.0 - decay, fudge].map(T::from_f64);
-            T::adagrad_rule([rate, old, new, fudge], x, buffer, field);
+            T::Kernels::adagrad_rule([rate, old, new, fudge], x, buffer, field);
         }
         Rule::Adam {
             beta1,
@@ -280,7 +281,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
             let rate = narrow("step_size", step_size * root / correction)?;
             let fudge = T::from_f64(fudge * root).largest(T::MIN_POSITIVE);
             let (m, v) = buffer.split_at_mut_checked(x.len()).unwrap_or_default();
-            T::adam_rule(first, second, [rate, fudge], [x, m, v], field);
+            T::Kernels::adam_rule(first, second, [rate, fudge], [x, m, v], field);
         }
     }
     state.steps = steps;

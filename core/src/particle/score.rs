@@ -8,6 +8,7 @@
 
 use crate::error::check_length;
 use crate::model::{Batch, Objective};
+use crate::particle::Kernels as _;
 use crate::particle::rows::InRows;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
@@ -87,7 +88,7 @@ pub fn from_objective<T: Real>(
     let rows = T::from_usize(rows);
     for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
         objective.gradient_into(x, batch, scratch, out)?;
-        T::posterior_score(rows, precision, x, out);
+        T::Kernels::posterior_score(rows, precision, x, out);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@
 
 use super::{check_cloud, check_finite, check_non_negative, check_positive, narrow, take};
 use crate::error::{check_length, check_scratch};
+use crate::particle::Kernels as _;
 use crate::random::Lanes32;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real, Storage};
@@ -105,7 +106,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         noise.fill(T::ZERO);
     }
     let r = state.momentum.as_mut_slice();
-    T::sghmc_chain(scalars, particles, r, [scores, noise]);
+    T::Kernels::sghmc_chain(scalars, particles, r, [scores, noise]);
     state.steps = state.steps.saturating_add(1);
     Ok(())
 }

@@ -147,7 +147,7 @@ impl Lanes32 {
     /// assert_eq!(x, words.map(|w| (w >> 8) as f32 / 16_777_216.0));
     /// ```
     pub fn fill_uniform<T: Real>(&mut self, out: &mut [T]) {
-        T::fill_uniform(self, out);
+        T::Kernels::fill_uniform(self, out);
     }
 
     /// Writes `body` of each element of `x` and a number in `[1, 2)` to `out`, as far as both reach.
@@ -172,7 +172,7 @@ impl Lanes32 {
     /// assert!(x.iter().all(|x| x.abs() == 1.0));
     /// ```
     pub fn fill_rademacher<T: Real>(&mut self, out: &mut [T]) {
-        T::fill_rademacher(self, out);
+        T::Kernels::fill_rademacher(self, out);
     }
 
     /// Fills a slice with standard normal numbers: pairs of Box and Muller, computed on lanes in `T`.
@@ -192,7 +192,7 @@ impl Lanes32 {
     /// assert!((x[0] * x[0] + x[32] * x[32] + 2.0 * (1.0 - u[0]).ln()).abs() < 1e-12);
     /// ```
     pub fn fill_normal<T: Real>(&mut self, out: &mut [T]) {
-        T::fill_normal(self, out);
+        T::Kernels::fill_normal(self, out);
     }
 }
 

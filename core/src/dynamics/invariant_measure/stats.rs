@@ -61,7 +61,7 @@ impl StepStats {
 /// ```
 pub fn step_stats<T: Real>(params: &[T], grad: &[T]) -> Result<StepStats, Error> {
     check_length("grad", params.len(), grad.len())?;
-    let [gg, tg, tt] = T::wide_products(params, grad);
+    let [gg, tg, tt] = T::Kernels::wide_products(params, grad);
     Ok(StepStats { gg, tg, tt })
 }
 
@@ -77,12 +77,12 @@ pub fn step_stats<T: Real>(params: &[T], grad: &[T]) -> Result<StepStats, Error>
 /// ```
 pub fn movement<T: Real>(params: &[T], reference: &[T]) -> Result<f64, Error> {
     check_length("reference", params.len(), reference.len())?;
-    Ok(T::wide_distance(params, reference))
+    Ok(T::Kernels::wide_distance(params, reference))
 }
 
 /// `<x, x>` in `f64`.
 pub(super) fn square<T: Real>(x: &[T]) -> f64 {
-    T::wide_square(x)
+    T::Kernels::wide_square(x)
 }
 
 /// K3: `out[j] = sum_i s_ij x_i / sqrt(d)` with signs `s_ij` that are hashed from the seed; zeros without parameters.

@@ -60,7 +60,7 @@ kernels! {
 #[inline]
 pub(super) fn turn<T: Real>(c: T, row: &[T], params: &mut [T]) {
     if let Some((u, v)) = params.split_at_mut_checked(params.len() / 2) {
-        T::turn(c, row, u, v);
+        T::Kernels::turn(c, row, u, v);
     }
 }
 
@@ -188,7 +188,7 @@ impl<'a, T: Real> Sparse<'a, T> {
     pub(crate) fn residual(&self, i: usize, params: &[T]) -> (&'a [T], T) {
         let (u, v) = halves(params);
         let row = self.z.row(i).unwrap_or_default();
-        let f = T::prediction(row, u, v);
+        let f = T::Kernels::prediction(row, u, v);
         (row, f - self.y.get(i).copied().unwrap_or(T::NAN))
     }
 
@@ -295,7 +295,7 @@ impl<'a, T: Real> Sparse<'a, T> {
         let rows = self
             .z
             .row_iter()
-            .map(|row| T::curvature(row, u, v).to_f64());
+            .map(|row| T::Kernels::curvature(row, u, v).to_f64());
         Ok(4.0 * rows.sum::<f64>() / self.samples() as f64)
     }
 

@@ -298,7 +298,7 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         copy(rho, w);
         matrix::gemv_transposed(T::ONE, problem.data(), nu, T::ONE, w)?;
         let decay = T::from_f64(4.0 * self.clock);
-        T::signal(decay, ln_q, m, w);
+        T::Kernels::signal(decay, ln_q, m, w);
         Ok(())
     }
 

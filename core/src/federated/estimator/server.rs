@@ -8,6 +8,7 @@
 use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check_length;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
+use crate::vector::Kernels as _;
 use crate::wire::{self, Body, Dtype, Header, Kind, Payload};
 use crate::{Error, Real, Storage};
 
@@ -264,7 +265,7 @@ pub fn finish<T: Real, P: Protocol<T>, B: Storage<Elem = T>>(
         *g = s / count;
     }
     let params = server.params.as_mut_slice();
-    T::axpy(-gamma, server.estimate.as_slice(), params);
+    T::Kernels::axpy(-gamma, server.estimate.as_slice(), params);
     server.round = next_round;
     server.open(config.is_full(next_round));
     server.ledger.close_round();

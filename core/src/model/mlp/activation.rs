@@ -79,12 +79,12 @@ impl<T: Real> Update<T, 1, 1> for SigmoidSlope {
 impl Activation {
     /// `a <- h(a)`.
     pub(super) fn apply<T: Real>(self, a: &mut [T]) {
-        T::activate(self, a);
+        T::Kernels::activate(self, a);
     }
 
     /// `delta <- h'(z) * delta`, where `a = h(z)`.
     pub(super) fn slope<T: Real>(self, a: &[T], delta: &mut [T]) {
-        T::times_slope(self, a, delta);
+        T::Kernels::times_slope(self, a, delta);
     }
 }
 

@@ -27,6 +27,7 @@
 use super::{BLOCK, Narrow, Widen, draw, next};
 use crate::error::{check, check_length};
 use crate::optim::Bounds;
+use crate::optim::Kernels as _;
 use crate::optim::adam::{Config, Prepared};
 use crate::random::Lanes32;
 use crate::simd;
@@ -182,7 +183,7 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
     check_length("state.m", n, m.len())?;
     check_length("state.v", n, v.len())?;
     let steps = state.steps.saturating_add(1);
-    T::bf16_adam(config, steps, [m, v], params, grad, lanes)?;
+    T::Kernels::bf16_adam(config, steps, [m, v], params, grad, lanes)?;
     state.steps = steps;
     Ok(())
 }

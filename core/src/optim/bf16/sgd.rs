@@ -19,6 +19,7 @@
 
 use super::{BLOCK, Narrow, Widen, draw, next};
 use crate::error::{check, check_length};
+use crate::optim::Kernels as _;
 use crate::optim::sgd::{Config, Prepared};
 use crate::random::Lanes32;
 use crate::simd;
@@ -154,7 +155,7 @@ pub fn step<T: Real, B: Storage<Elem = u16>>(
     check_length("grad", params.len(), grad.len())?;
     let buffer = state.buffer.as_mut_slice();
     check_length("state.buffer", params.len(), buffer.len())?;
-    T::bf16_momentum(config, state.steps, buffer, params, grad, lanes)?;
+    T::Kernels::bf16_momentum(config, state.steps, buffer, params, grad, lanes)?;
     state.steps = state.steps.saturating_add(1);
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::matrix::MatrixMut;
 use crate::particle::rows::InRows;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
+use crate::vector::Kernels as _;
 use crate::{Error, Real};
 
 /// Writes the columns of `n` rows of `d` numbers one after another.
@@ -108,7 +109,7 @@ impl<T: Real> Sources<'_, T> {
             }
             let drift = self.columns.w.in_rows(self.n());
             for (sum, v) in sums.iter_mut().zip(drift) {
-                *sum += T::dot(row, v);
+                *sum += T::Kernels::dot(row, v);
             }
         }
         Ok(())
@@ -121,11 +122,11 @@ impl<T: Real> Sources<'_, T> {
         if self.field.weight.is_some() {
             let weights = w.in_rows(n).skip(self.field.d);
             for ((sum, u), s) in sums.iter_mut().zip(u.in_rows(n)).zip(weights) {
-                *sum += c * T::repulsion(target(u), l, s, u);
+                *sum += c * T::Kernels::repulsion(target(u), l, s, u);
             }
         } else {
             for (sum, u) in sums.iter_mut().zip(u.in_rows(n)) {
-                *sum += c * T::unweighted_repulsion(target(u), l, u);
+                *sum += c * T::Kernels::unweighted_repulsion(target(u), l, u);
             }
         }
     }

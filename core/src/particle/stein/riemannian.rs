@@ -26,6 +26,7 @@ use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::Chosen;
 use crate::error::{check_length, check_scratch};
+use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
 use crate::{Error, Real, Storage};
 
@@ -101,7 +102,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let [v, out] = core::array::from_fn(|_| take(&mut scratch, len));
     let arithmetic = config.arithmetic;
     let chosen = config.bandwidth.choose(arithmetic, d, particles, scratch)?;
-    T::metric_times_scores([metric, scores, divergence], v);
+    T::Kernels::metric_times_scores([metric, scores, divergence], v);
     let field = Field {
         family: config.family,
         h: chosen.h,

@@ -28,6 +28,8 @@ use super::super::take;
 use super::super::{check_cloud, check_finite, check_non_negative, check_positive};
 use super::{Chosen, Extended, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::particle::Kernels as _;
+use crate::vector::Kernels as _;
 use crate::{Arithmetic, Error, Real, Storage};
 
 pub use super::super::momentum::State;
@@ -319,11 +321,11 @@ fn kicked_into<T: Real>(
         room.rest,
     )?;
     let chosen = at.chosen;
-    T::axpby(T::ONE, scores, -c, r, room.kicked);
-    T::axpby(T::ONE, particles, c * at.ratio, r, room.u);
+    T::Kernels::axpby(T::ONE, scores, -c, r, room.kicked);
+    T::Kernels::axpby(T::ONE, particles, c * at.ratio, r, room.u);
     let field = field(config.arithmetic, &at, d, room.kicked, None, room.u);
     field_into(driver, &field, room.out, room.rest)?;
-    T::step_into(rate, r, room.out, room.kicked);
+    T::Kernels::step_into(rate, r, room.out, room.kicked);
     check_finite("momentum", room.kicked, d)?;
     Ok(chosen)
 }
@@ -347,10 +349,10 @@ fn drifted_into<T: Real>(
         room.rest,
     )?;
     let chosen = at.chosen;
-    T::axpby(-at.ratio, r, T::ZERO, r, room.u);
+    T::Kernels::axpby(-at.ratio, r, T::ZERO, r, room.u);
     let field = field(config.arithmetic, &at, d, r, None, room.u);
     field_into(driver, &field, room.out, room.rest)?;
-    T::step_from(rate, particles, room.out);
+    T::Kernels::step_from(rate, particles, room.out);
     check_finite("field", room.out, d)?;
     Ok(chosen)
 }

@@ -26,7 +26,9 @@ use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::particle::Kernels as _;
 use crate::particle::rows::InRows;
+use crate::vector::Kernels as _;
 use crate::{Error, Real, Storage};
 
 pub use super::super::momentum::Thermostats as State;
@@ -126,14 +128,14 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
             *v = g - xi * r;
         }
     }
-    T::axpby(T::ONE, particles, a, r, u);
+    T::Kernels::axpby(T::ONE, particles, a, r, u);
     field_into(
         &mut Serial,
         &field(arithmetic, &at, d, v, None, u),
         out,
         scratch,
     )?;
-    T::axpby(share, r, T::ZERO, r, s);
+    T::Kernels::axpby(share, r, T::ZERO, r, s);
     for (u, &xi) in u.in_rows_mut(d).zip(&*xi) {
         u.fill(xi);
     }
@@ -145,8 +147,8 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         scratch,
     )?;
     // The new momenta wait in `second` until they and their bandwidth are known to be finite.
-    T::step_into(rate, r, out, u);
-    T::step_from(rate, u, second);
+    T::Kernels::step_into(rate, r, out, u);
+    T::Kernels::step_from(rate, u, second);
     check_finite("momentum", second, d)?;
     let at = extend(
         &config.bandwidth,
@@ -157,7 +159,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         scratch,
     )?;
     copy(second, r);
-    T::axpby(-T::ONE, r, T::ZERO, r, u);
+    T::Kernels::axpby(-T::ONE, r, T::ZERO, r, u);
     field_into(
         &mut Serial,
         &field(arithmetic, &at, d, r, None, u),
@@ -175,7 +177,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         second,
         scratch,
     )?;
-    T::step_from(rate, particles, out);
+    T::Kernels::step_from(rate, particles, out);
     copy(out, particles);
     for (xi, f) in xi.iter_mut().zip(second.in_rows(d)) {
         *xi += rate * f.iter().fold(T::ZERO, |sum, &f| sum + f);

@@ -27,7 +27,9 @@ use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
+use crate::vector::Kernels as _;
 use crate::{Error, Real, Storage};
 
 pub use super::super::momentum::State;
@@ -131,16 +133,16 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         y,
         scratch,
     )?;
-    T::riemannian_kick([metric, scores, divergence, r], [&mut *v, &mut *s]);
+    T::Kernels::riemannian_kick([metric, scores, divergence, r], [&mut *v, &mut *s]);
     let first = field(arithmetic, &at, d, v, Some(metric), particles);
     field_into(&mut Serial, &first, out, scratch)?;
-    T::axpby(at.ratio, r, T::ZERO, r, u);
+    T::Kernels::axpby(at.ratio, r, T::ZERO, r, u);
     v.fill(T::ZERO);
     let friction = field(arithmetic, &at, d, v, Some(s), u);
     field_into(&mut Serial, &friction, second, scratch)?;
     // The new momenta wait in `second` until they and their bandwidth are known to be finite.
-    T::step_into(rate, r, out, u);
-    T::step_from(rate, u, second);
+    T::Kernels::step_into(rate, r, out, u);
+    T::Kernels::step_from(rate, u, second);
     check_finite("momentum", second, d)?;
     let at = extend(
         &config.bandwidth,
@@ -151,11 +153,11 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         scratch,
     )?;
     copy(second, r);
-    T::riemannian_drift([metric, r], [&mut *v, &mut *s]);
-    T::axpby(at.ratio, r, T::ZERO, r, u);
+    T::Kernels::riemannian_drift([metric, r], [&mut *v, &mut *s]);
+    T::Kernels::axpby(at.ratio, r, T::ZERO, r, u);
     let last = field(arithmetic, &at, d, v, Some(s), u);
     field_into(&mut Serial, &last, out, scratch)?;
-    T::step_from(rate, particles, out);
+    T::Kernels::step_from(rate, particles, out);
     copy(out, particles);
     state.steps = state.steps.saturating_add(1);
     Ok(at.chosen)

@@ -203,7 +203,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
             (shift, most) = (level.largest(shift), s.abs().largest(most));
         }
         let out = [&mut *self.w, &mut *self.weight];
-        T::weighted(self.decay, shift, [ln_q, m, self.s], out);
+        T::Kernels::weighted(self.decay, shift, [ln_q, m, self.s], out);
         copy(y, self.grad);
         matrix::gemv(T::ONE, z, self.w, -T::ONE, self.grad)?;
         Ok(Size { shift, most })
@@ -284,7 +284,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
             ln_q, m, params, ..
         } = self.parts;
         let out = [&mut *self.w, &mut *self.weight];
-        T::magnitudes(self.decay, [ln_q, m, self.s], out);
+        T::Kernels::magnitudes(self.decay, [ln_q, m, self.s], out);
         let magnitudes = self.w.iter().chain(self.weight.iter());
         for (x, &magnitude) in params.iter_mut().zip(magnitudes) {
             *x = T::from_f64(magnitude.to_f64().copysign(x.to_f64()));
