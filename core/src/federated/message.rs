@@ -348,6 +348,83 @@ mod tests {
     }
 
     #[test]
+    fn every_message_comes_back_as_it_was_sent() {
+        let values = &[0.5_f64, -8.0, 0.0][..];
+        let signs = &[1.0_f64, -1.0, 1.0][..];
+        let (scale, norm, most) = (0.75, 3.0, 5);
+        let (indices, levels) = (&[0_u32, 2, 8][..], &[5, 0, -3][..]);
+        let key = Key {
+            seed: RUN.seed,
+            round: 7,
+            client: 1,
+        };
+        for message in [
+            Message::Dense(values),
+            Message::PermK(&values[..2]),
+            Message::RandK(values),
+            Message::RandSeqK(values),
+            Message::Sparse { indices, values },
+            Message::Natural(values),
+            Message::Sign {
+                scale,
+                values: signs,
+            },
+            Message::Dithered { norm, most, levels },
+            Message::NaturalDithered { norm, most, levels },
+            Message::Nothing,
+        ] {
+            let d = if let Message::Sparse { .. } = message {
+                9
+            } else {
+                3
+            };
+            let mut bytes = [0; 100];
+            let len = encode(&message, key, d, &mut bytes).unwrap();
+            let (found, frame) = open::<f64>(&bytes[..len], RUN, 7, 1, d).unwrap();
+            let (mut values, mut indices, mut levels) = ([9.0; 3], [9; 3], [9; 3]);
+            let buffers = Buffers {
+                values: &mut values,
+                indices: &mut indices,
+                levels: &mut levels,
+            };
+            assert_eq!((read(&frame, buffers), found), (Ok(message), key));
+        }
+    }
+
+    #[test]
+    fn control_frames_are_no_messages_but_for_a_drop() {
+        let key = Key {
+            seed: RUN.seed,
+            round: 7,
+            client: 1,
+        };
+        for kind in [Kind::Ack, Kind::Stop, Kind::Drop] {
+            let header = Header {
+                client: key.client,
+                round: key.round,
+                seed: key.seed,
+                ..Header::new(kind, Dtype::None, 3, 0)
+            };
+            let mut bytes = [0; 52];
+            wire::encode_into::<f64>(&header, &Body::Empty, &mut bytes).unwrap();
+            let (_, frame) = open::<f64>(&bytes, RUN, 7, 1, 3).unwrap();
+            let found = read::<f64>(&frame, Buffers::default());
+            if kind == Kind::Drop {
+                assert_eq!(found, Ok(Message::Nothing));
+            } else {
+                let argument = matches!(
+                    found,
+                    Err(ProtocolError::Argument(Error::Parameter {
+                        name: "frame",
+                        ..
+                    }))
+                );
+                assert!(argument, "{kind:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_change_is_refused_at_its_first_infinite_element() {
         let name = "change";
         let error = check_change(name, &[0.0, -f32::MAX], &[1.0, f32::MAX]);
