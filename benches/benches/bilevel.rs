@@ -40,11 +40,11 @@ const FEATURES: usize = 128;
 const ROUNDS: usize = 1000;
 
 /// On a page: a vector that crosses two lines takes twice as long to load, and what the two sides read must lie alike.
-fn zeros(n: usize) -> Buffer<T> {
+fn zeros(n: usize) -> Buffer<f32> {
     Buffer::new(n, 0, |_| 0.0)
 }
 
-fn normals(n: usize, phase: u64) -> Buffer<T> {
+fn normals(n: usize, phase: u64) -> Buffer<f32> {
     let mut out = zeros(n);
     Lanes32::new(&mut stream(phase, 0, 0, Purpose::DATA)).fill_normal(&mut out);
     out

@@ -568,3 +568,6 @@ fn scatter<T: Real>(indices: &[u32], values: &[T], factor: T, out: &mut [T]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

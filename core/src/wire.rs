@@ -450,12 +450,8 @@ pub const fn payload_bits(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
 /// ```
 #[must_use]
 pub const fn payload_len(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
-    let values = k as u64 * dtype.bytes() as u64;
-    match kind.shape() {
-        // Values start at a whole byte, so the indices are padded by themselves.
-        Shape::Sparse => (k as u64 * index_bits(d) as u64).div_ceil(8) + values,
-        _ => payload_bits(kind, dtype, d, k).div_ceil(8),
-    }
+    // The values of a sparse frame are whole bytes, so that the indices in front of them are padded by as much as the sum.
+    payload_bits(kind, dtype, d, k).div_ceil(8)
 }
 
 /// Bytes of a frame: the length of the buffer that [`encode_into`] needs.
@@ -472,9 +468,9 @@ pub const fn payload_len(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
 #[must_use]
 pub const fn encoded_len(kind: Kind, dtype: Dtype, d: u32, k: u32) -> usize {
     let len = payload_len(kind, dtype, d, k) + OVERHEAD as u64;
-    if len > usize::MAX as u64 {
-        usize::MAX
-    } else {
+    if len <= usize::MAX as u64 {
         len as usize
+    } else {
+        usize::MAX
     }
 }

@@ -12,6 +12,7 @@ use thalweg::random::{self, Purpose};
 use thalweg::snapshot::{
     Field, Flash, Reader, Slots, SlotsError, Snapshot, SnapshotError, Writer, saved_len,
 };
+use thalweg::wire::crc32c;
 
 const WORD: usize = 8;
 const SECTOR: usize = 64;
@@ -353,4 +354,96 @@ fn a_bit_that_flips_later_costs_one_checkpoint_and_is_never_restored() {
             (Some(1), Training::<2>::after(1).bits())
         );
     }
+}
+
+/// Memory with words of `W` bytes and sectors of `S`, which says that it is as long as `capacity`.
+struct Ram<const W: usize, const S: usize> {
+    bytes: Vec<u8>,
+    capacity: usize,
+}
+
+impl<const W: usize, const S: usize> Ram<W, S> {
+    fn new(capacity: usize) -> Self {
+        let bytes = vec![0xFF; capacity.min(1 << 16)];
+        Self { bytes, capacity }
+    }
+}
+
+impl<const W: usize, const S: usize> Flash for Ram<W, S> {
+    type Error = ();
+    const WRITE_SIZE: usize = W;
+    const ERASE_SIZE: usize = S;
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), ()> {
+        // Erased where there is no memory behind it.
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = self.bytes.get(offset as usize + i).map_or(0xFF, |&b| b);
+        }
+        Ok(())
+    }
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), ()> {
+        self.bytes[from as usize..to as usize].fill(0xFF);
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), ()> {
+        self.bytes[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flash_is_refused_unless_it_holds_two_slots_of_whole_words() {
+    fn opens<const W: usize, const S: usize>(capacity: usize) -> bool {
+        match Slots::open(Ram::<W, S>::new(capacity), &mut [0; 8]) {
+            Ok(slots) => {
+                assert_eq!(slots.sequence(), None);
+                true
+            }
+            Err(error) => {
+                assert_eq!(error, SlotsError::Geometry);
+                false
+            }
+        }
+    }
+    // Header and check of an empty state are 20 bytes.
+    assert!(opens::<4, 20>(40) && !opens::<4, 20>(39) && !opens::<4, 16>(32));
+    // Words of 1 to 64 bytes, sectors of whole words.
+    assert!(opens::<1, 64>(128) && opens::<64, 64>(128));
+    assert!(!opens::<0, 64>(128) && !opens::<128, 128>(256) && !opens::<8, 60>(120));
+    assert!(!opens::<8, 4>(400) && !opens::<8, 0>(400));
+    // Offsets have 32 bits.
+    #[cfg(target_pointer_width = "64")]
+    assert!(opens::<8, 64>((1 << 32) - 64) && !opens::<8, 64>(1 << 32));
+}
+
+#[test]
+fn a_state_may_fill_its_slot_but_not_reach_into_the_other() {
+    // A slot for the state and not a byte more.
+    let training = Training::<2>::after(3);
+    let n = training.snapshot_len();
+    let size = Slots::<Ram<4, 4>>::buffer_len(n);
+    assert_eq!(size, n + 20, "the state is of whole words");
+    let mut buffer = [0; 512];
+    let mut slots = Slots::open(Ram::<4, 4>::new(2 * size), &mut buffer).unwrap();
+    assert_eq!(slots.save(&training, &mut buffer), Ok(1));
+    let mut slots = Slots::open(slots.release(), &mut buffer).unwrap();
+    let mut again = Training::<2>::new();
+    assert_eq!(slots.restore(&mut again, &mut buffer), Ok(Some(1)));
+    assert_eq!(again.bits(), training.bits());
+
+    // A length of one word more, under a right check that would stand in the other slot.
+    let mut flash = slots.release();
+    flash.bytes[4..8].copy_from_slice(&(n as u32 + 4).to_le_bytes());
+    let check = crc32c(&flash.bytes[..size]).to_le_bytes();
+    flash.bytes[size..size + 4].copy_from_slice(&check);
+    let slots = Slots::open(flash, &mut buffer).unwrap();
+    assert_eq!(slots.sequence(), None);
+    let text = SlotsError::<()>::Geometry.to_string();
+    assert_eq!(text, "the flash cannot hold two slots");
 }

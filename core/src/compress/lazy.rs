@@ -129,6 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_sends_where_its_draw_is_below_the_probability() {
+        let key = Key {
+            seed: 5,
+            round: 6,
+            client: 7,
+        };
+        let mut stream = random::stream(5, 6, 7, Purpose::COMPRESSOR);
+        let p = random::uniform::<f64>(&mut stream);
+        assert!(p > 0.0 && !Lazy { p }.sends(key));
+        assert!(Lazy { p: p.next_up() }.sends(key));
+    }
+
+    #[test]
     fn probabilities_outside_the_range_are_refused() {
         for p in [0.0, -0.1, 1.1, f64::NAN] {
             let error = Lazy { p }.compress(Key::default(), &[1.0_f32], Buffers::default());

@@ -158,8 +158,9 @@ impl PermK {
     /// assert_eq!(lens.iter().sum::<usize>(), 8);
     /// ```
     pub fn share(&self, key: Key, d: usize) -> Result<Share, Error> {
-        let client = check_client(key, self.clients, d)?;
-        let place = draw::clients(key, self.clients)?.forward(u64::from(client));
+        validate(self.clients, d)?;
+        // A client beyond their number stays where it is, so that its place is none.
+        let place = draw::clients(key, self.clients)?.forward(u64::from(key.client));
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         Share::new(d, self.clients, place).ok_or(CLIENT)
     }
@@ -202,15 +203,6 @@ const CLIENT: Error = Error::Parameter {
     rule: "must be less than the number of clients",
 };
 
-fn check_client(key: Key, clients: usize, d: usize) -> Result<u32, Error> {
-    validate(clients, d)?;
-    if (key.client as usize) < clients {
-        Ok(key.client)
-    } else {
-        Err(CLIENT)
-    }
-}
-
 fn validate(clients: usize, d: usize) -> Result<(), Error> {
     check_dimension(d)?;
     let fits = clients > 0 && u32::try_from(clients).is_ok();
@@ -235,15 +227,16 @@ fn omega(clients: usize, d: usize) -> f64 {
 }
 
 fn ab(clients: usize, d: usize) -> Ab {
-    let (n, q) = match Share::new(d, clients, 0) {
-        // One client, or several with one owner each: see below.
-        Some(share) if share.owners > 1 => (clients as f64, share.owners as f64),
-        _ if clients > d && clients > 1 => (clients as f64, 1.0),
-        _ => return Ab { a: 1.0, b: 1.0 },
-    };
-    // n > 1 and q >= 1.
-    let a = (n - q) / (q * (n - 1.0));
-    Ab { a, b: a }
+    match Share::new(d, clients, 0) {
+        Some(share) if share.owners > 1 => {
+            // Two owners are of two clients: n > 1.
+            let (n, q) = (clients as f64, share.owners as f64);
+            let a = (n - q) / (q * (n - 1.0));
+            Ab { a, b: a }
+        }
+        // With q = 1 the fraction is 1, and one client sends everything.
+        _ => Ab { a: 1.0, b: 1.0 },
+    }
 }
 
 impl<T: Real> Compressor<T> for PermK {

@@ -321,6 +321,33 @@ mod tests {
     }
 
     #[test]
+    fn every_client_draws_for_itself_unless_one_draw_is_for_all() {
+        let support = |same_on_all, client| {
+            let (mut out, key) = ([0; 16], Key { client, ..key(0) });
+            let form = RandK {
+                same_on_all,
+                ..RandK::new(16)
+            };
+            form.support_into(key, 1 << 20, &mut out).unwrap();
+            let form = RandSeqK {
+                same_on_all,
+                ..RandSeqK::new(16)
+            };
+            (out, form.start(key, 1 << 20).unwrap())
+        };
+        let of_all = support(true, 0);
+        for client in 0..5 {
+            let own = support(false, client);
+            assert_eq!(support(true, client), of_all);
+            assert!(own.0 != of_all.0 && own.1 != of_all.1, "{client}");
+            for other in 0..client {
+                let other = support(false, other);
+                assert!(own.0 != other.0 && own.1 != other.1, "{client}");
+            }
+        }
+    }
+
+    #[test]
     fn counts_outside_one_to_d_are_refused() {
         for k in [0, 5] {
             let mut values = [0.0_f32; 8];

@@ -91,12 +91,12 @@ pub const fn candidates(d: usize, k: usize) -> usize {
     let rank = sample_rank(d, k) as u64;
     // Four deviations above the expected number of elements that reach the sampled rank, and room for the sample itself.
     let most = (rank + 4 * rank.isqrt() + 4) * d as u64 / SAMPLE as u64 + ROW as u64;
-    let room = if most < SAMPLE as u64 {
-        SAMPLE as u64
+    // Below d: k <= d/8, so most < d/4, and SAMPLE <= d/4.
+    if most < SAMPLE as u64 {
+        SAMPLE
     } else {
-        most
-    };
-    if room < d as u64 { room as usize } else { d }
+        most as usize
+    }
 }
 
 /// Coordinates have 32 bits, so that products of `d` and [`SAMPLE`] fit in 64.
@@ -200,6 +200,14 @@ fn not_a_number(index: usize) -> Error {
     Error::NonFinite { name: "x", index }
 }
 
+/// Where run `i` of the sample begins: somewhere in the `i`-th stretch.
+#[inline(always)]
+fn sampled_place(i: usize, stretch: usize) -> usize {
+    // A multiplicative hash: no period that the data could share.
+    let jitter = u64::from((i as u32).wrapping_mul(0x9E37_79B9)) * (stretch - RUN + 1) as u64;
+    i * stretch + (jitter >> 32) as usize
+}
+
 /// Steps 1 to 3; false when the candidates are too few or too many.
 fn short_way<T: Real>(
     x: &[T],
@@ -213,9 +221,7 @@ fn short_way<T: Real>(
     };
     let (runs, _) = sample.as_chunks_mut::<RUN>();
     for (i, run) in runs.iter_mut().enumerate() {
-        // A multiplicative hash: no period that the data could share.
-        let jitter = u64::from((i as u32).wrapping_mul(0x9E37_79B9)) * (stretch - RUN + 1) as u64;
-        let place = i * stretch + (jitter >> 32) as usize;
+        let place = sampled_place(i, stretch);
         if let Some(sampled) = x.get(place..).and_then(|x| x.first_chunk()) {
             *run = *sampled;
         }
@@ -304,7 +310,7 @@ fn bisect<T: Real>(x: &[T], rank: usize, slack: usize, mut low: u64) -> Selected
         if reached < rank {
             (high, above) = (middle, reached);
             stride = stride.saturating_mul(2);
-        } else if reached - rank <= slack {
+        } else if reached <= rank + slack {
             return Selected {
                 key: middle - 1,
                 ties: 0,
@@ -460,7 +466,7 @@ impl<T: Real> Kernel for Collect<'_, T> {
         for (r, row) in rows.iter().enumerate() {
             let start = r * ROW;
             let mut mask = reaching(simd, row, self.least, self.ties > 0);
-            if self.ties == 0 && found + ROW <= room {
+            if self.ties == 0 && room.saturating_sub(found) >= ROW {
                 if self.take_row(row, start, mask, &mut found) {
                     let nan = row.iter().position(|x| x.is_nan());
                     return Err(not_a_number(start + nan.unwrap_or(0)));
@@ -480,8 +486,10 @@ impl<T: Real> Kernel for Collect<'_, T> {
         }
         let start = self.x.len() - rest.len();
         for (i, x) in (start..).zip(rest) {
-            let below = x.abs() < self.least;
-            if !below && found < self.most && !self.take(i, &mut found)? {
+            if x.abs() < self.least || found >= self.most {
+                continue;
+            }
+            if !self.take(i, &mut found)? {
                 return Ok(None);
             }
         }

@@ -169,7 +169,6 @@ pub fn receive<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     let expect = Expect {
         kind: Some(Kind::Model),
         client: Some(SERVER),
-        dtype: Some(Dtype::of::<T>()),
         ..message::expect::<T>(config.run, d)
     };
     let frame = decode(bytes, &expect)?;

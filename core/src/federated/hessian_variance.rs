@@ -120,6 +120,33 @@ mod tests {
     }
 
     #[test]
+    fn three_clients_are_averaged_by_three() {
+        // Changes (3, 0), (0, 3) and 0: mean square 18/3, mean (1, 1) of square 2.
+        let mut estimate = HessianVariance::new([0.0_f64; 2]);
+        for change in [[3.0, 0.0], [0.0, 3.0], [0.0, 0.0]] {
+            estimate.push(&change).unwrap();
+        }
+        assert_eq!(estimate.finish(1.0), Ok(2.0));
+    }
+
+    #[test]
+    fn no_client_and_no_move_are_refused() {
+        let mut estimate = HessianVariance::new([0.0_f64; 1]);
+        let name = |error| match error {
+            Err(Error::Parameter { name, .. }) => name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name(estimate.finish(1.0)), "count");
+        estimate.push(&[2.0]).unwrap();
+        for moved in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            assert_eq!(name(estimate.finish(moved)), "moved", "{moved}");
+        }
+        // What was pushed is still there, and one client agrees with itself.
+        assert_eq!(estimate.finish(1.0), Ok(0.0));
+        assert_eq!(name(estimate.finish(1.0)), "count");
+    }
+
+    #[test]
     fn a_square_that_is_not_finite_is_named_and_not_taken_for_no_variance() {
         let mut estimate = HessianVariance::new([0.0_f32; 2]);
         let refused = |name, index| Err(Error::NonFinite { name, index });

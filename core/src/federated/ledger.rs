@@ -104,3 +104,35 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Dtype, Kind};
+
+    #[test]
+    fn the_largest_reply_of_a_round_is_kept_and_a_broadcast_counted_once_wherever_it_comes() {
+        let header = |k| Header::new(Kind::RandK, Dtype::F32, 100, k);
+        let model = Header::new(Kind::Model, Dtype::F32, 100, 100);
+        let mut ledger = Ledger::default();
+        for round in 1..=3 {
+            ledger.uplink(&header(4));
+            ledger.broadcast(&model);
+            ledger.uplink(&header(9));
+            ledger.broadcast(&model);
+            ledger.uplink(&header(2));
+            ledger.close_round();
+            let expected = Ledger {
+                uplink_max: round * 9 * 32,
+                uplink_total: round * (4 + 9 + 2) * 32,
+                downlink: round * 100 * 32,
+                overhead_bytes: round * 4 * 52,
+                rounds: round,
+                open: 0,
+            };
+            assert_eq!(ledger, expected);
+        }
+        assert_eq!(ledger.uplink_mean(5), 3.0 * 15.0 * 32.0 / 5.0);
+        assert_eq!(Ledger::default().uplink_mean(0), 0.0);
+    }
+}

@@ -58,3 +58,21 @@ pub fn ef21(l_minus: f64, l_tilde: f64, alpha: f64) -> f64 {
     // alpha > 0, so root < 1.
     1.0 / (l_minus + l_tilde * root / (1.0 - root))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_the_formulas() {
+        assert_eq!(gradient_descent(4.0), 0.25);
+        assert_eq!(gradient_descent(0.5), 2.0);
+        // sqrt(1 - 3/4) = 1/2, sqrt(beta/theta) = (1/2)/(1/2): 1/(2 + 6). With alpha = 1 - 1/16, (1/4)/(3/4): 1/(2 + 2).
+        assert_eq!(ef21(2.0, 6.0, 0.75), 0.125);
+        assert_eq!(ef21(2.0, 6.0, 0.9375), 0.25);
+        assert_eq!(ef21(2.0, 6.0, 1.0), 0.5);
+        // (1 - p)/p = 4, (3 - 1) 3^2 + 1 (2^2) = 22: 1/(2 + sqrt(88)).
+        let found = marina(2.0, 3.0, 2.0, 0.2, Ab { a: 3.0, b: 1.0 });
+        assert!((1.0 / found - 2.0 - 88.0_f64.sqrt()).abs() < 1e-14);
+    }
+}

@@ -182,8 +182,7 @@ impl<F: Flash> Slots<F> {
     /// # Errors
     /// [`SlotsError::Geometry`], [`SlotsError::Flash`].
     pub fn open(flash: F, buffer: &mut [u8]) -> Result<Self, SlotsError<F::Error>> {
-        // Both sizes are checked before they divide.
-        let words = (1..=PIECE).contains(&F::WRITE_SIZE) && F::ERASE_SIZE >= F::WRITE_SIZE;
+        let words = (1..=PIECE).contains(&F::WRITE_SIZE);
         let capacity = flash.capacity();
         if !words || u32::try_from(capacity).is_err() {
             return Err(SlotsError::Geometry);

@@ -233,6 +233,23 @@ fn kind_version_and_fields_are_named() {
 }
 
 #[test]
+fn single_words_of_every_width_come_back() {
+    let fields = [Field::U64, Field::U32, Field::U16];
+    let mut out = [0; 80];
+    let mut w = Writer::new(&mut out, *b"DEMO", 1).unwrap();
+    w.u64(0x0123_4567_89AB_CDEF).unwrap();
+    w.u32(0xDEAD_BEEF).unwrap();
+    w.u16(0xCAFE).unwrap();
+    let len = w.finish().unwrap();
+    assert_eq!(len, saved_len(&fields));
+    let mut r = Reader::new(&out[..len], *b"DEMO", 1, &fields).unwrap();
+    assert_eq!(r.u64(), Ok(0x0123_4567_89AB_CDEF));
+    assert_eq!(r.u32(), Ok(0xDEAD_BEEF));
+    assert_eq!(r.u16(), Ok(0xCAFE));
+    assert_eq!(r.finish(), Ok(()));
+}
+
+#[test]
 fn a_short_destination_is_named() {
     let state = Demo::<f32>::new(3, 2);
     let needed = state.snapshot_len();

@@ -117,6 +117,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_needed_is_left_alone() {
+        let mut out = [0xAA; 3];
+        pack(&mut out, 4, [1, 2, 3, 4].into_iter());
+        assert_eq!(out, [0x21, 0x43, 0xAA]);
+        pack(&mut out, 4, [5].into_iter());
+        assert_eq!(out, [0x05, 0x43, 0xAA]);
+    }
+
+    #[test]
+    fn whatever_stands_behind_the_fields_is_seen() {
+        for (bytes, clear) in [
+            (&[0b111][..], true),
+            (&[0b1111], false),
+            (&[0b111, 0], true),
+            (&[0b111, 0, 1], false),
+        ] {
+            let mut bits = Bits::new(bytes, 3, 1);
+            assert_eq!((bits.next(), bits.is_clear()), (Some(7), clear));
+        }
+    }
+
+    #[test]
+    fn the_hint_is_the_number_of_fields_left() {
+        let mut bits = Bits::new(&[0xFF; 2], 5, 9);
+        assert_eq!(bits.size_hint(), (0, Some(9)));
+        bits.next();
+        assert_eq!(bits.size_hint(), (0, Some(8)));
+    }
+
+    #[test]
     fn short_bytes_end_the_fields() {
         assert_eq!(Bits::new(&[0xFF], 5, 9).count(), 1);
     }

@@ -147,7 +147,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
         if self.at.start == self.at.end || self.at.end >= buffer.len() {
             let len = self.at.end.saturating_sub(self.at.start);
             // A byte at a time: the ranges overlap, and `copy_within` may panic.
-            for to in 0..if self.at.start > 0 { len } else { 0 } {
+            for to in 0..len {
                 let byte = buffer.get(self.at.start.saturating_add(to)).copied();
                 if let (Some(place), Some(byte)) = (buffer.get_mut(to), byte) {
                     *place = byte;
@@ -466,6 +466,35 @@ mod tests {
             assert_eq!((deframer.pending(), deframer.skipped()), (0, 1));
         }
         assert_eq!(read(&line, 1000, OVERHEAD).0, [frame(1, 0)]);
+    }
+
+    #[test]
+    fn bytes_are_counted_and_forgotten() {
+        let whole = frame(0, 1);
+        let mut deframer = Deframer::new([0; 64]);
+        let fill = |deframer: &mut Deframer<[u8; 64]>, bytes: &[u8]| {
+            deframer.space()[..bytes.len()].copy_from_slice(bytes);
+            deframer.filled(bytes.len());
+        };
+        fill(&mut deframer, b"no");
+        fill(&mut deframer, &whole);
+        assert_eq!((deframer.pending(), deframer.skipped()), (58, 0));
+        assert_eq!(deframer.next(), Some(Ok(&whole[..])));
+        assert_eq!((deframer.pending(), deframer.skipped()), (0, 2));
+        // Lent and done with: the whole buffer is free.
+        assert!(deframer.next().is_none() && !deframer.expire());
+        assert_eq!(deframer.space().len(), 64);
+        // A frame that has begun and does not go on.
+        fill(&mut deframer, &whole[..50]);
+        assert!(deframer.next().is_none() && deframer.expire());
+        assert_eq!((deframer.pending(), deframer.skipped()), (49, 3));
+        assert!(deframer.next().is_none() && !deframer.expire());
+        assert_eq!((deframer.pending(), deframer.skipped()), (0, 52));
+        fill(&mut deframer, &whole[..9]);
+        deframer.clear();
+        assert_eq!((deframer.pending(), deframer.skipped()), (0, 52));
+        fill(&mut deframer, &whole);
+        assert_eq!(deframer.next(), Some(Ok(&whole[..])));
     }
 
     #[test]

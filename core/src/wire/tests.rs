@@ -131,6 +131,93 @@ fn every_kind_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn lengths_are_those_of_the_layout() {
+    // Indices of ceil(log2 1000) = 10 bits, padded to a byte, then the values.
+    for (dtype, bits, bytes) in [
+        (Dtype::F32, 3 * (10 + 32), 4 + 3 * 4),
+        (Dtype::F64, 3 * (10 + 64), 4 + 3 * 8),
+    ] {
+        assert_eq!(payload_bits(Kind::Sparse, dtype, 1000, 3), bits);
+        assert_eq!(payload_len(Kind::Sparse, dtype, 1000, 3), bytes);
+        let frame = 48 + bytes as usize + 4;
+        assert_eq!(encoded_len(Kind::Sparse, dtype, 1000, 3), frame);
+    }
+    for (k, taken) in [(0, false), (1, true), (1 << 30, true), (1 << 31, false)] {
+        assert_eq!(Kind::Dithered.takes(5, k), taken, "{k}");
+        assert_eq!(Kind::NaturalDithered.takes(5, k), taken, "{k}");
+    }
+}
+
+#[test]
+fn a_payload_may_be_as_long_as_its_field_can_say() {
+    // 9 bits a value: 3 817 748 706 of them are 2^32 - 1 bytes, one more is 2^32.
+    let d = 3_817_748_706;
+    let header = Header::new(Kind::Natural, Dtype::F32, d, d);
+    let (needed, found) = (header.frame_len(), 0);
+    let error = start(&header, &mut []).unwrap_err();
+    assert_eq!(error, EncodeError::Space { needed, found });
+    let header = Header::new(Kind::Natural, Dtype::F32, d + 1, d + 1);
+    let (cap, found) = (u32::MAX as usize, 1 << 32);
+    let error = start(&header, &mut []).unwrap_err();
+    assert_eq!(error, DecodeError::TooLong { cap, found }.into());
+}
+
+#[test]
+fn a_frame_cut_short_is_not_sealed() {
+    let mut out = [0; 60];
+    let header = Header::new(Kind::RandK, Dtype::F32, 9, 2);
+    start(&header, &mut out).unwrap();
+    let (needed, found) = (60, 55);
+    let error = seal(&mut out[..found]);
+    assert_eq!(error, Err(EncodeError::Space { needed, found }));
+    let (needed, found) = (52, 47);
+    let error = seal(&mut out[..found]);
+    assert_eq!(error, Err(EncodeError::Space { needed, found }));
+}
+
+#[test]
+fn views_know_how_many_they_are() {
+    for d in [0, 3] {
+        let (n, empty) = (d as usize, d == 0);
+        for (header, bytes) in frames::<f32>(d) {
+            let frame = decode(&bytes, &Expect::default()).unwrap();
+            let expected = match header.kind.shape() {
+                Shape::Values | Shape::Sparse => header.k as usize,
+                _ => n,
+            };
+            let found = match frame.payload::<f32>().unwrap() {
+                Payload::Values(x) => (x.len(), x.is_empty()),
+                Payload::Sparse { indices, values } => {
+                    assert_eq!((indices.len(), indices.is_empty()), (values.len(), empty));
+                    (values.len(), values.is_empty())
+                }
+                Payload::Natural(x) => (x.len(), x.is_empty()),
+                Payload::Sign { signs, .. } => (signs.len(), signs.is_empty()),
+                Payload::Dithered { levels, .. } => (levels.len(), levels.is_empty()),
+                _ => continue,
+            };
+            assert_eq!(found, (expected, empty), "{:?}", header.kind);
+        }
+    }
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let error = DecodeError::WrongRound {
+        expected: 5,
+        found: 4,
+    };
+    let text = std::format!("{error}");
+    assert_eq!(text, "frame has round 4, expected 5");
+    let error = EncodeError::Space {
+        needed: 60,
+        found: 55,
+    };
+    let text = std::format!("{error}");
+    assert_eq!(text, "frame needs 60 bytes, destination has 55");
+}
+
+#[test]
 fn numbers_come_back_bit_for_bit() {
     let values = [1.5_f64, -0.0, f64::MIN_POSITIVE / 2.0, f64::MAX, -3.0];
     let header = Header::new(Kind::Sparse, Dtype::F64, 1000, 5);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may stop it")]
 
 mod closing;
+mod edges;
 mod memory;
 mod rounds;
 

@@ -119,6 +119,51 @@ fn the_zero_vector_stays_zero_and_non_finite_ones_are_named() {
 }
 
 #[test]
+fn the_zero_vector_is_sent_as_zeros() {
+    let x = [0.0_f32, -0.0, 0.0];
+    for norm in [Norm::Two, Norm::Max] {
+        let mut levels = [7; 3];
+        let buffers = Buffers {
+            levels: &mut levels,
+            ..Buffers::default()
+        };
+        let message = Dithering { levels: 4, norm }.compress(key(0), &x, buffers);
+        let (norm_of, most, levels) = (0.0, 4, &[0; 3][..]);
+        let expected = Message::Dithered {
+            norm: norm_of,
+            most,
+            levels,
+        };
+        assert_eq!(message, Ok(expected));
+        let mut levels = [7; 3];
+        let buffers = Buffers {
+            levels: &mut levels,
+            ..Buffers::default()
+        };
+        let message = NaturalDithering { levels: 4, norm }.compress(key(0), &x, buffers);
+        let (norm, levels) = (0.0, &[0; 3][..]);
+        assert_eq!(message, Ok(Message::NaturalDithered { norm, most, levels }));
+    }
+}
+
+#[test]
+fn the_norm_of_floats_is_rounded_once_and_that_of_doubles_does_not_overflow() {
+    // 2^24 + 1 is no float: a sum of floats would lose each of the ones. sqrt(2^24 + 4) rounds to 2^12 + 2^-11.
+    let mut x = vec![0.0_f32; 5 * 32];
+    for x in x.iter_mut().step_by(32) {
+        *x = 1.0;
+    }
+    x[0] = 4096.0;
+    assert_eq!(norm(Norm::Two, &x), Ok(4096.0 + 1.0 / 2048.0));
+    let long = vec![0.5_f32; 3 * CHUNK + 4 * 9];
+    assert_eq!(norm(Norm::Two, &long[..CHUNK]), Ok(8.0));
+    assert_eq!(norm(Norm::Two, &long[..3 * CHUNK + 16]), Ok(14.0));
+    let huge = 2.0_f64.powi(700);
+    assert_eq!(norm(Norm::Two, &[3.0 * huge, -4.0 * huge]), Ok(5.0 * huge));
+    assert_eq!(norm(Norm::Max, &[3.0 * huge, -4.0 * huge]), Ok(4.0 * huge));
+}
+
+#[test]
 fn norms_survive_extreme_magnitudes() {
     for scale in [1e-40_f32, 1e-30, 1e37] {
         let x = [3.0 * scale, -4.0 * scale];
@@ -143,6 +188,26 @@ fn hostile_levels_leave_the_sum_alone() {
             c.accumulate(key(0), &message, Weight::ONE, &mut out)
                 .is_err()
         );
+    }
+    // Levels that divide another number of parts.
+    let (norm, levels) = (1.0, &[1, 0][..]);
+    for most in [3, 5] {
+        let message = Message::Dithered { norm, most, levels };
+        let error = Dithering::qsgd(4).accumulate(key(0), &message, Weight::ONE, &mut out);
+        assert_eq!(error, check_most(4, most));
+        let message = Message::NaturalDithered { norm, most, levels };
+        let natural = NaturalDithering {
+            levels: 4,
+            norm: Norm::Two,
+        };
+        let error = natural.accumulate(key(0), &message, Weight::ONE, &mut out);
+        assert!(matches!(
+            error,
+            Err(Error::Parameter {
+                name: "message",
+                ..
+            })
+        ));
     }
     assert_eq!(out, [1.0; 2]);
     let zero = Dithering::qsgd(0);

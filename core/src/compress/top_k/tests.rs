@@ -243,6 +243,35 @@ fn the_sample_is_enough_also_where_neighbours_have_one_magnitude() {
 }
 
 #[test]
+fn the_room_is_four_deviations_above_the_expected_number_of_candidates() {
+    // 82 of the sample; rank 82 + 5 * 9 + 4 = 131, and 131 + 4 * 11 + 4 = 179 of 8192 reach it at most.
+    assert_eq!(candidates(1_000_000, 10_000), 179 * 1_000_000 / 8192 + 32);
+    // The sample itself has to fit.
+    assert_eq!(candidates(SHORT, 1), SAMPLE);
+    // Too short, or too many: no sample.
+    for (d, k) in [(SHORT - 1, 9), (100_000, 12_501)] {
+        assert_eq!(candidates(d, k), k, "{d}");
+    }
+}
+
+#[test]
+fn candidates_that_do_not_fit_are_left_to_the_long_way() {
+    // An eighth is wanted, more reach the sampled rank, and the buffers hold `k`.
+    let k = 5 * SHORT / 8;
+    let (_, x) = inputs::<f32>(5 * SHORT).swap_remove(0);
+    assert!(candidates(x.len(), k) > k);
+    assert_eq!(found(&x, k, k).unwrap(), sorted(&x, k));
+}
+
+#[test]
+fn of_ties_the_first_are_sent_also_where_a_larger_one_follows() {
+    for room in [2, 3] {
+        let x = [1.0_f32, -1.0, 2.0];
+        assert_eq!(found(&x, 2, room), Ok(sorted(&x, 2)));
+    }
+}
+
+#[test]
 fn the_room_is_never_less_than_k_and_never_overflows() {
     for d in [
         0,

@@ -3,7 +3,7 @@
 use crate::compress::{Buffers, Compressor, Key, Message};
 use crate::error::{check, check_length};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::wire::{self, DecodeError, Dtype, Expect, Kind, Payload, SERVER, Values, decode};
+use crate::wire::{self, DecodeError, Expect, Kind, Payload, SERVER, Values, decode};
 use crate::{Error, Real, Storage, vector};
 
 use super::Protocol;
@@ -254,7 +254,6 @@ pub fn receive<T: Real, P: Protocol<T>, B: Storage<Elem = T>>(
     config.validate(client.params().len())?;
     let expect = Expect {
         client: Some(SERVER),
-        dtype: Some(Dtype::of::<T>()),
         ..message::expect::<T>(config.run(), d)
     };
     let frame = decode(bytes, &expect)?;
@@ -283,17 +282,8 @@ pub fn receive<T: Real, P: Protocol<T>, B: Storage<Elem = T>>(
 
 /// `x <- x - gamma g`, unless an element would leave the finite numbers.
 fn step<T: Real>(gamma: T, g: &Values<'_, T>, x: &mut [T]) -> Result<(), Error> {
-    let mut overflow = T::ZERO;
-    for (&x, g) in x.iter().zip(g.iter()) {
-        overflow += (x - gamma * g) * T::ZERO;
-    }
-    if overflow.is_nan() {
-        let finite = |(&x, g): (&T, T)| (x - gamma * g).is_finite();
-        let index = x
-            .iter()
-            .zip(g.iter())
-            .take_while(|&pair| finite(pair))
-            .count();
+    let lost = |(&x, g): (&T, T)| !(x - gamma * g).is_finite();
+    if let Some(index) = x.iter().zip(g.iter()).position(lost) {
         let name = "params";
         return Err(Error::NonFinite { name, index });
     }
