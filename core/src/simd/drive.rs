@@ -403,15 +403,8 @@ unsafe fn sum_block<
     let whole = end - (end - start) % LANES;
     let mut i = start;
     if HAS_UNIT && size_of::<T>() == 4 && L::LEN == 1 && start < whole {
-        for first in (0..LANES).step_by(PASS) {
-            let rows = (whole - start) / LANES;
-            // SAFETY: there is a row, and start + first + (rows - 1) * 32 + PASS <= whole <= end.
-            unsafe {
-                let read = read.map(|p| p.add(start + first));
-                sum_rows::<T, L, B, R, O>(simd, body, read, rows, first, &mut acc);
-            }
-        }
-        i = whole;
+        // SAFETY: the caller's promise.
+        return unsafe { sum_in_passes::<T, L, B, R, O>(simd, body, read, start, end) };
     }
     while i < whole {
         for r in 0..LANES / L::LEN {
@@ -428,7 +421,19 @@ unsafe fn sum_block<
         }
         i += LANES;
     }
-    if i < end {
+    if i < end && L::LEN == 1 {
+        for (r, at) in (0..LANES).zip(i..end) {
+            let mut x = [neutral; R];
+            for (x, p) in x.iter_mut().zip(read) {
+                // SAFETY: at < end; an `Array` is one element without padding.
+                *x = L::load(simd, unsafe { &*p.add(at).cast::<L::Array>() });
+            }
+            for (a, t) in acc.iter_mut().zip(body.terms(x)) {
+                let a = &mut a.as_mut()[r];
+                *a = *a + t;
+            }
+        }
+    } else if i < end {
         // The last, partial row of lanes: pad, compute, and let the padding add -0.0.
         let padded: [[T; LANES]; R] = read.map(|p| {
             let mut row = [T::ZERO; LANES];
@@ -461,6 +466,18 @@ unsafe fn sum_block<
     for (sum, block) in sums.iter_mut().zip(&mut acc) {
         let lanes = block.as_mut();
         let mut half = LANES / L::LEN / 2;
+        if L::LEN == 1 && end - start < LANES {
+            // Lanes without an element hold the neutral number: a sum with it costs a call where floating point is soft.
+            let mut filled = end - start;
+            while let Some((low, high)) = lanes.split_at_mut_checked(half).filter(|_| half > 0) {
+                let high = high.iter().take(filled.saturating_sub(half));
+                for (low, high) in low.iter_mut().zip(high) {
+                    *low = *low + *high;
+                }
+                filled = filled.min(half);
+                half /= 2;
+            }
+        }
         while half > 0 {
             for r in 0..half {
                 lanes[r] = lanes[r] + lanes[r + half];
@@ -472,16 +489,16 @@ unsafe fn sum_block<
     sums
 }
 
-/// Sums `rows` rows into the accumulators from `first` on: one pass.
+/// [`sum_block`] for one element a register, with a whole row or more: the lanes in passes of as many as stay in registers.
 ///
 /// # Safety
-/// `L` is one element wide, and every pointer is valid for `PASS` elements in each row.
+/// As [`sum_block`]; `L` is one element wide, and 32 elements or more are summed.
 #[allow(
     clippy::indexing_slicing,
-    reason = "an array of PASS elements in a loop up to PASS"
+    reason = "arrays of PASS elements in loops up to PASS, of O in loops up to O"
 )]
-#[inline(never)]
-unsafe fn sum_rows<
+#[inline(always)]
+unsafe fn sum_in_passes<
     T: Real,
     L: Lanes<Scalar = T>,
     B: Sum<T, R, O>,
@@ -490,31 +507,109 @@ unsafe fn sum_rows<
 >(
     simd: L::Simd,
     body: &B,
-    mut read: [*const T; R],
-    rows: usize,
+    read: [*const T; R],
+    start: usize,
+    end: usize,
+) -> [T; O] {
+    const { assert!(LANES == 4 * PASS && PASS == 8) };
+    let read = read.map(|p| p.wrapping_add(start));
+    macro_rules! pass {
+        ($first:expr) => {
+            // SAFETY: the caller's promise, from `start` on.
+            unsafe { sum_pass::<T, L, B, R, O>(simd, body, read, end - start, $first) }
+        };
+    }
+    // The tree: lane r takes lane r + 16, then r + 8. As few passes as can be are alive at a time.
+    let mut total = pass!(0);
+    add_pass(&mut total, &pass!(2 * PASS));
+    let mut other = pass!(PASS);
+    add_pass(&mut other, &pass!(3 * PASS));
+    add_pass(&mut total, &other);
+    let mut sums = [-T::ZERO; O];
+    for o in 0..O {
+        let [a, b, c, d, e, f, g, h] = total[o];
+        let (a, b, c, d) = (a + e, b + f, c + g, d + h);
+        sums[o] = ((a + c) + (b + d)).halving_sum();
+    }
+    sums
+}
+
+#[allow(
+    clippy::indexing_slicing,
+    reason = "arrays of PASS elements in loops up to PASS, of O in loops up to O"
+)]
+#[inline(always)]
+fn add_pass<L: Lanes, const O: usize>(total: &mut [[L; PASS]; O], other: &[[L; PASS]; O]) {
+    for o in 0..O {
+        for r in 0..PASS {
+            total[o][r] = total[o][r] + other[o][r];
+        }
+    }
+}
+
+/// The lanes from `first` on of the sum of `n` elements: one pass.
+///
+/// # Safety
+/// `L` is one element wide, and every pointer is valid for `n` elements.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "an array of PASS elements in a loop up to PASS"
+)]
+#[inline(always)]
+unsafe fn sum_pass<
+    T: Real,
+    L: Lanes<Scalar = T>,
+    B: Sum<T, R, O>,
+    const R: usize,
+    const O: usize,
+>(
+    simd: L::Simd,
+    body: &B,
+    read: [*const T; R],
+    n: usize,
     first: usize,
-    acc: &mut [L::Block; O],
-) {
+) -> [[L; PASS]; O] {
     let neutral = L::splat(simd, -T::ZERO);
     let mut part = [[neutral; PASS]; O];
-    for _ in 0..rows {
-        for r in 0..PASS {
+    let mut read = read.map(|p| p.wrapping_add(first));
+    macro_rules! add {
+        ($at:expr, $r:expr) => {
             let mut x = [neutral; R];
             for (x, p) in x.iter_mut().zip(read) {
-                // SAFETY: the caller's promise; an `Array` is one element without padding.
-                *x = L::load(simd, unsafe { &*p.add(r).cast::<L::Array>() });
+                // SAFETY: each use below stays below n; an `Array` is one element without padding.
+                *x = L::load(simd, unsafe { &*p.add($at).cast::<L::Array>() });
             }
             for (part, t) in part.iter_mut().zip(body.terms(x)) {
-                part[r] = part[r] + t;
+                part[$r] = part[$r] + t;
             }
+        };
+    }
+    let rows = n / LANES;
+    // Two rows a turn: a row is 16 instructions, and its loop 3.
+    for _ in 0..rows / 2 {
+        for r in 0..PASS {
+            add!(r, r);
+        }
+        for r in 0..PASS {
+            add!(LANES + r, r);
+        }
+        read = read.map(|p| p.wrapping_add(2 * LANES));
+    }
+    if !rows.is_multiple_of(2) {
+        for r in 0..PASS {
+            add!(r, r);
         }
         read = read.map(|p| p.wrapping_add(LANES));
     }
-    for (part, acc) in part.iter().zip(acc) {
-        for (part, a) in part.iter().zip(acc.as_mut().iter_mut().skip(first)) {
-            *a = *part;
+    let rest = n % LANES;
+    if first < rest {
+        for r in 0..PASS {
+            if first + r < rest {
+                add!(r, r);
+            }
         }
     }
+    part
 }
 
 #[inline(always)]

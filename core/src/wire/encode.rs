@@ -135,7 +135,9 @@ pub fn start<'a>(header: &Header, out: &'a mut [u8]) -> Result<&'a mut [u8], Enc
     let space = EncodeError::Space { needed, found };
     let frame = out.get_mut(..needed).ok_or(space)?;
     let (head, rest) = frame.split_first_chunk_mut::<HEADER>().ok_or(space)?;
-    let (payload, _) = rest.split_last_chunk_mut::<4>().ok_or(space)?;
+    // Without the proof that `split_last_chunk_mut` needs on 32-bit targets.
+    let len = rest.len().saturating_sub(4);
+    let (payload, _) = rest.split_at_mut_checked(len).ok_or(space)?;
 
     let mut fields = [0_u8; HEADER];
     let mut at = Cursor(&mut fields);
