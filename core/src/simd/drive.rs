@@ -247,7 +247,8 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
         } else {
             UNROLL
         };
-        if const { B::HAS_UNUSUAL } {
+        // One element a register: the check of each costs less than a second path.
+        if const { B::HAS_UNUSUAL } && lanes > 1 {
             while i + UNROLL * lanes <= n {
                 let mut outs = [[T::Lanes::<S>::splat(simd, T::ZERO); W]; UNROLL];
                 let mut found = None;
