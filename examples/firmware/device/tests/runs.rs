@@ -603,7 +603,7 @@ fn every_end_of_a_run_has_its_name() {
                 expected: other,
                 found: SETTINGS,
             },
-            "settings 0000004d, the server has others",
+            "settings 00004d, the server has others",
             sent_away(0, samples, other),
         ),
     ] {
