@@ -474,9 +474,9 @@ fn what_cannot_begin_is_named_in_time() {
 }
 
 #[test]
-fn the_help_shows_a_run_in_three_commands_and_one_with_boards() {
+fn the_help_shows_a_run_in_three_commands_one_with_boards_and_one_that_saves() {
     let (code, out, _) = Program::start("help", "--help").end();
     assert_eq!(code, Some(0));
     let commands = out.lines().filter(|l| l.trim().starts_with("federated --"));
-    assert_eq!(commands.count(), 4, "{out}");
+    assert_eq!(commands.count(), 5, "{out}");
 }

@@ -19,7 +19,7 @@
 //!
 //! // The server asks for the seed, the dimension and the round that it knows.
 //! let expect = Expect { seed: Some(9), d: Some(4), round: Some(4), ..Expect::default() };
-//! let (mut values, mut indices, mut sum) = ([0.0; 4], [0; 4], [0.0; 4]);
+//! let (mut values, mut indices, mut sum) = ([0.0_f32; 4], [0; 4], [0.0; 4]);
 //! let buffers = Buffers { indices: &mut indices, ..Buffers::values(&mut values) };
 //! let (from, received) = message::decode(&frame[..len], &expect, buffers)?;
 //! assert_eq!(from, key);

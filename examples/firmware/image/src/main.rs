@@ -89,7 +89,9 @@ fn start() -> ! {
 /// What a failure is, without the formatting machinery.
 fn words(failure: Failure) -> &'static CStr {
     match failure {
-        Failure::Algorithms { .. } => c"the server computes with other algorithms than this image\n",
+        Failure::Algorithms { .. } => {
+            c"the server computes with other algorithms than this image\n"
+        }
         Failure::Settings { .. } => c"the shard was written for a server with other settings\n",
         Failure::Samples { .. } => c"the server expects other rows of this client, or none\n",
         Failure::Displaced => c"another client has taken the place of this one\n",

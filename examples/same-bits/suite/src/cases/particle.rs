@@ -69,7 +69,8 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
         rule.validate()?;
         let mut buffer = [T::ZERO; 42];
         let buffer = buffer.get_mut(..rule.state_len(21)).ok_or(MISSING)?;
-        let mut state = rule::State::from_storage(buffer);
+        let steps = rule::State::from_storage(&mut *buffer).steps();
+        let mut state = rule::State::resume(buffer, steps);
         for family in [Family::Rbf, Family::Imq] {
             paint(&mut x, 1);
             let config = svgd::Config {

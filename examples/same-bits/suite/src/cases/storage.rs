@@ -89,7 +89,9 @@ pub(super) fn stream(hash: &mut Hash) -> Outcome {
     };
     let len = encode_into(&header, &Body::Values(&x), &mut bytes)?;
     let frame = bytes.get(..len).ok_or(MISSING)?;
-    let mut line = Deframer::new([0; 128]);
+    let mut memory = [0; 128];
+    let at = Deframer::new(&mut memory[..]).position();
+    let mut line = Deframer::resume(&mut memory[..], at)?;
     // Noise, a frame, half a frame, silence, a frame; five bytes at a time.
     let half = frame.get(..40).ok_or(MISSING)?;
     for part in [&[7; 9], frame, half, frame] {
