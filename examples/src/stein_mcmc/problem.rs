@@ -248,11 +248,20 @@ impl Problem {
             Kind::Synthetic => synthetic(seed)?,
             Kind::Bnn => return network(seed),
         };
-        let mut draws = vec![0.0; DRAWS * problem.dim()];
-        let mut rng = stream(seed, 0, CLIENT_REFERENCE, Purpose::DATA);
-        problem.exact_into(&mut rng, &mut draws).map_err(input)?;
-        problem.reference = Some(draws);
+        problem.draw_reference(DRAWS, seed)?;
         Ok(problem)
+    }
+
+    /// Takes so many exact draws of the target as its reference; more draws of a seed begin with the same ones.
+    ///
+    /// # Errors
+    /// A target without exact draws.
+    pub fn draw_reference(&mut self, draws: usize, seed: u64) -> Result<(), Failure> {
+        let mut reference = vec![0.0; draws * self.dim()];
+        let mut rng = stream(seed, 0, CLIENT_REFERENCE, Purpose::DATA);
+        self.exact_into(&mut rng, &mut reference).map_err(input)?;
+        self.reference = Some(reference);
+        Ok(())
     }
 
     /// Number of parameters.
