@@ -23,7 +23,7 @@ macro_rules! kernels {
     ) => {
         $(#[$meta])*
         #[doc(hidden)]
-        #[allow(missing_docs, reason = "each is the body of a documented function")]
+        #[allow(missing_docs, unreachable_pub, reason = "a bound of a public trait; each is the body of a documented function")]
         pub trait $name<$t>: Sized {
             $(fn $f $(<$life>)? ($(_: $type),*) $(-> $output)?;)*
         }
