@@ -543,11 +543,12 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             _ => 0,
         };
         let who = self.who;
+        let fingerprint = Fingerprint::new(who.settings).code();
         let body = Body::Hello {
             samples: who.samples,
         };
         self.line
-            .send_hello(|out| who.frame(Kind::Hello, Dtype::F32, who.settings, wanted, &body, out))
+            .send_hello(|out| who.frame(Kind::Hello, Dtype::F32, fingerprint, wanted, &body, out))
     }
 }
 

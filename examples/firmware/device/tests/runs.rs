@@ -494,7 +494,11 @@ impl Script {
                 let frame = found.unwrap();
                 let header = wire::decode(frame, &Expect::default()).unwrap().header;
                 match header.kind {
-                    Kind::Hello => io::Write::write_all(&mut self.stream, opening).unwrap(),
+                    Kind::Hello => {
+                        let fingerprint = wire::Fingerprint::from_code(header.k);
+                        assert_eq!(fingerprint.algorithms, thalweg::ALGORITHM_VERSION);
+                        io::Write::write_all(&mut self.stream, opening).unwrap();
+                    }
                     _ if header.round == round => return frame.to_vec(),
                     _ => {}
                 }
