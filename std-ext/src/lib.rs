@@ -2,6 +2,7 @@
 
 #[cfg(feature = "data")]
 pub mod data;
+pub mod files;
 #[cfg(feature = "par")]
 pub mod par;
 #[cfg(feature = "plot")]

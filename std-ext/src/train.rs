@@ -64,7 +64,6 @@ mod checkpoint;
 mod error;
 mod header;
 mod optimiser;
-mod replace;
 mod tensors;
 #[cfg(test)]
 mod tests;

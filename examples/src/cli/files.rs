@@ -1,27 +1,24 @@
 //! Output files: tried before the work, replaced in one piece after it.
 //!
-//! A regular file is written to a temporary file next to it, which then takes its name: a full disk or a crash leaves
-//! what was there. Links stay links, and the file at their end is replaced. Permissions stay as they are. What
-//! cannot be replaced without a loss (other owner, several hard links, a folder that takes no new file) is overwritten in place.
+//! A regular file is replaced by [`thalweg_std::files`].
 //! Pipes, terminals and devices are written directly, and standard output by the way of [`super::output`].
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use thalweg_std::files::{self, folder, follow};
 
 use super::{Failure, output};
 
-/// Most links that are followed.
+/// Most links that are followed to a folder of the system.
 const MOST_LINKS: usize = 40;
 
 /// What stands at the end of a path's links.
 #[derive(Debug)]
 enum Target {
-    /// Nothing yet.
-    New(PathBuf),
-    /// A regular file.
-    Regular(PathBuf, fs::Metadata),
+    /// A regular file, or nothing yet.
+    Regular(PathBuf),
     /// A terminal or another device of characters.
     Device,
     /// A pipe, or an open file of a process.
@@ -36,6 +33,7 @@ fn cannot_write(path: &Path, why: impl std::fmt::Display) -> Failure {
 
 /// Follows the links of a path to what is written.
 fn target(path: &Path) -> Result<Target, String> {
+    let text = |error: std::io::Error| error.to_string();
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err("it is a folder".into()),
         Ok(found) if system::is_stdout(&found) => Ok(Target::Stdout),
@@ -44,10 +42,10 @@ fn target(path: &Path) -> Result<Target, String> {
             None if system::is_device(&found) => Ok(Target::Device),
             // Open files that have a link under /proc, like those of /dev/fd, cannot be replaced by name.
             None if !found.is_file() || lies_in_proc(path) => Ok(Target::Open),
-            None => Ok(Target::Regular(follow(path)?, found)),
+            None => Ok(Target::Regular(follow(path).map_err(text)?)),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let end = follow(path)?;
+            let end = follow(path).map_err(text)?;
             let ends_open = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
             if ends_open(path) || ends_open(&end) || end.file_name().is_none() {
                 return Err("it is no file name".into());
@@ -58,26 +56,11 @@ fn target(path: &Path) -> Result<Target, String> {
                     folder(&end).display()
                 ));
             }
-            Ok(Target::New(end))
+            Ok(Target::Regular(end))
         }
         // Links in a circle, a file in the place of a folder, a name that is too long.
-        Err(error) => Err(follow(path).err().unwrap_or_else(|| error.to_string())),
+        Err(error) => Err(text(follow(path).err().unwrap_or(error))),
     }
-}
-
-/// The path at the end of a chain of links, which need not exist.
-fn follow(path: &Path) -> Result<PathBuf, String> {
-    let mut at = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        match fs::symlink_metadata(&at) {
-            Ok(found) if found.is_symlink() => {
-                let to = fs::read_link(&at).map_err(|error| error.to_string())?;
-                at = at.parent().unwrap_or(Path::new("")).join(to);
-            }
-            _ => return Ok(at),
-        }
-    }
-    Err("its links lead in a circle".into())
 }
 
 /// A link on the way stands in the folder of the system's processes.
@@ -98,59 +81,13 @@ fn lies_in_proc(path: &Path) -> bool {
     false
 }
 
-/// The folder of a file.
-fn folder(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// A new file next to another one, removed unless it takes its place.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn beside(file: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let process = std::process::id();
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = folder(file).join(format!(".unfinished-{process}-{number}"));
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { path, file }),
-                // Left by a process that crashed and had the same number.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Puts the bytes on the disk, then takes the name of the other file.
-    fn become_file(mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.file.sync_all()?;
-        fs::rename(&self.path, path)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Gone if it was renamed; a file that cannot be removed does no harm.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 /// Checks, before the work, that a file can be written; what it holds is left alone, and nothing is created.
 ///
 /// # Errors
 /// A folder that does not exist, a path that is a folder or a block device, links in a circle, no permission.
 pub fn check_writable(path: &Path) -> Result<(), Failure> {
     match target(path).map_err(|why| cannot_write(path, why))? {
-        Target::New(end) => Temporary::beside(&end).map(drop),
-        Target::Regular(end, _) => OpenOptions::new().append(true).open(end).map(drop),
+        Target::Regular(end) => files::check(&end),
         Target::Device => OpenOptions::new().append(true).open(path).map(drop),
         // To open a pipe is to start writing.
         Target::Open | Target::Stdout => Ok(()),
@@ -164,7 +101,7 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 /// Those of [`check_writable`], and anything else than a regular file.
 pub(super) fn check_replaceable(path: &Path) -> Result<(), Failure> {
     match target(path).map_err(|why| cannot_write(path, why))? {
-        Target::New(_) | Target::Regular(..) => check_writable(path),
+        Target::Regular(_) => check_writable(path),
         _ => Err(cannot_write(path, "it is no regular file")),
     }
 }
@@ -175,8 +112,7 @@ pub(super) fn check_replaceable(path: &Path) -> Result<(), Failure> {
 /// Those of the file system; anything else than a regular file.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     match target(path).map_err(|why| cannot_write(path, why))? {
-        Target::New(end) => Temporary::beside(&end).and_then(|file| file.become_file(&end, bytes)),
-        Target::Regular(end, found) => replace(&end, &found, bytes),
+        Target::Regular(end) => files::replace(&end, &[bytes]),
         _ => return Err(cannot_write(path, "it is no regular file")),
     }
     .map_err(|error| cannot_write(path, error))
@@ -189,8 +125,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let bytes = text.as_bytes();
     match target(path).map_err(|why| cannot_write(path, why))? {
-        Target::New(end) => Temporary::beside(&end).and_then(|file| file.become_file(&end, bytes)),
-        Target::Regular(end, found) => replace(&end, &found, bytes),
+        Target::Regular(end) => files::replace(&end, &[bytes]),
         Target::Device | Target::Open => {
             let written = OpenOptions::new()
                 .append(true)
@@ -207,24 +142,6 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
         }
     }
     .map_err(|error| cannot_write(path, error))
-}
-
-/// Gives a file other contents, with the same permissions, owner and links.
-fn replace(path: &Path, found: &fs::Metadata, bytes: &[u8]) -> io::Result<()> {
-    // Without this a file that may not be written could be replaced.
-    let mut old = OpenOptions::new().write(true).open(path)?;
-    if let Ok(new) = Temporary::beside(path) {
-        let is_alike = system::keep_owner(&new.file, found)
-            .and_then(|()| new.file.set_permissions(found.permissions()));
-        if is_alike.is_ok() && !system::has_other_names(found) {
-            return new.become_file(path, bytes);
-        }
-        // Shows that the disk has room before the old bytes go.
-        (&new.file).write_all(bytes)?;
-    }
-    old.write_all(bytes)?;
-    old.set_len(bytes.len() as u64)?;
-    old.sync_all()
 }
 
 /// Two paths that lead to the same file, be it there or not.
@@ -263,7 +180,7 @@ mod system {
     use std::fs::{File, Metadata};
     use std::io;
     use std::os::fd::AsFd;
-    use std::os::unix::fs::{FileTypeExt, MetadataExt, fchown};
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
     pub(super) fn is_device(found: &Metadata) -> bool {
         found.file_type().is_char_device()
@@ -290,24 +207,11 @@ mod system {
     pub(super) fn is_same(a: &Metadata, b: &Metadata) -> Option<bool> {
         Some((a.dev(), a.ino()) == (b.dev(), b.ino()))
     }
-
-    pub(super) fn has_other_names(found: &Metadata) -> bool {
-        found.nlink() > 1
-    }
-
-    pub(super) fn keep_owner(new: &File, old: &Metadata) -> io::Result<()> {
-        let made = new.metadata()?;
-        if (made.uid(), made.gid()) == (old.uid(), old.gid()) {
-            return Ok(());
-        }
-        fchown(new, Some(old.uid()), Some(old.gid()))
-    }
 }
 
 #[cfg(not(unix))]
 mod system {
-    use std::fs::{File, Metadata};
-    use std::io;
+    use std::fs::Metadata;
 
     pub(super) fn is_device(_: &Metadata) -> bool {
         false
@@ -320,11 +224,5 @@ mod system {
     }
     pub(super) fn is_same(_: &Metadata, _: &Metadata) -> Option<bool> {
         None
-    }
-    pub(super) fn has_other_names(_: &Metadata) -> bool {
-        false
-    }
-    pub(super) fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
-        Ok(())
     }
 }

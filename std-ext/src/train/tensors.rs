@@ -10,7 +10,7 @@ use thalweg::wire::{Crc32c, Dtype};
 
 use super::TrainError;
 use super::header::{self, METADATA, Metadata};
-use super::replace::replace;
+use crate::files;
 
 /// Longest header of the format, in bytes.
 const MOST_HEADER: u64 = 100_000_000;
@@ -483,7 +483,7 @@ impl TensorFile {
             what: "write",
             source,
         };
-        replace(path, &[&self.head(), &self.data]).map_err(io)
+        files::replace(path, &[&self.head(), &self.data]).map_err(io)
     }
 
     /// Reads a file. Memory grows with its length, of which the header must account for every byte.

@@ -82,7 +82,7 @@ fn bits<T: Real>(x: &[T]) -> Vec<u64> {
     x.iter().map(|x| x.to_bits_u64()).collect()
 }
 
-/// The core's step on one tensor, with a state of its own.
+/// The core's step on one tensor with a separate state.
 enum Plain {
     Sgd(sgd::Config, sgd::State<Vec<f32>>),
     Adam(adam::Config, adam::State<Vec<f32>, Vec<f32>>),

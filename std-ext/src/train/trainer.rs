@@ -113,7 +113,7 @@ impl<T> Run<T> {
 pub struct Taken<T> {
     /// Number of the step, from 0.
     pub step: u64,
-    /// Norm of the whole gradient before clipping; none without clipping.
+    /// Norm of the gradient of all tensors before clipping; none without clipping.
     pub norm: Option<T>,
     /// What the gradient was multiplied by.
     pub coefficient: T,
