@@ -110,30 +110,11 @@ impl<T: Real> Sum<T, 2, 1> for Change {
     }
 }
 
-/// Zero where `x + eta (s / total)`, the next model, is finite; NaN otherwise.
-#[derive(Clone, Copy)]
-struct Overflow<T> {
-    eta: T,
-    total: T,
-}
-impl<T: Real> Sum<T, 2, 1> for Overflow<T> {
-    #[inline(always)]
-    fn terms<L: Lanes<Scalar = T>>(&self, [x, s]: [L; 2]) -> [L; 1] {
-        // The weight of a round that closes is positive.
-        let next = x + x.constant(self.eta) * (s / x.constant(self.total));
-        [next * x.constant(T::ZERO)]
-    }
-}
-
 kernels! {
-    /// What a reply and the end of a round check.
+    /// What a reply checks.
     trait MessageKernels<T> {
         fn change(from: &[T], to: &[T]) -> T {
             let [sum] = simd::sum(&Change, [from, to]);
-            sum
-        }
-        fn overflow(eta: T, total: T, x: &[T], s: &[T]) -> T {
-            let [sum] = simd::sum(&Overflow { eta, total }, [x, s]);
             sum
         }
     }
@@ -146,14 +127,18 @@ pub(super) fn check_next<T: Real>(
     x: &[T],
     s: &[T],
 ) -> Result<(), Error> {
-    if !T::Kernels::overflow(eta, total, x, s).is_nan() {
+    // Rounding keeps the order, so that no element of a finite bound is infinite.
+    let bound = vector::norm_inf(x) + eta.abs() * (vector::norm_inf(s) / total);
+    if bound.is_finite() {
         return Ok(());
     }
     if let Some(index) = vector::first_non_finite(s) {
         return Err(Error::NonFinite { name, index });
     }
-    let finite = |&(&x, &s): &(&T, &T)| (x + eta * (s / total)).is_finite();
-    let index = x.iter().zip(s).take_while(finite).count();
+    let overflows = |(&x, &s): (&T, &T)| !(x + eta * (s / total)).is_finite();
+    let Some(index) = x.iter().zip(s).position(overflows) else {
+        return Ok(());
+    };
     let name = "params";
     Err(Error::NonFinite { name, index })
 }
