@@ -81,7 +81,6 @@ pub use natural::Natural;
 pub use perm_k::PermK;
 pub use rand_k::{RandK, RandSeqK};
 pub use sign::Sign;
-pub(crate) use sign::SignKernels;
 pub use top_k::TopK;
 
 use crate::error::{check, check_scratch};
@@ -89,8 +88,8 @@ use crate::real::kernels;
 use crate::{Error, Real};
 
 kernels! {
-    /// Rounding at random, and the sums that it needs.
-    trait NoiseKernels<T> {
+    /// What the compressors do on lanes.
+    trait Kernels<T> {
         fn natural(noise: &mut noise::Noise, x: &[T], out: &mut [T]) {
             noise.map(natural::Round, x, out);
         }
@@ -99,6 +98,9 @@ kernels! {
         }
         fn dither_naturally(noise: &mut noise::Noise, norm: T, most: u32, x: &[T], levels: &mut [i32]) {
             dithering::powers(noise, norm, most, x, levels);
+        }
+        fn add_signs(factor: T, values: &[T], out: &mut [T]) {
+            crate::simd::update(&sign::AddSign(factor), [out], [values]);
         }
         fn wide_squares(x: &[T]) -> f64 {
             crate::simd::dispatch(dithering::WideSquares(x))

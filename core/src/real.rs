@@ -107,8 +107,7 @@ pub trait Real:
         + crate::matrix::Kernels<Self>
         + crate::bilevel::es_jacobian::Kernels<Self>
         + crate::bilevel::ridge::Kernels<Self>
-        + crate::compress::NoiseKernels<Self>
-        + crate::compress::SignKernels<Self>
+        + crate::compress::Kernels<Self>
         + crate::random::Kernels<Self>
         + crate::dynamics::invariant_measure::StatsKernels<Self>
         + crate::dynamics::label_noise::SparseKernels<Self>

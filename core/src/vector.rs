@@ -15,7 +15,7 @@
 
 use crate::error::check_length;
 use crate::real::kernels;
-use crate::simd::{self, Kernel, Lanes, Map, Mask, Simd, Sum, Update};
+use crate::simd::{self, BitLanes, Kernel, Lanes, Map, Mask, Simd, Sum, Update};
 use crate::{Error, Real};
 
 #[derive(Clone, Copy)]
@@ -124,10 +124,27 @@ impl<T: Real> Map<T, 2, 1> for Subtract {
 struct Largest<'a, T>(&'a [T]);
 impl<T: Real> Kernel for Largest<'_, T> {
     type Output = T;
+    #[allow(
+        clippy::arithmetic_side_effects,
+        reason = "differences of magnitudes, whose bits are below that of the sign"
+    )]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> T {
         let (groups, tail) = T::Lanes::<S>::groups(self.0);
         let zero = T::Lanes::<S>::splat(simd, T::ZERO);
+        if T::Lanes::<S>::LEN == 1 {
+            // As integers, where soft floating point would call a function: what a larger magnitude has more is added. NaN is above infinity.
+            let zero = zero.to_bits();
+            let mut largest = zero;
+            for group in groups {
+                let more = T::Lanes::<S>::load(simd, group).abs().to_bits() - largest;
+                let borrow = more.shr(size_of::<T>() as u32 * 8 - 1);
+                largest = largest + more.and_not(zero - borrow);
+            }
+            let lanes = T::Lanes::<S>::from_bits(largest).into_array();
+            let largest = lanes.as_ref().first().copied().unwrap_or(T::NAN);
+            return if largest.is_nan() { T::NAN } else { largest };
+        }
         let (mut largest, mut ordered) = (zero, zero.eq(zero));
         for group in groups {
             let x = T::Lanes::<S>::load(simd, group).abs();

@@ -34,7 +34,7 @@ use super::{
     Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first, index_bits,
     scalar_bits,
 };
-use crate::compress::NoiseKernels as _;
+use crate::compress::Kernels as _;
 use crate::error::{check, check_length};
 use crate::random::RandomMap;
 use crate::simd::{Kernel, LANES, Lanes, Simd};

@@ -23,7 +23,7 @@
 
 use super::noise::Noise;
 use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first};
-use crate::compress::NoiseKernels as _;
+use crate::compress::Kernels as _;
 use crate::error::check_length;
 use crate::random::RandomMap;
 use crate::simd::{BitLanes, Lanes};

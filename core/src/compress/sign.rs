@@ -14,9 +14,9 @@ use super::{
     Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Weight, check_dimension,
     scalar_bits,
 };
+use crate::compress::Kernels as _;
 use crate::error::check_length;
-use crate::real::kernels;
-use crate::simd::{self, BitLanes, Lanes, Update};
+use crate::simd::{BitLanes, Lanes, Update};
 use crate::{Error, Real, vector};
 
 /// Scaled sign; the message lends the input's sign bits.
@@ -36,21 +36,12 @@ pub struct Sign;
 
 /// `y + factor sign(x)`.
 #[derive(Clone, Copy)]
-struct AddSign<T>(T);
+pub(super) struct AddSign<T>(pub(super) T);
 impl<T: Real> Update<T, 1, 1> for AddSign<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [y]: [L; 1], [x]: [L; 1]) -> [L; 1] {
         let sign = x.to_bits() & L::Bits::splat(x.simd(), L::SIGN);
         [y + L::from_bits(x.constant(self.0).to_bits() ^ sign)]
-    }
-}
-
-kernels! {
-    /// The sum of signs.
-    trait SignKernels<T> {
-        fn add_signs(factor: T, values: &[T], out: &mut [T]) {
-            simd::update(&AddSign(factor), [out], [values]);
-        }
     }
 }
 

@@ -34,14 +34,16 @@
     reason = "positions and counts below the length of a slice; products with the sample only where `d` has 32 bits"
 )]
 
+use core::ops::Range;
+
 use super::{
     Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Weight, check_k, first,
     index_bits, scalar_bits, scatter,
 };
-use crate::compress::NoiseKernels as _;
+use crate::compress::Kernels as _;
 use crate::error::check_length;
 use crate::simd::{self, BitLanes, Kernel, Lanes, Mask, Simd};
-use crate::{Error, Real};
+use crate::{Error, Real, vector};
 
 /// Elements sampled for the first guess of the `k`-th magnitude.
 pub const SAMPLE: usize = 8192;
@@ -228,7 +230,7 @@ fn short_way<T: Real>(
     }
     let rank = sample_rank(x.len(), k);
     // A threshold that a few more elements reach serves as well.
-    let guess = bisect(sample, rank, rank / 16, 0);
+    let guess = bisect(sample, rank, rank / 16, 0..above(sample));
     let collected = simd::dispatch(Collect {
         x,
         least: T::from_bits_u64(guess.key),
@@ -241,7 +243,9 @@ fn short_way<T: Real>(
     let Some(found) = collected.filter(|&found| found >= k) else {
         return Ok(false);
     };
-    let Selected { key, mut ties } = bisect(first("values", found, values)?, k, 0, guess.key);
+    let candidates = first("values", found, &mut *values)?;
+    let range = guess.key..above(candidates);
+    let Selected { key, mut ties } = bisect(candidates, k, 0, range);
     let mut kept = 0;
     for i in 0..found {
         let (Some(&value), Some(&index)) = (values.get(i), indices.get(i)) else {
@@ -266,11 +270,12 @@ fn long_way<T: Real>(
     values: &mut [T],
     indices: &mut [u32],
 ) -> Result<(), Error> {
-    if simd::dispatch(Largest(x)) > magnitude(T::INFINITY) {
+    let end = above(x);
+    if end > magnitude(T::INFINITY) + 1 {
         let nan = x.iter().position(|x| x.is_nan());
         return Err(not_a_number(nan.unwrap_or(0)));
     }
-    let Selected { key, ties } = bisect(x, k, 0, 0);
+    let Selected { key, ties } = bisect(x, k, 0, 0..end);
     simd::dispatch(Collect {
         x,
         least: T::from_bits_u64(key),
@@ -288,12 +293,17 @@ struct Selected {
     ties: usize,
 }
 
+/// One above the largest magnitude, and above that of infinity by more where there is a NaN.
+fn above<T: Real>(x: &[T]) -> u64 {
+    magnitude(vector::norm_inf(x)) + 1
+}
+
 /// Selects `rank` to `rank + slack` of the largest magnitudes, or just `rank` where ties leave no other choice; at least `rank`
-/// elements reach `low`.
-fn bisect<T: Real>(x: &[T], rank: usize, slack: usize, mut low: u64) -> Selected {
-    // NaN counts as infinity.
-    let largest = simd::dispatch(Largest(x)).min(magnitude(T::INFINITY));
-    let (mut high, mut above) = (largest.max(low) + 1, 0);
+/// elements reach the start of the range, and none its end. NaN counts as infinity.
+fn bisect<T: Real>(x: &[T], rank: usize, slack: usize, range: Range<u64>) -> Selected {
+    let mut low = range.start;
+    let mut high = range.end.min(magnitude(T::INFINITY) + 1).max(low + 1);
+    let mut above = 0;
     // A factor of 2 below the largest magnitude, then of 4, 16, ..., until something is found between.
     let mut stride = 1 << T::MANTISSA_BITS;
     while high - low > 1 {
@@ -342,32 +352,6 @@ fn reaching<T: Real, S: Simd>(simd: S, row: &[T; ROW], least: T, ties: bool) -> 
         mask |= reaches.bits() << (g * T::Lanes::<S>::LEN);
     }
     mask
-}
-
-/// The largest [`magnitude`]; above that of infinity when there is a NaN.
-struct Largest<'a, T>(&'a [T]);
-
-impl<T: Real> Kernel for Largest<'_, T> {
-    type Output = u64;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> u64 {
-        let (groups, rest) = T::Lanes::<S>::groups(self.0);
-        let zero = T::Lanes::<S>::splat(simd, T::ZERO).to_bits();
-        let mut largest = zero;
-        for group in groups {
-            // As integers, see `Count`: what a larger magnitude has more is added.
-            let more = T::Lanes::<S>::load(simd, group).abs().to_bits() - largest;
-            let borrow = more.shr(size_of::<T>() as u32 * 8 - 1);
-            largest = largest + more.and_not(zero - borrow);
-        }
-        let lanes = T::Lanes::<S>::from_bits(largest).into_array();
-        let lanes = lanes.as_ref().iter().map(|lane| lane.to_bits_u64());
-        lanes
-            .chain(rest.iter().copied().map(magnitude))
-            .max()
-            .unwrap_or(0)
-    }
 }
 
 /// Counts elements of magnitude at least `least`.

@@ -1,7 +1,7 @@
 //! The loops that most kernels share: update in place, map, sum.
 //!
-//! A kernel supplies a body that is generic over the lanes; the loops of sums run it on whole registers, the last of them
-//! padded.
+//! A kernel supplies a body that is generic over the lanes; the loops of sums run it on whole registers, the last row of them padded
+//! where a register holds several elements.
 //!
 //! Elementwise loops need no padding. What is left at an end is covered by one more register, which overlaps its
 //! neighbour: it is read before anything is written and stored last, and what it stores a second time has the same
