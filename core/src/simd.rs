@@ -52,7 +52,7 @@ mod aarch64;
 mod arm;
 mod backend;
 mod dispatch;
-mod drive;
+mod loops;
 pub mod math;
 mod prefetch;
 mod scalar;
@@ -62,7 +62,7 @@ mod wasm32;
 mod x86;
 
 pub use dispatch::{Kernel, Level, dispatch, force, level};
-pub use drive::{BLOCK, Map, Sum, Update, map, sum, update};
+pub use loops::{BLOCK, Map, Sum, Update, map, sum, update};
 pub(crate) use prefetch::prefetch;
 pub use scalar::{Scalar, Word};
 
