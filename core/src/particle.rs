@@ -170,14 +170,6 @@ fn check_non_negative(name: &'static str, x: f64) -> Result<(), Error> {
     )
 }
 
-/// Cuts `len` elements off the front of a scratch whose length has been checked.
-fn take<'a, T>(scratch: &mut &'a mut [T], len: usize) -> &'a mut [T] {
-    let whole = core::mem::take(scratch);
-    let (front, rest) = whole.split_at_mut_checked(len).unwrap_or_default();
-    *scratch = rest;
-    front
-}
-
 use crate::optim::snapshot;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
 use crate::error::check_scratch;
-use crate::storage::cut;
+use crate::memory::cut;
 use crate::{Error, Real, vector};
 
 use super::{

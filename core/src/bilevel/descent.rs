@@ -8,8 +8,8 @@
 //! zero. Moments: s d numbers, s = 0 for gradient descent, 1 with momentum, 2 for Adam.
 
 use crate::error::{check, check_scratch};
+use crate::memory::cut;
 use crate::optim::{adam, sgd};
-use crate::storage::cut;
 use crate::{Error, Real};
 
 use super::{Problem, Round, check_finite, copy, is_bounded, lost};

@@ -17,7 +17,7 @@
 //! Scratch: d + 2 max(p, d) in addition to that of the problem. Preparation for x is repeated after a mixed product, since a slope in x may take
 //! the memory that it lies in.
 
-use crate::storage::cut;
+use crate::memory::cut;
 use crate::{Error, Real, vector};
 
 use super::{Draw, Problem, SecondOrder, check_finite, copy};

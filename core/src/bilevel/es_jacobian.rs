@@ -68,10 +68,11 @@
 mod config;
 
 use crate::error::{check_length, check_scratch};
+use crate::memory::cut;
 use crate::random::Lanes32;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum};
-use crate::storage::{Fixed, cut};
+use crate::storage::Fixed;
 use crate::{Error, Real, Storage, vector};
 
 use super::{

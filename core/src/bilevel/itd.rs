@@ -10,8 +10,8 @@
 //! Reference: Franceschi et al., *Forward and reverse gradient-based hyperparameter optimization*, ICML 2017, algorithm 1.
 
 use crate::error::{check, check_scratch};
+use crate::memory::cut;
 use crate::optim::sgd;
-use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 use super::descent::{self, Method};

@@ -23,7 +23,7 @@
 //! where the sum runs from q = -1 to Q - 1.
 
 use crate::error::check_scratch;
-use crate::storage::cut;
+use crate::memory::cut;
 use crate::{Error, Real, vector};
 
 use super::{

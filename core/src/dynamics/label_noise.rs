@@ -35,7 +35,8 @@
 
 use rand_core::Rng;
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length};
+use crate::memory::{front, must};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::storage::Fixed;
 use crate::{Error, Real, Storage, random, vector};
@@ -232,10 +233,8 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for State<B> {
 }
 
 /// `u` and `v`.
-fn halves<T>(params: &[T]) -> (&[T], &[T]) {
-    params
-        .split_at_checked(params.len() / 2)
-        .unwrap_or_default()
+pub(super) fn halves<T>(params: &[T]) -> (&[T], &[T]) {
+    must(params.split_at_checked(params.len() / 2))
 }
 
 /// One step on a sample and a sign drawn from `rng`; returns its noisy residual `r`.
@@ -348,8 +347,7 @@ pub fn descend<T: Real, B: Storage<Elem = T>>(
     let rates = Rates::<T>::new(config)?;
     let d = problem.dim();
     check_length("state.params", state_len(d), state.params().len())?;
-    check_scratch("scratch", d, scratch.len())?;
-    let g = scratch.get_mut(..d).unwrap_or_default();
+    let g = front("scratch", scratch, d)?;
     let loss = problem.slope_into(state.params(), g);
     let index = state.index();
     if !loss.is_finite() {

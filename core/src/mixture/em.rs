@@ -26,7 +26,7 @@ use super::gaussian::{
 use super::{WEIGHT_FLOOR, responsibilities};
 use crate::error::{check, check_scratch};
 use crate::matrix::MatrixRef;
-use crate::storage::cut;
+use crate::memory::{cut, must};
 use crate::{Error, Real, Storage};
 
 /// Hyperparameters.
@@ -134,7 +134,7 @@ fn expect<T: Real>(
     let k = evaluator.mixture.components();
     let mut sum = 0.0;
     for (i, r) in (start..).zip(r.chunks_exact_mut(k.max(1))) {
-        evaluator.log_joints_into(data.row(i).unwrap_or_default(), r);
+        evaluator.log_joints_into(must(data.row(i)), r);
         let log_density = responsibilities(r);
         if log_density.is_nan() || log_density == f64::INFINITY {
             return Err(Error::NonFinite {
@@ -156,7 +156,7 @@ fn for_each<T: Real>(
     mut add: impl FnMut(usize, f64, &[T]),
 ) {
     for (i, r) in (start..).zip(r.chunks_exact(k.max(1))) {
-        let x = data.row(i).unwrap_or_default();
+        let x = must(data.row(i));
         for (j, r) in r.iter().enumerate().filter(|(_, r)| **r > 0.0) {
             add(j, *r, x);
         }
@@ -205,14 +205,14 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let ([weights, first, second, dx, room], r) =
         cut(scratch, [k, kd, kf, d, shape.scratch_len(d)])?;
     // At least one row, by the check of the scratch.
-    let height = r.len().checked_div(k).unwrap_or(0).min(n);
+    let height = must(r.len().checked_div(k)).min(n);
     let mut evaluator = Evaluator::new(view);
     let mut sum = 0.0;
     weights.fill(0.0);
     first.fill(0.0);
     second.fill(0.0);
     for (start, rows) in blocks(n, height) {
-        let r = r.get_mut(..rows.saturating_mul(k)).unwrap_or_default();
+        let r = must(r.get_mut(..rows.saturating_mul(k)));
         sum += expect(&mut evaluator, &data, start, r)?;
         for_each(k, &data, start, r, |j, r, x| {
             if let Some(n) = weights.get_mut(j) {
@@ -232,7 +232,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         }
     }
     for (start, rows) in blocks(n, height) {
-        let r = r.get_mut(..rows.saturating_mul(k)).unwrap_or_default();
+        let r = must(r.get_mut(..rows.saturating_mul(k)));
         if height < n {
             expect(&mut evaluator, &data, start, r)?;
         }

@@ -20,6 +20,7 @@
 
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::MatrixRef;
+use crate::memory::{must, take};
 use crate::simd::math;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::{Error, Real, Storage, vector};
@@ -118,14 +119,13 @@ fn check_shape(covariance: Covariance, k: usize, d: usize, len: usize) -> Result
 /// Row `j` of rows of `n` numbers.
 pub(super) fn row<T>(x: &[T], j: usize, n: usize) -> &[T] {
     let start = j.saturating_mul(n);
-    x.get(start..start.saturating_add(n)).unwrap_or_default()
+    must(x.get(start..start.saturating_add(n)))
 }
 
 /// [`row`], to be written.
 pub(super) fn row_mut<T>(x: &mut [T], j: usize, n: usize) -> &mut [T] {
     let start = j.saturating_mul(n);
-    x.get_mut(start..start.saturating_add(n))
-        .unwrap_or_default()
+    must(x.get_mut(start..start.saturating_add(n)))
 }
 
 /// Refuses a row that is not finite.
@@ -193,12 +193,8 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
             for j in 0..k {
                 let mut factor = row_mut(parts.factors, j, covariance.factor_len(d));
                 for a in 0..d {
-                    let rest = factor.get_mut(a..).unwrap_or_default();
-                    let Some((pivot, rest)) = rest.split_first_mut() else {
-                        break;
-                    };
-                    *pivot = T::ONE;
-                    factor = rest;
+                    take(&mut factor, a);
+                    take(&mut factor, 1).fill(T::ONE);
                 }
             }
         }
@@ -341,7 +337,7 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
                 Covariance::Full => row(covariance, a, d).get(..=a),
                 Covariance::Diagonal => covariance.get(a..=a),
             };
-            for (x, to) in read.unwrap_or_default().iter().zip(&mut room) {
+            for (x, to) in must(read).iter().zip(&mut room) {
                 *to = x.to_f64();
             }
         }
@@ -379,9 +375,7 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Mixture<B> {
         let mut reader = Reader::new(bytes, *b"GMIX", 1, &self.fields())?;
         let mut rest = self.params.as_mut_slice();
         for n in parts(self.covariance, self.k, self.d) {
-            let (part, tail) = rest.split_at_mut_checked(n).unwrap_or_default();
-            reader.slice_into(part)?;
-            rest = tail;
+            reader.slice_into(take(&mut rest, n))?;
         }
         reader.finish()
     }

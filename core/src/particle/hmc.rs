@@ -17,10 +17,11 @@
     reason = "counts of particles and draws that are slices in memory"
 )]
 
+use crate::memory::take;
 use crate::particle::rows::InRows;
 use rand_core::Rng;
 
-use super::{check_finite, check_positive, count, narrow, take};
+use super::{check_finite, check_positive, count, narrow};
 use crate::error::{check, check_scratch};
 use crate::random::{normal, uniform};
 use crate::{Error, Real, vector};

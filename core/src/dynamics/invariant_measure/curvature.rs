@@ -7,6 +7,7 @@
 
 use super::stats::{square, step_stats};
 use crate::error::{check, check_length, check_scratch};
+use crate::memory::must;
 use crate::random::{self, Lanes32, Purpose};
 use crate::{Error, Real, vector};
 
@@ -275,8 +276,8 @@ pub fn lanczos<T: Real>(
             *next = *w * inverse;
         }
     }
-    let alpha = alpha.get(..made).unwrap_or(&[]);
-    let beta = beta.get(..made.saturating_sub(1)).unwrap_or(&[]);
+    let alpha = must(alpha.get(..made));
+    let beta = must(beta.get(..made.saturating_sub(1)));
     for (i, out) in largest.iter_mut().enumerate() {
         *out = made
             .checked_sub(i + 1)

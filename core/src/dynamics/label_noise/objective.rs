@@ -3,6 +3,7 @@
 use rand_core::Rng;
 
 use crate::error::{check, check_length, check_scratch};
+use crate::memory::must;
 use crate::model::{Batch, Labels, Objective};
 use crate::{Error, Real, Storage, random, vector};
 
@@ -78,10 +79,10 @@ pub fn run_objective<T: Real, B: Storage<Elem = T>>(
     let mut sum = 0.0;
     for _ in 0..steps {
         let i = random::below_usize(rng, data.len());
-        for (noisy, &y) in target.iter_mut().zip(data.target(i).unwrap_or_default()) {
+        for (noisy, &y) in target.iter_mut().zip(must(data.target(i))) {
             *noisy = y - random::rademacher::<T>(rng) * rates.noise;
         }
-        let row = data.row(i).unwrap_or_default();
+        let row = must(data.row(i));
         let labels = Labels::Targets {
             values: target,
             width,

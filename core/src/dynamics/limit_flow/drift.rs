@@ -19,9 +19,10 @@
 )]
 
 use super::Landscape;
-use super::manifold::{Frame, frame_len, inverse, newton, newton_scratch_len};
+use super::manifold::{Frame, frame_len, inverse, newton};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{self, Factor, MatrixMut, MatrixRef};
+use crate::memory::{cut, front};
 use crate::model::copy;
 use crate::{Arithmetic, Error, Real, vector};
 
@@ -114,10 +115,7 @@ pub fn second_derivative_into<T: Real>(
     check_scratch("scratch", drift_scratch_len(d), scratch.len())?;
     noise.check(d)?;
     let square = d.saturating_mul(d);
-    let (p, rest) = scratch.split_at_mut_checked(square).unwrap_or_default();
-    let (q, rest) = rest.split_at_mut_checked(square).unwrap_or_default();
-    let (third, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let (part, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
+    let ([p, q, third, part], rest) = cut(scratch, [square, square, d, d])?;
 
     out.fill(T::ZERO);
     let v = frame.vectors();
@@ -281,24 +279,22 @@ pub fn step<T: Real>(
     }
     check_finite("x", x)?;
     check_finite("increment", increment)?;
-    let (moved, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
-    let (drift, free) = scratch.split_at_mut_checked(d).unwrap_or_default();
-    let (memory, rest) = free.split_at_mut_checked(frame_len(d)).unwrap_or_default();
+    let ([moved], scratch) = cut(scratch, [d])?;
+    let ([drift, memory], rest) = cut(scratch, [d, frame_len(d)])?;
     let frame = Frame::new(landscape, x, memory)?;
     drift_into(landscape, x, &frame, noise, rest, drift)?;
     copy(x, moved);
     if !increment.is_empty() {
-        let tangent = rest.get_mut(..d).unwrap_or_default();
+        let tangent = front("scratch", rest, d)?;
         frame.tangent_into(increment, tangent)?;
         vector::axpy(T::ONE, tangent, moved)?;
     }
     vector::axpy(T::from_f64(dt), drift, moved)?;
     check_finite("x", moved)?;
-    let largest = frame.values().last().copied().unwrap_or(T::ZERO);
+    let largest = frame.largest();
     let length = vector::squared_distance(moved, x)?.sqrt();
     let rank = frame.rank();
     // The Newton steps need less than the drift: its memory and that of the frame are free.
-    debug_assert!(newton_scratch_len(d) <= free.len() + d);
     let left = newton(landscape, moved, rank, ROUNDING, NEWTON_STEPS, scratch)?;
     let rounding = T::EPSILON * T::from_usize(1024) * vector::norm2(moved);
     if left > largest * (T::EPSILON.sqrt() * length + rounding) {

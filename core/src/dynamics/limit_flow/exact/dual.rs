@@ -17,6 +17,7 @@
 use super::{Config, Parts};
 use crate::dynamics::label_noise::Sparse;
 use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::memory::{cut, must};
 use crate::model::copy;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Update, math};
@@ -132,18 +133,12 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         parts: Parts<'a, T>,
         clock: f64,
         scratch: &'a mut [T],
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let (n, d) = (problem.samples(), problem.dim());
-        let (hess, rest) = scratch
-            .split_at_mut_checked(n.saturating_mul(n))
-            .unwrap_or_default();
-        let (grad, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (step, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (trial, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (s, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-        let (w, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
+        let ([hess, grad, step, trial, s, w, weight], _) =
+            cut(scratch, [n.saturating_mul(n), n, n, n, d, d, d])?;
         let decay = T::from_f64(4.0 * clock);
-        Self {
+        Ok(Self {
             problem,
             parts,
             decay,
@@ -153,8 +148,8 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
             trial,
             s,
             w,
-            weight: rest.get_mut(..d).unwrap_or_default(),
-        }
+            weight,
+        })
     }
 
     /// Newton from the `nu` that is there; writes `nu`, `u` and `v` once they are found. Returns the iterations.
@@ -254,7 +249,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
                 for (out, other) in out.iter_mut().zip(z.row_iter()).take(i + 1) {
                     *out = vector::dot(self.s, other)?;
                 }
-                trace += out.get(i).copied().unwrap_or(T::ZERO);
+                trace += must(out.get(i).copied());
             }
             if !trace.is_finite() {
                 return Err(Error::NonFinite {
