@@ -92,7 +92,7 @@ pub mod wire;
 /// ```
 pub const ALGORITHM_VERSION: u8 = 1;
 
-pub use error::Error;
+pub use error::{At, Error};
 pub use federated::ProtocolError;
 pub use memory::storage;
 /// The crate whose `Rng` the random steps take.

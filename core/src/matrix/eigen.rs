@@ -23,11 +23,11 @@
 
 use super::elementary::mirror_lower;
 use super::{MatrixMut, gemv};
-use crate::error::{check_length, check_scratch};
+use crate::error::{check_length, check_scratch, ensure_finite_by};
 use crate::matrix::Kernels as _;
 use crate::memory::{cut, must};
 use crate::simd::{Lanes, Update};
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// QL steps that one eigenvalue may take; two or three are usual.
 const STEPS: usize = 60;
@@ -84,12 +84,7 @@ pub fn symmetric_eigen<T: Real>(
     let mut largest = T::ZERO;
     for (i, row) in a.view().row_iter().enumerate() {
         let lower = must(row.get(..=i));
-        if let Some(j) = vector::first_non_finite(lower) {
-            return Err(Error::NonFinite {
-                name: "a",
-                index: i * n + j,
-            });
-        }
+        ensure_finite_by("a", lower, |j| At::Element(i * n + j))?;
         largest = vector::norm_inf(lower).largest(largest);
     }
     let ([off, w], _) = cut(scratch, [n, n])?;
@@ -477,7 +472,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "a",
-                index: 65
+                at: crate::At::Element(65)
             }
         );
         assert!(matches!(

@@ -24,10 +24,10 @@ use super::gaussian::{
     Covariance, Evaluator, Mixture, add_outer, check_data, moments_into, row, row_mut,
 };
 use super::{WEIGHT_FLOOR, responsibilities};
-use crate::error::{check, check_scratch};
+use crate::error::{check, check_scratch, ensure_finite_at};
 use crate::matrix::MatrixRef;
 use crate::memory::{cut, must};
-use crate::{Error, Real, Storage};
+use crate::{At, Error, Real, Storage};
 
 /// Hyperparameters.
 ///
@@ -136,12 +136,9 @@ fn expect<T: Real>(
     for (i, r) in (start..).zip(r.chunks_exact_mut(k.max(1))) {
         evaluator.log_joints_into(must(data.row(i)), r);
         let log_density = responsibilities(r);
-        if log_density.is_nan() || log_density == f64::INFINITY {
-            return Err(Error::NonFinite {
-                name: "log-likelihood",
-                index: i,
-            });
-        }
+        // A row may be impossible.
+        let fits = !log_density.is_nan() && log_density != f64::INFINITY;
+        ensure_finite_at("log-likelihood", fits, At::Row(i))?;
         sum += log_density;
     }
     Ok(sum)

@@ -18,12 +18,14 @@
 //! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.2; parameters as in scikit-learn's `GaussianMixture`, whose
 //! `precisions_cholesky_` are the transposes of `W`.
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{
+    check, check_length, check_scratch, ensure_finite, ensure_finite_at, ensure_finite_by,
+};
 use crate::matrix::MatrixRef;
 use crate::memory::{must, take};
 use crate::simd::math;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::{Error, Real, Storage, vector};
+use crate::{At, Error, Real, Storage};
 
 mod component;
 mod triangle;
@@ -130,13 +132,7 @@ pub(super) fn row_mut<T>(x: &mut [T], j: usize, n: usize) -> &mut [T] {
 
 /// Refuses a row that is not finite.
 pub(super) fn check_row<T: Real>(index: usize, x: &[T]) -> Result<(), Error> {
-    match vector::first_non_finite(x) {
-        None => Ok(()),
-        Some(_) => Err(Error::NonFinite {
-            name: "data",
-            index,
-        }),
-    }
+    ensure_finite_by("data", x, |_| At::Row(index))
 }
 
 /// Refuses data without rows, of another width, or with a number that is not finite, by its row.
@@ -279,10 +275,7 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
         check_length("weights", self.k, weights.len())?;
         let mut total = 0.0;
         for (index, w) in weights.iter().enumerate() {
-            if !w.is_finite() {
-                let name = "weights";
-                return Err(Error::NonFinite { name, index });
-            }
+            ensure_finite_at("weights", w.is_finite(), At::Element(index))?;
             check("weights", *w >= T::ZERO, "must not be negative")?;
             total += w.to_f64();
         }
@@ -327,9 +320,7 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
         check_length("covariance", shape.covariance_len(d), covariance.len())?;
         check_scratch("scratch", shape.scratch_len(d), scratch.len())?;
         for (name, x) in [("mean", mean), ("covariance", covariance)] {
-            if let Some(index) = vector::first_non_finite(x) {
-                return Err(Error::NonFinite { name, index });
-            }
+            ensure_finite(name, x)?;
         }
         let mut room = scratch.iter_mut();
         for a in 0..d {

@@ -473,7 +473,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "scores",
-                index: 2
+                at: crate::At::Particle(2)
             }
         );
         g[7] = 0.0;

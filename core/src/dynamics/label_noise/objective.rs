@@ -89,19 +89,10 @@ pub fn run_objective<T: Real, B: Storage<Elem = T>>(
         };
         let sample = Batch::new(row, row.len(), labels)?;
         let loss = objective.value_and_gradient_into(state.params(), &sample, model, grad)?;
-        if !loss.is_finite() || vector::first_non_finite(grad).is_some() {
-            return Err(Error::NonFinite {
-                name: "loss",
-                index: state.index(),
-            });
-        }
+        let is_finite = loss.is_finite() && vector::first_non_finite(grad).is_none();
+        state.ensure_finite("loss", is_finite)?;
         let mut moved = state.params().iter().zip(&*grad);
-        if !moved.all(|(x, g)| (*x - rate * *g).is_finite()) {
-            return Err(Error::NonFinite {
-                name: "params",
-                index: state.index(),
-            });
-        }
+        state.ensure_finite("params", moved.all(|(x, g)| (*x - rate * *g).is_finite()))?;
         vector::axpy(-rate, grad, state.params.as_mut_slice())?;
         state.steps = state.steps.saturating_add(1);
         sum += loss.to_f64();

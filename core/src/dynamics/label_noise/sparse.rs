@@ -1,11 +1,11 @@
 //! The sparse linear model: predictions `Z (u u - v v)`.
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, check_scratch, ensure_finite, ensure_finite_by};
 use crate::matrix::{self, MatrixMut, MatrixRef};
 use crate::memory::{cut, must, must_or};
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
-use crate::{Arithmetic, Error, Real, vector};
+use crate::{Arithmetic, At, Error, Real, vector};
 
 use super::{halves, state_len};
 
@@ -107,21 +107,17 @@ impl<'a, T: Real> Sparse<'a, T> {
         check_length("y", z.rows(), y.len())?;
         let mut largest = T::ZERO;
         for (i, row) in z.row_iter().enumerate() {
-            if let Some(j) = vector::first_non_finite(row) {
-                let index = i.saturating_mul(z.columns()).saturating_add(j);
-                return Err(Error::NonFinite { name: "z", index });
-            }
+            let before = i.saturating_mul(z.columns());
+            ensure_finite_by("z", row, |j| At::Element(before.saturating_add(j)))?;
             largest = vector::norm_inf(row).largest(largest);
         }
-        match vector::first_non_finite(y) {
-            Some(index) => Err(Error::NonFinite { name: "y", index }),
-            None => Ok(Self {
-                z,
-                y,
-                largest,
-                fits: z.rows() <= z.columns(),
-            }),
-        }
+        ensure_finite("y", y)?;
+        Ok(Self {
+            z,
+            y,
+            largest,
+            fits: z.rows() <= z.columns(),
+        })
     }
 
     /// The same, of which [`check_interpolates`](Self::check_interpolates) holds: needed for more samples than dimensions, which

@@ -25,12 +25,12 @@
 )]
 
 use crate::dynamics::label_noise::{Sparse, check_interpolates_scratch_len, halves, state_len};
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, check_scratch, ensure_finite};
 use crate::matrix;
 use crate::memory::{cut, cut_ref, must};
 use crate::model::copy;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::{Error, Real, Storage, vector};
+use crate::{Error, Real, Storage};
 
 mod dual;
 
@@ -176,12 +176,7 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         check_length("params", state_len(d), params.len())?;
         check_length("buffer", exact_len(n, d), buffer.as_slice().len())?;
         check_scratch("scratch", exact_scratch_len(n, d), scratch.len())?;
-        if let Some(index) = vector::first_non_finite(params) {
-            return Err(Error::NonFinite {
-                name: "params",
-                index,
-            });
-        }
+        ensure_finite("params", params)?;
         let moves = params.iter().all(|x| *x != T::ZERO);
         check("params", moves, "must have no coordinate that is zero")?;
         problem.check_interpolates(scratch)?;
@@ -193,12 +188,7 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
             (*ln_q, *rho) = (u + v, u - v);
         }
         problem.moments_into(parts.m)?;
-        if let Some(index) = vector::first_non_finite(parts.m) {
-            return Err(Error::NonFinite {
-                name: "moments of z",
-                index,
-            });
-        }
+        ensure_finite("moments of z", parts.m)?;
         parts.nu.fill(T::ZERO);
         parts
             .params

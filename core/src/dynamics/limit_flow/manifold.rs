@@ -1,11 +1,11 @@
 //! A small loss, the frame of its Hessian, and ways onto its manifold of minimisers.
 
 use crate::dynamics::label_noise::{Sparse, halves, state_len};
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, check_scratch, ensure_finite_at};
 use crate::matrix::{self, MatrixMut, MatrixRef};
 use crate::memory::{cut, must, must_or};
 use crate::model::copy;
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// A loss with two derivatives in closed form, and the third where it is at hand.
 ///
@@ -420,14 +420,8 @@ fn runge_kutta<T: Real>(
 /// `|grad L|` at step `index`.
 fn finite_norm<T: Real>(slope: &[T], index: usize) -> Result<T, Error> {
     let norm = vector::norm2(slope);
-    if norm.is_finite() {
-        Ok(norm)
-    } else {
-        Err(Error::NonFinite {
-            name: "gradient",
-            index,
-        })
-    }
+    let at = At::Step(index as u64);
+    ensure_finite_at("gradient", norm.is_finite(), at).map(|()| norm)
 }
 
 /// Elements of scratch for [`retract`] in `d` dimensions.

@@ -3,12 +3,12 @@
 use rand_core::Rng;
 
 use super::{Covariance, check_data, check_shape, parts, row, row_mut, triangle};
-use crate::error::{check, check_length};
+use crate::error::{check, check_length, ensure_finite};
 use crate::matrix::MatrixRef;
 use crate::memory::{cut_ref, front, must, must_or};
 use crate::mixture::{log_sum_exp, responsibilities};
 use crate::simd::math;
-use crate::{Error, Real, random, vector};
+use crate::{Error, Real, random};
 
 /// `ln(2 pi) / 2`.
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
@@ -147,10 +147,7 @@ impl<'a, T: Real> MixtureRef<'a, T> {
 
     fn check_point(&self, x: &[T]) -> Result<(), Error> {
         check_length("x", self.d, x.len())?;
-        match vector::first_non_finite(x) {
-            None => Ok(()),
-            Some(index) => Err(Error::NonFinite { name: "x", index }),
-        }
+        ensure_finite("x", x)
     }
 
     /// `ln p(x | eta_j)`: the density of one component, without its weight.

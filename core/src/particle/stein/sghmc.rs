@@ -570,7 +570,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "scores",
-                index: 4
+                at: crate::At::Particle(4)
             }
         );
         g[9] = 0.0;

@@ -230,7 +230,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "thermostat",
-                index: 1
+                at: crate::At::Particle(1)
             }
         );
         let mut state = State::from_storage([0.0_f64; 4], [0.0; 3]);
