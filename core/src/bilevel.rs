@@ -60,10 +60,10 @@
 //!
 //! Reference: Sow, Ji and Liang, *On the convergence theory for Hessian-free bilevel algorithms*, NeurIPS 2022.
 
-use crate::error::{check, check_length};
+use crate::error::{check, check_length, ensure_finite, ensure_finite_at};
 use crate::model::mlp;
 use crate::random::{self, Purpose, Stream};
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 pub mod aid;
 pub mod descent;
@@ -241,17 +241,9 @@ fn check_dims<T: Real>(
     check_length("x", p, x.len())?;
     check_length(name, d, y.len())?;
     check_length("h", p, h.len())?;
-    check_finite("x", x)?;
-    check_finite(name, y)?;
+    ensure_finite("x", x)?;
+    ensure_finite(name, y)?;
     Ok((p, d))
-}
-
-/// Checks that every element is finite.
-fn check_finite<T: Real>(name: &'static str, x: &[T]) -> Result<(), Error> {
-    match vector::first_non_finite(x) {
-        Some(index) => Err(Error::NonFinite { name, index }),
-        None => Ok(()),
-    }
 }
 
 /// Whether the squared norm is finite, and so every element.
@@ -259,21 +251,21 @@ fn is_bounded<T: Real>(x: &[T]) -> bool {
     vector::norm2_squared(x).is_finite()
 }
 
-/// Checks that the squared norm is finite; names the first element whose square is not, or 0 when only the sum overflows.
+/// Checks that the squared norm is finite; names the first element whose square is not, or the whole when only the sum overflows.
 fn check_bounded<T: Real>(name: &'static str, x: &[T]) -> Result<(), Error> {
     if is_bounded(x) {
         return Ok(());
     }
     let index = x.iter().position(|&x| !(x * x).is_finite());
-    let index = index.unwrap_or(0);
-    Err(Error::NonFinite { name, index })
+    let at = index.map_or(At::Value, At::Element);
+    Err(Error::NonFinite { name, at })
 }
 
 /// Checks what a problem returned of its outer loss.
 fn check_outer<T: Real>(value: T, grad_x: &[T], grad_y: &[T]) -> Result<(), Error> {
-    check_finite("outer value", &[value])?;
-    check_finite("outer gradient f_x", grad_x)?;
-    check_finite("outer gradient f_y", grad_y)
+    ensure_finite_at("outer value", value.is_finite(), At::Value)?;
+    ensure_finite("outer gradient f_x", grad_x)?;
+    ensure_finite("outer gradient f_y", grad_y)
 }
 
 /// A step size of a linear solver in the precision of `T`.
@@ -285,9 +277,10 @@ fn check_rate<T: Real>(name: &'static str, rate: f64) -> Result<T, Error> {
 
 /// The error of the unperturbed path whose inner step `t` leaves the finite numbers.
 fn lost(t: u64) -> Error {
-    let index = usize::try_from(t).unwrap_or(usize::MAX);
-    let name = "inner path";
-    Error::NonFinite { name, index }
+    Error::NonFinite {
+        name: "inner path",
+        at: At::Step(t),
+    }
 }
 
 /// `f_x <- f_x - d/dx <g_y(x, y^N), v>`: the end of the methods that solve a linear system.
@@ -300,7 +293,7 @@ fn subtract_mixed<T: Real>(
 ) -> Result<(), Error> {
     check_bounded("solution", v)?;
     problem.mixed_product_into(x, y_n, v, draw, scratch, mixed)?;
-    check_finite("mixed product", mixed)?;
+    ensure_finite("mixed product", mixed)?;
     vector::axpy(-T::ONE, mixed, fx)?;
     check_bounded("hypergradient", fx)
 }

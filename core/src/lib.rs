@@ -66,6 +66,7 @@ pub mod dynamics;
 pub mod error;
 pub mod federated;
 pub mod matrix;
+mod memory;
 pub mod mixture;
 pub mod model;
 pub mod optim;
@@ -74,7 +75,6 @@ pub mod random;
 pub mod real;
 pub mod simd;
 pub mod snapshot;
-pub mod storage;
 #[cfg(test)]
 mod testing;
 pub mod vector;
@@ -92,8 +92,9 @@ pub mod wire;
 /// ```
 pub const ALGORITHM_VERSION: u8 = 1;
 
-pub use error::Error;
+pub use error::{At, Error};
 pub use federated::ProtocolError;
+pub use memory::storage;
 /// The crate whose `Rng` the random steps take.
 pub use rand_core;
 pub use real::{Arithmetic, Real};

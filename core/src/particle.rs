@@ -48,9 +48,9 @@ pub mod stein;
 pub mod svgd;
 pub mod target;
 
-use crate::error::{check, check_length};
+use crate::error::{check, check_length, ensure_finite_by};
 use crate::real::kernels;
-use crate::{Error, Real, simd, vector};
+use crate::{At, Error, Real, simd};
 
 kernels! {
     /// The loops of the particle methods but for the sums over pairs.
@@ -123,13 +123,7 @@ pub const fn count(len: usize, d: usize) -> Result<usize, Error> {
 
 /// Refuses values that are not finite, by the index of their particle.
 fn check_finite<T: Real>(name: &'static str, x: &[T], d: usize) -> Result<(), Error> {
-    match vector::first_non_finite(x) {
-        None => Ok(()),
-        Some(at) => Err(Error::NonFinite {
-            name,
-            index: at.checked_div(d).unwrap_or(0),
-        }),
-    }
+    ensure_finite_by(name, x, |i| At::Particle(i / d.max(1)))
 }
 
 /// Checks shapes and scores; answers the number of particles.
@@ -168,14 +162,6 @@ fn check_non_negative(name: &'static str, x: f64) -> Result<(), Error> {
         x >= 0.0 && x.is_finite(),
         "must be finite and not negative",
     )
-}
-
-/// Cuts `len` elements off the front of a scratch whose length has been checked.
-fn take<'a, T>(scratch: &mut &'a mut [T], len: usize) -> &'a mut [T] {
-    let whole = core::mem::take(scratch);
-    let (front, rest) = whole.split_at_mut_checked(len).unwrap_or_default();
-    *scratch = rest;
-    front
 }
 
 use crate::optim::snapshot;

@@ -14,6 +14,7 @@
 //! | [`scale`], [`clamp`] | 1 / 1 | 1 |
 
 use crate::error::check_length;
+use crate::memory::must_or;
 use crate::real::kernels;
 use crate::simd::{self, BitLanes, Kernel, Lanes, Map, Mask, Simd, Sum, Update};
 use crate::{Error, Real};
@@ -142,7 +143,7 @@ impl<T: Real> Kernel for Largest<'_, T> {
                 largest = largest + more.and_not(zero - borrow);
             }
             let lanes = T::Lanes::<S>::from_bits(largest).into_array();
-            let largest = lanes.as_ref().first().copied().unwrap_or(T::NAN);
+            let largest = must_or(lanes.as_ref().first().copied(), T::NAN);
             return if largest.is_nan() { T::NAN } else { largest };
         }
         let (mut largest, mut ordered) = (zero, zero.eq(zero));

@@ -449,7 +449,7 @@ fn a_bad_score_names_its_particle_in_every_sampler() {
             answer,
             Err(Error::NonFinite {
                 name: "scores",
-                index: 3
+                at: thalweg::At::Particle(3)
             }),
             "{name}"
         );

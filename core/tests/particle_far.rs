@@ -373,7 +373,7 @@ fn what_has_no_distances_is_named() {
     for bad in [f64::NAN, f64::INFINITY, -f64::INFINITY] {
         let expected = Err(Error::NonFinite {
             name: "particles",
-            index: 2,
+            at: thalweg::At::Particle(2),
         });
         assert_eq!(median(&[0.0, 1.0, bad, -1.0]), expected);
         assert_eq!(median(&[0.0, 1.0, bad, -bad, bad]), expected);
@@ -431,7 +431,7 @@ fn a_field_that_overflows_leaves_particles_and_state_as_they_were() {
     let found = svgd::step(&config, &mut state, 1, &mut y, &g, &mut scratch);
     let expected = Err(Error::NonFinite {
         name: "field",
-        index: 0,
+        at: thalweg::At::Particle(0),
     });
     assert_eq!((found, y, state), (expected, x, before));
     // A constant rule that takes a finite field too far.

@@ -45,7 +45,7 @@ fn bad_options_are_named_and_exit_with_2() {
                 "--full-steps",
                 "0",
             ],
-            "`loss` is not finite at index 1",
+            "`loss` is not finite at step 1",
         ),
     ] {
         let out = program(arguments);

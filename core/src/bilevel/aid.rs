@@ -10,9 +10,9 @@
 //! exactly stops, with the last iterate. Conjugate gradients take a small f_y times a power of two, so that no square underflows.
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
-use crate::error::check_scratch;
-use crate::storage::cut;
-use crate::{Error, Real, vector};
+use crate::error::{check_scratch, ensure_finite_at};
+use crate::memory::cut;
+use crate::{At, Error, Real, vector};
 
 use super::{
     Round, SecondOrder, check_dims, check_outer, check_rate, copy, descent, lost, subtract_mixed,
@@ -186,10 +186,5 @@ fn unit<T: Real>(f_y: &[T]) -> T {
 
 /// Checks the square of the residual after product `index` of the solver.
 fn check_residual<T: Real>(square: T, index: usize) -> Result<(), Error> {
-    let name = "residual";
-    if square.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::NonFinite { name, index })
-    }
+    ensure_finite_at("residual", square.is_finite(), At::Step(index as u64))
 }

@@ -7,12 +7,12 @@
 //! A path that inherits the momentum of another is another map of x, so each one starts with its moments at
 //! zero. Moments: s d numbers, s = 0 for gradient descent, 1 with momentum, 2 for Adam.
 
-use crate::error::{check, check_scratch};
+use crate::error::{check, check_scratch, ensure_finite};
+use crate::memory::cut;
 use crate::optim::{adam, sgd};
-use crate::storage::cut;
 use crate::{Error, Real};
 
-use super::{Problem, Round, check_finite, copy, is_bounded, lost};
+use super::{Problem, Round, copy, is_bounded, lost};
 
 /// The optimiser of the inner loop.
 ///
@@ -129,8 +129,8 @@ pub fn run<T: Real>(
     let d = y.len();
     let least = scratch_len(config, d).saturating_add(problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
-    check_finite("x", x)?;
-    check_finite("y", y)?;
+    ensure_finite("x", x)?;
+    ensure_finite("y", y)?;
     let ([end], scratch) = cut(scratch, [d])?;
     copy(y, end);
     descend(config, round, problem, x, end, scratch, lost)?;

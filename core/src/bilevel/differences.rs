@@ -17,10 +17,11 @@
 //! Scratch: d + 2 max(p, d) in addition to that of the problem. Preparation for x is repeated after a mixed product, since a slope in x may take
 //! the memory that it lies in.
 
-use crate::storage::cut;
+use crate::error::ensure_finite;
+use crate::memory::cut;
 use crate::{Error, Real, vector};
 
-use super::{Draw, Problem, SecondOrder, check_finite, copy};
+use super::{Draw, Problem, SecondOrder, copy};
 
 /// The slope of the inner loss in the outer variable.
 pub trait InnerSlope<T: Real>: Problem<T> {
@@ -75,8 +76,8 @@ impl<'a, P> Differences<'a, P> {
         out: &mut [T],
         mut gradient: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        check_finite("y", y)?;
-        check_finite("v", v)?;
+        ensure_finite("y", y)?;
+        ensure_finite("v", v)?;
         let norm = vector::norm2(v);
         let e = T::from_f64(libm::cbrt(T::EPSILON.to_f64())) * vector::norm2(y).largest(T::ONE);
         // Infinite where v is zero.
@@ -94,7 +95,7 @@ impl<'a, P> Differences<'a, P> {
         vector::axpy(-T::ONE, low, high)?;
         // e is 0 only where |v| overflows, and then the product is not finite.
         vector::scale(T::ONE / (e + e), high);
-        check_finite(name, high)?;
+        ensure_finite(name, high)?;
         copy(high, out);
         Ok(())
     }

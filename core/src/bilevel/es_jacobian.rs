@@ -67,16 +67,15 @@
 
 mod config;
 
-use crate::error::{check_length, check_scratch};
+use crate::error::{check_length, check_scratch, ensure_finite, ensure_finite_at};
+use crate::memory::cut;
 use crate::random::Lanes32;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum};
-use crate::storage::{Fixed, cut};
-use crate::{Error, Real, Storage, vector};
+use crate::storage::Fixed;
+use crate::{At, Error, Real, Storage, vector};
 
-use super::{
-    Problem, Round, check_bounded, check_dims, check_finite, check_outer, copy, descent, lost,
-};
+use super::{Problem, Round, check_bounded, check_dims, check_outer, copy, descent, lost};
 
 pub use config::{Config, Difference, Direction, Estimate, Start};
 
@@ -140,7 +139,7 @@ impl<B: Storage> State<B> {
     {
         let y0 = self.y0.as_mut_slice();
         check_length("y_n", y0.len(), y_n.len())?;
-        check_finite("y_n", y_n)?;
+        ensure_finite("y_n", y_n)?;
         if start == Start::Warm {
             copy(y_n, y0);
         }
@@ -362,12 +361,7 @@ pub fn coefficient<T: Real>(
             (plus - change(config, problem, point, j, (-mu, u), path)?) / (mu + mu)
         }
     };
-    if c.is_finite() {
-        Ok(c)
-    } else {
-        let name = "coefficient";
-        Err(Error::NonFinite { name, index: j })
-    }
+    ensure_finite_at("coefficient", c.is_finite(), At::Direction(j)).map(|()| c)
 }
 
 /// `<y^N(x + mu u) - y^N(x), f_y>`, or the change of f, along direction `index`.
@@ -383,21 +377,18 @@ fn change<T: Real>(
     let ([z, y], path) = cut(path, [p, d])?;
     vector::axpby_into(T::ONE, point.x, mu, u, z)?;
     copy(point.y0, y);
+    let at = At::Direction(index);
     let lost = |_| {
         let name = "perturbed inner path";
-        Error::NonFinite { name, index }
+        Error::NonFinite { name, at }
     };
     descent::descend(&config.inner, point.round, problem, z, y, path, lost)?;
     match config.estimate {
         Estimate::Response => Ok(T::Kernels::projected(y, point.y_n, point.grad_y)),
         Estimate::OuterValue => {
             let value = problem.outer_value(z, y, &point.round.outer(), path)?;
-            let name = "perturbed outer value";
-            if value.is_finite() {
-                Ok(value - point.value)
-            } else {
-                Err(Error::NonFinite { name, index })
-            }
+            ensure_finite_at("perturbed outer value", value.is_finite(), at)?;
+            Ok(value - point.value)
         }
     }
 }
@@ -418,7 +409,7 @@ fn change<T: Real>(
 /// ```
 pub fn add_direction<T: Real>(config: &Config, c: T, u: &[T], h: &mut [T]) -> Result<(), Error> {
     check_length("u", h.len(), u.len())?;
-    check_finite("c", &[c])?;
+    ensure_finite_at("c", c.is_finite(), At::Value)?;
     // Adding zeros could change the sign of a zero in f_x; no direction is added when there is none to add to.
     if c == T::ZERO || config.directions == 0 {
         return Ok(());

@@ -14,9 +14,9 @@
 //! optimization*, AISTATS 2019.
 
 use crate::error::{check, check_length};
+use crate::memory::cut;
 use crate::model::{Batch, Objective, mlp};
 use crate::simd::math;
-use crate::storage::cut;
 use crate::{Error, Real};
 
 use super::Draw;

@@ -10,7 +10,7 @@
 
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
-use crate::storage::cut;
+use crate::memory::cut;
 use crate::{Error, Real, vector};
 
 use super::differences::InnerSlope;

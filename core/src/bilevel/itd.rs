@@ -9,10 +9,10 @@
 //! It stores the whole path: memory grows with N. Inner loops of plain gradient descent only.
 //! Reference: Franceschi et al., *Forward and reverse gradient-based hyperparameter optimization*, ICML 2017, algorithm 1.
 
-use crate::error::{check, check_scratch};
+use crate::error::{check, check_scratch, ensure_finite_at};
+use crate::memory::cut;
 use crate::optim::sgd;
-use crate::storage::cut;
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 use super::descent::{self, Method};
 use super::{Round, SecondOrder, check_bounded, check_dims, check_outer, copy, is_bounded, lost};
@@ -114,9 +114,5 @@ pub fn hypergradient<T: Real>(
 
 /// Checks the squared norm of what the reverse pass has at inner step `index`.
 fn check_at<T: Real>(index: usize, name: &'static str, x: &[T]) -> Result<(), Error> {
-    if is_bounded(x) {
-        Ok(())
-    } else {
-        Err(Error::NonFinite { name, index })
-    }
+    ensure_finite_at(name, is_bounded(x), At::Step(index as u64))
 }

@@ -10,9 +10,9 @@
 
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixRef, gemv, gemv_transposed};
+use crate::memory::cut;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Update, math};
-use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 use super::differences::InnerSlope;

@@ -22,9 +22,9 @@
 //! Reference: Ji, Yang and Liang, *Bilevel optimization: convergence analysis and enhanced design*, ICML 2021, algorithm 2 and equation 6,
 //! where the sum runs from q = -1 to Q - 1.
 
-use crate::error::check_scratch;
-use crate::storage::cut;
-use crate::{Error, Real, vector};
+use crate::error::{check_scratch, ensure_finite_at};
+use crate::memory::cut;
+use crate::{At, Error, Real, vector};
 
 use super::{
     Round, SecondOrder, check_dims, check_outer, check_rate, copy, descent, is_bounded, lost,
@@ -124,10 +124,7 @@ pub fn hypergradient<T: Real>(
         let draw = round.inner(step);
         problem.hessian_product_into(x, y_n, r, &draw, scratch, product)?;
         vector::axpy(-eta, product, r)?;
-        if !is_bounded(r) {
-            let name = "Neumann term";
-            return Err(Error::NonFinite { name, index });
-        }
+        ensure_finite_at("Neumann term", is_bounded(r), At::Step(index as u64))?;
         vector::axpy(T::ONE, r, v)?;
         step = step.wrapping_add(1);
     }

@@ -271,10 +271,13 @@ fn norm<T: Real>(kind: Norm, x: &[T]) -> Result<T, Error> {
         return Ok(norm);
     }
     Err(match vector::first_non_finite(x) {
-        Some(index) => Error::NonFinite { name: "x", index },
+        Some(index) => Error::NonFinite {
+            name: "x",
+            at: crate::At::Element(index),
+        },
         None => Error::NonFinite {
             name: "norm",
-            index: 0,
+            at: crate::At::Element(0),
         },
     })
 }

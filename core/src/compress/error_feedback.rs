@@ -164,11 +164,11 @@ pub fn step<'m, T: Real, B: Storage<Elem = T>>(
         return Err(match vector::first_non_finite(grad) {
             Some(index) => Error::NonFinite {
                 name: "grad",
-                index,
+                at: crate::At::Element(index),
             },
             None => Error::NonFinite {
                 name: "step",
-                index: step,
+                at: crate::At::Element(step),
             },
         });
     }
@@ -178,7 +178,10 @@ pub fn step<'m, T: Real, B: Storage<Elem = T>>(
     if let Some(index) = vector::first_non_finite(residual) {
         keep(residual, v);
         let name = "residual";
-        return Err(Error::NonFinite { name, index });
+        return Err(Error::NonFinite {
+            name,
+            at: crate::At::Element(index),
+        });
     }
     Ok(message)
 }
@@ -297,7 +300,12 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_named_and_the_memory_forgets_nothing_and_keeps_nothing_of_it() {
-        let refused = |name, index| Err(Error::NonFinite { name, index });
+        let refused = |name, index| {
+            Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(index),
+            })
+        };
         for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
             let grad = [1.0, bad, 2.0];
             let residual = [0.5; 3];

@@ -80,10 +80,13 @@ impl<T: Real> Compressor<T> for Sign {
         let scale = vector::sum_abs(x) / T::from_usize(x.len());
         if !scale.is_finite() {
             return Err(match vector::first_non_finite(x) {
-                Some(index) => Error::NonFinite { name: "x", index },
+                Some(index) => Error::NonFinite {
+                    name: "x",
+                    at: crate::At::Element(index),
+                },
                 None => Error::NonFinite {
                     name: "scale",
-                    index: 0,
+                    at: crate::At::Element(0),
                 },
             });
         }
@@ -173,7 +176,7 @@ mod tests {
             error,
             Err(Error::NonFinite {
                 name: "x",
-                index: 1
+                at: crate::At::Element(1)
             })
         );
         assert!(

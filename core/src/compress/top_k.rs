@@ -199,7 +199,10 @@ fn magnitude<T: Real>(x: T) -> u64 {
 }
 
 fn not_a_number(index: usize) -> Error {
-    Error::NonFinite { name: "x", index }
+    Error::NonFinite {
+        name: "x",
+        at: crate::At::Element(index),
+    }
 }
 
 /// Where run `i` of the sample begins: somewhere in the `i`-th stretch.

@@ -35,10 +35,11 @@
 
 use rand_core::Rng;
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, ensure_finite_at};
+use crate::memory::{front, must};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::storage::Fixed;
-use crate::{Error, Real, Storage, random, vector};
+use crate::{At, Error, Real, Storage, random, vector};
 
 mod objective;
 mod sparse;
@@ -193,9 +194,17 @@ impl<B: Storage> State<B> {
         self.steps
     }
 
-    /// The number of the next step, as errors name it.
-    fn index(&self) -> usize {
-        usize::try_from(self.steps).unwrap_or(usize::MAX)
+    /// Refuses a quantity of the next step that is not finite.
+    fn ensure_finite(&self, name: &'static str, is_finite: bool) -> Result<(), Error> {
+        ensure_finite_at(name, is_finite, At::Step(self.steps))
+    }
+
+    /// The error of a next step that would turn the sign of a coordinate.
+    const fn unstable(&self) -> Error {
+        Error::Unstable {
+            name: "learning_rate",
+            step: self.steps,
+        }
     }
 }
 
@@ -232,10 +241,8 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for State<B> {
 }
 
 /// `u` and `v`.
-fn halves<T>(params: &[T]) -> (&[T], &[T]) {
-    params
-        .split_at_checked(params.len() / 2)
-        .unwrap_or_default()
+pub(super) fn halves<T>(params: &[T]) -> (&[T], &[T]) {
+    must(params.split_at_checked(params.len() / 2))
 }
 
 /// One step on a sample and a sign drawn from `rng`; returns its noisy residual `r`.
@@ -348,22 +355,12 @@ pub fn descend<T: Real, B: Storage<Elem = T>>(
     let rates = Rates::<T>::new(config)?;
     let d = problem.dim();
     check_length("state.params", state_len(d), state.params().len())?;
-    check_scratch("scratch", d, scratch.len())?;
-    let g = scratch.get_mut(..d).unwrap_or_default();
+    let g = front("scratch", scratch, d)?;
     let loss = problem.slope_into(state.params(), g);
-    let index = state.index();
-    if !loss.is_finite() {
-        return Err(Error::NonFinite {
-            name: "residual",
-            index,
-        });
-    }
+    state.ensure_finite("residual", loss.is_finite())?;
     // A slope may overflow where the residuals do not; NaN is inf - inf.
     if vector::first_non_finite(g).is_some() || vector::norm_inf(g) * rates.twice >= T::ONE {
-        return Err(Error::Unstable {
-            name: "learning_rate",
-            index,
-        });
+        return Err(state.unstable());
     }
     sparse::turn(rates.twice, g, state.params.as_mut_slice());
     state.steps = state.steps.saturating_add(1);
@@ -419,27 +416,17 @@ impl<T: Real> Rates<T> {
         i: usize,
         e: T,
     ) -> Result<T, Error> {
-        let index = state.index();
-        let params = state.params.as_mut_slice();
-        let (row, residual) = problem.residual(i, params);
+        let (row, residual) = problem.residual(i, state.params());
         let r = residual + e;
-        if !r.is_finite() {
-            return Err(Error::NonFinite {
-                name: "residual",
-                index,
-            });
-        }
+        state.ensure_finite("residual", r.is_finite())?;
         let c = self.twice * r;
         // The largest number of the data decides the common case; the row itself the rest. An infinite c turns signs, or makes NaN of
         // a row of zeros.
         let turns = |size: T| !c.is_finite() || c.abs() * size >= T::ONE;
         if turns(problem.largest()) && turns(vector::norm_inf(row)) {
-            return Err(Error::Unstable {
-                name: "learning_rate",
-                index,
-            });
+            return Err(state.unstable());
         }
-        sparse::turn(c, row, params);
+        sparse::turn(c, row, state.params.as_mut_slice());
         state.steps = state.steps.saturating_add(1);
         Ok(r)
     }

@@ -221,7 +221,7 @@ pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
     if let Some(index) = vector::first_non_finite(client.params()) {
         return Err(Error::NonFinite {
             name: "params",
-            index,
+            at: crate::At::Element(index),
         }
         .into());
     }

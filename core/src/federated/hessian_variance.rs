@@ -53,7 +53,10 @@ impl<T: Real, B: Storage<Elem = T>> HessianVariance<B> {
         if !square.is_finite() {
             let name = "change";
             let index = vector::first_non_finite(change).unwrap_or(0);
-            return Err(Error::NonFinite { name, index });
+            return Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(index),
+            });
         }
         vector::axpy(T::ONE, change, self.sum.as_mut_slice())?;
         self.squares += square;
@@ -77,7 +80,10 @@ impl<T: Real, B: Storage<Elem = T>> HessianVariance<B> {
         let mean_squared = vector::norm2_squared(self.sum.as_slice()).to_f64() / (n * n);
         if !mean_squared.is_finite() {
             let name = "sum";
-            return Err(Error::NonFinite { name, index: 0 });
+            return Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(0),
+            });
         }
         let variance = (self.squares / n - mean_squared).max(0.0) / moved;
         let root = libm::sqrt(variance);
@@ -149,7 +155,12 @@ mod tests {
     #[test]
     fn a_square_that_is_not_finite_is_named_and_not_taken_for_no_variance() {
         let mut estimate = HessianVariance::new([0.0_f32; 2]);
-        let refused = |name, index| Err(Error::NonFinite { name, index });
+        let refused = |name, index| {
+            Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(index),
+            })
+        };
         for (change, index) in [([0.0, f32::NAN], 1), ([1e20, 0.0], 0)] {
             assert_eq!(estimate.push(&change), refused("change", index));
         }

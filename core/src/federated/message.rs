@@ -133,14 +133,20 @@ pub(super) fn check_next<T: Real>(
         return Ok(());
     }
     if let Some(index) = vector::first_non_finite(s) {
-        return Err(Error::NonFinite { name, index });
+        return Err(Error::NonFinite {
+            name,
+            at: crate::At::Element(index),
+        });
     }
     let overflows = |(&x, &s): (&T, &T)| !(x + eta * (s / total)).is_finite();
     let Some(index) = x.iter().zip(s).position(overflows) else {
         return Ok(());
     };
     let name = "params";
-    Err(Error::NonFinite { name, index })
+    Err(Error::NonFinite {
+        name,
+        at: crate::At::Element(index),
+    })
 }
 
 /// Checks that the sum of the magnitudes of `to - from` is finite: so is then every norm that a compressor takes of it.
@@ -152,7 +158,10 @@ pub(super) fn check_change<T: Real>(name: &'static str, from: &[T], to: &[T]) ->
     let found = from.iter().zip(to).take_while(finite).count();
     // Where each element is finite and their sum is not, the first one stands for all.
     let index = if found < from.len() { found } else { 0 };
-    Err(Error::NonFinite { name, index })
+    Err(Error::NonFinite {
+        name,
+        at: crate::At::Element(index),
+    })
 }
 
 /// The dimension as a frame states it.
@@ -243,10 +252,22 @@ mod tests {
     fn a_change_is_refused_at_its_first_infinite_element() {
         let name = "change";
         let error = check_change(name, &[0.0, -f32::MAX], &[1.0, f32::MAX]);
-        assert_eq!(error, Err(Error::NonFinite { name, index: 1 }));
+        assert_eq!(
+            error,
+            Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(1)
+            })
+        );
         // Each is finite, their sum is not.
         let error = check_change(name, &[0.0; 2], &[f32::MAX; 2]);
-        assert_eq!(error, Err(Error::NonFinite { name, index: 0 }));
+        assert_eq!(
+            error,
+            Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(0)
+            })
+        );
         assert_eq!(check_change(name, &[0.0], &[f32::MAX]), Ok(()));
     }
 }

@@ -11,6 +11,7 @@
 use super::{MatrixMut, MatrixRef};
 use crate::error::check_length;
 use crate::matrix::Kernels as _;
+use crate::memory::must;
 use crate::{Error, Real, vector};
 
 /// Replaces the lower triangle of a symmetric matrix by its Cholesky factor.
@@ -32,17 +33,11 @@ pub fn cholesky<T: Real>(mut a: MatrixMut<'_, T>) -> Result<(), Error> {
     check_length("columns of a", a.rows(), a.columns())?;
     for i in 0..a.rows() {
         let (above, mut below) = a.reborrow().split_rows_at(i);
-        let Some(row) = below.row_mut(0) else {
-            break;
-        };
+        let row = must(below.row_mut(0));
         for (j, l) in above.view().row_iter().enumerate() {
-            let (Some(l), Some(pivot)) = (l.get(..j), l.get(j)) else {
-                break;
-            };
-            let Some((head, rest)) = row.split_at_mut_checked(j) else {
-                break;
-            };
-            if let Some(x) = rest.first_mut() {
+            let (l, diagonal) = must(l.split_at_checked(j));
+            let (head, rest) = must(row.split_at_mut_checked(j));
+            if let (Some(x), Some(pivot)) = (rest.first_mut(), diagonal.first()) {
                 // The pivot is positive: checked when its row was done.
                 *x = (*x - vector::dot(head, l)?) / *pivot;
             }
@@ -104,9 +99,7 @@ pub fn solve_lower<T: Real>(l: MatrixRef<'_, T>, mut b: MatrixMut<'_, T>) -> Res
     check_factor(&l, "rows of b", b.rows())?;
     for (i, l) in l.row_iter().enumerate() {
         let (done, mut below) = b.reborrow().split_rows_at(i);
-        let Some(row) = below.row_mut(0) else {
-            break;
-        };
+        let row = must(below.row_mut(0));
         for (l, done) in l.iter().zip(done.view().row_iter()) {
             T::Kernels::add_row(-*l, done, row);
         }
@@ -139,11 +132,9 @@ pub fn solve_lower_transposed<T: Real>(
 ) -> Result<(), Error> {
     check_factor(&l, "rows of b", b.rows())?;
     for i in (0..l.rows()).rev() {
-        let Some(l) = l.row(i) else { break };
+        let l = must(l.row(i));
         let (mut above, mut below) = b.reborrow().split_rows_at(i);
-        let Some(row) = below.row_mut(0) else {
-            break;
-        };
+        let row = must(below.row_mut(0));
         if let Some(pivot) = l.get(i) {
             divide(row, *pivot);
         }
@@ -199,7 +190,7 @@ pub fn cholesky_solve_vector<T: Real>(l: MatrixRef<'_, T>, x: &mut [T]) -> Resul
         }
     }
     for i in (0..l.rows()).rev() {
-        let Some(l) = l.row(i) else { break };
+        let l = must(l.row(i));
         if let (Some((above, rest)), Some(l), Some(pivot)) =
             (x.split_at_mut_checked(i), l.get(..i), l.get(i))
             && let Some(x) = rest.first_mut()

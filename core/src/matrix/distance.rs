@@ -11,8 +11,9 @@
 
 use super::gemm::{gemm, gemm_scratch};
 use super::{MatrixMut, MatrixRef, Upper, syrk};
-use crate::error::{check_length, check_scratch};
+use crate::error::check_length;
 use crate::matrix::Kernels as _;
+use crate::memory::{cut, must};
 use crate::simd::{Lanes, Update};
 use crate::{Arithmetic, Error, Real, vector};
 
@@ -102,7 +103,7 @@ pub fn gram_distances_into<T: Real>(
     scratch: &mut [T],
 ) -> Result<(), Error> {
     check_shapes(&x, &y, &out)?;
-    let (norms, scratch) = split_norms(y.rows(), scratch)?;
+    let ([norms], scratch) = cut(scratch, [y.rows()])?;
     let minus_two = -(T::ONE + T::ONE);
     gemm(
         arithmetic,
@@ -143,7 +144,7 @@ pub fn gram_self_distances_into<T: Real>(
     scratch: &mut [T],
 ) -> Result<(), Error> {
     check_shapes(&x, &x, &out)?;
-    let (norms, scratch) = split_norms(x.rows(), scratch)?;
+    let ([norms], scratch) = cut(scratch, [x.rows()])?;
     let minus_two = -(T::ONE + T::ONE);
     syrk(
         arithmetic,
@@ -156,18 +157,13 @@ pub fn gram_self_distances_into<T: Real>(
     )?;
     fill_norms(norms, x);
     for (i, out) in out.row_iter_mut().enumerate() {
-        let norm = norms.get(i).copied().unwrap_or(T::ZERO);
+        let norm = must(norms.get(i).copied());
         T::Kernels::from_gram(norm, norms, out);
         if let Some(diagonal) = out.get_mut(i) {
             *diagonal = T::ZERO;
         }
     }
     Ok(())
-}
-
-fn split_norms<T>(n: usize, scratch: &mut [T]) -> Result<(&mut [T], &mut [T]), Error> {
-    check_scratch("scratch", n, scratch.len())?;
-    Ok(scratch.split_at_mut_checked(n).unwrap_or_default())
 }
 
 fn fill_norms<T: Real>(norms: &mut [T], y: MatrixRef<'_, T>) {

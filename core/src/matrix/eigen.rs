@@ -23,10 +23,11 @@
 
 use super::elementary::mirror_lower;
 use super::{MatrixMut, gemv};
-use crate::error::{check_length, check_scratch};
+use crate::error::{check_length, check_scratch, ensure_finite_by};
 use crate::matrix::Kernels as _;
+use crate::memory::{cut, must};
 use crate::simd::{Lanes, Update};
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// QL steps that one eigenvalue may take; two or three are usual.
 const STEPS: usize = 60;
@@ -82,17 +83,11 @@ pub fn symmetric_eigen<T: Real>(
     check_scratch("scratch", symmetric_eigen_scratch(n), scratch.len())?;
     let mut largest = T::ZERO;
     for (i, row) in a.view().row_iter().enumerate() {
-        let lower = row.get(..=i).unwrap_or(row);
-        if let Some(j) = vector::first_non_finite(lower) {
-            return Err(Error::NonFinite {
-                name: "a",
-                index: i * n + j,
-            });
-        }
+        let lower = must(row.get(..=i));
+        ensure_finite_by("a", lower, |j| At::Element(i * n + j))?;
         largest = vector::norm_inf(lower).largest(largest);
     }
-    let (off, scratch) = scratch.split_at_mut_checked(n).unwrap_or_default();
-    let (w, _) = scratch.split_at_mut_checked(n).unwrap_or_default();
+    let ([off, w], _) = cut(scratch, [n, n])?;
 
     // A power of two between the smallest normal number and the largest finite one: products with it and its
     // inverse are exact, but for elements too small to count.
@@ -110,6 +105,11 @@ pub fn symmetric_eigen<T: Real>(
     Ok(())
 }
 
+/// Row `k` up to the diagonal, and what follows.
+fn head_and_tail<'a, T>(a: &'a mut MatrixMut<'_, T>, k: usize) -> (&'a mut [T], &'a mut [T]) {
+    must(a.row_mut(k).and_then(|row| row.split_at_mut_checked(k + 1)))
+}
+
 /// Step 2: the diagonal into `d`, the subdiagonal into `off`, `v_k` into row `k` right of the diagonal.
 fn tridiagonalize<T: Real>(
     a: &mut MatrixMut<'_, T>,
@@ -120,16 +120,13 @@ fn tridiagonalize<T: Real>(
     let n = a.rows();
     for (k, (d, off)) in d.iter_mut().zip(off.iter_mut()).enumerate() {
         let (mut above, mut below) = a.reborrow().split_rows_at(k + 1);
-        let Some((head, v)) = above
-            .row_mut(k)
-            .and_then(|row| row.split_at_mut_checked(k + 1))
-        else {
+        let (head, v) = head_and_tail(&mut above, k);
+        *d = must(head.last().copied());
+        *off = T::ZERO;
+        // The last column has nothing below the diagonal.
+        let Some((&first, rest)) = v.split_first() else {
             continue;
         };
-        *d = head.last().copied().unwrap_or(T::ZERO);
-        *off = T::ZERO;
-        let Some(&first) = v.first() else { continue };
-        let rest = v.get(1..).unwrap_or(&[]);
         if vector::norm_inf(rest) == T::ZERO {
             // Nothing to reflect: H = I.
             *off = first;
@@ -149,10 +146,8 @@ fn tridiagonalize<T: Real>(
         v.iter_mut().for_each(|x| *x = *x / length * to);
 
         let m = n - k - 1;
-        let Ok(mut block) = below.block_mut(0..m, k + 1..n) else {
-            continue;
-        };
-        let Some(w) = w.get_mut(..m) else { continue };
+        let mut block = below.block_mut(0..m, k + 1..n)?;
+        let w = must(w.get_mut(..m));
         gemv(T::ONE, block.view(), v, T::ZERO, w)?;
         let half = vector::dot(v, w)? / (T::ONE + T::ONE);
         vector::axpy(-half, v, w)?;
@@ -169,16 +164,10 @@ fn accumulate<T: Real>(a: &mut MatrixMut<'_, T>) {
     for k in (0..n).rev() {
         // Row and column k + 1.. hold the product of the later reflections; v_k is in row k.
         let (mut above, mut below) = a.reborrow().split_rows_at(k + 1);
-        let Some((head, v)) = above
-            .row_mut(k)
-            .and_then(|row| row.split_at_mut_checked(k + 1))
-        else {
-            continue;
-        };
+        let (head, v) = head_and_tail(&mut above, k);
         for row in below.row_iter_mut() {
             if let Some((left, z)) = row.split_at_mut_checked(k + 1) {
-                // Equal lengths by construction.
-                let product = vector::dot(z, v).unwrap_or(T::ZERO);
+                let product = must(vector::dot(z, v).ok());
                 T::Kernels::add_row(-product, v, z);
                 if let Some(x) = left.last_mut() {
                     *x = T::ZERO;
@@ -205,7 +194,7 @@ fn hypotenuse<T: Real>(x: T, y: T) -> T {
 
 /// Step 4: `off[i]` joins `d[i]` and `d[i + 1]`.
 fn diagonalize<T: Real>(z: &mut MatrixMut<'_, T>, d: &mut [T], off: &mut [T]) -> Result<(), Error> {
-    let at = |x: &[T], i: usize| x.get(i).copied().unwrap_or(T::ZERO);
+    let at = |x: &[T], i: usize| must(x.get(i).copied());
     let set = |x: &mut [T], i: usize, value: T| {
         if let Some(x) = x.get_mut(i) {
             *x = value;
@@ -483,7 +472,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "a",
-                index: 65
+                at: crate::At::Element(65)
             }
         );
         assert!(matches!(

@@ -7,6 +7,7 @@
 
 use super::{MatrixMut, MatrixRef};
 use crate::error::check_length;
+use crate::memory::must;
 use crate::{Error, Real};
 
 /// Side of the squares in which [`transpose_into`] moves: two of them fit an L1 cache many times over.
@@ -72,9 +73,7 @@ pub fn transpose_into<T: Real>(
     for i0 in (0..a.rows()).step_by(SQUARE) {
         for j0 in (0..a.columns()).step_by(SQUARE) {
             for j in j0..a.columns().min(j0 + SQUARE) {
-                let Some(to) = out.row_mut(j).and_then(|row| row.get_mut(i0..)) else {
-                    continue;
-                };
+                let to = must(out.row_mut(j).and_then(|row| row.get_mut(i0..)));
                 for (i, to) in (i0..).zip(to.iter_mut().take(SQUARE)) {
                     if let Some(x) = a.get(i, j) {
                         *to = x;

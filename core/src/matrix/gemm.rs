@@ -34,6 +34,7 @@ use super::tile::{self, MAX_COLUMNS, MAX_ROWS, Old};
 use super::{Factor, MatrixMut};
 use crate::error::check_length;
 use crate::matrix::Kernels as _;
+use crate::memory::must;
 use crate::simd::{self, Kernel, Lanes, Level, Simd};
 use crate::{Arithmetic, Error, Real};
 
@@ -180,7 +181,7 @@ fn unpacked<T: Real>(
 ) {
     let k = a.columns();
     let factor = |i, p| {
-        let x = a.get(i, p).unwrap_or(T::ZERO);
+        let x = must(a.get(i, p));
         if alpha == T::ONE { x } else { alpha * x }
     };
     for (i, row) in c.row_iter_mut().enumerate() {
@@ -188,14 +189,12 @@ fn unpacked<T: Real>(
             Part::Whole => row.len(),
             Part::Lower => row.len().min(i + 1),
         };
-        let Some(row) = row.get_mut(..width) else {
-            continue;
-        };
+        let row = must(row.get_mut(..width));
         rescale(beta, row);
         match b {
             Factor::Plain(b) => {
                 let mut p = 0;
-                let rows = |p| b.row(p).unwrap_or(&[]);
+                let rows = |p| must(b.row(p));
                 while k - p >= ROWS {
                     let factors = core::array::from_fn(|r| factor(i, p + r));
                     let four: [&[T]; ROWS] = core::array::from_fn(|r| rows(p + r));
@@ -274,11 +273,9 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
         scratch.as_ptr().align_offset(LINE * size_of::<f32>()),
         LINE - 1,
     );
-    let scratch = scratch.get_mut(start..).unwrap_or(&mut []);
+    let scratch = must(scratch.get_mut(start..));
     let columns_b = at_most(n.saturating_add(MAX_COLUMNS - 1), NC);
-    let Some((pack_b, pack_a)) = scratch.split_at_mut_checked(columns_b * at_most(k, KC)) else {
-        return;
-    };
+    let (pack_b, pack_a) = must(scratch.split_at_mut_checked(columns_b * at_most(k, KC)));
     let mut j0 = 0;
     while j0 < n {
         let width = at_most(n - j0, NC);
@@ -308,7 +305,7 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                                 continue;
                             }
                             // i < m and j < n, so the first element of the tile is within `c`.
-                            let c = c.get_mut(i * stride + j..).unwrap_or(&mut []);
+                            let c = must(c.get_mut(i * stride + j..));
                             let inside = part == Part::Whole || j + columns <= i + 1;
                             if rows == MR && columns == nr && inside {
                                 tile::tile::<T::Lanes<S>, FAST, MR, NV>(simd, a, b, old, c, stride);
@@ -344,14 +341,14 @@ fn edge<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
 ) {
     let mut local = [[T::ZERO; MAX_COLUMNS]; MR];
     for (r, local) in local.iter_mut().enumerate().take(rows) {
-        let c = c.get(r * stride..).unwrap_or(&[]);
+        let c = must(c.get(r * stride..));
         for (to, from) in local.iter_mut().zip(c).take(limit(r)) {
             *to = *from;
         }
     }
     tile::tile::<T::Lanes<S>, FAST, MR, NV>(simd, a, b, old, local.as_flattened_mut(), MAX_COLUMNS);
     for (r, local) in local.iter().enumerate().take(rows) {
-        let c = c.get_mut(r * stride..).unwrap_or(&mut []);
+        let c = must(c.get_mut(r * stride..));
         for (from, to) in local.iter().zip(c).take(limit(r)) {
             *to = *from;
         }

@@ -11,6 +11,7 @@
 use super::MatrixRef;
 use crate::error::check_length;
 use crate::matrix::Kernels as _;
+use crate::memory::must;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real, vector};
 
@@ -99,7 +100,7 @@ pub fn gemv_transposed<T: Real>(
     let (groups, rest) = x.as_chunks::<ROWS>();
     let mut rows = a.row_iter();
     for &[x0, x1, x2, x3] in groups {
-        let mut next = || rows.next().unwrap_or(&[]);
+        let mut next = || must(rows.next());
         let four = [next(), next(), next(), next()];
         let factors = [alpha * x0, alpha * x1, alpha * x2, alpha * x3];
         T::Kernels::add_four_rows(factors, four, y);

@@ -4,6 +4,7 @@ use nalgebra::base::storage::{IsContiguous, RawStorage, RawStorageMut};
 use nalgebra::{Const, Dim, Dyn, Matrix, MatrixView, MatrixViewMut, Scalar};
 
 use super::{Factor, MatrixMut, MatrixRef};
+use crate::memory::must_or;
 
 /// A read view of run-time shape with strides, as nalgebra writes it.
 pub(super) type View<'a, T> = MatrixView<'a, T, Dyn, Dyn, Dyn, Const<1>>;
@@ -48,7 +49,10 @@ impl<'a, T: Scalar> MatrixRef<'a, T> {
     ) -> Self {
         let (rows, columns) = matrix.shape();
         // A contiguous storage holds exactly rows * columns elements.
-        Self::new(matrix.as_slice(), columns, rows).unwrap_or_else(|_| Self::empty())
+        must_or(
+            Self::new(matrix.as_slice(), columns, rows).ok(),
+            Self::empty(),
+        )
     }
 }
 
@@ -89,7 +93,10 @@ impl<'a, T: Scalar> MatrixMut<'a, T> {
     ) -> Self {
         let (rows, columns) = matrix.shape();
         // A contiguous storage holds exactly rows * columns elements.
-        Self::new(matrix.as_mut_slice(), columns, rows).unwrap_or_else(|_| Self::empty())
+        must_or(
+            Self::new(matrix.as_mut_slice(), columns, rows).ok(),
+            Self::empty(),
+        )
     }
 }
 

@@ -14,6 +14,7 @@
 )]
 
 use crate::Real;
+use crate::memory::must;
 use crate::simd::{Lanes, Level, Simd, prefetch};
 
 /// Rows and registers of a tile at one level, for the match in [`gemm`](super::gemm).
@@ -101,8 +102,8 @@ pub(crate) fn tile<L: Lanes, const FAST: bool, const MR: usize, const NV: usize>
     let (a, _) = a.as_chunks::<MR>();
     let (b, _) = L::groups(b).0.as_chunks::<NV>();
     let early = a.len().min(b.len()).saturating_sub(AHEAD);
-    let (a, late_a) = a.split_at_checked(early).unwrap_or((a, &[]));
-    let (b, late_b) = b.split_at_checked(early).unwrap_or((b, &[]));
+    let (a, late_a) = must(a.split_at_checked(early));
+    let (b, late_b) = must(b.split_at_checked(early));
     add::<L, FAST, MR, NV>(simd, a, b, &mut acc);
     // The tile below is next. Asked for any sooner, its lines are displaced by the panels: rows a power of two
     // apart share a few sets of the cache. Where tiles are contiguous the cache sees to it by itself.

@@ -59,9 +59,9 @@ use super::gaussian::{
 };
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::MatrixRef;
+use crate::memory::{cut, must, unreached};
 use crate::random::{self, Purpose};
 use crate::simd::math;
-use crate::storage::cut;
 use crate::{Error, Real, Storage};
 
 mod state;
@@ -405,17 +405,16 @@ where
         Current::Fresh => &mut [],
         Current::Cached => state.buffers.cache.as_mut_slice(),
     };
-    let table = match config.proposal {
-        Proposal::Table { .. } => state.buffers.table.as_mut_slice(),
-        _ => &mut [],
+    // Without a table its rows are empty.
+    let (table, width) = match config.proposal {
+        Proposal::Table { .. } => (state.buffers.table.as_mut_slice(), k),
+        _ => (&mut [][..], 0),
     };
     check_length("state.labels", n, labels.len())?;
     if config.current == Current::Cached {
         check_length("state.cache", n, cache.len())?;
     }
-    if matches!(config.proposal, Proposal::Table { .. }) {
-        check_length("state.table", n.saturating_mul(k), table.len())?;
-    }
+    check_length("state.table", n.saturating_mul(width), table.len())?;
     let scaled = state.factor > 0.0 && state.factor.is_finite();
     check("state.factor", scaled, "must be finite and positive")?;
     let mut statistics = Statistics::new(&view, state.buffers.statistics.as_mut_slice())?;
@@ -423,10 +422,10 @@ where
     let mut draws = random::stream(config.seed, t, 0, Purpose::BATCH);
     random::sample_into(&mut draws, size, room_of_samples, batch)?;
     for i in batch.iter().map(|i| *i as usize) {
-        check_row(i, data.row(i).unwrap_or_default())?;
+        check_row(i, must(data.row(i)))?;
         let label = labels.get(i).is_some_and(|z| (*z as usize) < k);
         check("state.labels", label, "must be components")?;
-        let mut shares = row(table, i, k).iter();
+        let mut shares = row(table, i, width).iter();
         let shares = shares.all(|n| n.is_finite() && *n >= 0.0);
         check("state.table", shares, "must be finite and not negative")?;
     }
@@ -449,7 +448,9 @@ where
         outcome: Outcome::default(),
     };
     for i in batch.iter().map(|i| *i as usize) {
-        let (Some(row), Some(label)) = (data.row(i), labels.get_mut(i)) else {
+        let row = must(data.row(i));
+        let Some(label) = labels.get_mut(i) else {
+            unreached();
             continue;
         };
         for ((to, x), c) in x.iter_mut().zip(row).zip(visit.statistics.centre) {
@@ -459,7 +460,7 @@ where
         let place = Place {
             label,
             cache: cache.get_mut(i),
-            table: row_mut(table, i, k),
+            table: row_mut(table, i, width),
         };
         match config.proposal {
             Proposal::Uniform | Proposal::Table { .. } => visit.chain(rng, row, x, place, joints),

@@ -24,10 +24,10 @@ use super::gaussian::{
     Covariance, Evaluator, Mixture, add_outer, check_data, moments_into, row, row_mut,
 };
 use super::{WEIGHT_FLOOR, responsibilities};
-use crate::error::{check, check_scratch};
+use crate::error::{check, check_scratch, ensure_finite_at};
 use crate::matrix::MatrixRef;
-use crate::storage::cut;
-use crate::{Error, Real, Storage};
+use crate::memory::{cut, must};
+use crate::{At, Error, Real, Storage};
 
 /// Hyperparameters.
 ///
@@ -134,14 +134,11 @@ fn expect<T: Real>(
     let k = evaluator.mixture.components();
     let mut sum = 0.0;
     for (i, r) in (start..).zip(r.chunks_exact_mut(k.max(1))) {
-        evaluator.log_joints_into(data.row(i).unwrap_or_default(), r);
+        evaluator.log_joints_into(must(data.row(i)), r);
         let log_density = responsibilities(r);
-        if log_density.is_nan() || log_density == f64::INFINITY {
-            return Err(Error::NonFinite {
-                name: "log-likelihood",
-                index: i,
-            });
-        }
+        // A row may be impossible.
+        let fits = !log_density.is_nan() && log_density != f64::INFINITY;
+        ensure_finite_at("log-likelihood", fits, At::Row(i))?;
         sum += log_density;
     }
     Ok(sum)
@@ -156,7 +153,7 @@ fn for_each<T: Real>(
     mut add: impl FnMut(usize, f64, &[T]),
 ) {
     for (i, r) in (start..).zip(r.chunks_exact(k.max(1))) {
-        let x = data.row(i).unwrap_or_default();
+        let x = must(data.row(i));
         for (j, r) in r.iter().enumerate().filter(|(_, r)| **r > 0.0) {
             add(j, *r, x);
         }
@@ -205,14 +202,14 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let ([weights, first, second, dx, room], r) =
         cut(scratch, [k, kd, kf, d, shape.scratch_len(d)])?;
     // At least one row, by the check of the scratch.
-    let height = r.len().checked_div(k).unwrap_or(0).min(n);
+    let height = must(r.len().checked_div(k)).min(n);
     let mut evaluator = Evaluator::new(view);
     let mut sum = 0.0;
     weights.fill(0.0);
     first.fill(0.0);
     second.fill(0.0);
     for (start, rows) in blocks(n, height) {
-        let r = r.get_mut(..rows.saturating_mul(k)).unwrap_or_default();
+        let r = must(r.get_mut(..rows.saturating_mul(k)));
         sum += expect(&mut evaluator, &data, start, r)?;
         for_each(k, &data, start, r, |j, r, x| {
             if let Some(n) = weights.get_mut(j) {
@@ -232,7 +229,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         }
     }
     for (start, rows) in blocks(n, height) {
-        let r = r.get_mut(..rows.saturating_mul(k)).unwrap_or_default();
+        let r = must(r.get_mut(..rows.saturating_mul(k)));
         if height < n {
             expect(&mut evaluator, &data, start, r)?;
         }

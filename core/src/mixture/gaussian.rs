@@ -18,11 +18,14 @@
 //! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.2; parameters as in scikit-learn's `GaussianMixture`, whose
 //! `precisions_cholesky_` are the transposes of `W`.
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{
+    check, check_length, check_scratch, ensure_finite, ensure_finite_at, ensure_finite_by,
+};
 use crate::matrix::MatrixRef;
+use crate::memory::{must, take};
 use crate::simd::math;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::{Error, Real, Storage, vector};
+use crate::{At, Error, Real, Storage};
 
 mod component;
 mod triangle;
@@ -118,25 +121,18 @@ fn check_shape(covariance: Covariance, k: usize, d: usize, len: usize) -> Result
 /// Row `j` of rows of `n` numbers.
 pub(super) fn row<T>(x: &[T], j: usize, n: usize) -> &[T] {
     let start = j.saturating_mul(n);
-    x.get(start..start.saturating_add(n)).unwrap_or_default()
+    must(x.get(start..start.saturating_add(n)))
 }
 
 /// [`row`], to be written.
 pub(super) fn row_mut<T>(x: &mut [T], j: usize, n: usize) -> &mut [T] {
     let start = j.saturating_mul(n);
-    x.get_mut(start..start.saturating_add(n))
-        .unwrap_or_default()
+    must(x.get_mut(start..start.saturating_add(n)))
 }
 
 /// Refuses a row that is not finite.
 pub(super) fn check_row<T: Real>(index: usize, x: &[T]) -> Result<(), Error> {
-    match vector::first_non_finite(x) {
-        None => Ok(()),
-        Some(_) => Err(Error::NonFinite {
-            name: "data",
-            index,
-        }),
-    }
+    ensure_finite_by("data", x, |_| At::Row(index))
 }
 
 /// Refuses data without rows, of another width, or with a number that is not finite, by its row.
@@ -193,12 +189,8 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
             for j in 0..k {
                 let mut factor = row_mut(parts.factors, j, covariance.factor_len(d));
                 for a in 0..d {
-                    let rest = factor.get_mut(a..).unwrap_or_default();
-                    let Some((pivot, rest)) = rest.split_first_mut() else {
-                        break;
-                    };
-                    *pivot = T::ONE;
-                    factor = rest;
+                    take(&mut factor, a);
+                    take(&mut factor, 1).fill(T::ONE);
                 }
             }
         }
@@ -283,10 +275,7 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
         check_length("weights", self.k, weights.len())?;
         let mut total = 0.0;
         for (index, w) in weights.iter().enumerate() {
-            if !w.is_finite() {
-                let name = "weights";
-                return Err(Error::NonFinite { name, index });
-            }
+            ensure_finite_at("weights", w.is_finite(), At::Element(index))?;
             check("weights", *w >= T::ZERO, "must not be negative")?;
             total += w.to_f64();
         }
@@ -331,9 +320,7 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
         check_length("covariance", shape.covariance_len(d), covariance.len())?;
         check_scratch("scratch", shape.scratch_len(d), scratch.len())?;
         for (name, x) in [("mean", mean), ("covariance", covariance)] {
-            if let Some(index) = vector::first_non_finite(x) {
-                return Err(Error::NonFinite { name, index });
-            }
+            ensure_finite(name, x)?;
         }
         let mut room = scratch.iter_mut();
         for a in 0..d {
@@ -341,7 +328,7 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
                 Covariance::Full => row(covariance, a, d).get(..=a),
                 Covariance::Diagonal => covariance.get(a..=a),
             };
-            for (x, to) in read.unwrap_or_default().iter().zip(&mut room) {
+            for (x, to) in must(read).iter().zip(&mut room) {
                 *to = x.to_f64();
             }
         }
@@ -379,9 +366,7 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Mixture<B> {
         let mut reader = Reader::new(bytes, *b"GMIX", 1, &self.fields())?;
         let mut rest = self.params.as_mut_slice();
         for n in parts(self.covariance, self.k, self.d) {
-            let (part, tail) = rest.split_at_mut_checked(n).unwrap_or_default();
-            reader.slice_into(part)?;
-            rest = tail;
+            reader.slice_into(take(&mut rest, n))?;
         }
         reader.finish()
     }

@@ -289,7 +289,10 @@ fn far_rows_are_impossible<T: Real>() {
         for bad in [T::NAN, T::INFINITY] {
             for x in [[bad, T::ZERO], [T::ZERO, bad]] {
                 let index = usize::from(!x[1].is_finite());
-                let refused = Error::NonFinite { name: "x", index };
+                let refused = Error::NonFinite {
+                    name: "x",
+                    at: crate::At::Element(index),
+                };
                 assert_eq!(view.responsibilities_into(&x, &mut r), Err(refused));
             }
         }
@@ -375,7 +378,10 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
     let name = "data";
     assert_eq!(
         em::step(&config, &mut mixture, data, &mut room),
-        Err(Error::NonFinite { name, index: 4 })
+        Err(Error::NonFinite {
+            name,
+            at: crate::At::Row(4)
+        })
     );
     let wide = MatrixRef::new(&POINTS, 2, 7).unwrap();
     assert!(matches!(
@@ -440,7 +446,7 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
         em::step(&em::Config::default(), &mut broken, points(), &mut room),
         Err(Error::NonFinite {
             name: "log-likelihood",
-            index: 0
+            at: crate::At::Row(0)
         })
     ));
     // An infinite weight outweighs everything, and is no weight.
@@ -451,7 +457,7 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
         em::step(&em::Config::default(), &mut broken, points(), &mut room),
         Err(Error::NonFinite {
             name: "log-likelihood",
-            index: 0
+            at: crate::At::Row(0)
         })
     );
 }

@@ -6,6 +6,7 @@
 )]
 
 use crate::error::{check, check_length};
+use crate::memory::must;
 use crate::{Error, Real};
 
 /// What the rows of a batch are compared with.
@@ -354,18 +355,15 @@ impl<'a, T: Real> Batch<'a, T> {
     {
         let size = len.saturating_mul(self.columns);
         if self.list.is_none() {
-            return self
-                .features
-                .get(start.saturating_mul(self.columns)..)
-                .and_then(|x| x.get(..size))
-                .unwrap_or_default();
+            let rows = self.features.get(start.saturating_mul(self.columns)..);
+            return must(rows.and_then(|x| x.get(..size)));
         }
         for (i, out) in (start..).zip(copy.chunks_exact_mut(self.columns.max(1)).take(len)) {
-            for (out, &x) in out.iter_mut().zip(self.row(i).unwrap_or_default()) {
+            for (out, &x) in out.iter_mut().zip(must(self.row(i))) {
                 *out = x;
             }
         }
-        copy.get(..size).unwrap_or_default()
+        must(copy.get(..size))
     }
 }
 

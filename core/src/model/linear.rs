@@ -13,6 +13,7 @@
 
 use super::{Batch, Objective, start_gradient};
 use crate::error::{check, check_length};
+use crate::memory::must_or;
 use crate::{Error, Real, vector};
 
 /// The number of features and the penalty.
@@ -60,7 +61,7 @@ impl<T: Real> Model<T> {
     fn loss(batch: &Batch<'_, T>) -> impl Fn(usize, T) -> (T, T) {
         move |i, z| {
             let target = batch.target(i).and_then(|y| y.first().copied());
-            let residual = z - target.unwrap_or(T::NAN);
+            let residual = z - must_or(target, T::NAN);
             (residual * residual * T::from_f64(0.5), residual)
         }
     }
@@ -189,7 +190,7 @@ impl<T: Real> Rows<T> {
         }
         let mut sum = 0.0;
         for (i, row) in rows(*batch) {
-            let (value, slope) = loss(i, vector::dot(row, params).unwrap_or(T::NAN));
+            let (value, slope) = loss(i, must_or(vector::dot(row, params).ok(), T::NAN));
             sum += value.to_f64();
             if let Some(grad) = &mut grad {
                 // The lengths are equal: `check` has seen them.
@@ -224,7 +225,7 @@ impl<T: Real> Rows<T> {
         params: &'a [T],
         batch: &Batch<'a, T>,
     ) -> impl Iterator<Item = (usize, T)> + use<'a, T> {
-        rows(*batch).map(|(i, row)| (i, vector::dot(row, params).unwrap_or(T::NAN)))
+        rows(*batch).map(|(i, row)| (i, must_or(vector::dot(row, params).ok(), T::NAN)))
     }
 
     pub(super) fn sample_gradients_into(

@@ -2,6 +2,7 @@
 
 use super::Batch;
 use crate::Real;
+use crate::memory::{must, must_or};
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Update, math};
 
@@ -57,13 +58,13 @@ impl Loss {
                     for z in z.iter_mut() {
                         *z -= most;
                     }
-                    let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
-                    sum -= z.get(class).copied().unwrap_or(T::NAN).to_f64();
+                    let class = must(batch.class(i)) as usize;
+                    sum -= must_or(z.get(class).copied(), T::NAN).to_f64();
                 }
                 T::Kernels::exp_in_place(z);
                 let rows = (start..).zip(z.chunks_exact_mut(outputs.max(1)));
                 rows.fold(sum, |sum, (i, z)| {
-                    let class = batch.class(i).map_or(usize::MAX, |c| c as usize);
+                    let class = must(batch.class(i)) as usize;
                     sum + normalise(z, class, scale).to_f64()
                 })
             }
@@ -71,6 +72,7 @@ impl Loss {
                 let scale = scale / T::from_usize(outputs);
                 rows.fold(0.0, |sum, (i, z)| {
                     let class = batch.class(i).map(|c| c as usize);
+                    // Either classes or targets.
                     let target = batch.target(i).unwrap_or_default();
                     sum + squared(z, class, target, scale).to_f64()
                 })
@@ -115,7 +117,7 @@ fn squared<T: Real>(z: &mut [T], class: Option<usize>, target: &[T], scale: T) -
         let target = match class {
             Some(class) if c == class => T::ONE,
             Some(_) => T::ZERO,
-            None => target.get(c).copied().unwrap_or(T::NAN),
+            None => must_or(target.get(c).copied(), T::NAN),
         };
         let residual = *z - target;
         sum += residual * residual;

@@ -39,6 +39,7 @@ use super::{
     start_gradient,
 };
 use crate::error::{check, check_length, check_scratch};
+use crate::memory::must;
 use crate::{Arithmetic, Error, Real, vector};
 
 /// A network: the sizes of its layers and how it is trained.
@@ -301,7 +302,7 @@ impl<'a, T: Real> Model<'a, T> {
 
     /// Rows that the scratch has room for at once.
     fn rows_at_once(&self, scratch: &[T]) -> usize {
-        let rows = scratch.len().checked_div(self.work_len(1)).unwrap_or(0);
+        let rows = must(scratch.len().checked_div(self.work_len(1)));
         rows.clamp(1, BLOCK_ROWS)
     }
 

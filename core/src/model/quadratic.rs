@@ -28,7 +28,7 @@
 //! Optimization, 2021 (arXiv 2110.03300), the generator of the synthetic experiments. The closed forms are ours.
 
 use super::{Batch, Objective};
-use crate::error::{check, check_length};
+use crate::error::{check, check_length, ensure_finite};
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Sum};
 use crate::{Error, Real};
@@ -131,9 +131,7 @@ impl Config {
     pub fn constants(&self, xi: &[f64]) -> Result<Constants, Error> {
         self.validate()?;
         check("xi", !xi.is_empty(), "must hold one draw per worker")?;
-        if let Some(index) = xi.iter().position(|x| !x.is_finite()) {
-            return Err(Error::NonFinite { name: "xi", index });
-        }
+        ensure_finite("xi", xi)?;
         let n = xi.len() as f64;
         let mean = |term: &dyn Fn(f64) -> f64| {
             xi.iter()
@@ -578,7 +576,7 @@ mod tests {
             good.constants(&[0.0, f64::NAN]),
             Err(Error::NonFinite {
                 name: "xi",
-                index: 1
+                at: crate::At::Element(1)
             })
         );
         assert!(good.mean::<f32>(&[0.0], &[]).is_err());

@@ -58,10 +58,13 @@ fn finite_norm<T: Real>(name: &'static str, x: &[T]) -> Result<T, Error> {
     }
     let index = vector::first_non_finite(x);
     Err(match index {
-        Some(index) => Error::NonFinite { name, index },
+        Some(index) => Error::NonFinite {
+            name,
+            at: crate::At::Element(index),
+        },
         None => Error::NonFinite {
             name: "norm",
-            index: 0,
+            at: crate::At::Element(0),
         },
     })
 }
@@ -142,7 +145,7 @@ impl<T: Real> GlobalNorm<T> {
         } else {
             Err(Error::NonFinite {
                 name: "norm",
-                index: 0,
+                at: crate::At::Element(0),
             })
         }
     }
@@ -283,7 +286,7 @@ pub fn check_finite<T: Real>(grad: &[T]) -> Result<(), Error> {
         None => Ok(()),
         Some(index) => Err(Error::NonFinite {
             name: "grad",
-            index,
+            at: crate::At::Element(index),
         }),
     }
 }
@@ -343,9 +346,10 @@ impl Guard {
         self.consecutive = self.consecutive.saturating_add(1);
         self.skipped = self.skipped.saturating_add(1);
         match error {
-            Error::NonFinite { index, .. } if self.consecutive <= tolerated => {
-                Ok(Verdict::Skip { index })
-            }
+            Error::NonFinite {
+                at: crate::At::Element(index),
+                ..
+            } if self.consecutive <= tolerated => Ok(Verdict::Skip { index }),
             error => Err(error),
         }
     }
@@ -476,7 +480,7 @@ mod tests {
             let bits = before.map(f32::to_bits);
             let expected = Err(Error::NonFinite {
                 name: "grad",
-                index: 2,
+                at: crate::At::Element(2),
             });
             let mut grad = before;
             assert_eq!(by_value(1.0, &mut grad), expected);

@@ -29,8 +29,9 @@ mod select;
 
 use self::select::Distances;
 use super::kernel::{Kept, Rows, distances_len, distances_scratch_len, kept_len, resolving};
-use super::{check_finite, check_positive, take};
+use super::{check_finite, check_positive};
 use crate::error::check_scratch;
+use crate::memory::{must, take};
 use crate::particle::kernel::PairKernels as _;
 use crate::{Arithmetic, Error, Real};
 
@@ -331,7 +332,7 @@ fn median_of<T: Real>(
         })?;
         let all = Distances {
             single: &[],
-            double: room.get(..len).unwrap_or_default(),
+            double: must(room.get(..len)),
             zeros: rows.n() as u64,
         };
         return Ok(middle(rows.n(), &all));

@@ -20,7 +20,7 @@
     reason = "counts of particles and draws that are slices in memory"
 )]
 
-use crate::error::{check, check_length};
+use crate::error::{check, check_length, ensure_finite};
 use crate::{Error, Real};
 
 /// Checks equal lengths and finite draws; returns the length.
@@ -29,7 +29,7 @@ pub(super) fn check_chains<T: Real>(chains: &[&[T]]) -> Result<usize, Error> {
     check("chains", n >= 4, "must have at least 4 draws")?;
     for chain in chains {
         check_length("chain", n, chain.len())?;
-        super::check_finite("chain", chain, 1)?;
+        ensure_finite("chain", chain)?;
     }
     Ok(n)
 }

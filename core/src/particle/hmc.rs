@@ -17,13 +17,14 @@
     reason = "counts of particles and draws that are slices in memory"
 )]
 
+use crate::memory::take;
 use crate::particle::rows::InRows;
 use rand_core::Rng;
 
-use super::{check_finite, check_positive, count, narrow, take};
-use crate::error::{check, check_scratch};
+use super::{check_finite, check_positive, count, narrow};
+use crate::error::{check, check_scratch, ensure_finite_at};
 use crate::random::{normal, uniform};
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// Hyperparameters.
 ///
@@ -112,10 +113,8 @@ pub fn step<T: Real>(
         }
         r.fill_with(|| normal(rng));
         let mut log_p = density(x, g).to_f64();
-        if !log_p.is_finite() || vector::first_non_finite(g).is_some() {
-            let name = "density";
-            return Err(Error::NonFinite { name, index });
-        }
+        let is_finite = log_p.is_finite() && vector::first_non_finite(g).is_none();
+        ensure_finite_at("density", is_finite, At::Particle(index))?;
         let before = vector::norm2_squared(r).to_f64() / 2.0 - log_p;
         let is_finite = |x: &[T]| vector::first_non_finite(x).is_none();
         let mut is_sound = true;
@@ -240,7 +239,7 @@ mod tests {
             run(2.0),
             Err(Error::NonFinite {
                 name: "density",
-                index: 1
+                at: At::Particle(1)
             })
         );
         let mut x = [0.0_f64];

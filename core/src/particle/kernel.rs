@@ -70,6 +70,7 @@ use self::panels::{Job, Panels};
 use self::profile::Profile;
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef};
+use crate::memory::take;
 use crate::particle::rows::InRows;
 use crate::real::kernels;
 use crate::simd;
@@ -427,11 +428,11 @@ pub(super) fn field_from<T: Real>(
     if len == 0 {
         return Ok(());
     }
-    let y = super::take(&mut scratch, field.y.len());
-    let norms = super::take(&mut scratch, n);
-    let u = super::take(&mut scratch, len);
-    let w = super::take(&mut scratch, n * q);
-    let sums = super::take(&mut scratch, n * q);
+    let y = take(&mut scratch, field.y.len());
+    let norms = take(&mut scratch, n);
+    let u = take(&mut scratch, len);
+    let w = take(&mut scratch, n * q);
+    let sums = take(&mut scratch, n * q);
     let rows = match kept {
         Some(_) => resolving_centred(arithmetic, m, field.y, y, norms, h)?,
         None => resolving(arithmetic, m, field.y, y, norms, h)?,

@@ -189,7 +189,7 @@ mod tests {
             found,
             Err(Error::NonFinite {
                 name: "scores",
-                index: 1
+                at: crate::At::Particle(1)
             })
         );
         assert!(

@@ -9,8 +9,9 @@
 //!
 //! Reference: Welling and Teh, *Bayesian learning via stochastic gradient Langevin dynamics* (2011); Girolami and Calderhead (2011).
 
-use super::{check_cloud, check_finite, check_positive, narrow, take};
+use super::{check_cloud, check_finite, check_positive, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::Kernels as _;
 use crate::random::Lanes32;
 use crate::simd::{Lanes, Update};

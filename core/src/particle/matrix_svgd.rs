@@ -15,9 +15,10 @@ use super::bandwidth::Chosen;
 use super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::rule::{advance, check_state};
 use super::svgd::{Config, State};
-use super::{check_cloud, check_finite, take};
+use super::{check_cloud, check_finite};
 use crate::error::{check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve_vector, gemm};
+use crate::memory::take;
 use crate::particle::rows::InRows;
 use crate::{Error, Real, Storage};
 

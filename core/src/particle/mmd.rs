@@ -154,7 +154,7 @@ mod tests {
             found,
             Err(Error::NonFinite {
                 name: "particles",
-                index: 1
+                at: crate::At::Particle(1)
             })
         );
     }

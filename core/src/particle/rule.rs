@@ -17,6 +17,7 @@
 
 use super::{check_finite, check_positive, narrow};
 use crate::error::{check, check_length};
+use crate::memory::must;
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Update};
 use crate::storage::Fixed;
@@ -280,7 +281,7 @@ pub(super) fn advance<T: Real, B: Storage<Elem = T>>(
             let [first, second] = [beta1, beta2].map(|beta| [beta, 1.0 - beta].map(T::from_f64));
             let rate = narrow("step_size", step_size * root / correction)?;
             let fudge = T::from_f64(fudge * root).largest(T::MIN_POSITIVE);
-            let (m, v) = buffer.split_at_mut_checked(x.len()).unwrap_or_default();
+            let (m, v) = must(buffer.split_at_mut_checked(x.len()));
             T::Kernels::adam_rule(first, second, [rate, fudge], [x, m, v], field);
         }
     }

@@ -10,8 +10,9 @@
 //! Reference: Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo* (2014), equation 9, with the variance of the noise
 //! of the scores taken as 0.
 
-use super::{check_cloud, check_finite, check_non_negative, check_positive, narrow, take};
+use super::{check_cloud, check_finite, check_non_negative, check_positive, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::Kernels as _;
 use crate::random::Lanes32;
 use crate::simd::{Lanes, Update};

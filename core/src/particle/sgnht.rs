@@ -10,8 +10,9 @@
 //! Reference: Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014), algorithm 2.
 
 use super::sghmc::Config;
-use super::{check_cloud, check_finite, narrow, take};
+use super::{check_cloud, check_finite, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::rows::InRows;
 use crate::random::Lanes32;
 use crate::{Error, Real, Storage, vector};

@@ -16,6 +16,7 @@
 )]
 
 use super::effective_sample_size::{check_chains, is_constant, mean, scale};
+use crate::memory::must;
 use crate::{Error, Real};
 
 /// Split R-hat of one quantity; NaN when all draws of any chain, or of a half of one, are equal.
@@ -35,9 +36,9 @@ pub fn split_r_hat<T: Real>(chains: &[&[T]]) -> Result<f64, Error> {
     let n = check_chains(chains)?;
     let half = n / 2;
     let halves = || {
-        chains.iter().flat_map(move |chain| {
-            [chain.get(..half), chain.get(n - half..)].map(Option::unwrap_or_default)
-        })
+        chains
+            .iter()
+            .flat_map(move |chain| [chain.get(..half), chain.get(n - half..)].map(must))
     };
     if halves().any(is_constant) {
         return Ok(f64::NAN);

@@ -39,8 +39,9 @@ use super::kernel::{
     Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
 };
 use super::rule::{Rule, advance, check_state};
-use super::{check_cloud, check_positive, take};
+use super::{check_cloud, check_positive};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::{Arithmetic, Error, Real, Storage};
 
 pub use super::rule::State;
@@ -472,7 +473,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "scores",
-                index: 2
+                at: crate::At::Particle(2)
             }
         );
         g[7] = 0.0;

@@ -8,7 +8,8 @@
 use rand_core::Rng;
 
 use crate::Error;
-use crate::error::{check, check_scratch};
+use crate::error::check;
+use crate::memory::{front, must};
 
 /// An integer in `0..n`, every value equally likely; 0 when `n` is 0.
 ///
@@ -29,7 +30,8 @@ use crate::error::{check, check_scratch};
 pub fn below(rng: &mut impl Rng, n: u32) -> u32 {
     let mut product = u64::from(rng.next_u32()) * u64::from(n);
     if (product as u32) < n {
-        let rejected = n.wrapping_neg().checked_rem(n).unwrap_or(0);
+        // Something is below n.
+        let rejected = must(n.wrapping_neg().checked_rem(n));
         while (product as u32) < rejected {
             product = u64::from(rng.next_u32()) * u64::from(n);
         }
@@ -49,7 +51,8 @@ pub fn below(rng: &mut impl Rng, n: u32) -> u32 {
 pub fn below_u64(rng: &mut impl Rng, n: u64) -> u64 {
     let mut product = u128::from(rng.next_u64()) * u128::from(n);
     if (product as u64) < n {
-        let rejected = n.wrapping_neg().checked_rem(n).unwrap_or(0);
+        // Something is below n.
+        let rejected = must(n.wrapping_neg().checked_rem(n));
         while (product as u64) < rejected {
             product = u128::from(rng.next_u64()) * u128::from(n);
         }
@@ -148,10 +151,7 @@ pub fn sample_into(
 ) -> Result<(), Error> {
     let k = out.len();
     check("out", k <= d as usize, "must not be longer than `d`")?;
-    check_scratch("scratch", sample_scratch_len(k), scratch.len())?;
-    let Some((table, _)) = scratch.split_at_mut_checked(sample_scratch_len(k)) else {
-        return Ok(());
-    };
+    let table = front("scratch", scratch, sample_scratch_len(k))?;
     table.fill(FREE);
     for (j, out) in (d - k as u32..d).zip(out) {
         let t = below(rng, j + 1);

@@ -30,6 +30,7 @@ use rand_core::Rng;
 
 use super::mix;
 use crate::Real;
+use crate::memory::{must, unreached};
 use crate::real::kernels;
 use crate::simd::{self, BitLanes, Kernel, LANES, Lanes, Simd};
 
@@ -378,11 +379,11 @@ impl<T: Real, B: RandomMap<T>> Kernel for MapReal<'_, T, B> {
         let body = self.body;
         let size = ROWS / steps * LANES;
         let n = self.x.len().min(self.out.len());
-        let x = self.x.get(..n).unwrap_or_default();
-        let out = self.out.get_mut(..n).unwrap_or_default();
+        let x = must(self.x.get(..n));
+        let out = must(self.out.get_mut(..n));
         for (x, out) in x.chunks(size).zip(out.chunks_mut(size)) {
             let rows = x.len().div_ceil(LANES) * steps;
-            let (used, _) = words.split_at_mut_checked(rows).unwrap_or_default();
+            let (used, _) = must(words.split_at_mut_checked(rows));
             step_rows(simd, self.s, used);
             let (x, x_rest) = x.as_chunks();
             let (out, out_rest) = out.as_chunks_mut();
@@ -414,7 +415,7 @@ fn map_row<T: Real, S: Simd, B: RandomMap<T>>(
     out: &mut [B::Out; LANES],
 ) {
     let (Some(first), Some(last)) = (words.first(), words.last()) else {
-        return;
+        return unreached();
     };
     let mut numbers = [T::ZERO; LANES];
     convert(&Mantissa, first, last, &mut numbers);
@@ -443,7 +444,7 @@ impl<T: Real, L: Law<T>> Kernel for FillReal<'_, T, L> {
         let mut words = [[0; LANES]; ROWS];
         for block in self.out.chunks_mut(ROWS / L::STEPS * LANES) {
             let steps = block.len().div_ceil(LANES) * L::STEPS;
-            let (used, _) = words.split_at_mut_checked(steps).unwrap_or_default();
+            let (used, _) = must(words.split_at_mut_checked(steps));
             step_rows(simd, self.s, used);
             if L::STEPS == 1 {
                 // One loop of unknown length: short bodies in a loop of 32 are unrolled before they are put in registers.
@@ -454,7 +455,7 @@ impl<T: Real, L: Law<T>> Kernel for FillReal<'_, T, L> {
             }
             for (out, words) in block.chunks_mut(LANES).zip(used.chunks(L::STEPS)) {
                 let (Some(first), Some(last)) = (words.first(), words.last()) else {
-                    return;
+                    return unreached();
                 };
                 if let Ok(out) = <&mut [T; LANES]>::try_from(&mut *out) {
                     convert(&self.law, first, last, out);

@@ -48,6 +48,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 use super::mix;
 use crate::Error;
 use crate::error::check;
+use crate::memory::must_or;
 use crate::simd;
 
 mod batch;
@@ -105,7 +106,8 @@ impl Permutation {
         let root = d.isqrt();
         let ceiling = root + u64::from(root * root < d);
         let a = (ceiling + (ceiling & 1)).max(2);
-        let b = NonZeroU64::new(a).map_or(1, |a| (d / a + u64::from(d % a != 0)).max(1));
+        let b = must_or(NonZeroU64::new(a), NonZeroU64::MIN);
+        let b = (d / b + u64::from(d % b != 0)).max(1);
         let (mut rounds, mut mixing) = (2, 1);
         while mixing < MIXING && rounds < MOST_ROUNDS {
             mixing *= b;

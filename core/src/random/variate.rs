@@ -7,8 +7,8 @@
 
 use rand_core::Rng;
 
-use crate::error::check;
-use crate::{Error, Real};
+use crate::error::{check, ensure_finite_at};
+use crate::{At, Error, Real};
 
 /// A number in `[0, 1)`: a multiple of 2^-24 (`f32`) or 2^-53 (`f64`), all equally likely.
 ///
@@ -116,12 +116,7 @@ pub fn bernoulli(rng: &mut impl Rng, p: f64) -> bool {
 pub fn categorical<T: Real>(rng: &mut impl Rng, weights: &[T]) -> Result<usize, Error> {
     let mut total = 0.0;
     for (index, w) in weights.iter().enumerate() {
-        if !w.is_finite() {
-            return Err(Error::NonFinite {
-                name: "weights",
-                index,
-            });
-        }
+        ensure_finite_at("weights", w.is_finite(), At::Element(index))?;
         check("weights", *w >= T::ZERO, "must not be negative")?;
         total += w.to_f64();
     }

@@ -148,8 +148,8 @@ impl<T: Real> InnerSlope<T> for Faulty {
     }
 }
 
-fn named(name: &'static str, index: usize) -> Option<Error> {
-    Some(Error::NonFinite { name, index })
+fn named(name: &'static str, at: At) -> Option<Error> {
+    Some(Error::NonFinite { name, at })
 }
 
 fn cast<T: Real, const N: usize>(x: [f64; N]) -> [T; N] {
@@ -240,11 +240,11 @@ fn common<T: Real>() {
     for with in BAD {
         for (spoilt, expected) in [
             (Nothing, None),
-            (InnerGradient(0), named("inner path", 0)),
-            (InnerGradient(3), named("inner path", 3)),
-            (Value, named("outer value", 0)),
-            (OuterX, named("outer gradient f_x", 1)),
-            (OuterY, named("outer gradient f_y", 1)),
+            (InnerGradient(0), named("inner path", At::Step(0))),
+            (InnerGradient(3), named("inner path", At::Step(3))),
+            (Value, named("outer value", At::Value)),
+            (OuterX, named("outer gradient f_x", At::Element(1))),
+            (OuterY, named("outer gradient f_y", At::Element(1))),
         ] {
             let problem = Faulty { spoilt, with };
             let base = Config::new(gd(5, 0.5));
@@ -301,7 +301,7 @@ fn along_directions<T: Real>() {
                 with,
             };
             for config in [base, hozog] {
-                let expected = named("perturbed inner path", 0);
+                let expected = named("perturbed inner path", At::Direction(0));
                 assert_eq!(of_step::<T>(&config, &problem, Y0), expected);
             }
             let problem = Faulty {
@@ -310,7 +310,7 @@ fn along_directions<T: Real>() {
             };
             assert_eq!(
                 of_step::<T>(&hozog, &problem, Y0),
-                named("perturbed outer value", 0)
+                named("perturbed outer value", At::Direction(0))
             );
             assert_eq!(of_step::<T>(&base, &problem, Y0), None);
         }
@@ -329,11 +329,11 @@ fn along_directions<T: Real>() {
     // c_1 = 2 MAX / 5 is finite, but not its square.
     assert_eq!(
         of_step::<T>(&config, &steep(with), Y0),
-        named("hypergradient", 1)
+        named("hypergradient", At::Element(1))
     );
     assert_eq!(
         of_step::<T>(&config, &steep(with * 4.0), Y0),
-        named("coefficient", 1)
+        named("coefficient", At::Direction(1))
     );
 }
 
@@ -349,8 +349,12 @@ fn products<T: Real>() {
             spoilt: Mixed,
             with,
         };
-        for (which, index) in EXACT.into_iter().zip([1, 1, 4, 1]) {
-            let expected = named("mixed product", index);
+        let element = At::Element(1);
+        for (which, at) in EXACT
+            .into_iter()
+            .zip([element, element, At::Step(4), element])
+        {
+            let expected = named("mixed product", at);
             let found = of_exact::<T>(which, gd(5, 0.5), &problem, X, Y0);
             assert_eq!(found, expected, "{which:?}");
         }
@@ -359,9 +363,9 @@ fn products<T: Real>() {
             with,
         };
         let names = ["residual", "residual", "adjoint", "Neumann term"];
-        for ((which, name), index) in EXACT.into_iter().zip(names).zip([0, 0, 4, 0]) {
+        for ((which, name), step) in EXACT.into_iter().zip(names).zip([0, 0, 4, 0]) {
             let found = of_exact::<T>(which, gd(5, 0.5), &problem, X, Y0);
-            assert_eq!(found, named(name, index), "{which:?}");
+            assert_eq!(found, named(name, At::Step(step)), "{which:?}");
         }
     }
     // f_x beyond the root of the largest number is finite; a hypergradient of it is not bounded.
@@ -372,7 +376,7 @@ fn products<T: Real>() {
     };
     for which in EXACT {
         let found = of_exact::<T>(which, gd(5, 0.5), &problem, X, Y0);
-        assert_eq!(found, named("hypergradient", 1), "{which:?}");
+        assert_eq!(found, named("hypergradient", At::Element(1)), "{which:?}");
     }
 }
 
@@ -390,15 +394,18 @@ fn arguments<T: Real>() {
     for bad in BAD {
         let y0 = [1.0, bad];
         let config = Config::new(gd(0, 0.5));
-        assert_eq!(of_step::<T>(&config, &problem, y0), named("state.y0", 1));
+        assert_eq!(
+            of_step::<T>(&config, &problem, y0),
+            named("state.y0", At::Element(1))
+        );
         for which in EXACT {
             assert_eq!(
                 of_exact::<T>(which, gd(2, 0.5), &problem, [bad, 0.0], Y0),
-                named("x", 0)
+                named("x", At::Element(0))
             );
             assert_eq!(
                 of_exact::<T>(which, gd(0, 0.5), &problem, X, y0),
-                named("y", 1)
+                named("y", At::Element(1))
             );
         }
         let mut y = cast::<T, 2>(y0);
@@ -411,13 +418,16 @@ fn arguments<T: Real>() {
             &mut y,
             &mut scratch,
         );
-        assert_eq!(found.err(), named("y", 1));
+        assert_eq!(found.err(), named("y", At::Element(1)));
         let mut state = State::from_storage(cast::<T, 2>(Y0));
-        assert_eq!(state.advance(Start::Warm, &y).err(), named("y_n", 1));
+        assert_eq!(
+            state.advance(Start::Warm, &y).err(),
+            named("y_n", At::Element(1))
+        );
         assert_eq!((state.y0(), state.rounds()), (&cast::<T, 2>(Y0)[..], 0));
         let mut h = [T::ONE; 2];
         let found = es_jacobian::add_direction(&config, T::from_f64(bad), &[T::ONE; 2], &mut h);
-        assert_eq!((found.err(), h), (named("c", 0), [T::ONE; 2]));
+        assert_eq!((found.err(), h), (named("c", At::Value), [T::ONE; 2]));
     }
 }
 
@@ -437,7 +447,7 @@ fn a_lost_descent_leaves_its_start() {
         };
         let (mut y, mut scratch) = (Y0, [f64::NAN; 8]);
         let found = descent::run(&config, ROUND, &problem, &X, &mut y, &mut scratch);
-        assert_eq!((found.err(), y), (named("inner path", 7), Y0));
+        assert_eq!((found.err(), y), (named("inner path", At::Step(7)), Y0));
     }
 }
 
@@ -455,10 +465,16 @@ fn products_by_differences_are_named_and_leave_their_output() {
             let mixed =
                 products.mixed_product_into(&X, &Y0, &[1.0; 2], &draw, &mut scratch, &mut m);
             if spoilt == Mixed {
-                assert_eq!((mixed.err(), m), (named("mixed product", 1), [7.0; 2]));
+                assert_eq!(
+                    (mixed.err(), m),
+                    (named("mixed product", At::Element(1)), [7.0; 2])
+                );
                 assert!(hessian.is_ok() && h != [7.0; 2]);
             } else {
-                assert_eq!((hessian.err(), h), (named("Hessian product", 1), [7.0; 2]));
+                assert_eq!(
+                    (hessian.err(), h),
+                    (named("Hessian product", At::Element(1)), [7.0; 2])
+                );
                 assert!(mixed.is_ok() && m != [7.0; 2]);
             }
         }
@@ -470,9 +486,9 @@ fn products_by_differences_are_named_and_leave_their_output() {
         let (mut out, mut scratch, draw) = ([7.0; 2], [0.0; 6], ROUND.inner(0));
         for (name, y, v) in [("y", [with, 0.0], Y0), ("v", Y0, [with, 0.0])] {
             let found = products.hessian_product_into(&X, &y, &v, &draw, &mut scratch, &mut out);
-            assert_eq!((found.err(), out), (named(name, 0), [7.0; 2]));
+            assert_eq!((found.err(), out), (named(name, At::Element(0)), [7.0; 2]));
             let found = products.mixed_product_into(&X, &y, &v, &draw, &mut scratch, &mut out);
-            assert_eq!((found.err(), out), (named(name, 0), [7.0; 2]));
+            assert_eq!((found.err(), out), (named(name, At::Element(0)), [7.0; 2]));
         }
     }
 }
@@ -502,9 +518,17 @@ fn a_path_that_diverges_is_an_error_before_it_overflows() {
                 Err(error) => {
                     let name = "perturbed inner path";
                     // The path, or the square of the hypergradient that it leads to.
-                    let is_path = error == Error::NonFinite { name, index: 0 };
+                    let is_path = error
+                        == Error::NonFinite {
+                            name,
+                            at: At::Direction(0),
+                        };
                     let name = "hypergradient";
-                    let is_sum = error == Error::NonFinite { name, index: 0 };
+                    let is_sum = error
+                        == Error::NonFinite {
+                            name,
+                            at: At::Element(0),
+                        };
                     assert!(is_path || is_sum && decades < half + 0.5, "{error}");
                     assert!(decades > half - 1.5, "{radius} {steps}: {error}");
                 }

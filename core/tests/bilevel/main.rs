@@ -16,7 +16,7 @@ use thalweg::matrix::MatrixRef;
 use thalweg::optim::{adam, sgd};
 use thalweg::random::{self, Purpose};
 use thalweg::snapshot::Snapshot;
-use thalweg::{Error, Real, vector};
+use thalweg::{At, Error, Real, vector};
 
 mod cleaning;
 mod differences;

@@ -18,7 +18,7 @@ fn an_unstable_perturbed_path_is_named() {
         try_estimate(&config, &problem, &[0.0], &[0.0]).unwrap_err(),
         Error::NonFinite {
             name: "perturbed inner path",
-            index: 0
+            at: At::Direction(0)
         }
     );
     // w - w* grows by r = |1 - 0.9 (1 + e^5)| a step, from w* = 1 / (1 + e^5): the first w whose square is beyond 1.8e308.
@@ -28,7 +28,7 @@ fn an_unstable_perturbed_path_is_named() {
         try_estimate(&config, &problem, &[5.0], &[0.0]).unwrap_err(),
         Error::NonFinite {
             name: "inner path",
-            index: steps.ceil() as usize - 1
+            at: At::Step(steps.ceil() as u64 - 1)
         }
     );
     // The first random direction that goes uphill is the one that is named.
@@ -46,8 +46,14 @@ fn an_unstable_perturbed_path_is_named() {
     let error = try_estimate(&config, &problem, &[0.0], &[0.0]).unwrap_err();
     let index = first.unwrap();
     let name = "perturbed inner path";
-    assert_eq!(error, Error::NonFinite { name, index });
-    assert!(format!("{error}").contains(&format!("index {index}")));
+    assert_eq!(
+        error,
+        Error::NonFinite {
+            name,
+            at: At::Direction(index)
+        }
+    );
+    assert!(format!("{error}").contains(&format!("direction {index}")));
 }
 
 #[test]
@@ -107,17 +113,26 @@ fn a_residual_that_is_not_finite_names_the_step_of_the_solver() {
         // v = eta f_y after the first step: the square of the next residual is beyond 1e308.
         let fixed = Solver::FixedPoint { step_size: 1e200 };
         let name = "residual";
-        let error = Error::NonFinite { name, index: 1 };
+        let error = Error::NonFinite {
+            name,
+            at: At::Step(1),
+        };
         assert_eq!(run(gd(3, 0.2), fixed, x), Err(error));
         // exp(800) is infinite; without an inner step nothing shows before the first product.
-        let error = Error::NonFinite { name, index: 0 };
+        let error = Error::NonFinite {
+            name,
+            at: At::Step(0),
+        };
         let steep = [800.0; 12];
         assert_eq!(
             run(gd(0, 0.2), Solver::ConjugateGradients, &steep),
             Err(error)
         );
         let name = "inner path";
-        let error = Error::NonFinite { name, index: 0 };
+        let error = Error::NonFinite {
+            name,
+            at: At::Step(0),
+        };
         assert_eq!(
             run(gd(1, 0.2), Solver::ConjugateGradients, &steep),
             Err(error)

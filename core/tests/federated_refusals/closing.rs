@@ -95,7 +95,14 @@ fn finite_replies_that_would_make_the_model_infinite_do_not_close_the_round() {
             .for_each(|&value| give(&config, &mut server, value));
         let before = saved(&server);
         let error = finish(&config, &mut server);
-        assert_eq!(error, Err(Error::NonFinite { name, index: 0 }.into()));
+        assert_eq!(
+            error,
+            Err(Error::NonFinite {
+                name,
+                at: thalweg::At::Element(0)
+            }
+            .into())
+        );
         assert_eq!(saved(&server), before);
         reopen(&config, &mut server).unwrap();
         // All but the bits that were sent is as it was.
@@ -129,7 +136,14 @@ fn finite_replies_that_would_make_the_model_infinite_do_not_close_the_round() {
             .for_each(|&value| give_change(&config, &mut server, value));
         let before = saved(&server);
         let error = fed_avg::finish(&config, &mut server);
-        assert_eq!(error, Err(Error::NonFinite { name, index: 0 }.into()));
+        assert_eq!(
+            error,
+            Err(Error::NonFinite {
+                name,
+                at: thalweg::At::Element(0)
+            }
+            .into())
+        );
         assert_eq!(saved(&server), before);
         fed_avg::reopen(&config, &mut server).unwrap();
         give_change(&config, &mut server, 1.0);
@@ -149,7 +163,14 @@ fn one_client_and_the_largest_gradient() {
     give(&config, &mut server, f32::MAX);
     let name = "params";
     let error = finish(&config, &mut server);
-    assert_eq!(error, Err(Error::NonFinite { name, index: 0 }.into()));
+    assert_eq!(
+        error,
+        Err(Error::NonFinite {
+            name,
+            at: thalweg::At::Element(0)
+        }
+        .into())
+    );
     assert_eq!((server.round(), server.params()), (0, &[0.0; D][..]));
     broadcast(&config, &mut server, &mut [0; ROOM]).unwrap();
 }

@@ -186,7 +186,14 @@ fn a_step_of_a_client_may_end_at_any_finite_number() {
     let before = saved(&client);
     let found = receive(&config, &mut client, &step);
     let (name, index) = ("params", 2);
-    assert_eq!(found, Err(Error::NonFinite { name, index }.into()));
+    assert_eq!(
+        found,
+        Err(Error::NonFinite {
+            name,
+            at: thalweg::At::Element(index)
+        }
+        .into())
+    );
     assert_eq!(saved(&client), before);
 }
 
@@ -210,7 +217,14 @@ fn the_model_of_a_server_may_end_at_any_finite_number() {
     assert_eq!(server.params(), [half, half, 0.0, -half, -half, -half]);
     let (name, index) = ("params", 1);
     let error = closed([top, -top, 0.0, 0.0, 0.0, 0.0]).unwrap_err();
-    assert_eq!(error, Error::NonFinite { name, index }.into());
+    assert_eq!(
+        error,
+        Error::NonFinite {
+            name,
+            at: thalweg::At::Element(index)
+        }
+        .into()
+    );
 
     // Two changes of MAX/4 with two samples each: again the sum is MAX, but the mean MAX/4.
     let quarter = f32::MAX / 4.0;
@@ -230,7 +244,14 @@ fn the_model_of_a_server_may_end_at_any_finite_number() {
     let down = -0.75 * top;
     assert_eq!(server.params(), [down, -quarter, quarter, half, half, half]);
     let error = closed([-top, top, 0.0, 0.0, 0.0, 0.0]).unwrap_err();
-    assert_eq!(error, Error::NonFinite { name, index }.into());
+    assert_eq!(
+        error,
+        Error::NonFinite {
+            name,
+            at: thalweg::At::Element(index)
+        }
+        .into()
+    );
 }
 
 #[test]

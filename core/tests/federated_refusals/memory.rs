@@ -158,7 +158,7 @@ fn a_change_that_no_compressor_can_take_leaves_the_client_as_it_was() {
     });
     let expected = Error::NonFinite {
         name: "change of the gradient",
-        index: 0,
+        at: thalweg::At::Element(0),
     };
     assert_eq!(error, Err(expected.into()));
     assert_eq!((saved(&client), gradient), (before, [2e38; D]));

@@ -232,7 +232,14 @@ fn an_estimate_that_would_make_the_model_infinite_leaves_the_client() {
     let before = saved(&client);
     let name = "params";
     let error = receive(&far, &mut client, &bytes);
-    assert_eq!(error, Err(Error::NonFinite { name, index: 4 }.into()));
+    assert_eq!(
+        error,
+        Err(Error::NonFinite {
+            name,
+            at: thalweg::At::Element(4)
+        }
+        .into())
+    );
     assert_eq!(saved(&client), before);
 }
 

@@ -15,7 +15,7 @@ use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::random::{self, Purpose, Stream};
 use thalweg::snapshot::Snapshot;
-use thalweg::{Error, Real};
+use thalweg::{At, Error, Real};
 
 mod chain;
 mod hundred;

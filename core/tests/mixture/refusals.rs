@@ -19,7 +19,10 @@ fn what_is_wrong_has_a_name_and_changes_nothing() {
         assert_eq!(other.state, before.state);
         match error {
             Error::Parameter { name, .. } | Error::Length { name, .. } => (name, 0),
-            Error::NonFinite { name, index } => (name, index),
+            Error::NonFinite {
+                name,
+                at: At::Element(index) | At::Row(index),
+            } => (name, index),
             other => panic!("{other}"),
         }
     };

@@ -476,7 +476,7 @@ impl<T: Real> Trainer<T> {
             return Err(match error {
                 Error::NonFinite {
                     name: "grad",
-                    index,
+                    at: thalweg::At::Element(index),
                 } => TrainError::NonFinite {
                     tensor: placed.tensor.name.clone(),
                     index,

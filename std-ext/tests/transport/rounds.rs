@@ -217,7 +217,11 @@ fn numbers_of_every_client_that_are_not_finite_are_named_so() {
                 me(id).run(connect, |frame, out| {
                     if decode(frame, &Expect::default()).unwrap().header.round == 3 {
                         let name = "gradient";
-                        return Err(thalweg::Error::NonFinite { name, index: 0 }.into());
+                        return Err(thalweg::Error::NonFinite {
+                            name,
+                            at: thalweg::At::Element(0),
+                        }
+                        .into());
                     }
                     answer(frame, out)
                 })

@@ -25,9 +25,9 @@
 use crate::bilevel::differences::InnerSlope;
 use crate::bilevel::{Draw, without_penalty};
 use crate::error::{check, check_length};
+use crate::memory::{cut, must};
 use crate::model::{Batch, Objective, copy, mlp};
 use crate::random;
-use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 /// Rows that a head is trained on, and rows that it is judged by.
@@ -101,7 +101,7 @@ impl<'a, T: Real> Problem<'a, T> {
     fn rows(&self) -> usize {
         self.minibatch.unwrap_or_else(|| {
             let rows = |task: &Task<'_, T>| task.support.len().max(task.query.len());
-            self.tasks.iter().map(rows).max().unwrap_or(0)
+            must(self.tasks.iter().map(rows).max())
         })
     }
 
@@ -142,7 +142,7 @@ impl<'a, T: Real> Problem<'a, T> {
         let network = without_penalty(self.network);
         let dim = network.dim();
         let ([params, grad], scratch) = cut(scratch, [dim, dim])?;
-        let (trunk, head) = params.split_at_mut_checked(x.len()).unwrap_or_default();
+        let (trunk, head) = must(params.split_at_mut_checked(x.len()));
         copy(x, trunk);
         let heads = head.len().max(1);
         let mut generator = draw.stream();
@@ -152,14 +152,14 @@ impl<'a, T: Real> Problem<'a, T> {
         }
         for (i, (task, y)) in self.tasks.iter().zip(y.chunks_exact(heads)).enumerate() {
             let rows = self.pick(&rows_of(task), &mut generator)?;
-            let (_, head) = params.split_at_mut_checked(x.len()).unwrap_or_default();
+            let (_, head) = must(params.split_at_mut_checked(x.len()));
             copy(y, head);
             let Some([grad_x, grad_y]) = &mut grads else {
                 sum += network.value(params, &rows, scratch)?;
                 continue;
             };
             sum += network.value_and_gradient_into(params, &rows, scratch, grad)?;
-            let (of_trunk, of_head) = grad.split_at_checked(x.len()).unwrap_or_default();
+            let (of_trunk, of_head) = must(grad.split_at_checked(x.len()));
             vector::axpy(share, of_trunk, grad_x)?;
             if let Some(grad_y) = grad_y.chunks_exact_mut(heads).nth(i) {
                 copy(of_head, grad_y);

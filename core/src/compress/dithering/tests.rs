@@ -112,7 +112,7 @@ fn the_zero_vector_stays_zero_and_non_finite_ones_are_named() {
             error,
             Err(Error::NonFinite {
                 name: "x",
-                index: 1
+                at: crate::At::Element(1)
             })
         );
     }

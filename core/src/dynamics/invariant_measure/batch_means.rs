@@ -5,6 +5,7 @@
     reason = "indices below the length of a slice, and counts that are bounded where they are restored"
 )]
 
+use crate::memory::must;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 
 /// Slots of [`BatchMeans`].
@@ -85,7 +86,7 @@ impl BatchMeans {
     /// ```
     #[must_use]
     pub fn slots(&self) -> &[f64] {
-        self.slots.get(..self.fill).unwrap_or(&self.slots)
+        must(self.slots.get(..self.fill))
     }
 
     /// Samples in each slot.

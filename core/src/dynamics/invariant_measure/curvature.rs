@@ -6,9 +6,10 @@
 )]
 
 use super::stats::{square, step_stats};
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, check_scratch, ensure_finite_at};
+use crate::memory::must;
 use crate::random::{self, Lanes32, Purpose};
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// Most steps of [`lanczos`].
 pub const MOST_LANCZOS: usize = 64;
@@ -169,7 +170,7 @@ impl Curvature {
     fn take<T: Real>(&mut self, v: &[T], hv: &[T]) -> Result<f64, Error> {
         self.products += 1;
         let stats = step_stats(v, hv)?;
-        finite("hessian product", stats.gg, self.products)?;
+        finite(stats.gg, self.products)?;
         let (before, norm) = (self.value, libm::sqrt(stats.gg));
         if norm < T::MIN_POSITIVE.to_f64() {
             (self.value, self.residual, self.converged) = (0.0, norm, true);
@@ -254,7 +255,7 @@ pub fn lanczos<T: Real>(
         }
         hessian_vector_into(params, next, &mut gradient, work, w)?;
         *alpha = step_stats(next, w)?.tg;
-        finite("hessian product", *alpha, j + 1)?;
+        finite(*alpha, j + 1)?;
         // Twice is enough (Kahan and Parlett).
         for _ in 0..2 {
             for v in known.chunks_exact(d) {
@@ -264,7 +265,7 @@ pub fn lanczos<T: Real>(
         }
         made = j + 1;
         let norm = libm::sqrt(square(w));
-        finite("hessian product", norm, j + 1)?;
+        finite(norm, j + 1)?;
         scale = scale.max(alpha.abs()).max(norm);
         if norm <= 1e3 * T::EPSILON.to_f64() * scale {
             break;
@@ -275,8 +276,8 @@ pub fn lanczos<T: Real>(
             *next = *w * inverse;
         }
     }
-    let alpha = alpha.get(..made).unwrap_or(&[]);
-    let beta = beta.get(..made.saturating_sub(1)).unwrap_or(&[]);
+    let alpha = must(alpha.get(..made));
+    let beta = must(beta.get(..made.saturating_sub(1)));
     for (i, out) in largest.iter_mut().enumerate() {
         *out = made
             .checked_sub(i + 1)
@@ -340,10 +341,7 @@ fn split<T>(x: &mut [T], at: usize) -> Result<(&mut [T], &mut [T]), Error> {
     x.split_at_mut_checked(at).ok_or(SHORT)
 }
 
-fn finite(name: &'static str, value: f64, index: usize) -> Result<(), Error> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::NonFinite { name, index })
-    }
+/// Checks what came of product `step`, the first being 1.
+fn finite(value: f64, step: usize) -> Result<(), Error> {
+    ensure_finite_at("hessian product", value.is_finite(), At::Step(step as u64))
 }

@@ -2,9 +2,9 @@
 
 use super::stats::{StepStats, norm_ratio, step_stats};
 use super::window::{Report, Window, compare};
-use crate::error::check;
+use crate::error::{check, ensure_finite_at};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::{Error, Real};
+use crate::{At, Error, Real};
 
 /// Fewest steps of a window.
 const LEAST: u64 = 32;
@@ -89,7 +89,7 @@ impl Monitor {
     /// let mut monitor = Monitor::new(64)?;
     /// monitor.observe(0.1, 2.0, &[1.0], &[0.5])?;
     /// let error = monitor.observe(0.1, 2.0, &[1.0], &[f64::NAN]).unwrap_err();
-    /// assert_eq!(error.to_string(), "`grad` is not finite at index 1"); // the second step
+    /// assert_eq!(error.to_string(), "`grad` is not finite at step 1"); // the second
     /// # Ok::<(), thalweg::Error>(())
     /// ```
     pub fn observe<T: Real>(
@@ -137,16 +137,13 @@ impl Monitor {
     }
 
     fn note(&mut self, learning_rate: f64, loss: f64, stats: StepStats) -> Result<(), Error> {
-        let index = usize::try_from(self.steps).unwrap_or(usize::MAX);
         for (name, value) in [
             ("loss", loss),
             ("grad", stats.gg),
             ("params", stats.tt),
             ("grad", stats.tg),
         ] {
-            if !value.is_finite() {
-                return Err(Error::NonFinite { name, index });
-            }
+            ensure_finite_at(name, value.is_finite(), At::Step(self.steps))?;
         }
         if self.learning_rate != learning_rate {
             if self.samples > 0 {

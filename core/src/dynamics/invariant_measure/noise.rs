@@ -1,10 +1,10 @@
 //! K5: the full gradient and its noise from M minibatch gradients at one point, without bias.
 
 use super::stats::square;
-use crate::error::check_length;
+use crate::error::{check_length, ensure_finite};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::storage::Fixed;
-use crate::{Error, Real, Storage, vector};
+use crate::{Error, Real, Storage};
 
 /// What M gradients say.
 ///
@@ -93,12 +93,7 @@ impl<B: Storage<Elem = f64>> Noise<B> {
     pub fn push<T: Real>(&mut self, grad: &[T]) -> Result<(), Error> {
         let sum = self.sum.as_mut_slice();
         check_length("grad", sum.len(), grad.len())?;
-        if let Some(index) = vector::first_non_finite(grad) {
-            return Err(Error::NonFinite {
-                name: "grad",
-                index,
-            });
-        }
+        ensure_finite("grad", grad)?;
         for (sum, g) in sum.iter_mut().zip(grad) {
             *sum += g.to_f64();
         }

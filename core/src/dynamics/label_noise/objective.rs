@@ -3,6 +3,7 @@
 use rand_core::Rng;
 
 use crate::error::{check, check_length, check_scratch};
+use crate::memory::must;
 use crate::model::{Batch, Labels, Objective};
 use crate::{Error, Real, Storage, random, vector};
 
@@ -78,29 +79,20 @@ pub fn run_objective<T: Real, B: Storage<Elem = T>>(
     let mut sum = 0.0;
     for _ in 0..steps {
         let i = random::below_usize(rng, data.len());
-        for (noisy, &y) in target.iter_mut().zip(data.target(i).unwrap_or_default()) {
+        for (noisy, &y) in target.iter_mut().zip(must(data.target(i))) {
             *noisy = y - random::rademacher::<T>(rng) * rates.noise;
         }
-        let row = data.row(i).unwrap_or_default();
+        let row = must(data.row(i));
         let labels = Labels::Targets {
             values: target,
             width,
         };
         let sample = Batch::new(row, row.len(), labels)?;
         let loss = objective.value_and_gradient_into(state.params(), &sample, model, grad)?;
-        if !loss.is_finite() || vector::first_non_finite(grad).is_some() {
-            return Err(Error::NonFinite {
-                name: "loss",
-                index: state.index(),
-            });
-        }
+        let is_finite = loss.is_finite() && vector::first_non_finite(grad).is_none();
+        state.ensure_finite("loss", is_finite)?;
         let mut moved = state.params().iter().zip(&*grad);
-        if !moved.all(|(x, g)| (*x - rate * *g).is_finite()) {
-            return Err(Error::NonFinite {
-                name: "params",
-                index: state.index(),
-            });
-        }
+        state.ensure_finite("params", moved.all(|(x, g)| (*x - rate * *g).is_finite()))?;
         vector::axpy(-rate, grad, state.params.as_mut_slice())?;
         state.steps = state.steps.saturating_add(1);
         sum += loss.to_f64();

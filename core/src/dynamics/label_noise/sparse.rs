@@ -1,10 +1,11 @@
 //! The sparse linear model: predictions `Z (u u - v v)`.
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, check_scratch, ensure_finite, ensure_finite_by};
 use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::memory::{cut, must, must_or};
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
-use crate::{Arithmetic, Error, Real, vector};
+use crate::{Arithmetic, At, Error, Real, vector};
 
 use super::{halves, state_len};
 
@@ -106,21 +107,17 @@ impl<'a, T: Real> Sparse<'a, T> {
         check_length("y", z.rows(), y.len())?;
         let mut largest = T::ZERO;
         for (i, row) in z.row_iter().enumerate() {
-            if let Some(j) = vector::first_non_finite(row) {
-                let index = i.saturating_mul(z.columns()).saturating_add(j);
-                return Err(Error::NonFinite { name: "z", index });
-            }
+            let before = i.saturating_mul(z.columns());
+            ensure_finite_by("z", row, |j| At::Element(before.saturating_add(j)))?;
             largest = vector::norm_inf(row).largest(largest);
         }
-        match vector::first_non_finite(y) {
-            Some(index) => Err(Error::NonFinite { name: "y", index }),
-            None => Ok(Self {
-                z,
-                y,
-                largest,
-                fits: z.rows() <= z.columns(),
-            }),
-        }
+        ensure_finite("y", y)?;
+        Ok(Self {
+            z,
+            y,
+            largest,
+            fits: z.rows() <= z.columns(),
+        })
     }
 
     /// The same, of which [`check_interpolates`](Self::check_interpolates) holds: needed for more samples than dimensions, which
@@ -187,9 +184,9 @@ impl<'a, T: Real> Sparse<'a, T> {
     #[inline]
     pub(crate) fn residual(&self, i: usize, params: &[T]) -> (&'a [T], T) {
         let (u, v) = halves(params);
-        let row = self.z.row(i).unwrap_or_default();
+        let row = must(self.z.row(i));
         let f = T::Kernels::prediction(row, u, v);
-        (row, f - self.y.get(i).copied().unwrap_or(T::NAN))
+        (row, f - must_or(self.y.get(i).copied(), T::NAN))
     }
 
     /// `g = Z^T (Z w - y) / n`; returns the loss.
@@ -320,15 +317,12 @@ impl<'a, T: Real> Sparse<'a, T> {
     pub fn check_interpolates(&self, scratch: &mut [T]) -> Result<(), Error> {
         let n = self.samples();
         check_scratch("scratch", check_interpolates_scratch_len(n), scratch.len())?;
-        let (gram, rest) = scratch
-            .split_at_mut_checked(n.saturating_mul(n))
-            .unwrap_or_default();
-        let (values, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
+        let ([gram, values], rest) = cut(scratch, [n.saturating_mul(n), n])?;
         let exact = Arithmetic::Portable;
         let target = MatrixMut::new(gram, n, n)?;
         matrix::gemm(exact, T::ONE, self.z, self.z.t(), T::ZERO, target, &mut [])?;
         matrix::symmetric_eigen(MatrixMut::new(gram, n, n)?, values, rest)?;
-        let cut = values.last().copied().unwrap_or(T::ZERO) * T::from_usize(n) * T::EPSILON;
+        let cut = must(values.last().copied()) * T::from_usize(n) * T::EPSILON;
         let mut outside = T::ZERO;
         for (row, &value) in MatrixRef::new(gram, n, n)?.row_iter().zip(values.iter()) {
             if value <= cut {

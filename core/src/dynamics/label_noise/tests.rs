@@ -266,7 +266,7 @@ fn a_residual_that_is_not_finite_names_its_step() {
     state.steps = 41;
     let expected = Error::NonFinite {
         name: "residual",
-        index: 41,
+        at: crate::At::Step(41),
     };
     let config = Config::new(1e-3);
     let found = run(&config, &problem, &mut state, 10, &mut stream(8));
@@ -284,7 +284,7 @@ fn a_step_that_would_turn_a_sign_is_named_and_not_taken() {
     // 2 * 0.126 * 1 * 4 > 1; a step of 1/8 would make a zero.
     let expected = Err(Error::Unstable {
         name: "learning_rate",
-        index: 0,
+        step: 0,
     });
     assert_eq!(
         run(&config, &problem, &mut state, 5, &mut stream(9)),
@@ -313,7 +313,7 @@ fn a_descent_whose_step_would_turn_a_sign_is_named_and_not_taken() {
             let found = descend(&Config::new(rate), &problem, &mut state, &mut [T::ZERO]);
             let expected = Error::Unstable {
                 name: "learning_rate",
-                index: 6,
+                step: 6,
             };
             assert_eq!(found, Err(expected));
             assert_eq!((state.params(), state.steps()), (&[T::ONE; 2][..], 6));
@@ -417,7 +417,7 @@ fn every_bad_argument_is_named_and_changes_nothing() {
         Sparse::new(view, &infinite).unwrap_err(),
         Error::NonFinite {
             name: "y",
-            index: 1
+            at: crate::At::Element(1)
         }
     );
     let problem = Sparse::new(view, &y).unwrap();
@@ -528,7 +528,7 @@ fn a_row_of_zeros_takes_no_infinite_step() {
     let mut state = State::from_params([1.0_f32, 1.0]);
     let outcome = run(&Config::new(1e20), &problem, &mut state, 3, &mut stream(1));
     assert!(
-        matches!(outcome, Err(Error::Unstable { index: 0, .. })),
+        matches!(outcome, Err(Error::Unstable { step: 0, .. })),
         "{outcome:?}"
     );
     assert_eq!(state.params(), [1.0, 1.0]);

@@ -19,11 +19,14 @@
 )]
 
 use super::Landscape;
-use super::manifold::{Frame, frame_len, inverse, newton, newton_scratch_len};
-use crate::error::{check, check_length, check_scratch};
+use super::manifold::{Frame, frame_len, inverse, newton};
+use crate::error::{
+    check, check_length, check_scratch, ensure_finite, ensure_finite_at, ensure_finite_by,
+};
 use crate::matrix::{self, Factor, MatrixMut, MatrixRef};
+use crate::memory::{cut, front};
 use crate::model::copy;
-use crate::{Arithmetic, Error, Real, vector};
+use crate::{Arithmetic, At, Error, Real, vector};
 
 /// The covariance of one stochastic gradient.
 ///
@@ -44,21 +47,19 @@ pub enum Noise<'a, T> {
 impl<T: Real> Noise<'_, T> {
     /// Its numbers are finite, and a covariance is `d x d`.
     fn check(&self, d: usize) -> Result<(), Error> {
-        let infinite = match self {
-            Self::Isotropic(c) | Self::Label(c) => (!c.is_finite()).then_some(0),
+        match self {
+            Self::Isotropic(c) | Self::Label(c) => {
+                ensure_finite_at("noise", c.is_finite(), At::Value)
+            }
             Self::Covariance(s) => {
                 check_length("rows of noise", d, s.rows())?;
                 check_length("columns of noise", d, s.columns())?;
                 let mut rows = s.row_iter().enumerate();
-                rows.find_map(|(i, row)| Some(i * d + vector::first_non_finite(row)?))
+                rows.try_for_each(|(i, row)| {
+                    ensure_finite_by("noise", row, |j| At::Element(i * d + j))
+                })
             }
-        };
-        infinite.map_or(Ok(()), |index| {
-            Err(Error::NonFinite {
-                name: "noise",
-                index,
-            })
-        })
+        }
     }
 }
 
@@ -114,10 +115,7 @@ pub fn second_derivative_into<T: Real>(
     check_scratch("scratch", drift_scratch_len(d), scratch.len())?;
     noise.check(d)?;
     let square = d.saturating_mul(d);
-    let (p, rest) = scratch.split_at_mut_checked(square).unwrap_or_default();
-    let (q, rest) = rest.split_at_mut_checked(square).unwrap_or_default();
-    let (third, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let (part, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
+    let ([p, q, third, part], rest) = cut(scratch, [square, square, d, d])?;
 
     out.fill(T::ZERO);
     let v = frame.vectors();
@@ -279,26 +277,24 @@ pub fn step<T: Real>(
     if let Noise::Isotropic(c) | Noise::Label(c) = noise {
         check("noise", c >= T::ZERO, "must be at least 0")?;
     }
-    check_finite("x", x)?;
-    check_finite("increment", increment)?;
-    let (moved, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
-    let (drift, free) = scratch.split_at_mut_checked(d).unwrap_or_default();
-    let (memory, rest) = free.split_at_mut_checked(frame_len(d)).unwrap_or_default();
+    ensure_finite("x", x)?;
+    ensure_finite("increment", increment)?;
+    let ([moved], scratch) = cut(scratch, [d])?;
+    let ([drift, memory], rest) = cut(scratch, [d, frame_len(d)])?;
     let frame = Frame::new(landscape, x, memory)?;
     drift_into(landscape, x, &frame, noise, rest, drift)?;
     copy(x, moved);
     if !increment.is_empty() {
-        let tangent = rest.get_mut(..d).unwrap_or_default();
+        let tangent = front("scratch", rest, d)?;
         frame.tangent_into(increment, tangent)?;
         vector::axpy(T::ONE, tangent, moved)?;
     }
     vector::axpy(T::from_f64(dt), drift, moved)?;
-    check_finite("x", moved)?;
-    let largest = frame.values().last().copied().unwrap_or(T::ZERO);
+    ensure_finite("x", moved)?;
+    let largest = frame.largest();
     let length = vector::squared_distance(moved, x)?.sqrt();
     let rank = frame.rank();
     // The Newton steps need less than the drift: its memory and that of the frame are free.
-    debug_assert!(newton_scratch_len(d) <= free.len() + d);
     let left = newton(landscape, moved, rank, ROUNDING, NEWTON_STEPS, scratch)?;
     let rounding = T::EPSILON * T::from_usize(1024) * vector::norm2(moved);
     if left > largest * (T::EPSILON.sqrt() * length + rounding) {
@@ -309,10 +305,6 @@ pub fn step<T: Real>(
     }
     copy(moved, x);
     Ok(())
-}
-
-fn check_finite<T: Real>(name: &'static str, x: &[T]) -> Result<(), Error> {
-    vector::first_non_finite(x).map_or(Ok(()), |index| Err(Error::NonFinite { name, index }))
 }
 
 /// Newton steps after an Euler step, which is off the manifold by `dt^2`.

@@ -24,12 +24,13 @@
     reason = "indices below the length of a slice, and counts that are bounded where they are restored"
 )]
 
-use crate::dynamics::label_noise::{Sparse, check_interpolates_scratch_len, state_len};
-use crate::error::{check, check_length, check_scratch};
+use crate::dynamics::label_noise::{Sparse, check_interpolates_scratch_len, halves, state_len};
+use crate::error::{check, check_length, check_scratch, ensure_finite};
 use crate::matrix;
+use crate::memory::{cut, cut_ref, must};
 use crate::model::copy;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::{Error, Real, Storage, vector};
+use crate::{Error, Real, Storage};
 
 mod dual;
 
@@ -147,20 +148,15 @@ struct Parts<'a, T> {
     nu: &'a mut [T],
 }
 
-fn parts<T>(buffer: &mut [T], d: usize) -> Parts<'_, T> {
-    let (params, rest) = buffer
-        .split_at_mut_checked(state_len(d))
-        .unwrap_or_default();
-    let (ln_q, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let (rho, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let (m, nu) = rest.split_at_mut_checked(d).unwrap_or_default();
-    Parts {
+fn parts<T>(buffer: &mut [T], d: usize) -> Result<Parts<'_, T>, Error> {
+    let ([params, ln_q, rho, m], nu) = cut(buffer, [state_len(d), d, d, d])?;
+    Ok(Parts {
         params,
         ln_q,
         rho,
         m,
         nu,
-    }
+    })
 }
 
 impl<T: Real, B: Storage<Elem = T>> Exact<B> {
@@ -180,29 +176,19 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         check_length("params", state_len(d), params.len())?;
         check_length("buffer", exact_len(n, d), buffer.as_slice().len())?;
         check_scratch("scratch", exact_scratch_len(n, d), scratch.len())?;
-        if let Some(index) = vector::first_non_finite(params) {
-            return Err(Error::NonFinite {
-                name: "params",
-                index,
-            });
-        }
+        ensure_finite("params", params)?;
         let moves = params.iter().all(|x| *x != T::ZERO);
         check("params", moves, "must have no coordinate that is zero")?;
         problem.check_interpolates(scratch)?;
-        let parts = parts(buffer.as_mut_slice(), d);
-        let (u, v) = params.split_at_checked(d).unwrap_or_default();
+        let parts = parts(buffer.as_mut_slice(), d)?;
+        let (u, v) = halves(params);
         for (((ln_q, rho), u), v) in parts.ln_q.iter_mut().zip(parts.rho).zip(u).zip(v) {
             // In range: not zero.
             let (u, v) = (u.abs().ln(), v.abs().ln());
             (*ln_q, *rho) = (u + v, u - v);
         }
         problem.moments_into(parts.m)?;
-        if let Some(index) = vector::first_non_finite(parts.m) {
-            return Err(Error::NonFinite {
-                name: "moments of z",
-                index,
-            });
-        }
+        ensure_finite("moments of z", parts.m)?;
         parts.nu.fill(T::ZERO);
         parts
             .params
@@ -251,8 +237,8 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         let mut total = 0;
         for piece in 1..=pieces {
             let clock = start + distance * (piece as f64 / pieces as f64);
-            let parts = parts(self.buffer.as_mut_slice(), d);
-            total += Dual::new(problem, parts, clock, scratch).solve(config)?;
+            let parts = parts(self.buffer.as_mut_slice(), d)?;
+            total += Dual::new(problem, parts, clock, scratch)?.solve(config)?;
             self.clock = clock;
         }
         Ok(total)
@@ -260,8 +246,7 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
 
     /// `u`, then `v`, at the current time.
     pub fn params(&self) -> &[T] {
-        let buffer = self.buffer.as_slice();
-        buffer.get(..state_len(self.dim)).unwrap_or_default()
+        must(self.buffer.as_slice().get(..state_len(self.dim)))
     }
 
     /// Writes `w = 2 q sinh s` at the current time, with the digits that `u u - v v` loses where `u` and `v` are large and close.
@@ -291,10 +276,7 @@ impl<T: Real, B: Storage<Elem = T>> Exact<B> {
         check_length("problem", self.dim, d)?;
         check_length("buffer", exact_len(n, d), buffer.len())?;
         check_length("w", d, w.len())?;
-        let (_, rest) = buffer.split_at_checked(state_len(d)).unwrap_or_default();
-        let (ln_q, rest) = rest.split_at_checked(d).unwrap_or_default();
-        let (rho, rest) = rest.split_at_checked(d).unwrap_or_default();
-        let (m, nu) = rest.split_at_checked(d).unwrap_or_default();
+        let ([_, ln_q, rho, m], nu) = cut_ref(buffer, [state_len(d), d, d, d])?;
         copy(rho, w);
         matrix::gemv_transposed(T::ONE, problem.data(), nu, T::ONE, w)?;
         let decay = T::from_f64(4.0 * self.clock);
@@ -327,9 +309,7 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Exact<B> {
         let mut writer = Writer::new(out, *b"LNEX", 1)?;
         writer.real(self.clock)?;
         let buffer = self.buffer.as_slice();
-        let (vectors, nu) = buffer
-            .split_at_checked(self.dim.saturating_mul(5))
-            .unwrap_or_default();
+        let (vectors, nu) = must(buffer.split_at_checked(self.dim.saturating_mul(5)));
         writer.slice(vectors)?;
         writer.slice(nu)?;
         writer.finish()
@@ -346,9 +326,7 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Exact<B> {
         }
         self.clock = clock;
         let buffer = self.buffer.as_mut_slice();
-        let (vectors, nu) = buffer
-            .split_at_mut_checked(self.dim.saturating_mul(5))
-            .unwrap_or_default();
+        let (vectors, nu) = must(buffer.split_at_mut_checked(self.dim.saturating_mul(5)));
         reader.slice_into(vectors)?;
         reader.slice_into(nu)?;
         reader.finish()

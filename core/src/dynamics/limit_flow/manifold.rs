@@ -1,10 +1,11 @@
 //! A small loss, the frame of its Hessian, and ways onto its manifold of minimisers.
 
-use crate::dynamics::label_noise::{Sparse, state_len};
-use crate::error::{check, check_length, check_scratch};
+use crate::dynamics::label_noise::{Sparse, halves, state_len};
+use crate::error::{check, check_length, check_scratch, ensure_finite_at};
 use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::memory::{cut, must, must_or};
 use crate::model::copy;
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// A loss with two derivatives in closed form, and the third where it is at hand.
 ///
@@ -66,10 +67,7 @@ pub trait Landscape<T: Real> {
         out: &mut [T],
     ) -> Result<(), Error> {
         let d = self.dim();
-        let (hess, rest) = scratch
-            .split_at_mut_checked(d.saturating_mul(d))
-            .unwrap_or_default();
-        let moved = rest.get_mut(..d).unwrap_or_default();
+        let ([hess, moved], _) = cut(scratch, [d.saturating_mul(d), d])?;
         copy(x, moved);
         let relative = T::EPSILON.powf(T::from_f64(1.0 / 3.0));
         for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
@@ -102,8 +100,8 @@ impl<T: Real> Landscape<T> for Sparse<'_, T> {
         let d = Self::dim(self);
         check_length("x", state_len(d), x.len())?;
         check_length("out", state_len(d), out.len())?;
-        let (u, v) = x.split_at_checked(d).unwrap_or_default();
-        let (du, dv) = out.split_at_mut_checked(d).unwrap_or_default();
+        let (u, v) = halves(x);
+        let ([du, dv], _) = cut(out, [d, d])?;
         self.slope_into(x, du);
         let two = T::from_f64(2.0);
         for (((du, dv), u), v) in du.iter_mut().zip(dv).zip(u).zip(v) {
@@ -127,8 +125,7 @@ impl<T: Real> Landscape<T> for Sparse<'_, T> {
             // Element j of (z, -z) times (u, v).
             let signed = |j: usize| {
                 let z = row.get(j).or_else(|| row.get(j.wrapping_sub(d))).copied();
-                let z = z.unwrap_or(T::ZERO);
-                if j < d { z } else { -z }
+                if j < d { must(z) } else { -must(z) }
             };
             for (j, (line, &xj)) in out.row_iter_mut().zip(x).enumerate() {
                 let left = scale * signed(j) * xj;
@@ -158,10 +155,7 @@ impl<T: Real> Landscape<T> for Sparse<'_, T> {
         check_scratch("scratch", state_len(d).saturating_mul(2), scratch.len())?;
         let n = T::from_usize(self.samples());
         let two = T::from_f64(2.0);
-        let (a, rest) = scratch
-            .split_at_mut_checked(state_len(d))
-            .unwrap_or_default();
-        let sa = rest.get_mut(..state_len(d)).unwrap_or_default();
+        let ([a, sa], _) = cut(scratch, [state_len(d); 2])?;
         out.fill(T::ZERO);
         for row in self.data().row_iter() {
             let signed = || row.iter().copied().chain(row.iter().map(|z| -*z));
@@ -172,7 +166,7 @@ impl<T: Real> Landscape<T> for Sparse<'_, T> {
             let diagonal = s.row_iter().enumerate().map(|(j, row)| row.get(j).copied());
             let inner = diagonal
                 .zip(signed())
-                .fold(T::ZERO, |sum, (s, z)| sum + two * z * s.unwrap_or(T::NAN));
+                .fold(T::ZERO, |sum, (s, z)| sum + two * z * must_or(s, T::NAN));
             for (((out, z), &sa), &a) in out.iter_mut().zip(signed()).zip(sa.iter()).zip(a.iter()) {
                 // n is positive: checked by `Sparse::new`.
                 *out += (two * (two * z) * sa + a * inner) / n;
@@ -234,13 +228,10 @@ impl<'a, T: Real> Frame<'a, T> {
         let d = landscape.dim();
         check_length("x", d, x.len())?;
         check_scratch("memory", frame_len(d), memory.len())?;
-        let (vectors, rest) = memory
-            .split_at_mut_checked(d.saturating_mul(d))
-            .unwrap_or_default();
-        let (values, scratch) = rest.split_at_mut_checked(d).unwrap_or_default();
+        let ([vectors, values], scratch) = cut(memory, [d.saturating_mul(d), d])?;
         landscape.hessian_into(x, MatrixMut::new(vectors, d, d)?)?;
         matrix::symmetric_eigen(MatrixMut::new(vectors, d, d)?, values, scratch)?;
-        let largest = values.last().copied().unwrap_or(T::ZERO).largest(T::ZERO);
+        let largest = largest(values).largest(T::ZERO);
         let rounding = T::EPSILON * T::from_usize(d.saturating_mul(16));
         let cut = largest * T::from_f64(1e-9).largest(rounding);
         Ok(Self {
@@ -285,8 +276,13 @@ impl<'a, T: Real> Frame<'a, T> {
         if a < self.tangents {
             T::ZERO
         } else {
-            self.values.get(a).copied().unwrap_or(T::ZERO)
+            must(self.values.get(a).copied())
         }
+    }
+
+    /// The largest eigenvalue.
+    pub(super) fn largest(&self) -> T {
+        largest(self.values)
     }
 
     /// Writes `P_t x`.
@@ -323,6 +319,11 @@ impl<'a, T: Real> Frame<'a, T> {
         }
         Ok(())
     }
+}
+
+/// The last of ascending values; 0 when there are none, in 0 dimensions.
+fn largest<T: Real>(values: &[T]) -> T {
+    values.last().map_or(T::ZERO, |value| *value)
 }
 
 /// The inverse where there is one, else 0.
@@ -376,7 +377,7 @@ pub fn settle<T: Real>(
     check("tolerance", tolerance >= 0.0, "must be at least 0")?;
     check_length("x", d, x.len())?;
     check_scratch("scratch", settle_scratch_len(d), scratch.len())?;
-    let (before, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
+    let ([before], scratch) = cut(scratch, [d])?;
     copy(x, before);
     let outcome = runge_kutta(landscape, x, T::from_f64(dt), tolerance, most, scratch);
     if outcome.is_err() {
@@ -394,9 +395,7 @@ fn runge_kutta<T: Real>(
     scratch: &mut [T],
 ) -> Result<usize, Error> {
     let d = x.len();
-    let (slope, rest) = scratch.split_at_mut_checked(d).unwrap_or_default();
-    let (sum, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let place = rest.get_mut(..d).unwrap_or_default();
+    let ([slope, sum, place], _) = cut(scratch, [d; 3])?;
     let [half, sixth] = [0.5, 1.0 / 6.0].map(T::from_f64);
     for k in 0..=most {
         landscape.gradient_into(x, slope)?;
@@ -421,14 +420,8 @@ fn runge_kutta<T: Real>(
 /// `|grad L|` at step `index`.
 fn finite_norm<T: Real>(slope: &[T], index: usize) -> Result<T, Error> {
     let norm = vector::norm2(slope);
-    if norm.is_finite() {
-        Ok(norm)
-    } else {
-        Err(Error::NonFinite {
-            name: "gradient",
-            index,
-        })
-    }
+    let at = At::Step(index as u64);
+    ensure_finite_at("gradient", norm.is_finite(), at).map(|()| norm)
 }
 
 /// Elements of scratch for [`retract`] in `d` dimensions.
@@ -475,7 +468,7 @@ pub fn retract<T: Real>(
     check("tolerance", tolerance >= 0.0, "must be at least 0")?;
     check_length("x", d, x.len())?;
     check_scratch("scratch", retract_scratch_len(d), scratch.len())?;
-    let (before, scratch) = scratch.split_at_mut_checked(d).unwrap_or_default();
+    let ([before], scratch) = cut(scratch, [d])?;
     copy(x, before);
     let outcome = newton(landscape, x, rank, tolerance, most, scratch);
     if outcome.is_err() {
@@ -495,11 +488,7 @@ pub(super) fn newton<T: Real>(
 ) -> Result<T, Error> {
     let d = x.len();
     let tolerance = T::from_f64(tolerance);
-    let (memory, rest) = scratch
-        .split_at_mut_checked(frame_len(d))
-        .unwrap_or_default();
-    let (slope, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-    let step = rest.get_mut(..d).unwrap_or_default();
+    let ([memory, slope, step], _) = cut(scratch, [frame_len(d), d, d])?;
     landscape.gradient_into(x, slope)?;
     let mut norm = finite_norm(slope, 0)?;
     if norm > tolerance {

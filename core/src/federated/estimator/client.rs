@@ -140,7 +140,11 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
         check_length("gradient", self.params().len(), gradient.len())?;
         if let Some(index) = vector::first_non_finite(gradient) {
             let name = "gradient";
-            return Err(Error::NonFinite { name, index }.into());
+            return Err(Error::NonFinite {
+                name,
+                at: crate::At::Element(index),
+            }
+            .into());
         }
         Ok(message::dimension(gradient.len())?)
     }
@@ -285,7 +289,10 @@ fn step<T: Real>(gamma: T, g: &Values<'_, T>, x: &mut [T]) -> Result<(), Error> 
     let lost = |(&x, g): (&T, T)| !(x - gamma * g).is_finite();
     if let Some(index) = x.iter().zip(g.iter()).position(lost) {
         let name = "params";
-        return Err(Error::NonFinite { name, index });
+        return Err(Error::NonFinite {
+            name,
+            at: crate::At::Element(index),
+        });
     }
     for (x, g) in x.iter_mut().zip(g.iter()) {
         *x -= gamma * g;

@@ -7,6 +7,7 @@
 
 use crate::Real;
 use crate::matrix::{Factor, MatrixRef};
+use crate::memory::must;
 
 /// Elements taken from a row before it is the next one's turn: a cache line of `f32`. The rows' lines are then on their way
 /// together.
@@ -74,7 +75,5 @@ pub(crate) fn pack<T: Real>(
 /// Elements `start .. start + length` of a row.
 #[inline(always)]
 fn segment<T>(m: MatrixRef<'_, T>, i: usize, start: usize, length: usize) -> &[T] {
-    m.row(i)
-        .and_then(|row| row.get(start..start + length))
-        .unwrap_or(&[])
+    must(m.row(i).and_then(|row| row.get(start..start + length)))
 }

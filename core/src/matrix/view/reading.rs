@@ -9,7 +9,8 @@ use core::ops::Range;
 
 use super::{Factor, check_range, span};
 use crate::Error;
-use crate::error::{check_length, check_scratch};
+use crate::error::check_length;
+use crate::memory::{front_ref, must};
 
 /// A matrix that is read: `rows x columns`, element `(i, j)` at `data[i * stride + j]`.
 ///
@@ -70,9 +71,8 @@ impl<'a, T> MatrixRef<'a, T> {
         stride: usize,
     ) -> Result<Self, Error> {
         let least = span(rows, columns, stride)?;
-        check_scratch("data", least, data.len())?;
         Ok(Self {
-            data: data.get(..least).unwrap_or(data),
+            data: front_ref("data", data, least)?,
             rows,
             columns,
             stride,
@@ -210,7 +210,7 @@ impl<'a, T> MatrixRef<'a, T> {
         }
         // The block is not empty, so its first element exists.
         let first = rows.start * self.stride + columns.start;
-        Self::with_stride(self.data.get(first..).unwrap_or(&[]), r, c, self.stride)
+        Self::with_stride(must(self.data.get(first..)), r, c, self.stride)
     }
 
     /// This matrix in the role of its transpose, for [`gemm`](crate::matrix::gemm).

@@ -9,7 +9,8 @@ use core::ops::Range;
 
 use super::{MatrixRef, check_range, span};
 use crate::Error;
-use crate::error::{check_length, check_scratch};
+use crate::error::check_length;
+use crate::memory::{front, must};
 
 /// A matrix that is written: as [`MatrixRef`].
 ///
@@ -66,9 +67,8 @@ impl<'a, T> MatrixMut<'a, T> {
         stride: usize,
     ) -> Result<Self, Error> {
         let least = span(rows, columns, stride)?;
-        check_scratch("data", least, data.len())?;
         Ok(Self {
-            data: data.get_mut(..least).unwrap_or(&mut []),
+            data: front("data", data, least)?,
             rows,
             columns,
             stride,
@@ -267,7 +267,7 @@ impl<'a, T> MatrixMut<'a, T> {
         }
         // The block is not empty, so its first element exists.
         let first = rows.start * self.stride + columns.start;
-        let data = self.data.get_mut(first..).unwrap_or(&mut []);
+        let data = must(self.data.get_mut(first..));
         MatrixMut::with_stride(data, r, c, self.stride)
     }
 
@@ -288,10 +288,7 @@ impl<'a, T> MatrixMut<'a, T> {
         let top = i.min(self.rows);
         // At most the first element past `data`, so no overflow.
         let cut = self.data.len().min(top.saturating_mul(self.stride));
-        let (above, below) = self
-            .data
-            .split_at_mut_checked(cut)
-            .unwrap_or((&mut [], &mut []));
+        let (above, below) = must(self.data.split_at_mut_checked(cut));
         // The gap after the last row above is no part of the view.
         let gap = if below.is_empty() {
             0
@@ -306,7 +303,7 @@ impl<'a, T> MatrixMut<'a, T> {
             stride: self.stride,
         };
         (
-            part(above.get_mut(..kept).unwrap_or(&mut []), top),
+            part(must(above.get_mut(..kept)), top),
             part(below, self.rows - top),
         )
     }

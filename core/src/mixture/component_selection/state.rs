@@ -3,10 +3,10 @@
 use super::{Statistics, check_data, scratch_len};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::MatrixRef;
+use crate::memory::cut;
 use crate::mixture::gaussian::{Covariance, MixtureRef, row};
 use crate::random::{self, Purpose};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
-use crate::storage::cut;
 use crate::{Error, Real, Storage};
 
 /// Numbers of the statistics of `k` components in `d` dimensions: the centre, then s0, s1 and s2.

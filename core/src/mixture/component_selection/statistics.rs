@@ -2,8 +2,8 @@
 
 use super::statistics_len;
 use crate::error::check_length;
+use crate::memory::cut;
 use crate::mixture::gaussian::{Covariance, MixtureRef, add_outer, row_mut};
-use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 /// Below this the factor of the statistics is multiplied into them.

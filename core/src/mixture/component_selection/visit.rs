@@ -7,6 +7,7 @@
 
 use super::{Config, Outcome, Proposal, Statistics, accepts};
 use crate::Real;
+use crate::memory::must_or;
 use crate::mixture::gaussian::Evaluator;
 use crate::mixture::responsibilities;
 use crate::random::{self, Stream};
@@ -69,7 +70,7 @@ impl<T: Real> Visit<'_, '_, T> {
             }
             _ => None,
         };
-        let ln_q = |q: &[f64], z: u32| q.get(z as usize).map_or(0.0, |q| math::scalar::ln(*q));
+        let ln_q = |q: &[f64], z: u32| math::scalar::ln(must_or(q.get(z as usize).copied(), 1.0));
         let mut learn = |z: u32, times: f64| {
             if let (Some(rate), Some(n)) = (table_rate, table.get_mut(z as usize)) {
                 *n = (f64::from(*n) + rate * times) as f32;
@@ -84,7 +85,7 @@ impl<T: Real> Visit<'_, '_, T> {
         for _ in 0..config.moves {
             let z = match table_rate {
                 // Probabilities are positive, with the sum 1.
-                Some(_) => random::categorical(&mut rng, q).map_or(*label, |z| z as u32),
+                Some(_) => must_or(random::categorical(&mut rng, q).ok(), *label as usize) as u32,
                 None => random::below(&mut rng, q.len() as u32),
             };
             // In (0, 1], so that its logarithm is finite.

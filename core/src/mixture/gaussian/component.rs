@@ -2,8 +2,8 @@
 
 use super::{Covariance, MixtureRef, check_shape, parts, row, row_mut, triangle};
 use crate::error::check_scratch;
+use crate::memory::{cut, must, take};
 use crate::simd::math;
-use crate::storage::cut;
 use crate::{Error, Real, vector};
 
 /// `s2 += w d d^T`: the lower triangle row by row, or the diagonal.
@@ -12,8 +12,7 @@ pub(in crate::mixture) fn add_outer(covariance: Covariance, w: f64, d: &[f64], s
         Covariance::Full => {
             let mut rest = s2;
             for (a, x) in (1..).zip(d) {
-                let (row, tail) = rest.split_at_mut_checked(a).unwrap_or_default();
-                rest = tail;
+                let row = take(&mut rest, a);
                 let wx = w * *x;
                 for (s, y) in row.iter_mut().zip(d) {
                     *s += wx * *y;
@@ -43,7 +42,7 @@ pub(in crate::mixture) fn moments_into(
             Covariance::Diagonal => a,
         };
         let mut last = None;
-        for (y, (to, s)) in m.get(first..=a).unwrap_or_default().iter().zip(&mut to) {
+        for (y, (to, s)) in must(m.get(first..=a)).iter().zip(&mut to) {
             *to = *s / s0 - *x * *y;
             last = Some(to);
         }

@@ -9,6 +9,8 @@
     reason = "counts of rows and components that are slices in memory"
 )]
 
+use crate::memory::must;
+
 /// Row 0 with one number, row 1 with two, and so on.
 pub(super) fn rows<T>(packed: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = packed;
@@ -26,7 +28,7 @@ fn each_row(
 ) -> Result<(), usize> {
     let (mut i, mut at) = (0_usize, 0_usize);
     while at < packed.len() {
-        let (done, rest) = packed.split_at_mut_checked(at).unwrap_or_default();
+        let (done, rest) = must(packed.split_at_mut_checked(at));
         let row = rest.get_mut(..=i).ok_or(i)?;
         run(done, row).ok_or(i)?;
         i = i.saturating_add(1);
@@ -81,11 +83,11 @@ pub(super) fn square(l: &mut [f64]) {
     // The last row first: a row needs those before it, and itself from the right.
     while n > 0 {
         let start = end.saturating_sub(n);
-        let (done, rest) = l.split_at_mut_checked(start).unwrap_or_default();
+        let (done, rest) = must(l.split_at_mut_checked(start));
         if let Some((last, head)) = rest.get_mut(..n).and_then(|row| row.split_last_mut()) {
             *last = head.iter().fold(*last * *last, |sum, x| sum + *x * *x);
             for j in (0..head.len()).rev() {
-                let other = rows(done).nth(j).unwrap_or_default();
+                let other = must(rows(done).nth(j));
                 let sum = head.iter().zip(other).map(|(x, y)| *x * *y);
                 let sum = sum.fold(0.0, |sum, x| sum + x);
                 if let Some(to) = head.get_mut(j) {

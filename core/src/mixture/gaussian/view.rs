@@ -3,11 +3,12 @@
 use rand_core::Rng;
 
 use super::{Covariance, check_data, check_shape, parts, row, row_mut, triangle};
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length, ensure_finite};
 use crate::matrix::MatrixRef;
+use crate::memory::{cut_ref, front, must, must_or};
 use crate::mixture::{log_sum_exp, responsibilities};
 use crate::simd::math;
-use crate::{Error, Real, random, vector};
+use crate::{Error, Real, random};
 
 /// `ln(2 pi) / 2`.
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
@@ -47,13 +48,8 @@ impl<'a, T: Real> MixtureRef<'a, T> {
     /// ```
     pub fn new(covariance: Covariance, k: usize, d: usize, params: &'a [T]) -> Result<Self, Error> {
         check_shape(covariance, k, d, params.len())?;
-        let mut rest = params;
-        let [log_weights, means, factors, half_log_determinants] =
-            parts(covariance, k, d).map(|n| {
-                let (part, tail) = rest.split_at_checked(n).unwrap_or_default();
-                rest = tail;
-                part
-            });
+        let ([log_weights, means, factors, half_log_determinants], _) =
+            cut_ref(params, parts(covariance, k, d))?;
         Ok(Self {
             covariance,
             k,
@@ -100,12 +96,10 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         self.half_log_determinants
     }
 
-    /// `ln p(x | eta_j)`, of arguments whose shapes are known; NaN for a component that does not exist.
+    /// `ln p(x | eta_j)`, of arguments whose shapes are known.
     #[inline]
     fn density(&self, j: usize, x: &[T]) -> T {
-        let Some(half) = self.half_log_determinants.get(j) else {
-            return T::NAN;
-        };
+        let half = must_or(self.half_log_determinants.get(j).copied(), T::NAN);
         let mean = row(self.means, j, self.d);
         let factor = row(self.factors, j, self.covariance.factor_len(self.d));
         let mut square = T::ZERO;
@@ -130,7 +124,7 @@ impl<'a, T: Real> MixtureRef<'a, T> {
             square = self.overflowed(x, mean, factor);
         }
         let constant = T::from_f64(HALF_LN_TAU * self.d as f64);
-        -(constant + *half) - T::from_f64(0.5) * square
+        -(constant + half) - T::from_f64(0.5) * square
     }
 
     /// The squared distance of a row for which it came out as NaN: infinite when only its size is the reason, as in `0 (x - m)` with a
@@ -148,18 +142,12 @@ impl<'a, T: Real> MixtureRef<'a, T> {
     /// [`density`](Self::density) with the weight.
     #[inline]
     pub(in crate::mixture) fn log_joint(&self, j: usize, x: &[T]) -> T {
-        match self.log_weights.get(j) {
-            Some(weight) => *weight + self.density(j, x),
-            None => T::NAN,
-        }
+        must_or(self.log_weights.get(j).copied(), T::NAN) + self.density(j, x)
     }
 
     fn check_point(&self, x: &[T]) -> Result<(), Error> {
         check_length("x", self.d, x.len())?;
-        match vector::first_non_finite(x) {
-            None => Ok(()),
-            Some(index) => Err(Error::NonFinite { name: "x", index }),
-        }
+        ensure_finite("x", x)
     }
 
     /// `ln p(x | eta_j)`: the density of one component, without its weight.
@@ -246,8 +234,7 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         scratch: &mut [T],
     ) -> Result<f64, Error> {
         check_data(self.d, &data)?;
-        check_scratch("scratch", self.k, scratch.len())?;
-        let joints = scratch.get_mut(..self.k).unwrap_or_default();
+        let joints = front("scratch", scratch, self.k)?;
         let mut sum = 0.0;
         for x in data.row_iter() {
             for (j, l) in joints.iter_mut().enumerate() {
@@ -326,8 +313,7 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         scratch: &mut [f64],
     ) -> Result<(), Error> {
         check_length("out", self.d, out.len())?;
-        check_scratch("scratch", self.k, scratch.len())?;
-        let weights = scratch.get_mut(..self.k).unwrap_or_default();
+        let weights = front("scratch", scratch, self.k)?;
         for (w, l) in weights.iter_mut().zip(self.log_weights) {
             *w = math::scalar::exp(l.to_f64());
         }
@@ -339,8 +325,8 @@ impl<'a, T: Real> MixtureRef<'a, T> {
                 Covariance::Full => a,
                 Covariance::Diagonal => 0,
             };
-            let (w, rest) = factor.split_at_checked(width).unwrap_or_default();
-            let (done, left) = out.split_at_mut_checked(a).unwrap_or_default();
+            let (w, rest) = must(factor.split_at_checked(width));
+            let (done, left) = must(out.split_at_mut_checked(a));
             if let (Some((pivot, rest)), Some(x)) = (rest.split_first(), left.first_mut()) {
                 factor = rest;
                 let mut y: T = random::normal(rng);

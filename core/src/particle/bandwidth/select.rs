@@ -15,6 +15,7 @@
 )]
 
 use crate::Real;
+use crate::memory::must;
 use crate::particle::kernel::Kept;
 use crate::simd::{self, BitLanes, Kernel, Lanes, Mask, Simd};
 
@@ -96,7 +97,8 @@ impl<T: Real> Distances<'_, T> {
         // Numbers of the two in proportion to what they stand for.
         for (all, share) in [(self.single, 1), (self.double, 2)] {
             let weight = self.single.len() + 2 * self.double.len();
-            let wanted = (ROOM * share * all.len()).checked_div(weight).unwrap_or(0);
+            let wanted = (ROOM * share * all.len()).checked_div(weight);
+            let wanted = must(wanted);
             let Some(stretch) = all.len().checked_div(wanted) else {
                 continue;
             };
@@ -112,7 +114,7 @@ impl<T: Real> Distances<'_, T> {
             }
         }
         let sample = Distances {
-            single: room.get(..sampled).unwrap_or_default(),
+            single: must(room.get(..sampled)),
             double: &[],
             zeros: 0,
         };
@@ -185,7 +187,7 @@ impl<T: Real> Distances<'_, T> {
             ends,
             out: &mut room[..],
         });
-        let (first, rest) = room.split_at_mut_checked(single).unwrap_or_default();
+        let (first, rest) = must(room.split_at_mut_checked(single));
         let double = simd::dispatch(Collect {
             x: self.double,
             ends,
@@ -193,7 +195,7 @@ impl<T: Real> Distances<'_, T> {
         });
         let few = Distances {
             single: first,
-            double: rest.get(..double).unwrap_or_default(),
+            double: must(rest.get(..double)),
             // Those of the diagonal come first wherever 0 is among the candidates.
             zeros: if low.bits == 0 { self.zeros } else { 0 },
         };

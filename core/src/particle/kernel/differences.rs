@@ -13,6 +13,7 @@ use core::ops::Range;
 use super::gram::SHORT;
 use super::{Family, Sources};
 use crate::matrix::MatrixMut;
+use crate::memory::must;
 use crate::particle::rows::InRows;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
@@ -118,7 +119,7 @@ impl<T: Real> Sources<'_, T> {
     fn add_repulsion(&self, i: usize, l: &[T], sums: &mut [T]) {
         let (n, c) = (self.n(), self.field.pull());
         let Columns { w, u } = self.columns;
-        let target = |u: &[T]| u.get(i).copied().unwrap_or(T::ZERO);
+        let target = |u: &[T]| must(u.get(i).copied());
         if self.field.weight.is_some() {
             let weights = w.in_rows(n).skip(self.field.d);
             for ((sum, u), s) in sums.iter_mut().zip(u.in_rows(n)).zip(weights) {

@@ -16,6 +16,7 @@ use super::differences::{AddSquare, transpose};
 use super::panels::{Distances, Layout};
 use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::memory::must;
 use crate::particle::rows::InRows;
 use crate::simd;
 use crate::{Arithmetic, Error, Real};
@@ -90,7 +91,7 @@ fn squared_norms<T: Real>(m: usize, y: &[T], norms: &mut [T]) {
     let mut rows = y.in_rows(m);
     let (fours, rest) = norms.as_chunks_mut::<4>();
     for norms in fours {
-        let [a, b, c, d] = [(); 4].map(|()| rows.next().unwrap_or_default());
+        let [a, b, c, d] = [(); 4].map(|()| must(rows.next()));
         let mut sums = [T::ZERO; 4];
         for (((&a, &b), &c), &d) in a.iter().zip(b).zip(c).zip(d) {
             for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
@@ -132,7 +133,7 @@ pub(super) fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
         }
     }
     // There is a first row, so the divisor is at least 1.
-    let n = T::from_usize(x.len().checked_div(d).unwrap_or(1));
+    let n = T::from_usize(must(x.len().checked_div(d)));
     for mean in mean.iter_mut() {
         *mean /= n;
     }
@@ -172,7 +173,7 @@ impl<T: Real> Rows<'_, T> {
         if scratch >= packed {
             HEIGHT.min(n)
         } else {
-            scratch.checked_div(n).unwrap_or(1).clamp(1, HEIGHT)
+            must(scratch.checked_div(n)).clamp(1, HEIGHT)
         }
     }
 
@@ -191,7 +192,7 @@ impl<T: Real> Rows<'_, T> {
             for (i, out) in range.zip(view.row_iter_mut()) {
                 out.fill(T::ZERO);
                 for y in self.y.row_iter() {
-                    let at = y.get(i).copied().unwrap_or(T::ZERO);
+                    let at = must(y.get(i).copied());
                     simd::update(&AddSquare(at), [&mut *out], [y]);
                 }
                 // Equal rows, the diagonal among them, are at distance 0.
@@ -212,7 +213,7 @@ impl<T: Real> Rows<'_, T> {
             view_of,
             scratch,
         )?;
-        let norms = self.norms.get(range.clone()).unwrap_or_default();
+        let norms = must(self.norms.get(range.clone()));
         for ((i, out), &norm) in range.zip(view.row_iter_mut()).zip(norms) {
             let body = FromGram::<T, PROFILE> { norm, scale };
             simd::update(&body, [&mut *out], [self.norms]);
@@ -259,7 +260,7 @@ impl<T: Real> Rows<'_, T> {
                 .ok_or(SHORT)?;
             self.block::<DISTANCE>(T::ONE, start..end, end, block, rest)?;
             for (i, row) in (start..end).zip(block.in_rows(end)) {
-                visit(row.get(..i).unwrap_or_default());
+                visit(must(row.get(..i)));
             }
             start = end;
         }

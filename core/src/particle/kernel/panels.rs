@@ -30,8 +30,8 @@ use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, 
 use crate::Real;
 use crate::matrix::tile::{self, MAX_COLUMNS, MAX_ROWS, Old, tile};
 use crate::matrix::{MatrixMut, MatrixRef, pack};
+use crate::memory::{must, take, unreached};
 use crate::particle::rows::InRows;
-use crate::particle::take;
 use crate::simd::{Kernel, Lanes, Level, Simd, Update};
 
 /// Sources, or targets, of a block: a multiple of the tile both ways. `P` is half of a first cache.
@@ -96,10 +96,10 @@ pub(in crate::particle) struct Layout {
 impl Layout {
     /// The distances in the memory that they were written to.
     pub(in crate::particle) fn of<T>(self, kept: &[T]) -> Kept<'_, T> {
-        let (diagonal, rest) = kept.split_at_checked(self.diagonal).unwrap_or_default();
+        let (diagonal, rest) = must(kept.split_at_checked(self.diagonal));
         Kept {
             diagonal,
-            others: rest.get(..self.others).unwrap_or_default(),
+            others: must(rest.get(..self.others)),
             level: self.level,
         }
     }
@@ -151,13 +151,13 @@ fn distances<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usiz
         let depth = block.min(n - j0);
         len += depth.div_ceil(MR) * MR * (depth.div_ceil(nr) * nr);
     }
-    let (mut diagonal, mut others) = kept.split_at_mut_checked(len).unwrap_or_default();
+    let (mut diagonal, mut others) = must(kept.split_at_mut_checked(len));
     let mut written = 0;
     for j0 in (0..n).step_by(block) {
         let depth = block.min(n - j0);
         let padded = depth.div_ceil(MR) * MR;
-        let sources = sources.get(j0 * m..).unwrap_or_default();
-        let own_strips = strips.get(j0 * m..).unwrap_or_default();
+        let sources = must(sources.get(j0 * m..));
+        let own_strips = must(strips.get(j0 * m..));
         for (i, strip) in (j0..n).step_by(nr).zip(own_strips.in_rows(nr * m)) {
             let values = if i < j0 + block {
                 take(&mut diagonal, padded * nr)
@@ -169,9 +169,9 @@ fn distances<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usiz
             for (sources, values) in tiles.take(depth.div_ceil(MR)) {
                 tile::<T::Lanes<S>, FAST, MR, NV>(simd, sources, strip, Old::Overwrite, values, nr);
             }
-            let (values, padding) = values.split_at_mut_checked(depth * nr).unwrap_or_default();
+            let (values, padding) = must(values.split_at_mut_checked(depth * nr));
             padding.fill(T::INFINITY);
-            let norms = [j0, i].map(|at| rows.norms.get(at..).unwrap_or_default());
+            let norms = [j0, i].map(|at| must(rows.norms.get(at..)));
             apply::<T, S, DISTANCE, NV>(simd, T::ONE, norms, values);
             set_diagonal(j0, i, nr, values, T::ZERO);
         }
@@ -284,7 +284,7 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
         pack_targets(rows, nr, targets.clone(), strips);
     }
     for j0 in (0..n).step_by(block) {
-        let weights = weights.get_mut(j0 * padded_q..).unwrap_or_default();
+        let weights = must(weights.get_mut(j0 * padded_q..));
         pack(w.t(), MR, 0, q, j0, block.min(n - j0), weights);
     }
     all_sums.fill(T::ZERO);
@@ -294,14 +294,14 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
 
     for j0 in (0..n).step_by(block) {
         let depth = block.min(n - j0);
-        let own_sources = sources.get(j0 * m..).unwrap_or_default();
-        let own_weights = weights.get(j0 * padded_q..).unwrap_or_default();
+        let own_sources = must(sources.get(j0 * m..));
+        let own_weights = must(weights.get(j0 * padded_q..));
         let first = if is_symmetric { j0 } else { 0 };
         for at in (first..count).step_by(block) {
             let height = block.min(count - at);
             let is_turned = is_symmetric && at > j0;
-            let strips = strips.get(at * m..).unwrap_or_default();
-            let sums = all_sums.get_mut(at * padded_q..).unwrap_or_default();
+            let strips = must(strips.get(at * m..));
+            let sums = must(all_sums.get_mut(at * padded_q..));
             let strips = strips.in_rows(nr * m).zip(sums.in_rows_mut(nr * padded_q));
             for (r, (strip, sums)) in (0..height).step_by(nr).zip(strips) {
                 let i = targets.start + at + r;
@@ -311,11 +311,10 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                     } else {
                         &mut kept.others
                     };
-                    let (distances, rest) = strips
-                        .split_at_checked(depth.div_ceil(MR) * MR * nr)
-                        .unwrap_or_default();
+                    let (distances, rest) =
+                        must(strips.split_at_checked(depth.div_ceil(MR) * MR * nr));
                     *strips = rest;
-                    let values = values.get_mut(..depth * nr).unwrap_or_default();
+                    let values = must(values.get_mut(..depth * nr));
                     match profile {
                         Profile::Rbf => again::<T, S, RBF>(simd, scale, distances, values),
                         Profile::Imq => again::<T, S, IMQ>(simd, scale, distances, values),
@@ -329,8 +328,8 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                         let old = Old::Overwrite;
                         tile::<T::Lanes<S>, FAST, MR, NV>(simd, sources, strip, old, values, nr);
                     }
-                    let values = values.get_mut(..depth * nr).unwrap_or_default();
-                    let norms = [j0, i].map(|at| rows.norms.get(at..).unwrap_or_default());
+                    let values = must(values.get_mut(..depth * nr));
+                    let norms = [j0, i].map(|at| must(rows.norms.get(at..)));
                     match profile {
                         Profile::Rbf => apply::<T, S, RBF, NV>(simd, scale, norms, values),
                         Profile::Imq => apply::<T, S, IMQ, NV>(simd, scale, norms, values),
@@ -339,21 +338,16 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                         }
                     }
                 }
-                let values = values.get_mut(..depth * nr).unwrap_or_default();
+                let values = must(values.get_mut(..depth * nr));
                 set_diagonal(j0, i, nr, values, T::ONE);
                 if is_turned {
-                    turn(
-                        nr,
-                        values,
-                        turned.get_mut(r * nr..).unwrap_or_default(),
-                        block,
-                    );
+                    turn(nr, values, must(turned.get_mut(r * nr..)), block);
                 }
                 product::<T, S, FAST, MR, NV>(simd, depth, own_weights, values, sums);
             }
             if is_turned {
-                let weights = weights.get(at * padded_q..).unwrap_or_default();
-                let sums = all_sums.get_mut(j0 * padded_q..).unwrap_or_default();
+                let weights = must(weights.get(at * padded_q..));
+                let sums = must(all_sums.get_mut(j0 * padded_q..));
                 let strips = turned
                     .in_rows(block * nr)
                     .zip(sums.in_rows_mut(nr * padded_q));
@@ -386,7 +380,7 @@ fn product<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>
 #[inline(always)]
 fn turn<T: Copy>(nr: usize, values: &[T], turned: &mut [T], block: usize) {
     for (p, values) in values.in_rows(nr * nr).enumerate() {
-        let strip = turned.get_mut(p * block * nr..).unwrap_or_default();
+        let strip = must(turned.get_mut(p * block * nr..));
         for (c, values) in values.in_rows(nr).enumerate() {
             for (to, &k) in strip.in_rows_mut(nr).zip(values) {
                 if let Some(to) = to.get_mut(c) {
@@ -406,8 +400,9 @@ fn each_sum<T>(
     mut visit: impl FnMut(&mut T, &mut T),
 ) {
     for (at, sums) in sums.in_rows_mut(nr * padded_q).enumerate() {
-        for r in 0..nr {
-            let row = out.row_mut(at * nr + r).unwrap_or_default();
+        let rows = at * nr..out.rows().min((at + 1) * nr);
+        for (r, i) in rows.enumerate() {
+            let row = must(out.row_mut(i));
             for (sums, out) in sums.in_rows_mut(nr).zip(row) {
                 if let Some(sum) = sums.get_mut(r) {
                     visit(sum, out);
@@ -449,7 +444,8 @@ fn apply<T: Real, S: Simd, const PROFILE: u8, const NV: usize>(
     }
     let (groups, _) = T::Lanes::<S>::groups(&padded);
     let Some(targets) = groups.first_chunk::<NV>() else {
-        return;
+        // The longest row of a tile has as many groups.
+        return unreached();
     };
     let targets = targets.map(|x| T::Lanes::<S>::load(simd, &x));
     let (groups, _) = T::Lanes::<S>::groups_mut(values);

@@ -19,9 +19,9 @@
 use super::super::kernel::{
     Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len, resolving,
 };
-use super::super::take;
 use super::super::{check_cloud, check_finite, check_positive};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::rows::InRows;
 use crate::{Arithmetic, Error, Real, vector};
 

@@ -22,10 +22,10 @@
 use super::super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::rule::{State, advance, check_state};
 use super::super::svgd::Config;
-use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::Chosen;
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
 use crate::{Error, Real, Storage};

@@ -24,10 +24,10 @@
 use super::super::kernel::{
     Driver, Serial, field_into, field_scratch_len, least_field_scratch_len,
 };
-use super::super::take;
 use super::super::{check_cloud, check_finite, check_non_negative, check_positive};
 use super::{Chosen, Extended, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::Kernels as _;
 use crate::vector::Kernels as _;
 use crate::{Arithmetic, Error, Real, Storage};
@@ -570,7 +570,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "scores",
-                index: 4
+                at: crate::At::Particle(4)
             }
         );
         g[9] = 0.0;

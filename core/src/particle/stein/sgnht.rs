@@ -21,11 +21,11 @@
 //! Reference: Shen, Heinonen and Kaski (2021); Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014).
 
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
-use super::super::take;
 use super::super::{check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::take;
 use crate::particle::Kernels as _;
 use crate::particle::rows::InRows;
 use crate::vector::Kernels as _;
@@ -230,7 +230,7 @@ mod tests {
             error,
             Error::NonFinite {
                 name: "thermostat",
-                index: 1
+                at: crate::At::Particle(1)
             }
         );
         let mut state = State::from_storage([0.0_f64; 4], [0.0; 3]);

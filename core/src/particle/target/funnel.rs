@@ -4,6 +4,7 @@ use rand_core::Rng;
 
 use super::{LN_TAU, check_lengths};
 use crate::error::{check, check_length};
+use crate::memory::must_or;
 use crate::model::{Batch, Objective};
 use crate::{Error, Real, random, vector};
 
@@ -91,9 +92,7 @@ impl<T: Real> Objective<T> for Funnel<T> {
     fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
         self.validate()?;
         check_length("params", self.dim, params.len())?;
-        let Some((&v, x)) = params.split_first() else {
-            return Ok(T::ZERO);
-        };
+        let (&v, x) = must_or(params.split_first(), (&T::ZERO, &[]));
         let z = v / self.scale;
         let spread = spread(v, x);
         let others = T::from_usize(x.len());

@@ -3,8 +3,9 @@
 use rand_core::Rng;
 
 use super::{LN_TAU, check_lengths};
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve_vector, solve_lower};
+use crate::memory::{front, must};
 use crate::model::{Batch, Objective};
 use crate::{Error, Real, random, vector};
 
@@ -73,10 +74,8 @@ impl<'a, T: Real> Gaussian<'a, T> {
         }
         // From the last row up: row i reads z_0 .. z_i, which the rows below no longer need.
         for (i, mean) in self.mean.iter().enumerate().rev() {
-            let (Some(z), Some(row)) = (out.get(..=i), l.row(i).and_then(|row| row.get(..=i)))
-            else {
-                continue;
-            };
+            let z = must(out.get(..=i));
+            let row = must(l.row(i).and_then(|row| row.get(..=i)));
             let x = *mean + vector::dot(row, z)?;
             if let Some(out) = out.get_mut(i) {
                 *out = x;
@@ -130,8 +129,7 @@ impl<T: Real> Objective<T> for Gaussian<'_, T> {
     fn value(&self, params: &[T], _: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
         let (l, d) = (self.factor()?, self.mean.len());
         check_length("params", d, params.len())?;
-        check_scratch("scratch", d, scratch.len())?;
-        let y = scratch.get_mut(..d).unwrap_or_default();
+        let y = front("scratch", scratch, d)?;
         vector::subtract_into(params, self.mean, y)?;
         solve_lower(l, MatrixMut::new(y, d, 1)?)?;
         let diagonal = l.row_iter().enumerate().filter_map(|(i, row)| row.get(i));

@@ -1,6 +1,7 @@
 //! The posterior of a regression whose noise is not known.
 
 use crate::error::{check, check_length};
+use crate::memory::must_or;
 use crate::model::{Batch, Objective};
 use crate::{Error, Real, vector};
 
@@ -73,7 +74,7 @@ impl<T: Real, O: Objective<T>> Regression<O, T> {
     /// Checks the length; the weights and the logarithm of the inverse variance.
     fn split<'a>(&self, params: &'a [T]) -> Result<(&'a [T], T), Error> {
         check_length("params", self.dim(), params.len())?;
-        let (&s, w) = params.split_last().unwrap_or((&T::ZERO, &[]));
+        let (&s, w) = must_or(params.split_last(), (&T::ZERO, &[]));
         Ok((w, s))
     }
 }

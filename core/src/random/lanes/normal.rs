@@ -18,6 +18,7 @@
 
 use super::{Law, Row, Uniform, convert, step_rows};
 use crate::Real;
+use crate::memory::must;
 use crate::simd::{Kernel, LANES, Lanes, Simd, math};
 
 /// Rows of words drawn before they are converted: 1 KiB on the stack.
@@ -62,9 +63,7 @@ fn draw<T: Real, S: Simd>(
     pairs: &mut [Pair<T>],
 ) {
     let steps = <Uniform as Law<T>>::STEPS;
-    let (used, _) = words
-        .split_at_mut_checked(pairs.len() * 2 * steps)
-        .unwrap_or_default();
+    let (used, _) = must(words.split_at_mut_checked(pairs.len() * 2 * steps));
     step_rows(simd, s, used);
     let (rows, _) = pairs.as_flattened_mut().as_chunks_mut();
     for (row, words) in rows.iter_mut().zip(used.chunks(steps)) {

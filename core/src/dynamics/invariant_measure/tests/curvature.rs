@@ -46,7 +46,13 @@ fn curvature<T: Real>(tolerance: f64) {
         Ok(())
     };
     let error = power_iteration(&x, broken, 4, &mut scratch).unwrap_err();
-    assert!(matches!(error, Error::NonFinite { index: 1, .. }));
+    assert!(matches!(
+        error,
+        Error::NonFinite {
+            at: crate::At::Step(1),
+            ..
+        }
+    ));
     assert!(power_iteration(&x, flat, 4, &mut scratch[..19]).is_err());
     assert_eq!(x, [T::ONE; 5]);
 }
@@ -116,7 +122,13 @@ fn products_that_overflow_are_named() {
     };
     let error = power_iteration(&[1.0, 1.0], steep, 1, &mut [0.0; 8]).unwrap_err();
     assert!(
-        matches!(error, Error::NonFinite { index: 1, .. }),
+        matches!(
+            error,
+            Error::NonFinite {
+                at: crate::At::Step(1),
+                ..
+            }
+        ),
         "{error:?}"
     );
     let mut scratch = [0.0; lanczos_scratch_len(2, 2)];
@@ -127,14 +139,26 @@ fn products_that_overflow_are_named() {
     };
     let error = lanczos(&[0.0; 2], turn, 1, 2, &mut scratch, &mut [0.0], &mut []).unwrap_err();
     let name = "hessian product";
-    assert_eq!(error, Error::NonFinite { name, index: 1 });
+    assert_eq!(
+        error,
+        Error::NonFinite {
+            name,
+            at: crate::At::Step(1)
+        }
+    );
     let bad = |_: &[f64], g: &mut [f64]| {
         g.copy_from_slice(&[0.0, f64::NAN]);
         Ok(())
     };
     let error = lanczos(&[1.0, 1.0], bad, 1, 2, &mut scratch, &mut [0.0], &mut []).unwrap_err();
     assert!(
-        matches!(error, Error::NonFinite { index: 1, .. }),
+        matches!(
+            error,
+            Error::NonFinite {
+                at: crate::At::Step(1),
+                ..
+            }
+        ),
         "{error:?}"
     );
 }

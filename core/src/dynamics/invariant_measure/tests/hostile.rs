@@ -47,7 +47,13 @@ fn a_monitor_refuses_step_sizes_that_equal_none_and_stays_as_it_was() {
         (1.0, 1.0, f64::NAN, "grad"),
     ] {
         let error = monitor.observe(0.1, loss, &[x], &[g]).unwrap_err();
-        assert_eq!(error, Error::NonFinite { name, index: 1 });
+        assert_eq!(
+            error,
+            Error::NonFinite {
+                name,
+                at: crate::At::Step(1)
+            }
+        );
         assert_eq!(monitor, before);
     }
     assert_eq!((monitor.samples(), monitor.resets()), (1, 0));
@@ -65,7 +71,13 @@ fn gradients_that_are_not_finite_are_refused_by_the_noise() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let error = noise.push(&[0.0, bad]).unwrap_err();
         let name = "grad";
-        assert_eq!(error, Error::NonFinite { name, index: 1 });
+        assert_eq!(
+            error,
+            Error::NonFinite {
+                name,
+                at: crate::At::Element(1)
+            }
+        );
         assert_eq!(noise, before);
     }
     noise.push(&[0.0_f64, 0.0]).unwrap();

@@ -188,7 +188,13 @@ fn numbers_that_are_not_finite_name_their_step_and_are_not_noted() {
         (1.0, one, [1e200], "grad"), // its square overflows
     ] {
         let error = monitor.observe(0.1, loss, &x, &g).unwrap_err();
-        assert_eq!(error, Error::NonFinite { name, index: 40 });
+        assert_eq!(
+            error,
+            Error::NonFinite {
+                name,
+                at: crate::At::Step(40)
+            }
+        );
         assert_eq!(monitor, before);
     }
     let error = monitor.observe(0.1, 1.0, &[1.0], &[1.0, 2.0]).unwrap_err();

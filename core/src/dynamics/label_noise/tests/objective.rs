@@ -82,7 +82,7 @@ fn the_wrapper_trains_a_network_and_names_the_step_that_is_not_finite() {
         go(&mut state),
         Err(Error::NonFinite {
             name: "loss",
-            index: 3000
+            at: crate::At::Step(3000)
         })
     );
     params[0] = 0.0;
@@ -123,7 +123,14 @@ fn the_wrapper_refuses_a_step_out_of_the_type() {
     ] {
         let outcome = wrapped(rate, sample);
         let (name, index) = expected;
-        assert_eq!(outcome, Err(Error::NonFinite { name, index }), "{sample:?}");
+        assert_eq!(
+            outcome,
+            Err(Error::NonFinite {
+                name,
+                at: crate::At::Step(index)
+            }),
+            "{sample:?}"
+        );
     }
     assert!(wrapped(1e18, [1.0, -1e19, 0.0]).is_ok());
 }

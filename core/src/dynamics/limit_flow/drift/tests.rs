@@ -470,7 +470,13 @@ fn wrong_lengths_and_flows_without_end_are_named() {
     );
     let mut x = [f64::NAN, 1.0];
     let error = settle(&mut Valley, &mut x, 0.1, 0.0, 7, &mut scratch).unwrap_err();
-    assert!(matches!(error, Error::NonFinite { index: 0, .. }));
+    assert!(matches!(
+        error,
+        Error::NonFinite {
+            at: crate::At::Step(0),
+            ..
+        }
+    ));
     assert!(
         step(
             &mut Valley,

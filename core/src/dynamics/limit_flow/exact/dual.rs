@@ -16,11 +16,13 @@
 
 use super::{Config, Parts};
 use crate::dynamics::label_noise::Sparse;
+use crate::error::ensure_finite_at;
 use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::memory::{cut, must};
 use crate::model::copy;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Update, math};
-use crate::{Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// Times that the diagonal of a Hessian is raised tenfold, from a rounding error of its trace.
 const RAISES: usize = 40;
@@ -132,18 +134,12 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         parts: Parts<'a, T>,
         clock: f64,
         scratch: &'a mut [T],
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let (n, d) = (problem.samples(), problem.dim());
-        let (hess, rest) = scratch
-            .split_at_mut_checked(n.saturating_mul(n))
-            .unwrap_or_default();
-        let (grad, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (step, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (trial, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
-        let (s, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
-        let (w, rest) = rest.split_at_mut_checked(d).unwrap_or_default();
+        let ([hess, grad, step, trial, s, w, weight], _) =
+            cut(scratch, [n.saturating_mul(n), n, n, n, d, d, d])?;
         let decay = T::from_f64(4.0 * clock);
-        Self {
+        Ok(Self {
             problem,
             parts,
             decay,
@@ -153,8 +149,8 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
             trial,
             s,
             w,
-            weight: rest.get_mut(..d).unwrap_or_default(),
-        }
+            weight,
+        })
     }
 
     /// Newton from the `nu` that is there; writes `nu`, `u` and `v` once they are found. Returns the iterations.
@@ -164,12 +160,8 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         loop {
             let size = self.evaluate()?;
             let residual = vector::norm2(self.grad).to_f64();
-            if !residual.is_finite() {
-                return Err(Error::NonFinite {
-                    name: "residual",
-                    index: iteration,
-                });
-            }
+            let at = At::Step(iteration as u64);
+            ensure_finite_at("residual", residual.is_finite(), at)?;
             if residual <= self.tolerance(config, size.most) {
                 self.write();
                 return Ok(iteration);
@@ -194,12 +186,7 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
         let (mut shift, mut most) = (-T::INFINITY, T::ZERO);
         for (index, ((ln_q, m), s)) in ln_q.iter().zip(m.iter()).zip(&*self.s).enumerate() {
             let level = *ln_q - self.decay * *m + s.abs();
-            if !level.is_finite() {
-                return Err(Error::NonFinite {
-                    name: "exponent",
-                    index,
-                });
-            }
+            ensure_finite_at("exponent", level.is_finite(), At::Element(index))?;
             (shift, most) = (level.largest(shift), s.abs().largest(most));
         }
         let out = [&mut *self.w, &mut *self.weight];
@@ -254,14 +241,9 @@ impl<'a, 'b, T: Real> Dual<'a, 'b, T> {
                 for (out, other) in out.iter_mut().zip(z.row_iter()).take(i + 1) {
                     *out = vector::dot(self.s, other)?;
                 }
-                trace += out.get(i).copied().unwrap_or(T::ZERO);
+                trace += must(out.get(i).copied());
             }
-            if !trace.is_finite() {
-                return Err(Error::NonFinite {
-                    name: "hessian",
-                    index: 0,
-                });
-            }
+            ensure_finite_at("hessian", trace.is_finite(), At::Value)?;
             let raise = trace * T::EPSILON;
             if ridge == T::ZERO && n > z.columns() {
                 ridge = raise;

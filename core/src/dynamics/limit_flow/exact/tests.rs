@@ -3,6 +3,7 @@ use crate::dynamics::label_noise::{self, State};
 use crate::dynamics::tests::{SHAPE, START, assert_close, data, golden, labels, levels};
 use crate::matrix::{MatrixMut, MatrixRef};
 use crate::random::{self, Purpose};
+use crate::vector;
 use std::vec;
 use std::vec::Vec;
 
@@ -162,7 +163,13 @@ fn bad_starts_and_labels_are_refused() {
         );
     }
     let infinite = start(&good, &[1.0, f64::INFINITY]).unwrap_err();
-    assert!(matches!(infinite, Error::NonFinite { index: 1, .. }));
+    assert!(matches!(
+        infinite,
+        Error::NonFinite {
+            at: crate::At::Element(1),
+            ..
+        }
+    ));
 }
 
 #[test]

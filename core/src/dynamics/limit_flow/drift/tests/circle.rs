@@ -209,16 +209,28 @@ fn a_step_that_goes_wrong_is_an_error_and_leaves_the_place() {
         let noise = Noise::Covariance(MatrixRef::new(&sigma, 2, 2).unwrap());
         let error = refused(start, noise, 0.1, &[]);
         let name = "noise";
-        assert_eq!(error, Error::NonFinite { name, index: 3 });
+        assert_eq!(
+            error,
+            Error::NonFinite {
+                name,
+                at: crate::At::Element(3)
+            }
+        );
         let error = refused(start, quiet, 0.1, &[0.0, bad]);
         let name = "increment";
-        assert_eq!(error, Error::NonFinite { name, index: 1 });
+        assert_eq!(
+            error,
+            Error::NonFinite {
+                name,
+                at: crate::At::Element(1)
+            }
+        );
         let error = refused([0.6, bad], quiet, 0.1, &[]);
         assert_eq!(
             error,
             Error::NonFinite {
                 name: "x",
-                index: 1
+                at: crate::At::Element(1)
             }
         );
     }

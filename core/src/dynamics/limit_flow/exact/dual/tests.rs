@@ -47,10 +47,10 @@ fn with_dual<R>(z: &[f64], y: &[f64], work: impl FnOnce(&mut Dual<'_, '_, f64>) 
     let (n, d) = (y.len(), z.len() / y.len());
     let problem = Sparse::new(MatrixRef::new(z, n, d).unwrap(), y).unwrap();
     let mut buffer = vec![0.0; exact_len(n, d)];
-    let parts = parts(&mut buffer, d);
+    let parts = parts(&mut buffer, d).unwrap();
     problem.moments_into(parts.m).unwrap();
     let mut scratch = vec![0.0; exact_scratch_len(n, d)];
-    work(&mut Dual::new(&problem, parts, 0.0, &mut scratch))
+    work(&mut Dual::new(&problem, parts, 0.0, &mut scratch).unwrap())
 }
 
 #[test]

@@ -3,10 +3,7 @@
 //! A state type is generic over [`Storage`], so that the same type is a `static` on a microcontroller
 //! (`State<[f32; 64]>`) and lives on the heap of a server (`State<Vec<f32>>`, feature `alloc`).
 //!
-#![doc = include_str!("../docs/state_sizes.md")]
-
-use crate::Error;
-use crate::error::check_scratch;
+#![doc = include_str!("../../docs/state_sizes.md")]
 
 /// A buffer of elements that a state owns or borrows.
 ///
@@ -124,28 +121,4 @@ impl<T> Storage for alloc::boxed::Box<[T]> {
     fn as_mut_slice(&mut self) -> &mut [T] {
         self
     }
-}
-
-/// Splits `scratch` into pieces of the given lengths and the remainder.
-pub(crate) fn cut<T, const K: usize>(
-    scratch: &mut [T],
-    lengths: [usize; K],
-) -> Result<([&mut [T]; K], &mut [T]), Error> {
-    let least = lengths
-        .iter()
-        .fold(0_usize, |sum, &n| sum.saturating_add(n));
-    check_scratch("scratch", least, scratch.len())?;
-    let mut rest = scratch;
-    let pieces = lengths.map(|n| {
-        let all = core::mem::take(&mut rest);
-        let n = n.min(all.len());
-        match all.split_at_mut_checked(n) {
-            Some((piece, tail)) => {
-                rest = tail;
-                piece
-            }
-            None => &mut [],
-        }
-    });
-    Ok((pieces, rest))
 }
