@@ -29,7 +29,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use thalweg::bilevel::descent::Method;
 use thalweg::bilevel::es_jacobian::{Difference, Direction};
-use thalweg::bilevel::{Problem, Round, descent, es_jacobian, hyper_representation, ridge};
+use thalweg::bilevel::{Place, Problem, Round, descent, es_jacobian, hyper_representation, ridge};
 use thalweg::matrix::MatrixRef;
 use thalweg::random::{Lanes32, Purpose, stream};
 use thalweg_benches::race::Buffer;
@@ -118,7 +118,7 @@ fn hypergradient(c: &mut Criterion) {
                     problem.prepare(x, path).expect("lengths agree");
                     for t in 0..steps {
                         problem
-                            .inner_gradient_into(x, y, &round.inner(t), path, grad)
+                            .inner_gradient_into(Place::new(x, y, &round.inner(t)), grad, path)
                             .expect("lengths agree");
                     }
                 }
@@ -127,12 +127,10 @@ fn hypergradient(c: &mut Criterion) {
             let mut outer = |scratch: &mut [f32]| {
                 problem
                     .outer_gradients_into(
-                        &x,
-                        &y0,
-                        &round.outer(),
-                        scratch,
+                        Place::new(&x, &y0, &round.outer()),
                         &mut grad_x,
                         &mut grad_y,
+                        scratch,
                     )
                     .map(black_box)
                     .expect("lengths agree");

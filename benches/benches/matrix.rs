@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use thalweg::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::{Arithmetic, Real};
 
 const SIZES: [usize; 4] = [64, 256, 512, 1024];
@@ -47,7 +47,7 @@ impl<T: Real> Case<T> {
         ) else {
             return;
         };
-        let done = gemm(arithmetic, T::ONE, a, b, T::ZERO, c, &mut self.scratch);
+        let done = gemm(Product::plain(arithmetic), a, b, c, &mut self.scratch);
         debug_assert!(done.is_ok());
         black_box(&self.c);
     }

@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
-use thalweg::matrix::{MatrixMut, MatrixRef};
+use thalweg::matrix::{MatrixMut, MatrixRef, Product};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adam, sgd};
 use thalweg::{Arithmetic, Error, matrix, vector};
@@ -118,8 +118,8 @@ fn product(n: usize) {
             return;
         };
         check(match scratch {
-            Some(scratch) => matrix::gemm(Arithmetic::Fast, 1.0, a, a, 0.0, c, scratch),
-            None => par::gemm(Arithmetic::Fast, 1.0, a, a, 0.0, c),
+            Some(scratch) => matrix::gemm(Product::plain(Arithmetic::Fast), a, a, c, scratch),
+            None => par::gemm(Product::plain(Arithmetic::Fast), a, a, c),
         });
     };
     let mut field: [Contender<'_, Vec<f32>>; 2] = [

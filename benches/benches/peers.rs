@@ -37,7 +37,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, RandK, Sign, TopK};
-use thalweg::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
@@ -156,9 +156,9 @@ fn square(n: usize, threads: usize, arithmetic: Arithmetic) -> Call {
         let (a, b) = (MatrixRef::new(&a, n, n)?, MatrixRef::new(&b, n, n)?);
         let c = MatrixMut::new(black_box(&mut c), n, n)?;
         if threads > 1 {
-            par::gemm(arithmetic, 1.0, a, b, 0.0, c)
+            par::gemm(Product::plain(arithmetic), a, b, c)
         } else {
-            gemm(arithmetic, 1.0, a, b, 0.0, c, &mut scratch)
+            gemm(Product::plain(arithmetic), a, b, c, &mut scratch)
         }
     })
 }

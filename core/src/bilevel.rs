@@ -140,6 +140,48 @@ impl Draw {
     }
 }
 
+/// Where a problem is evaluated: its variables, and the minibatch that it sees.
+///
+/// ```
+/// use thalweg::bilevel::{Place, Round};
+/// let draw = Round { seed: 1, number: 0 }.outer();
+/// let at = Place::new(&[0.5_f32], &[1.0, 2.0], &draw);
+/// assert_eq!((at.x.len(), at.y.len()), (1, 2));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a, T> {
+    /// Outer variable, p.
+    pub x: &'a [T],
+    /// Inner variable, d.
+    pub y: &'a [T],
+    /// The minibatch.
+    pub draw: &'a Draw,
+}
+
+impl<'a, T> Place<'a, T> {
+    /// The place (x, y), seen through a draw.
+    #[must_use]
+    pub const fn new(x: &'a [T], y: &'a [T], draw: &'a Draw) -> Self {
+        Self { x, y, draw }
+    }
+}
+
+/// The variables of a hypergradient: `x` stays, `y` moves.
+///
+/// ```
+/// use thalweg::bilevel::Variables;
+/// let variables = Variables { x: &[0.5_f32], y: &mut [1.0, 2.0] };
+/// variables.y[0] += variables.x[0];
+/// assert_eq!(variables.y, [1.5, 2.0]);
+/// ```
+#[derive(Debug)]
+pub struct Variables<'a, T> {
+    /// Outer variable, p.
+    pub x: &'a [T],
+    /// Inner variable, d: y^0 before, y^N after.
+    pub y: &'a mut [T],
+}
+
 /// An inner and an outer loss, through gradients.
 ///
 /// Slices have the lengths that the functions below state; implementations that multiply matrices check them anyway.
@@ -171,18 +213,16 @@ pub trait Problem<T: Real> {
     /// Those of the implementation, which should be of its lengths only.
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error>;
 
     /// `f(x, y; draw)`.
     ///
     /// # Errors
     /// As [`inner_gradient_into`](Self::inner_gradient_into).
-    fn outer_value(&self, x: &[T], y: &[T], draw: &Draw, scratch: &mut [T]) -> Result<T, Error>;
+    fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error>;
 
     /// Writes `f_x` (zeros where f does not depend on x) and `f_y`; returns the value.
     ///
@@ -190,12 +230,10 @@ pub trait Problem<T: Real> {
     /// As [`inner_gradient_into`](Self::inner_gradient_into).
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error>;
 }
 
@@ -207,12 +245,10 @@ pub trait SecondOrder<T: Real>: Problem<T> {
     /// As [`inner_gradient_into`](Problem::inner_gradient_into).
     fn hessian_product_into(
         &self,
-        x: &[T],
-        y: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error>;
 
     /// Writes `d/dx <g_y(x, y; draw), v>`, p elements.
@@ -221,12 +257,10 @@ pub trait SecondOrder<T: Real>: Problem<T> {
     /// As [`inner_gradient_into`](Problem::inner_gradient_into).
     fn mixed_product_into(
         &self,
-        x: &[T],
-        y: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error>;
 }
 
@@ -286,13 +320,13 @@ fn lost(t: u64) -> Error {
 /// `f_x <- f_x - d/dx <g_y(x, y^N), v>`: the end of the methods that solve a linear system.
 fn subtract_mixed<T: Real>(
     problem: &(impl SecondOrder<T> + ?Sized),
-    [x, y_n, v]: [&[T]; 3],
-    draw: &Draw,
-    scratch: &mut [T],
+    at: Place<'_, T>,
+    v: &[T],
     [mixed, fx]: [&mut [T]; 2],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     check_bounded("solution", v)?;
-    problem.mixed_product_into(x, y_n, v, draw, scratch, mixed)?;
+    problem.mixed_product_into(at, v, mixed, scratch)?;
     ensure_finite("mixed product", mixed)?;
     vector::axpy(-T::ONE, mixed, fx)?;
     check_bounded("hypergradient", fx)

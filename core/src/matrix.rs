@@ -47,7 +47,7 @@ pub use distance::{
 pub use eigen::{symmetric_eigen, symmetric_eigen_scratch};
 pub use elementary::{add_diagonal, symmetrize, trace, transpose_into};
 pub(crate) use gemm::pack;
-pub use gemm::{gemm, gemm_scratch};
+pub use gemm::{Product, gemm, gemm_scratch};
 pub use gemv::{gemv, gemv_transposed};
 pub use syrk::{Upper, syrk};
 pub use view::{Factor, MatrixMut, MatrixRef, Rows, RowsMut};
@@ -58,8 +58,8 @@ use crate::simd;
 kernels! {
     /// The loops behind the functions of this module.
     trait Kernels<T> {
-        fn product(arithmetic: crate::Arithmetic, job: gemm::Job<'_, T>) {
-            gemm::packed(arithmetic, job);
+        fn product(job: gemm::Job<'_, T>) {
+            gemm::packed(job);
         }
         fn add_row(a: T, x: &[T], y: &mut [T]) {
             simd::update(&gemv::AddRows([a]), [y], [x]);

@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 use thalweg::Arithmetic;
 use thalweg::bilevel::hyper_representation::network::{Problem as Network, Task};
-use thalweg::bilevel::{self, Problem, descent, es_jacobian, ridge};
+use thalweg::bilevel::{self, Problem, Variables, descent, es_jacobian, ridge};
 use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Key, Natural, NaturalDithering, Norm, PermK, RandK,
     RandSeqK, Sign, TopK, Weight,
@@ -20,7 +20,7 @@ use thalweg::compress::{
 use thalweg::dynamics::{invariant_measure, label_noise, limit_flow};
 use thalweg::federated::estimator::{self, Client, Server};
 use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
-use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
+use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm};
 use thalweg::mixture::component_selection::{self, Current, Proposal};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
@@ -119,7 +119,18 @@ fn no_diagnostic_allocates() {
         invariant_measure::movement(&x, &g).unwrap();
         noise.estimate().unwrap();
         invariant_measure::power_iteration(&x, slope, 1, &mut scratch).unwrap();
-        invariant_measure::lanczos(&x, slope, 1, 3, &mut scratch, &mut values, &mut []).unwrap();
+        invariant_measure::lanczos(
+            &x,
+            slope,
+            1,
+            3,
+            invariant_measure::Ends {
+                largest: &mut values,
+                smallest: &mut [],
+            },
+            &mut scratch,
+        )
+        .unwrap();
         let len = monitor.save(&mut bytes).unwrap();
         monitor.restore(&bytes[..len]).unwrap();
     });
@@ -191,7 +202,7 @@ fn neither_a_product_nor_a_gradient_allocates() {
                 MatrixRef::new(&b, 50, 50).unwrap(),
             );
             let c = MatrixMut::new(&mut c, 50, 50).unwrap();
-            gemm(arithmetic, 1.0, a, b.t(), 0.0, c, &mut scratch).unwrap();
+            gemm(Product::plain(arithmetic), a, b.t(), c, &mut scratch).unwrap();
         }
         let batch = Batch::classes(&a, 50, &[3; 50]).unwrap();
         model
@@ -338,24 +349,44 @@ fn no_hypergradient_allocates() {
         }
         let x = [0.0; 5];
         es_jacobian::step(&config, &mut state, &problem, &x, &mut scratch, &mut h).unwrap();
-        bilevel::aid::hypergradient(&implicit, round, &problem, &x, &mut w, &mut scratch, &mut h)
-            .unwrap();
-        bilevel::itd::hypergradient(&inner, round, &problem, &x, &mut w, &mut scratch, &mut h)
-            .unwrap();
+        bilevel::aid::hypergradient(
+            &implicit,
+            round,
+            &problem,
+            Variables { x: &x, y: &mut w },
+            &mut h,
+            &mut scratch,
+        )
+        .unwrap();
+        bilevel::itd::hypergradient(
+            &inner,
+            round,
+            &problem,
+            Variables { x: &x, y: &mut w },
+            &mut h,
+            &mut scratch,
+        )
+        .unwrap();
         bilevel::stoc_bio::hypergradient(
             &series,
             round,
             &problem,
-            &x,
-            &mut w,
-            &mut scratch,
+            Variables { x: &x, y: &mut w },
             &mut h,
+            &mut scratch,
         )
         .unwrap();
         let (l, mut w, mut h) = ([0.5; 6], [0.1; 26], [0.0; 6]);
         let problem = bilevel::differences::Differences::new(&cleaning);
-        bilevel::itd::hypergradient(&inner, round, &problem, &l, &mut w, &mut memory, &mut h)
-            .unwrap();
+        bilevel::itd::hypergradient(
+            &inner,
+            round,
+            &problem,
+            Variables { x: &l, y: &mut w },
+            &mut h,
+            &mut memory,
+        )
+        .unwrap();
         let view = MatrixRef::new(&z, 2, 1).unwrap();
         label_noise::Sparse::interpolating(view, &z, &mut memory64).unwrap();
     });

@@ -15,7 +15,8 @@ use crate::memory::cut;
 use crate::{At, Error, Real, vector};
 
 use super::{
-    Round, SecondOrder, check_dims, check_outer, check_rate, copy, descent, lost, subtract_mixed,
+    Place, Round, SecondOrder, Variables, check_dims, check_outer, check_rate, copy, descent, lost,
+    subtract_mixed,
 };
 
 /// How the linear system is solved.
@@ -90,14 +91,15 @@ pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) ->
 /// `h` are then as before.
 ///
 /// ```
-/// use thalweg::bilevel::{Round, aid, descent, ridge};
+/// use thalweg::bilevel::{Round, Variables, aid, descent, ridge};
 /// use thalweg::matrix::MatrixRef;
 /// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
 /// let problem = ridge::Problem::new(data, data)?;
 /// let inner = descent::Config { steps: 1, method: descent::Method::gd(0.5) };
 /// let config = aid::Config { inner, products: 1, solver: aid::Solver::ConjugateGradients };
 /// let (mut w, mut h, mut scratch) = ([0.0], [0.0], [0.0; 9]);
-/// aid::hypergradient(&config, Round { seed: 0, number: 0 }, &problem, &[0.0], &mut w, &mut scratch, &mut h)?;
+/// let variables = Variables { x: &[0.0], y: &mut w };
+/// aid::hypergradient(&config, Round { seed: 0, number: 0 }, &problem, variables, &mut h, &mut scratch)?;
 /// // w = 3/2, f_w = -3/2, Hessian 2: v = -3/4; h = -e^0 w v.
 /// assert_eq!(h, [9.0 / 8.0]);
 /// # Ok::<(), thalweg::Error>(())
@@ -106,11 +108,11 @@ pub fn hypergradient<T: Real>(
     config: &Config,
     round: Round,
     problem: &(impl SecondOrder<T> + ?Sized),
-    x: &[T],
-    y: &mut [T],
-    scratch: &mut [T],
+    variables: Variables<'_, T>,
     h: &mut [T],
+    scratch: &mut [T],
 ) -> Result<T, Error> {
+    let Variables { x, y } = variables;
     config.validate()?;
     let eta = match config.solver {
         Solver::FixedPoint { step_size } => check_rate("step_size", step_size)?,
@@ -121,9 +123,10 @@ pub fn hypergradient<T: Real>(
     check_scratch("scratch", least, scratch.len())?;
     let ([y_n, v, r, q, mixed, fx], scratch) = cut(scratch, [d, d, d, d, p, p])?;
     copy(y, y_n);
-    descent::descend(&config.inner, round, problem, x, y_n, scratch, lost)?;
+    let path = Variables { x, y: y_n };
+    descent::descend(&config.inner, round, problem, path, scratch, lost)?;
     let ([product], scratch) = cut(scratch, [d])?;
-    let value = problem.outer_gradients_into(x, y_n, &round.outer(), scratch, fx, r)?;
+    let value = problem.outer_gradients_into(Place::new(x, y_n, &round.outer()), fx, r, scratch)?;
     check_outer(value, fx, r)?;
     let draw = round.inner(config.inner.steps);
     problem.prepare(x, scratch)?;
@@ -131,7 +134,7 @@ pub fn hypergradient<T: Real>(
     match config.solver {
         Solver::FixedPoint { .. } => {
             for step in 0..config.products {
-                problem.hessian_product_into(x, y_n, v, &draw, scratch, product)?;
+                problem.hessian_product_into(Place::new(x, y_n, &draw), v, product, scratch)?;
                 vector::axpy(-T::ONE, r, product)?;
                 check_residual(vector::norm2_squared(product), step)?;
                 vector::axpy(-eta, product, v)?;
@@ -144,7 +147,7 @@ pub fn hypergradient<T: Real>(
             copy(r, q);
             let mut square = vector::norm2_squared(r);
             for number in 0..config.products {
-                problem.hessian_product_into(x, y_n, q, &draw, scratch, product)?;
+                problem.hessian_product_into(Place::new(x, y_n, &draw), q, product, scratch)?;
                 let curvature = vector::dot(q, product)?;
                 // A direction without curvature is the zero direction where g is strongly convex.
                 if square == T::ZERO || curvature == T::ZERO {
@@ -165,7 +168,7 @@ pub fn hypergradient<T: Real>(
             vector::scale(unit, v);
         }
     }
-    subtract_mixed(problem, [x, y_n, v], &draw, scratch, [mixed, fx])?;
+    subtract_mixed(problem, Place::new(x, y_n, &draw), v, [mixed, fx], scratch)?;
     copy(fx, h);
     copy(y_n, y);
     Ok(value)

@@ -12,7 +12,7 @@ use crate::memory::cut;
 use crate::optim::{adam, sgd};
 use crate::{Error, Real};
 
-use super::{Problem, Round, copy, is_bounded, lost};
+use super::{Place, Problem, Round, Variables, copy, is_bounded, lost};
 
 /// The optimiser of the inner loop.
 ///
@@ -133,7 +133,14 @@ pub fn run<T: Real>(
     ensure_finite("y", y)?;
     let ([end], scratch) = cut(scratch, [d])?;
     copy(y, end);
-    descend(config, round, problem, x, end, scratch, lost)?;
+    descend(
+        config,
+        round,
+        problem,
+        Variables { x, y: end },
+        scratch,
+        lost,
+    )?;
     copy(end, y);
     Ok(())
 }
@@ -143,11 +150,11 @@ pub(super) fn descend<T: Real>(
     config: &Config,
     round: Round,
     problem: &(impl Problem<T> + ?Sized),
-    x: &[T],
-    y: &mut [T],
+    variables: Variables<'_, T>,
     scratch: &mut [T],
     lost: impl Fn(u64) -> Error,
 ) -> Result<(), Error> {
+    let Variables { x, y } = variables;
     let d = y.len();
     let ([grad, state], scratch) = cut(scratch, [d, config.method.state_len(d)])?;
     problem.prepare(x, scratch)?;
@@ -156,7 +163,7 @@ pub(super) fn descend<T: Real>(
         Method::Sgd(method) => {
             let mut state = sgd::State::from_storage(state);
             for t in 0..config.steps {
-                problem.inner_gradient_into(x, y, &round.inner(t), scratch, grad)?;
+                problem.inner_gradient_into(Place::new(x, y, &round.inner(t)), grad, scratch)?;
                 sgd::step(&method, &mut state, y, grad)?;
                 check(y, t)?;
             }
@@ -165,7 +172,7 @@ pub(super) fn descend<T: Real>(
             let ([m], v) = cut(state, [d])?;
             let mut state = adam::State::from_storage(m, v);
             for t in 0..config.steps {
-                problem.inner_gradient_into(x, y, &round.inner(t), scratch, grad)?;
+                problem.inner_gradient_into(Place::new(x, y, &round.inner(t)), grad, scratch)?;
                 adam::step(&method, &mut state, y, grad)?;
                 check(y, t)?;
             }

@@ -21,7 +21,7 @@ use crate::error::ensure_finite;
 use crate::memory::cut;
 use crate::{Error, Real, vector};
 
-use super::{Draw, Problem, SecondOrder, copy};
+use super::{Place, Problem, SecondOrder, copy};
 
 /// The slope of the inner loss in the outer variable.
 pub trait InnerSlope<T: Real>: Problem<T> {
@@ -31,18 +31,16 @@ pub trait InnerSlope<T: Real>: Problem<T> {
     /// As [`inner_gradient_into`](Problem::inner_gradient_into).
     fn inner_slope_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error>;
 }
 
 /// A problem with the products that its gradients give.
 ///
 /// ```
-/// use thalweg::bilevel::{Problem, Round, SecondOrder, differences::Differences, ridge};
+/// use thalweg::bilevel::{Place, Problem, Round, SecondOrder, differences::Differences, ridge};
 /// use thalweg::matrix::MatrixRef;
 /// // g = (w - 3)^2 / 2 + e^l w^2 / 2: at l = 0, w = 2 the Hessian is 2, d/dl g_w = w.
 /// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
@@ -50,9 +48,9 @@ pub trait InnerSlope<T: Real>: Problem<T> {
 /// let products = Differences::new(&problem);
 /// let (draw, mut out, mut scratch) = (Round { seed: 0, number: 0 }.inner(0), [0.0], [0.0; 4]);
 /// assert_eq!(products.scratch_len(), scratch.len());
-/// products.hessian_product_into(&[0.0], &[2.0], &[0.5], &draw, &mut scratch, &mut out)?;
+/// products.hessian_product_into(Place::new(&[0.0], &[2.0], &draw), &[0.5], &mut out, &mut scratch)?;
 /// assert!((out[0] - 1.0).abs() < 1e-9);
-/// products.mixed_product_into(&[0.0], &[2.0], &[0.5], &draw, &mut scratch, &mut out)?;
+/// products.mixed_product_into(Place::new(&[0.0], &[2.0], &draw), &[0.5], &mut out, &mut scratch)?;
 /// assert!((out[0] - 1.0).abs() < 1e-9);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -124,34 +122,29 @@ impl<T: Real, P: Problem<T>> Problem<T> for Differences<'_, P> {
 
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         let (_, scratch) = self.split(scratch)?;
-        self.problem
-            .inner_gradient_into(x, y, draw, scratch, grad_y)
+        self.problem.inner_gradient_into(at, grad_y, scratch)
     }
 
-    fn outer_value(&self, x: &[T], y: &[T], draw: &Draw, scratch: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
         let (_, scratch) = self.split(scratch)?;
-        self.problem.outer_value(x, y, draw, scratch)
+        self.problem.outer_value(at, scratch)
     }
 
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         let (_, scratch) = self.split(scratch)?;
         self.problem
-            .outer_gradients_into(x, y, draw, scratch, grad_x, grad_y)
+            .outer_gradients_into(at, grad_x, grad_y, scratch)
     }
 }
 
@@ -173,31 +166,31 @@ impl<P> Differences<'_, P> {
 impl<T: Real, P: InnerSlope<T>> SecondOrder<T> for Differences<'_, P> {
     fn hessian_product_into(
         &self,
-        x: &[T],
-        y: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, draw } = at;
         let (pieces, scratch) = self.split(scratch)?;
         Self::difference("Hessian product", [y, v], pieces, out, |y, grad| {
-            self.problem.inner_gradient_into(x, y, draw, scratch, grad)
+            self.problem
+                .inner_gradient_into(Place::new(x, y, draw), grad, scratch)
         })
     }
 
     fn mixed_product_into(
         &self,
-        x: &[T],
-        y: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, draw } = at;
         let (pieces, scratch) = self.split(scratch)?;
         Self::difference("mixed product", [y, v], pieces, out, |y, grad| {
-            self.problem.inner_slope_into(x, y, draw, scratch, grad)
+            self.problem
+                .inner_slope_into(Place::new(x, y, draw), grad, scratch)
         })?;
         self.problem.prepare(x, scratch)
     }

@@ -28,7 +28,7 @@
 //!
 //! ```
 //! use thalweg::Error;
-//! use thalweg::bilevel::{Draw, Problem, descent, es_jacobian};
+//! use thalweg::bilevel::{Place, Problem, descent, es_jacobian};
 //!
 //! /// g = (y - 3x)^2 / 2 and f = y^2 / 2: the response is 3 (1 - (1 - alpha)^N).
 //! struct Scalar;
@@ -36,20 +36,18 @@
 //!     fn outer_dim(&self) -> usize { 1 }
 //!     fn inner_dim(&self) -> usize { 1 }
 //!     fn scratch_len(&self) -> usize { 0 }
-//!     fn inner_gradient_into(
-//!         &self, x: &[f64], y: &[f64], _: &Draw, _: &mut [f64], grad: &mut [f64],
-//!     ) -> Result<(), Error> {
-//!         grad[0] = y[0] - 3.0 * x[0];
+//!     fn inner_gradient_into(&self, at: Place<'_, f64>, grad: &mut [f64], _: &mut [f64]) -> Result<(), Error> {
+//!         grad[0] = at.y[0] - 3.0 * at.x[0];
 //!         Ok(())
 //!     }
-//!     fn outer_value(&self, _: &[f64], y: &[f64], _: &Draw, _: &mut [f64]) -> Result<f64, Error> {
-//!         Ok(y[0] * y[0] / 2.0)
+//!     fn outer_value(&self, at: Place<'_, f64>, _: &mut [f64]) -> Result<f64, Error> {
+//!         Ok(at.y[0] * at.y[0] / 2.0)
 //!     }
 //!     fn outer_gradients_into(
-//!         &self, _: &[f64], y: &[f64], _: &Draw, _: &mut [f64], grad_x: &mut [f64], grad_y: &mut [f64],
+//!         &self, at: Place<'_, f64>, grad_x: &mut [f64], grad_y: &mut [f64], _: &mut [f64],
 //!     ) -> Result<f64, Error> {
-//!         (grad_x[0], grad_y[0]) = (0.0, y[0]);
-//!         Ok(y[0] * y[0] / 2.0)
+//!         (grad_x[0], grad_y[0]) = (0.0, at.y[0]);
+//!         Ok(at.y[0] * at.y[0] / 2.0)
 //!     }
 //! }
 //!
@@ -75,7 +73,9 @@ use crate::simd::{self, Lanes, Sum};
 use crate::storage::Fixed;
 use crate::{At, Error, Real, Storage, vector};
 
-use super::{Problem, Round, check_bounded, check_dims, check_outer, copy, descent, lost};
+use super::{
+    Place, Problem, Round, Variables, check_bounded, check_dims, check_outer, copy, descent, lost,
+};
 
 pub use config::{Config, Difference, Direction, Estimate, Start};
 
@@ -209,6 +209,23 @@ pub struct Point<'a, T> {
     pub value: T,
 }
 
+/// What [`solve`] writes.
+///
+/// ```
+/// use thalweg::bilevel::es_jacobian::Solution;
+/// let solution = Solution { y_n: &mut [0.0; 2], grad_y: &mut [0.0_f32; 2], h: &mut [0.0; 3] };
+/// assert_eq!(solution.y_n.len(), solution.grad_y.len());
+/// ```
+#[derive(Debug)]
+pub struct Solution<'a, 'h, T> {
+    /// End of the inner loop, d.
+    pub y_n: &'a mut [T],
+    /// `f_y(x, y^N)`, d.
+    pub grad_y: &'a mut [T],
+    /// What the directions are added to, p.
+    pub h: &'h mut [T],
+}
+
 /// Runs the unperturbed path, and writes `y_n`, `grad_y` and into `h` what the directions are added to.
 ///
 /// # Errors
@@ -223,7 +240,8 @@ pub struct Point<'a, T> {
 /// let config = es_jacobian::Config::new(descent::Config { steps: 1, method: descent::Method::gd(0.5) });
 /// let state = es_jacobian::State::<[f64; 1]>::new();
 /// let (mut y, mut fy, mut h, mut path) = ([0.0], [0.0], [9.0], [0.0; 8]);
-/// let point = es_jacobian::solve(&config, &state, &problem, &[0.0], [&mut y, &mut fy], &mut path, &mut h)?;
+/// let solution = es_jacobian::Solution { y_n: &mut y, grad_y: &mut fy, h: &mut h };
+/// let point = es_jacobian::solve(&config, &state, &problem, &[0.0], solution, &mut path)?;
 /// assert_eq!((point.y_n[0], point.grad_y[0], point.value), (1.5, -1.5, 1.125));
 /// assert_eq!(h, [0.0]); // f does not depend on x
 /// # Ok::<(), thalweg::Error>(())
@@ -233,10 +251,10 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
     state: &'a State<B>,
     problem: &(impl Problem<T> + ?Sized),
     x: &'a [T],
-    [y_n, grad_y]: [&'a mut [T]; 2],
+    solution: Solution<'a, '_, T>,
     path: &mut [T],
-    h: &mut [T],
 ) -> Result<Point<'a, T>, Error> {
+    let Solution { y_n, grad_y, h } = solution;
     config.validate::<T>()?;
     let y0 = state.y0.as_slice();
     let (p, d) = check_dims(problem, x, ("state.y0", y0), h)?;
@@ -251,9 +269,16 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
     // The memory of a perturbed path: nothing is written elsewhere before all is known to be finite.
     let ([fx, y], path) = cut(path, [p, d])?;
     copy(y0, y);
-    descent::descend(&config.inner, round, problem, x, y, path, lost)?;
+    descent::descend(
+        &config.inner,
+        round,
+        problem,
+        Variables { x, y },
+        path,
+        lost,
+    )?;
     let ([fy], path) = cut(path, [d])?;
-    let value = problem.outer_gradients_into(x, y, &round.outer(), path, fx, fy)?;
+    let value = problem.outer_gradients_into(Place::new(x, y, &round.outer()), fx, fy, path)?;
     check_outer(value, fx, fy)?;
     copy(y, y_n);
     copy(fy, grad_y);
@@ -340,7 +365,8 @@ kernels! {
 /// let config = es_jacobian::Config::new(descent::Config { steps: 0, method: descent::Method::gd(0.5) });
 /// let state = es_jacobian::State::<[f64; 1]>::new();
 /// let (mut y, mut fy, mut h, mut path) = ([0.0], [0.0], [9.0], [0.0; 8]);
-/// let point = es_jacobian::solve(&config, &state, &problem, &[0.0], [&mut y, &mut fy], &mut path, &mut h)?;
+/// let solution = es_jacobian::Solution { y_n: &mut y, grad_y: &mut fy, h: &mut h };
+/// let point = es_jacobian::solve(&config, &state, &problem, &[0.0], solution, &mut path)?;
 /// assert_eq!(es_jacobian::coefficient(&config, &problem, &point, 0, &[1.0], &mut path)?, 0.0);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -382,11 +408,12 @@ fn change<T: Real>(
         let name = "perturbed inner path";
         Error::NonFinite { name, at }
     };
-    descent::descend(&config.inner, point.round, problem, z, y, path, lost)?;
+    let variables = Variables { x: z, y };
+    descent::descend(&config.inner, point.round, problem, variables, path, lost)?;
     match config.estimate {
         Estimate::Response => Ok(T::Kernels::projected(y, point.y_n, point.grad_y)),
         Estimate::OuterValue => {
-            let value = problem.outer_value(z, y, &point.round.outer(), path)?;
+            let value = problem.outer_value(Place::new(z, y, &point.round.outer()), path)?;
             ensure_finite_at("perturbed outer value", value.is_finite(), at)?;
             Ok(value - point.value)
         }
@@ -464,7 +491,18 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     check_scratch("scratch", least, scratch.len())?;
     check_length("h", p, h.len())?;
     let ([y_n, grad_y, u, sum], path) = cut(scratch, [d, d, p, p])?;
-    let point = solve(config, state, problem, x, [&mut *y_n, grad_y], path, sum)?;
+    let point = solve(
+        config,
+        state,
+        problem,
+        x,
+        Solution {
+            y_n: &mut *y_n,
+            grad_y,
+            h: sum,
+        },
+        path,
+    )?;
     for j in 0..config.count(p) {
         direction_into(config.direction, point.round, j, u);
         let c = coefficient(config, problem, &point, j, u, path)?;

@@ -19,7 +19,7 @@ use crate::model::{Batch, Objective, mlp};
 use crate::simd::math;
 use crate::{Error, Real};
 
-use super::Draw;
+use super::Place;
 use super::differences::InnerSlope;
 
 /// Rows with labels that may be wrong within, rows to be trusted without.
@@ -86,30 +86,29 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
 
     fn inner_gradient_into(
         &self,
-        _: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { y, .. } = at;
         let ([weights], scratch) = cut(scratch, [self.train.len()])?;
         let network = &self.network;
         network.weighted_gradient_into(y, &self.train, weights, scratch, grad_y)
     }
 
-    fn outer_value(&self, _: &[T], y: &[T], _: &Draw, scratch: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
+        let Place { y, .. } = at;
         super::without_penalty(self.network).value(y, &self.validation, scratch)
     }
 
     fn outer_gradients_into(
         &self,
-        _: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { y, .. } = at;
         grad_x.fill(T::ZERO);
         let network = super::without_penalty(self.network);
         network.value_and_gradient_into(y, &self.validation, scratch, grad_y)
@@ -120,12 +119,11 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
     /// `sigmoid'(l_i) loss(w; x_i, c_i) / n`.
     fn inner_slope_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         let network = super::without_penalty(self.network);
         let n = T::from_usize(self.train.len());
         math::sigmoid_into(x, grad_x)?;

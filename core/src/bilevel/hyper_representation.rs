@@ -15,7 +15,7 @@ use crate::{Error, Real, vector};
 
 use super::differences::InnerSlope;
 use super::ridge::Data;
-use super::{Draw, SecondOrder};
+use super::{Place, SecondOrder};
 
 pub mod network;
 
@@ -104,12 +104,11 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
 
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([s], scratch) = cut(scratch, [h.rows()])?;
         self.pull_back(&self.inner, h, y, scratch, s)?;
@@ -117,7 +116,8 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         vector::axpy(self.ridge, y, grad_y)
     }
 
-    fn outer_value(&self, x: &[T], y: &[T], _: &Draw, scratch: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
+        let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([hw, r], _) = cut(scratch, [h.rows(), self.outer.rows()])?;
         gemv(T::ONE, h, y, T::ZERO, hw)?;
@@ -126,13 +126,12 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
 
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([s], scratch) = cut(scratch, [h.rows()])?;
         let value = self.pull_back(&self.outer, h, y, scratch, s)?;
@@ -147,12 +146,11 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
     /// `s_g w^T`.
     fn inner_slope_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([s], scratch) = cut(scratch, [h.rows()])?;
         self.pull_back(&self.inner, h, y, scratch, s)?;
@@ -164,13 +162,12 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
 impl<T: Real> SecondOrder<T> for Problem<'_, T> {
     fn hessian_product_into(
         &self,
-        x: &[T],
-        _: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, .. } = at;
         let h = self.matrix(x)?;
         let ([s, hv, r], _) = cut(scratch, [h.rows(), h.rows(), self.inner.rows()])?;
         gemv(T::ONE, h, v, T::ZERO, hv)?;
@@ -182,13 +179,12 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
     /// `s_g v^T + (X_g^T X_g H v / n_g) w^T`.
     fn mixed_product_into(
         &self,
-        x: &[T],
-        y: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         out.fill(T::ZERO);
         let ([s], scratch) = cut(scratch, [h.rows()])?;

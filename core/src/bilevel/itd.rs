@@ -15,7 +15,10 @@ use crate::optim::sgd;
 use crate::{At, Error, Real, vector};
 
 use super::descent::{self, Method};
-use super::{Round, SecondOrder, check_bounded, check_dims, check_outer, copy, is_bounded, lost};
+use super::{
+    Place, Round, SecondOrder, Variables, check_bounded, check_dims, check_outer, copy, is_bounded,
+    lost,
+};
 
 /// The step size of a plain descent.
 pub(super) fn step_size<T: Real>(inner: &descent::Config) -> Result<T, Error> {
@@ -56,13 +59,14 @@ pub const fn scratch_len(steps: u64, p: usize, d: usize, problem: usize) -> Opti
 /// `h` are then as before.
 ///
 /// ```
-/// use thalweg::bilevel::{Round, descent, itd, ridge};
+/// use thalweg::bilevel::{Round, Variables, descent, itd, ridge};
 /// use thalweg::matrix::MatrixRef;
 /// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
 /// let problem = ridge::Problem::new(data, data)?;
 /// let inner = descent::Config { steps: 2, method: descent::Method::gd(0.25) };
 /// let (mut w, mut h, mut scratch) = ([0.0], [0.0], [0.0; 9]);
-/// itd::hypergradient(&inner, Round { seed: 0, number: 0 }, &problem, &[0.0], &mut w, &mut scratch, &mut h)?;
+/// let variables = Variables { x: &[0.0], y: &mut w };
+/// itd::hypergradient(&inner, Round { seed: 0, number: 0 }, &problem, variables, &mut h, &mut scratch)?;
 /// // w^1 = 3/4, w^2 = 9/8; dw^2/dl = -1/4 (3/4 + 2 * 0) = -3/16; f_w = 9/8 - 3.
 /// assert_eq!(h, [3.0 / 16.0 * 15.0 / 8.0]);
 /// # Ok::<(), thalweg::Error>(())
@@ -71,11 +75,11 @@ pub fn hypergradient<T: Real>(
     inner: &descent::Config,
     round: Round,
     problem: &(impl SecondOrder<T> + ?Sized),
-    x: &[T],
-    y: &mut [T],
-    scratch: &mut [T],
+    variables: Variables<'_, T>,
     h: &mut [T],
+    scratch: &mut [T],
 ) -> Result<T, Error> {
+    let Variables { x, y } = variables;
     let alpha = step_size::<T>(inner)?;
     let (p, d) = check_dims(problem, x, ("y", y), h)?;
     let least = scratch_len(inner.steps, p, d, problem.scratch_len()).unwrap_or(usize::MAX);
@@ -88,21 +92,21 @@ pub fn hypergradient<T: Real>(
     problem.prepare(x, scratch)?;
     for (t, stored) in (0_u64..).zip(path.chunks_exact_mut(width)) {
         copy(y_n, stored);
-        problem.inner_gradient_into(x, y_n, &round.inner(t), scratch, product)?;
+        problem.inner_gradient_into(Place::new(x, y_n, &round.inner(t)), product, scratch)?;
         vector::axpy(-alpha, product, y_n)?;
         if !is_bounded(y_n) {
             return Err(lost(t));
         }
     }
-    let value = problem.outer_gradients_into(x, y_n, &round.outer(), scratch, fx, a)?;
+    let value = problem.outer_gradients_into(Place::new(x, y_n, &round.outer()), fx, a, scratch)?;
     check_outer(value, fx, a)?;
     problem.prepare(x, scratch)?;
     for (t, y_t) in path.chunks_exact(width).enumerate().rev() {
         let draw = round.inner(t as u64);
-        problem.mixed_product_into(x, y_t, a, &draw, scratch, mixed)?;
+        problem.mixed_product_into(Place::new(x, y_t, &draw), a, mixed, scratch)?;
         check_at(t, "mixed product", mixed)?;
         vector::axpy(-alpha, mixed, fx)?;
-        problem.hessian_product_into(x, y_t, a, &draw, scratch, product)?;
+        problem.hessian_product_into(Place::new(x, y_t, &draw), a, product, scratch)?;
         vector::axpy(-alpha, product, a)?;
         check_at(t, "adjoint", a)?;
     }

@@ -16,7 +16,7 @@ use crate::simd::{self, Lanes, Map, Update, math};
 use crate::{Error, Real, vector};
 
 use super::differences::InnerSlope;
-use super::{Draw, SecondOrder};
+use super::{Place, SecondOrder};
 
 /// Rows of features with their targets.
 ///
@@ -170,12 +170,11 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
 
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         let ([r], _) = cut(scratch, [self.train.rows()])?;
         self.train.residual(y, r)?;
         self.train.pull_back(r, grad_y)?;
@@ -183,20 +182,20 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         Ok(())
     }
 
-    fn outer_value(&self, _: &[T], y: &[T], _: &Draw, scratch: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
+        let Place { y, .. } = at;
         let ([r], _) = cut(scratch, [self.validation.rows()])?;
         self.validation.residual(y, r)
     }
 
     fn outer_gradients_into(
         &self,
-        _: &[T],
-        y: &[T],
-        _: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { y, .. } = at;
         let ([r], _) = cut(scratch, [self.validation.rows()])?;
         let value = self.validation.residual(y, r)?;
         self.validation.pull_back(r, grad_y)?;
@@ -208,12 +207,11 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
 impl<T: Real> InnerSlope<T> for Problem<'_, T> {
     fn inner_slope_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        _: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         T::Kernels::penalty_slope(x, y, grad_x);
         Ok(())
     }
@@ -222,13 +220,12 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
 impl<T: Real> SecondOrder<T> for Problem<'_, T> {
     fn hessian_product_into(
         &self,
-        x: &[T],
-        _: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, .. } = at;
         let ([r], _) = cut(scratch, [self.train.rows()])?;
         self.train.gram(v, r, out)?;
         T::Kernels::add_penalty(x, v, out);
@@ -237,13 +234,12 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
 
     fn mixed_product_into(
         &self,
-        x: &[T],
-        y: &[T],
+        at: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        _: &mut [T],
         out: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         T::Kernels::penalty_mixed([x, y, v], out);
         Ok(())
     }

@@ -27,8 +27,8 @@ use crate::memory::cut;
 use crate::{At, Error, Real, vector};
 
 use super::{
-    Round, SecondOrder, check_dims, check_outer, check_rate, copy, descent, is_bounded, lost,
-    subtract_mixed,
+    Place, Round, SecondOrder, Variables, check_dims, check_outer, check_rate, copy, descent,
+    is_bounded, lost, subtract_mixed,
 };
 
 /// Hyperparameters.
@@ -85,14 +85,15 @@ pub const fn scratch_len(config: &Config, p: usize, d: usize, problem: usize) ->
 /// as before.
 ///
 /// ```
-/// use thalweg::bilevel::{Round, descent, ridge, stoc_bio};
+/// use thalweg::bilevel::{Round, Variables, descent, ridge, stoc_bio};
 /// use thalweg::matrix::MatrixRef;
 /// let data = ridge::Data::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[3.0])?;
 /// let problem = ridge::Problem::new(data, data)?;
 /// let inner = descent::Config { steps: 1, method: descent::Method::gd(0.5) };
 /// let config = stoc_bio::Config { inner, products: 1, eta: 0.25 };
 /// let (mut w, mut h, mut scratch) = ([0.0], [0.0], [0.0; 7]);
-/// stoc_bio::hypergradient(&config, Round { seed: 0, number: 0 }, &problem, &[0.0], &mut w, &mut scratch, &mut h)?;
+/// let variables = Variables { x: &[0.0], y: &mut w };
+/// stoc_bio::hypergradient(&config, Round { seed: 0, number: 0 }, &problem, variables, &mut h, &mut scratch)?;
 /// // w = 3/2, f_w = -3/2, Hessian 2: v = (1 + 1/2) f_w / 4 = -9/16; h = -e^0 w v.
 /// assert_eq!(h, [27.0 / 32.0]);
 /// # Ok::<(), thalweg::Error>(())
@@ -101,11 +102,11 @@ pub fn hypergradient<T: Real>(
     config: &Config,
     round: Round,
     problem: &(impl SecondOrder<T> + ?Sized),
-    x: &[T],
-    y: &mut [T],
-    scratch: &mut [T],
+    variables: Variables<'_, T>,
     h: &mut [T],
+    scratch: &mut [T],
 ) -> Result<T, Error> {
+    let Variables { x, y } = variables;
     config.validate()?;
     let eta = check_rate::<T>("eta", config.eta)?;
     let (p, d) = check_dims(problem, x, ("y", y), h)?;
@@ -113,16 +114,17 @@ pub fn hypergradient<T: Real>(
     check_scratch("scratch", least, scratch.len())?;
     let ([y_n, r, v, mixed, fx], scratch) = cut(scratch, [d, d, d, p, p])?;
     copy(y, y_n);
-    descent::descend(&config.inner, round, problem, x, y_n, scratch, lost)?;
+    let path = Variables { x, y: y_n };
+    descent::descend(&config.inner, round, problem, path, scratch, lost)?;
     let ([product], scratch) = cut(scratch, [d])?;
-    let value = problem.outer_gradients_into(x, y_n, &round.outer(), scratch, fx, r)?;
+    let value = problem.outer_gradients_into(Place::new(x, y_n, &round.outer()), fx, r, scratch)?;
     check_outer(value, fx, r)?;
     problem.prepare(x, scratch)?;
     copy(r, v);
     let mut step = config.inner.steps;
     for index in 0..config.products {
         let draw = round.inner(step);
-        problem.hessian_product_into(x, y_n, r, &draw, scratch, product)?;
+        problem.hessian_product_into(Place::new(x, y_n, &draw), r, product, scratch)?;
         vector::axpy(-eta, product, r)?;
         ensure_finite_at("Neumann term", is_bounded(r), At::Step(index as u64))?;
         vector::axpy(T::ONE, r, v)?;
@@ -130,7 +132,7 @@ pub fn hypergradient<T: Real>(
     }
     vector::scale(eta, v);
     let draw = round.inner(step);
-    subtract_mixed(problem, [x, y_n, v], &draw, scratch, [mixed, fx])?;
+    subtract_mixed(problem, Place::new(x, y_n, &draw), v, [mixed, fx], scratch)?;
     copy(fx, h);
     copy(y_n, y);
     Ok(value)

@@ -84,8 +84,8 @@ mod window;
 
 pub use batch_means::{BatchMeans, MEANS, SLOTS, Summary};
 pub use curvature::{
-    Curvature, MOST_LANCZOS, hessian_vector_into, lanczos, lanczos_scratch_len, power_iteration,
-    power_scratch_len,
+    Curvature, Ends, MOST_LANCZOS, hessian_vector_into, lanczos, lanczos_scratch_len,
+    power_iteration, power_scratch_len,
 };
 pub use histogram::{BINS, Histogram, shape_ratio};
 pub use monitor::{Monitor, Observable};

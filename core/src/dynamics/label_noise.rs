@@ -44,7 +44,7 @@ use crate::{At, Error, Real, Storage, random, vector};
 mod objective;
 mod sparse;
 
-pub use objective::{Scratch, run_objective};
+pub use objective::{Fit, Scratch, run_objective};
 pub(crate) use sparse::SparseKernels;
 pub use sparse::{Sparse, check_interpolates_scratch_len};
 

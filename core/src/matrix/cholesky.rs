@@ -223,8 +223,7 @@ pub fn log_determinant<T: Real>(l: MatrixRef<'_, T>) -> Result<T, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Arithmetic;
-    use crate::matrix::{Upper, gemm, syrk};
+    use crate::matrix::{Product, Upper, gemm, syrk};
     use std::vec;
     use std::vec::Vec;
 
@@ -269,12 +268,13 @@ mod tests {
         let g = MatrixRef::new(&g, n, n).unwrap();
         let view = MatrixMut::new(&mut a, n, n).unwrap();
         syrk(
-            Arithmetic::Portable,
-            1.0,
+            Product {
+                beta: 1.0,
+                ..Product::PLAIN
+            },
             g,
-            1.0,
-            view,
             Upper::Mirror,
+            view,
             &mut [],
         )
         .unwrap();
@@ -284,11 +284,9 @@ mod tests {
         let x: Vec<f64> = (0..n * r).map(|i| (i % 13) as f64 - 6.0).collect();
         let mut b = vec![0.0; n * r];
         gemm(
-            Arithmetic::Portable,
-            1.0,
+            Product::PLAIN,
             MatrixRef::new(&a, n, n).unwrap(),
             MatrixRef::new(&x, n, r).unwrap(),
-            0.0,
             MatrixMut::new(&mut b, n, r).unwrap(),
             &mut [],
         )

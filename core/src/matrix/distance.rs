@@ -10,7 +10,7 @@
 //! becomes 0. Centre the rows first where that matters.
 
 use super::gemm::{gemm, gemm_scratch};
-use super::{MatrixMut, MatrixRef, Upper, syrk};
+use super::{MatrixMut, MatrixRef, Product, Upper, syrk};
 use crate::error::check_length;
 use crate::matrix::Kernels as _;
 use crate::memory::{cut, must};
@@ -106,11 +106,13 @@ pub fn gram_distances_into<T: Real>(
     let ([norms], scratch) = cut(scratch, [y.rows()])?;
     let minus_two = -(T::ONE + T::ONE);
     gemm(
-        arithmetic,
-        minus_two,
+        Product {
+            arithmetic,
+            alpha: minus_two,
+            ..Product::PLAIN
+        },
         x,
         y.t(),
-        T::ZERO,
         out.reborrow(),
         scratch,
     )?;
@@ -147,12 +149,14 @@ pub fn gram_self_distances_into<T: Real>(
     let ([norms], scratch) = cut(scratch, [x.rows()])?;
     let minus_two = -(T::ONE + T::ONE);
     syrk(
-        arithmetic,
-        minus_two,
+        Product {
+            arithmetic,
+            alpha: minus_two,
+            ..Product::PLAIN
+        },
         x,
-        T::ZERO,
-        out.reborrow(),
         Upper::Mirror,
+        out.reborrow(),
         scratch,
     )?;
     fill_norms(norms, x);

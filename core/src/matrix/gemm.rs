@@ -75,6 +75,47 @@ const fn at_most(n: usize, bound: usize) -> usize {
     if n < bound { n } else { bound }
 }
 
+/// How factors are multiplied, and what becomes of the old `C`: `C <- alpha A B + beta C`.
+///
+/// ```
+/// use thalweg::matrix::Product;
+/// let minus = Product { alpha: -1.0_f32, ..Product::PLAIN };
+/// assert_eq!((minus.alpha, minus.beta), (-1.0, 0.0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Product<T> {
+    /// Portable, or fused multiply-add.
+    pub arithmetic: Arithmetic,
+    /// What the products are multiplied by.
+    pub alpha: T,
+    /// What the old elements are multiplied by; 0 overwrites them, whatever they are.
+    pub beta: T,
+}
+
+impl<T: Real> Product<T> {
+    /// `C <- A B`, with the same bits everywhere.
+    pub const PLAIN: Self = Self::plain(Arithmetic::Portable);
+
+    /// `C <- A B`.
+    #[must_use]
+    pub const fn plain(arithmetic: Arithmetic) -> Self {
+        Self {
+            arithmetic,
+            alpha: T::ONE,
+            beta: T::ZERO,
+        }
+    }
+
+    /// `C <- C + A B`.
+    #[must_use]
+    pub const fn adding(arithmetic: Arithmetic) -> Self {
+        Self {
+            beta: T::ONE,
+            ..Self::plain(arithmetic)
+        }
+    }
+}
+
 /// Which elements of `C` are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -97,44 +138,30 @@ pub(super) enum Part {
 /// [`Error::Length`] when the shapes do not fit; `C` is unchanged.
 ///
 /// ```
-/// use thalweg::Arithmetic;
-/// use thalweg::matrix::{MatrixMut, MatrixRef, gemm};
+/// use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm};
 /// let a = MatrixRef::new(&[1.0_f32, 2.0, 3.0, 4.0], 2, 2)?;
 /// let mut c = [f32::NAN; 4];
-/// gemm(Arithmetic::Portable, 1.0, a, a.t(), 0.0, MatrixMut::new(&mut c, 2, 2)?, &mut [])?;
+/// gemm(Product::PLAIN, a, a.t(), MatrixMut::new(&mut c, 2, 2)?, &mut [])?;
 /// assert_eq!(c, [5.0, 11.0, 11.0, 25.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn gemm<'a, T: Real>(
-    arithmetic: Arithmetic,
-    alpha: T,
+    how: Product<T>,
     a: impl Into<Factor<'a, T>>,
     b: impl Into<Factor<'a, T>>,
-    beta: T,
     c: MatrixMut<'_, T>,
     scratch: &mut [T],
 ) -> Result<(), Error> {
-    product(
-        arithmetic,
-        alpha,
-        a.into(),
-        b.into(),
-        beta,
-        c,
-        Part::Whole,
-        scratch,
-    )
+    product(how, a.into(), b.into(), Part::Whole, c, scratch)
 }
 
 /// [`gemm`] on a part of `C`.
 pub(super) fn product<T: Real>(
-    arithmetic: Arithmetic,
-    alpha: T,
+    how: Product<T>,
     a: Factor<'_, T>,
     b: Factor<'_, T>,
-    beta: T,
-    c: MatrixMut<'_, T>,
     part: Part,
+    c: MatrixMut<'_, T>,
     scratch: &mut [T],
 ) -> Result<(), Error> {
     check_length("rows of b", a.columns(), b.rows())?;
@@ -142,29 +169,28 @@ pub(super) fn product<T: Real>(
     check_length("columns of c", b.columns(), c.columns())?;
     let (m, n, k) = (c.rows(), c.columns(), a.columns());
     let Some((scratch, _)) = scratch.split_at_mut_checked(gemm_scratch(m, n, k)) else {
-        unpacked(alpha, a, b, beta, c, part);
+        unpacked(how, a, b, part, c);
         return Ok(());
     };
     if m == 0 || n == 0 || k == 0 {
-        unpacked(alpha, a, b, beta, c, part);
+        unpacked(how, a, b, part, c);
         return Ok(());
     }
     let job = Job {
-        alpha,
+        how,
         a,
         b,
-        beta,
         c,
         part,
         scratch,
     };
-    T::Kernels::product(arithmetic, job);
+    T::Kernels::product(job);
     Ok(())
 }
 
 /// The product in blocks; nothing is empty.
-pub(super) fn packed<T: Real>(arithmetic: Arithmetic, job: Job<'_, T>) {
-    match arithmetic {
+pub(super) fn packed<T: Real>(job: Job<'_, T>) {
+    match job.how.arithmetic {
         Arithmetic::Portable => simd::dispatch(Packed::<T, false>(job)),
         Arithmetic::Fast => simd::dispatch(Packed::<T, true>(job)),
     }
@@ -172,13 +198,13 @@ pub(super) fn packed<T: Real>(arithmetic: Arithmetic, job: Job<'_, T>) {
 
 /// The same chain of operations without packing: `C` a row at a time.
 fn unpacked<T: Real>(
-    alpha: T,
+    how: Product<T>,
     a: Factor<'_, T>,
     b: Factor<'_, T>,
-    beta: T,
-    mut c: MatrixMut<'_, T>,
     part: Part,
+    mut c: MatrixMut<'_, T>,
 ) {
+    let Product { alpha, beta, .. } = how;
     let k = a.columns();
     let factor = |i, p| {
         let x = must(a.get(i, p));
@@ -222,10 +248,9 @@ fn unpacked<T: Real>(
 /// A product whose lengths have been checked.
 #[derive(Debug)]
 pub struct Job<'a, T> {
-    alpha: T,
+    how: Product<T>,
     a: Factor<'a, T>,
     b: Factor<'a, T>,
-    beta: T,
     c: MatrixMut<'a, T>,
     part: Part,
     scratch: &'a mut [T],
@@ -258,10 +283,9 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     job: Job<'_, T>,
 ) {
     let Job {
-        alpha,
+        how: Product { alpha, beta, .. },
         a,
         b,
-        beta,
         c,
         part,
         scratch,
@@ -283,13 +307,13 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
         while k0 < k {
             let depth = at_most(k - k0, KC);
             let old = if k0 == 0 { Old::of(beta) } else { Old::Keep };
-            pack(b.t(), nr, j0, width, k0, depth, pack_b);
+            pack(b.t(), nr, j0..j0 + width, k0..k0 + depth, pack_b);
             let mut i0 = 0;
             while i0 < m {
                 let height = at_most(m - i0, mc);
                 // Rows above the diagonal of this block of columns have nothing to write.
                 if part == Part::Whole || i0 + height > j0 {
-                    pack(a, MR, i0, height, k0, depth, pack_a);
+                    pack(a, MR, i0..i0 + height, k0..k0 + depth, pack_a);
                     if alpha != T::ONE {
                         let used = height.div_ceil(MR) * MR * depth;
                         for x in pack_a.iter_mut().take(used) {
@@ -311,10 +335,11 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
                                 tile::tile::<T::Lanes<S>, FAST, MR, NV>(simd, a, b, old, c, stride);
                             } else {
                                 let limit = |r: usize| match part {
+                                    _ if r >= rows => 0,
                                     Part::Whole => columns,
                                     Part::Lower => at_most((i + r + 1).saturating_sub(j), columns),
                                 };
-                                edge::<T, S, FAST, MR, NV>(simd, a, b, old, c, stride, rows, limit);
+                                edge::<T, S, FAST, MR, NV>(simd, [a, b], old, c, stride, limit);
                             }
                         }
                     }
@@ -327,30 +352,34 @@ fn blocks<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     }
 }
 
-/// A tile of which only the first `rows` rows, and of row `r` the first `limit(r)` elements, are part of `C`.
+/// A tile of which only the first `limit(r)` elements of row `r` are part of `C`.
 #[inline(always)]
 fn edge<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     simd: S,
-    a: &[T],
-    b: &[T],
+    [a, b]: [&[T]; 2],
     old: Old<T>,
     c: &mut [T],
     stride: usize,
-    rows: usize,
     limit: impl Fn(usize) -> usize,
 ) {
     let mut local = [[T::ZERO; MAX_COLUMNS]; MR];
-    for (r, local) in local.iter_mut().enumerate().take(rows) {
-        let c = must(c.get(r * stride..));
-        for (to, from) in local.iter_mut().zip(c).take(limit(r)) {
-            *to = *from;
+    for (r, local) in local.iter_mut().enumerate() {
+        let length = limit(r);
+        if length > 0 {
+            let c = must(c.get(r * stride..));
+            for (to, from) in local.iter_mut().zip(c).take(length) {
+                *to = *from;
+            }
         }
     }
     tile::tile::<T::Lanes<S>, FAST, MR, NV>(simd, a, b, old, local.as_flattened_mut(), MAX_COLUMNS);
-    for (r, local) in local.iter().enumerate().take(rows) {
-        let c = must(c.get_mut(r * stride..));
-        for (from, to) in local.iter().zip(c).take(limit(r)) {
-            *to = *from;
+    for (r, local) in local.iter().enumerate() {
+        let length = limit(r);
+        if length > 0 {
+            let c = must(c.get_mut(r * stride..));
+            for (from, to) in local.iter().zip(c).take(length) {
+                *to = *from;
+            }
         }
     }
 }
@@ -425,7 +454,18 @@ mod tests {
                 for length in [gemm_scratch(m, n, k), 0] {
                     let (mut c, mut scratch) = (c0.clone(), vec![T::NAN; length]);
                     let view = MatrixMut::with_stride(&mut c, m, n, n + gap).unwrap();
-                    gemm(Arithmetic::Portable, alpha, a, b, beta, view, &mut scratch).unwrap();
+                    gemm(
+                        Product {
+                            alpha,
+                            beta,
+                            ..Product::PLAIN
+                        },
+                        a,
+                        b,
+                        view,
+                        &mut scratch,
+                    )
+                    .unwrap();
                     for (at, (x, y)) in c.iter().zip(&expected).enumerate() {
                         assert_eq!(
                             x.to_bits_u64(),
@@ -475,11 +515,21 @@ mod tests {
             let mut c = [f64::NAN; 9];
             let mut scratch = vec![0.0; length];
             let view = MatrixMut::new(&mut c, 3, 3).unwrap();
-            gemm(Arithmetic::Fast, 1.0, a, a, 0.0, view, &mut scratch).unwrap();
+            gemm(Product::plain(Arithmetic::Fast), a, a, view, &mut scratch).unwrap();
             assert_eq!(c, [3.0; 9]);
             c[4] = f64::NAN;
             let view = MatrixMut::new(&mut c, 3, 3).unwrap();
-            gemm(Arithmetic::Portable, 1.0, a, a, 1.0, view, &mut scratch).unwrap();
+            gemm(
+                Product {
+                    beta: 1.0,
+                    ..Product::PLAIN
+                },
+                a,
+                a,
+                view,
+                &mut scratch,
+            )
+            .unwrap();
             assert!(c[4].is_nan() && c[0] == 6.0 && c[5] == 6.0);
         }
     }
@@ -496,7 +546,7 @@ mod tests {
         let mut scratch = vec![0.0; gemm_scratch(m, n, k)];
         at_every_level(|level| {
             let view = MatrixMut::new(&mut c, m, n).unwrap();
-            gemm(Arithmetic::Fast, 1.0, am, bm, 0.0, view, &mut scratch).unwrap();
+            gemm(Product::plain(Arithmetic::Fast), am, bm, view, &mut scratch).unwrap();
             for i in 0..m {
                 for j in 0..n {
                     let terms = |p: usize| f64::from(a[i * k + p]) * f64::from(b[p * n + j]);
@@ -520,13 +570,35 @@ mod tests {
         for arithmetic in [Arithmetic::Portable, Arithmetic::Fast] {
             let (mut whole, mut parts) = (vec![0.0; m * n], vec![0.0; m * n]);
             let view = MatrixMut::new(&mut whole, m, n).unwrap();
-            gemm(arithmetic, 0.5, a, b, 0.0, view, &mut scratch).unwrap();
+            gemm(
+                Product {
+                    arithmetic,
+                    alpha: 0.5,
+                    ..Product::PLAIN
+                },
+                a,
+                b,
+                view,
+                &mut scratch,
+            )
+            .unwrap();
             let mut rest = MatrixMut::new(&mut parts, m, n).unwrap();
             let mut start = 0;
             for rows in [10, 1, 37, 13] {
                 let (top, bottom) = rest.split_rows_at(rows);
                 let a = a.row_range(start..start + rows).unwrap();
-                gemm(arithmetic, 0.5, a, b, 0.0, top, &mut scratch).unwrap();
+                gemm(
+                    Product {
+                        arithmetic,
+                        alpha: 0.5,
+                        ..Product::PLAIN
+                    },
+                    a,
+                    b,
+                    top,
+                    &mut scratch,
+                )
+                .unwrap();
                 (start, rest) = (start + rows, bottom);
             }
             assert_eq!(whole, parts);
@@ -540,7 +612,7 @@ mod tests {
         let mut c = [7.0_f32; 9];
         let mut run = |b: Factor<'_, f32>, m, n| {
             let view = MatrixMut::new(&mut c[..m * n], m, n).unwrap();
-            match gemm(Arithmetic::Portable, 1.0, a, b, 0.0, view, &mut []) {
+            match gemm(Product::PLAIN, a, b, view, &mut []) {
                 Err(Error::Length { name, .. }) => name,
                 other => panic!("{other:?}"),
             }

@@ -148,11 +148,9 @@ mod tests {
         let mut c = SMatrix::<f64, 2, 2>::zeros();
         // (A B)^T = B^T A^T, and a column-major C is the row-major C^T.
         crate::matrix::gemm(
-            crate::Arithmetic::Portable,
-            1.0,
+            crate::matrix::Product::PLAIN,
             Factor::from(&b).t(),
             Factor::from(&a).t(),
-            0.0,
             MatrixMut::transpose_of(&mut c),
             &mut [],
         )

@@ -8,10 +8,10 @@
 //! Hammarling, Duff, 1990), xSYRK.
 
 use super::elementary::mirror_lower;
-use super::gemm::{Part, product};
+use super::gemm::{Part, Product, product};
 use super::{Factor, MatrixMut};
 use crate::error::check_length;
-use crate::{Arithmetic, Error, Real};
+use crate::{Error, Real};
 
 /// What becomes of the elements above the diagonal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,37 +33,25 @@ pub enum Upper {
 /// [`Error::Length`] unless `c` is square with the rows of `a`; `c` is unchanged.
 ///
 /// ```
-/// use thalweg::Arithmetic;
-/// use thalweg::matrix::{MatrixMut, MatrixRef, Upper, syrk};
+/// use thalweg::matrix::{MatrixMut, MatrixRef, Product, Upper, syrk};
 /// let a = MatrixRef::new(&[1.0_f32, 2.0, 3.0, 4.0], 2, 2)?;
 /// let mut c = [0.0_f32; 4];
 /// let view = MatrixMut::new(&mut c, 2, 2)?;
-/// syrk(Arithmetic::Portable, 1.0, a, 0.0, view, Upper::Mirror, &mut [])?;
+/// syrk(Product::PLAIN, a, Upper::Mirror, view, &mut [])?;
 /// assert_eq!(c, [5.0, 11.0, 11.0, 25.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn syrk<'a, T: Real>(
-    arithmetic: Arithmetic,
-    alpha: T,
+    how: Product<T>,
     a: impl Into<Factor<'a, T>>,
-    beta: T,
-    mut c: MatrixMut<'_, T>,
     upper: Upper,
+    mut c: MatrixMut<'_, T>,
     scratch: &mut [T],
 ) -> Result<(), Error> {
     let a = a.into();
     check_length("rows of c", a.rows(), c.rows())?;
     check_length("columns of c", a.rows(), c.columns())?;
-    product(
-        arithmetic,
-        alpha,
-        a,
-        a.t(),
-        beta,
-        c.reborrow(),
-        Part::Lower,
-        scratch,
-    )?;
+    product(how, a, a.t(), Part::Lower, c.reborrow(), scratch)?;
     if upper == Upper::Mirror {
         mirror_lower(&mut c);
     }
@@ -73,6 +61,7 @@ pub fn syrk<'a, T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Arithmetic;
     use crate::matrix::{MatrixRef, gemm, gemm_scratch};
 
     use std::vec;
@@ -91,19 +80,32 @@ mod tests {
         let start: Vec<T> = (0..n * n).map(|i| T::from_usize(i % 97)).collect();
         let mut whole = start.clone();
         let view = MatrixMut::new(&mut whole, n, n).unwrap();
-        gemm(Arithmetic::Portable, alpha, a, a.t(), beta, view, &mut []).unwrap();
+        gemm(
+            Product {
+                alpha,
+                beta,
+                ..Product::PLAIN
+            },
+            a,
+            a.t(),
+            view,
+            &mut [],
+        )
+        .unwrap();
         for level in crate::testing::levels() {
             for upper in [Upper::Leave, Upper::Mirror] {
                 for length in [0, gemm_scratch(n, n, k)] {
                     let (mut c, mut scratch) = (start.clone(), vec![T::ZERO; length]);
                     let view = MatrixMut::new(&mut c, n, n).unwrap();
                     syrk(
-                        Arithmetic::Portable,
-                        alpha,
+                        Product {
+                            alpha,
+                            beta,
+                            ..Product::PLAIN
+                        },
                         a,
-                        beta,
-                        view,
                         upper,
+                        view,
                         &mut scratch,
                     )
                     .unwrap();
@@ -141,7 +143,13 @@ mod tests {
         let a = MatrixRef::new(&[1.0_f32; 6], 2, 3).unwrap();
         let mut c = [0.0; 6];
         let view = MatrixMut::new(&mut c, 2, 3).unwrap();
-        let error = syrk(Arithmetic::Fast, 1.0, a, 0.0, view, Upper::Leave, &mut []);
+        let error = syrk(
+            Product::plain(Arithmetic::Fast),
+            a,
+            Upper::Leave,
+            view,
+            &mut [],
+        );
         assert!(matches!(
             error,
             Err(Error::Length {

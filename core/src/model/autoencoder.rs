@@ -24,7 +24,7 @@ use rand_core::Rng;
 use super::dense::{self, Dense};
 use super::{Batch, Init, Objective, SHORT, at_most_block, blocks};
 use crate::error::{check, check_length, check_scratch};
-use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use crate::{Arithmetic, Error, Real, vector};
 
 /// The sizes and the penalty.
@@ -257,9 +257,9 @@ impl<T: Real> Model<T> {
         let d = MatrixRef::new(decoder, p, k).ok()?;
         let how = self.arithmetic;
         let target = MatrixMut::new(encoder_gram, k, k).ok()?;
-        gemm(how, T::ONE, e, e.t(), T::ZERO, target, pack).ok()?;
+        gemm(Product::plain(how), e, e.t(), target, pack).ok()?;
         let target = MatrixMut::new(decoder_gram, k, k).ok()?;
-        gemm(how, T::ONE, d.t(), d, T::ZERO, target, pack).ok()?;
+        gemm(Product::plain(how), d.t(), d, target, pack).ok()?;
         // <E^T, D> = trace(D E), row j of D against column j of E.
         let mut trace = 0.0;
         for (j, row) in d.row_iter().enumerate() {
@@ -276,7 +276,18 @@ impl<T: Real> Model<T> {
         let (encoder_grad, decoder_grad) = grad.split_at_mut_checked(encoder.len())?;
         let gram = MatrixRef::new(decoder_gram, k, k).ok()?;
         let mut target = MatrixMut::new(encoder_grad, k, p).ok()?;
-        gemm(how, twice, gram, e, T::ONE, target.reborrow(), pack).ok()?;
+        gemm(
+            Product {
+                arithmetic: how,
+                alpha: twice,
+                beta: T::ONE,
+            },
+            gram,
+            e,
+            target.reborrow(),
+            pack,
+        )
+        .ok()?;
         for (j, row) in d.row_iter().enumerate() {
             for (l, &d) in row.iter().enumerate() {
                 *target.get_mut(l, j)? -= twice * d;
@@ -284,7 +295,18 @@ impl<T: Real> Model<T> {
         }
         let gram = MatrixRef::new(encoder_gram, k, k).ok()?;
         let mut target = MatrixMut::new(decoder_grad, p, k).ok()?;
-        gemm(how, twice, d, gram, T::ONE, target.reborrow(), pack).ok()?;
+        gemm(
+            Product {
+                arithmetic: how,
+                alpha: twice,
+                beta: T::ONE,
+            },
+            d,
+            gram,
+            target.reborrow(),
+            pack,
+        )
+        .ok()?;
         for (l, row) in e.row_iter().enumerate() {
             for (j, &e) in row.iter().enumerate() {
                 *target.get_mut(j, l)? -= twice * e;
@@ -319,7 +341,7 @@ impl<T: Real> Model<T> {
         let mut rest = out;
         for (start, rows) in blocks(batch.len()) {
             rest = self
-                .reconstruct(params, batch, start, rows, scratch, rest)
+                .reconstruct(params, batch, (start, rows), rest, scratch)
                 .ok_or(SHORT)?;
         }
         Ok(())
@@ -330,10 +352,9 @@ impl<T: Real> Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        start: usize,
-        rows: usize,
-        scratch: &mut [T],
+        (start, rows): (usize, usize),
         out: &'o mut [T],
+        scratch: &mut [T],
     ) -> Option<&'o mut [T]> {
         let (p, k) = (self.pixels, self.code);
         let (encoder, decoder) = params.split_at_checked(p.checked_mul(k)?)?;

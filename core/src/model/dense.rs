@@ -7,7 +7,7 @@
 //!
 //! Lengths are the caller's to check; shapes that do not fit give `None`.
 
-use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use crate::{Arithmetic, Real};
 
 /// Weights (`outputs x inputs`), biases, and the parameters of the layers above.
@@ -69,7 +69,7 @@ impl<T: Real> Dense<'_, T> {
         let x = MatrixRef::new(x, rows, inputs).ok()?;
         let w = MatrixRef::new(weights, outputs, inputs).ok()?;
         let z = MatrixMut::new(z, rows, outputs).ok()?;
-        gemm(self.arithmetic, T::ONE, x, w.t(), T::ONE, z, self.pack).ok()
+        gemm(Product::adding(self.arithmetic), x, w.t(), z, self.pack).ok()
     }
 
     /// `dW <- dW + D^T X`.
@@ -85,7 +85,7 @@ impl<T: Real> Dense<'_, T> {
         let d = MatrixRef::new(delta, rows, outputs).ok()?;
         let x = MatrixRef::new(x, rows, inputs).ok()?;
         let dw = MatrixMut::new(grad_weights, outputs, inputs).ok()?;
-        gemm(self.arithmetic, T::ONE, d.t(), x, T::ONE, dw, self.pack).ok()
+        gemm(Product::adding(self.arithmetic), d.t(), x, dw, self.pack).ok()
     }
 
     /// `dX <- D W`.
@@ -101,7 +101,7 @@ impl<T: Real> Dense<'_, T> {
         let d = MatrixRef::new(delta, rows, outputs).ok()?;
         let w = MatrixRef::new(weights, outputs, inputs).ok()?;
         let dx = MatrixMut::new(dx, rows, inputs).ok()?;
-        gemm(self.arithmetic, T::ONE, d, w, T::ZERO, dx, self.pack).ok()
+        gemm(Product::plain(self.arithmetic), d, w, dx, self.pack).ok()
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) use activation::ActivationKernels;
 
 use rand_core::Rng;
 
-use self::propagate::Work;
+use self::propagate::{Pass, Work};
 use super::{
     BLOCK_ROWS, Batch, Init, Labels, Loss, Objective, SHORT, at_most_block, blocks_of, dense,
     start_gradient,
@@ -306,26 +306,25 @@ impl<'a, T: Real> Model<'a, T> {
         rows.clamp(1, BLOCK_ROWS)
     }
 
-    /// The value without weights, and the gradient, with the weights of rows if there are some, where a slice is given for it; `most`
+    /// The value without weights, and where a slice is given for it the gradient, with the weights of rows if there are some; `most`
     /// rows at a time.
     fn evaluate(
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        weights: Option<&[T]>,
-        scratch: &mut [T],
-        mut grad: Option<&mut [T]>,
         most: usize,
+        mut grad: Option<(&mut [T], Option<&[T]>)>,
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         self.check_inputs(params, batch)?;
         self.check_labels(batch)?;
         self.check_scratch(batch.len().min(most), scratch)?;
-        if let Some(grad) = &grad {
+        if let Some((grad, _)) = &grad {
             check_length("grad", self.dim(), grad.len())?;
         }
         let outputs = self.outputs();
         let scale = T::ONE / T::from_usize(batch.len());
-        if let Some(grad) = &mut grad {
+        if let Some((grad, _)) = &mut grad {
             start_gradient(self.l2, params, grad);
         }
         let mut sum = 0.0;
@@ -341,12 +340,18 @@ impl<'a, T: Real> Model<'a, T> {
                 .forward(params, x, rows, acts, &mut dense)
                 .ok_or(SHORT)?;
             sum += self.loss.measure(batch, start, outputs, scale, z);
-            if let Some(weights) = weights {
-                weighted::scale_rows(weights.get(start..).ok_or(SHORT)?, outputs, z);
-            }
-            if let Some(grad) = &mut grad {
-                self.accumulate(params, x, rows, acts, spare, &mut dense, grad)
-                    .ok_or(SHORT)?;
+            if let Some((grad, weights)) = &mut grad {
+                if let Some(weights) = weights {
+                    weighted::scale_rows(weights.get(start..).ok_or(SHORT)?, outputs, z);
+                }
+                let pass = Pass {
+                    rows,
+                    x,
+                    acts,
+                    spare,
+                    dense: &mut dense,
+                };
+                self.accumulate(params, pass, grad).ok_or(SHORT)?;
             }
         }
         let mean = sum * self.loss.weight(outputs) / batch.len() as f64;
@@ -364,7 +369,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
     }
 
     fn value(&self, params: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
-        self.evaluate(params, batch, None, scratch, None, BLOCK_ROWS)
+        self.evaluate(params, batch, BLOCK_ROWS, None, scratch)
     }
 
     fn gradient_into(
@@ -375,7 +380,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         grad: &mut [T],
     ) -> Result<(), Error> {
         let most = self.rows_at_once(scratch);
-        self.evaluate(params, batch, None, scratch, Some(grad), most)
+        self.evaluate(params, batch, most, Some((grad, None)), scratch)
             .map(drop)
     }
 
@@ -386,7 +391,7 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         scratch: &mut [T],
         grad: &mut [T],
     ) -> Result<T, Error> {
-        self.evaluate(params, batch, None, scratch, Some(grad), BLOCK_ROWS)
+        self.evaluate(params, batch, BLOCK_ROWS, Some((grad, None)), scratch)
     }
 }
 

@@ -17,7 +17,7 @@ use super::rule::{advance, check_state};
 use super::svgd::{Config, State};
 use super::{check_cloud, check_finite};
 use crate::error::{check_length, check_scratch};
-use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve_vector, gemm};
+use crate::matrix::{MatrixMut, MatrixRef, Product, cholesky_solve_vector, gemm};
 use crate::memory::take;
 use crate::particle::rows::InRows;
 use crate::{Error, Real, Storage};
@@ -84,11 +84,9 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     let arithmetic = config.arithmetic;
     let x = MatrixRef::new(particles, n, d)?;
     gemm(
-        arithmetic,
-        T::ONE,
+        Product::plain(arithmetic),
         x,
         factor,
-        T::ZERO,
         MatrixMut::new(y, n, d)?,
         scratch,
     )?;

@@ -66,7 +66,9 @@ fn one_step_has_its_closed_form() {
         assert!((found - value).abs() < 1e-14);
         let draw = Round { seed: 0, number: 0 }.outer();
         let mut own = vec![f64::NAN; problem.scratch_len()];
-        let found = problem.outer_value(&l, &w, &draw, &mut own).unwrap();
+        let found = problem
+            .outer_value(Place::new(&l, &w, &draw), &mut own)
+            .unwrap();
         assert!(found > 0.1 && (found - value).abs() < 1e-14);
         assert!(distance(&h, &expected) < 1e-8, "{h:?} {expected:?}");
         assert!(h.iter().any(|h| *h > 1e-4) && h.iter().any(|h| *h < -1e-4));

@@ -20,10 +20,10 @@ fn products<P: SecondOrder<f64>>(problem: &P, x: &[f64], size: f64) -> [Vec<f64>
     // Twice: a mixed product leaves what the next product needs.
     for _ in 0..2 {
         problem
-            .mixed_product_into(x, &y, &v, &DRAW, &mut scratch, &mut mixed)
+            .mixed_product_into(Place::new(x, &y, &DRAW), &v, &mut mixed, &mut scratch)
             .unwrap();
         problem
-            .hessian_product_into(x, &y, &v, &DRAW, &mut scratch, &mut hessian)
+            .hessian_product_into(Place::new(x, &y, &DRAW), &v, &mut hessian, &mut scratch)
             .unwrap();
     }
     [hessian, mixed]
@@ -65,10 +65,10 @@ fn products_scale_with_their_vector() {
             let (mut hessian, mut mixed) = (vec![0.0; d], vec![0.0; p]);
             problem.prepare(&x, &mut scratch).unwrap();
             problem
-                .hessian_product_into(&x, &y, &v, &DRAW, &mut scratch, &mut hessian)
+                .hessian_product_into(Place::new(&x, &y, &DRAW), &v, &mut hessian, &mut scratch)
                 .unwrap();
             problem
-                .mixed_product_into(&x, &y, &v, &DRAW, &mut scratch, &mut mixed)
+                .mixed_product_into(Place::new(&x, &y, &DRAW), &v, &mut mixed, &mut scratch)
                 .unwrap();
             [hessian, mixed].map(|mut product| {
                 vector::scale(1.0 / scale, &mut product);
@@ -95,11 +95,11 @@ fn no_direction_has_products_of_zero() {
         let (zeros, mut out) = ([0.0; 12], [f64::NAN; 12]);
         let mut scratch = vec![f64::NAN; problem.scratch_len()];
         problem
-            .hessian_product_into(x, &zeros, &zeros, &DRAW, &mut scratch, &mut out)
+            .hessian_product_into(Place::new(x, &zeros, &DRAW), &zeros, &mut out, &mut scratch)
             .unwrap();
         assert_eq!(out, zeros);
         problem
-            .mixed_product_into(x, x, &zeros, &DRAW, &mut scratch, &mut out)
+            .mixed_product_into(Place::new(x, x, &DRAW), &zeros, &mut out, &mut scratch)
             .unwrap();
         assert_eq!(out, zeros);
     });
@@ -175,12 +175,16 @@ fn the_outer_loss_is_that_of_the_problem() {
         let mut scratch = vec![f64::NAN; products.scratch_len()];
         let (mut gx, mut gy) = (vec![f64::NAN; p], vec![f64::NAN; d]);
         let expected = problem
-            .outer_gradients_into(x, &y, &DRAW, &mut scratch, &mut gx, &mut gy)
+            .outer_gradients_into(Place::new(x, &y, &DRAW), &mut gx, &mut gy, &mut scratch)
             .unwrap();
         assert!(expected > 0.01);
         for found in [
-            problem.outer_value(x, &y, &DRAW, &mut scratch).unwrap(),
-            products.outer_value(x, &y, &DRAW, &mut scratch).unwrap(),
+            problem
+                .outer_value(Place::new(x, &y, &DRAW), &mut scratch)
+                .unwrap(),
+            products
+                .outer_value(Place::new(x, &y, &DRAW), &mut scratch)
+                .unwrap(),
         ] {
             assert!((found / expected - 1.0).abs() < 1e-14);
         }

@@ -263,7 +263,7 @@ fn descent_on_a_ridge_ends_at_its_normal_equations() {
     descent::run(&inner, round, &problem, &[0.0; 2], &mut w, &mut scratch).unwrap();
     assert!(distance(&w, &[1.0, -1.0 / 3.0]) < 1e-14, "{w:?}");
     // Residuals -1 and 2/3.
-    let value = problem.outer_value(&[0.0; 2], &w, &round.outer(), &mut scratch);
+    let value = problem.outer_value(Place::new(&[0.0; 2], &w, &round.outer()), &mut scratch);
     assert!((value.unwrap() - (1.0 + 4.0 / 9.0) / 4.0).abs() < 1e-14);
 }
 

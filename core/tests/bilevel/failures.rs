@@ -56,12 +56,11 @@ impl<T: Real> Problem<T> for Faulty {
     }
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        _: &mut [T],
+        at: Place<'_, T>,
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, draw } = at;
         for ((g, &x), &y) in grad.iter_mut().zip(x).zip(y) {
             *g = y - x - x;
         }
@@ -75,7 +74,8 @@ impl<T: Real> Problem<T> for Faulty {
         }
         Ok(())
     }
-    fn outer_value(&self, x: &[T], y: &[T], _: &Draw, _: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, _: &mut [T]) -> Result<T, Error> {
+        let Place { x, y, .. } = at;
         let mut value = vector::sum(x) + vector::norm2_squared(y) / T::from_f64(2.0);
         self.at(Value, &mut value);
         if !is_base(x) {
@@ -85,30 +85,27 @@ impl<T: Real> Problem<T> for Faulty {
     }
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { x, y, draw } = at;
         grad_x.fill(T::ONE);
         grad_y.copy_from_slice(y);
         self.at(OuterX, &mut grad_x[1]);
         self.at(OuterY, &mut grad_y[1]);
-        self.outer_value(x, y, draw, scratch)
+        self.outer_value(Place::new(x, y, draw), scratch)
     }
 }
 
 impl<T: Real> SecondOrder<T> for Faulty {
     fn hessian_product_into(
         &self,
-        _: &[T],
-        _: &[T],
+        _: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        _: &mut [T],
         out: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         out.copy_from_slice(v);
         self.at(Hessian, &mut out[1]);
@@ -116,12 +113,10 @@ impl<T: Real> SecondOrder<T> for Faulty {
     }
     fn mixed_product_into(
         &self,
-        _: &[T],
-        _: &[T],
+        _: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        _: &mut [T],
         out: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         for (out, &v) in out.iter_mut().zip(v) {
             *out = -v - v;
@@ -134,12 +129,11 @@ impl<T: Real> SecondOrder<T> for Faulty {
 impl<T: Real> InnerSlope<T> for Faulty {
     fn inner_slope_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        _: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         for ((g, &x), &y) in grad_x.iter_mut().zip(x).zip(y) {
             *g = -(y - x - x) - (y - x - x);
         }
@@ -204,14 +198,28 @@ fn of_exact<T: Real>(
     let mut scratch = vec![T::NAN; 200];
     let (scratch, products) = (&mut scratch, 3);
     let found = match which {
-        Exact::Itd => itd::hypergradient(&inner, ROUND, problem, &x, &mut y, scratch, &mut h),
+        Exact::Itd => itd::hypergradient(
+            &inner,
+            ROUND,
+            problem,
+            Variables { x: &x, y: &mut y },
+            &mut h,
+            scratch,
+        ),
         Exact::Aid(solver) => {
             let config = aid::Config {
                 inner,
                 products,
                 solver,
             };
-            aid::hypergradient(&config, ROUND, problem, &x, &mut y, scratch, &mut h)
+            aid::hypergradient(
+                &config,
+                ROUND,
+                problem,
+                Variables { x: &x, y: &mut y },
+                &mut h,
+                scratch,
+            )
         }
         Exact::Series => {
             let config = stoc_bio::Config {
@@ -219,7 +227,14 @@ fn of_exact<T: Real>(
                 products,
                 eta: 0.5,
             };
-            stoc_bio::hypergradient(&config, ROUND, problem, &x, &mut y, scratch, &mut h)
+            stoc_bio::hypergradient(
+                &config,
+                ROUND,
+                problem,
+                Variables { x: &x, y: &mut y },
+                &mut h,
+                scratch,
+            )
         }
     };
     if found.is_err() {
@@ -460,10 +475,18 @@ fn products_by_differences_are_named_and_leave_their_output() {
             let draw = ROUND.inner(2);
             let mut scratch = vec![f64::NAN; Problem::<f64>::scratch_len(&products)];
             let (mut h, mut m) = ([7.0; 2], [7.0; 2]);
-            let hessian =
-                products.hessian_product_into(&X, &Y0, &[1.0; 2], &draw, &mut scratch, &mut h);
-            let mixed =
-                products.mixed_product_into(&X, &Y0, &[1.0; 2], &draw, &mut scratch, &mut m);
+            let hessian = products.hessian_product_into(
+                Place::new(&X, &Y0, &draw),
+                &[1.0; 2],
+                &mut h,
+                &mut scratch,
+            );
+            let mixed = products.mixed_product_into(
+                Place::new(&X, &Y0, &draw),
+                &[1.0; 2],
+                &mut m,
+                &mut scratch,
+            );
             if spoilt == Mixed {
                 assert_eq!(
                     (mixed.err(), m),
@@ -485,9 +508,15 @@ fn products_by_differences_are_named_and_leave_their_output() {
         let products = Differences::new(&problem);
         let (mut out, mut scratch, draw) = ([7.0; 2], [0.0; 6], ROUND.inner(0));
         for (name, y, v) in [("y", [with, 0.0], Y0), ("v", Y0, [with, 0.0])] {
-            let found = products.hessian_product_into(&X, &y, &v, &draw, &mut scratch, &mut out);
+            let found = products.hessian_product_into(
+                Place::new(&X, &y, &draw),
+                &v,
+                &mut out,
+                &mut scratch,
+            );
             assert_eq!((found.err(), out), (named(name, At::Element(0)), [7.0; 2]));
-            let found = products.mixed_product_into(&X, &y, &v, &draw, &mut scratch, &mut out);
+            let found =
+                products.mixed_product_into(Place::new(&X, &y, &draw), &v, &mut out, &mut scratch);
             assert_eq!((found.err(), out), (named(name, At::Element(0)), [7.0; 2]));
         }
     }

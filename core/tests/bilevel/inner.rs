@@ -150,8 +150,12 @@ fn coefficients_may_be_computed_in_any_order_and_in_any_storage() {
             let state = State::<[f64; 12]>::new();
             let (mut y, mut fy, mut h) = ([0.0; 12], [0.0; 12], [0.0; 12]);
             let mut path = vec![f64::NAN; es_jacobian::path_len(&config, 12, 12, 30)];
-            let base = [&mut y[..], &mut fy[..]];
-            let point = es_jacobian::solve(&config, &state, problem, x, base, &mut path, &mut h);
+            let solution = Solution {
+                y_n: &mut y,
+                grad_y: &mut fy,
+                h: &mut h,
+            };
+            let point = es_jacobian::solve(&config, &state, problem, x, solution, &mut path);
             let point = point.unwrap();
             let count = config.count(12);
             let (mut u, mut c) = ([0.0; 12], vec![0.0; count]);

@@ -8,9 +8,12 @@
 
 use thalweg::bilevel::aid::Solver;
 use thalweg::bilevel::descent::Method;
-use thalweg::bilevel::es_jacobian::{Config, Difference, Direction, Estimate, Start, State};
+use thalweg::bilevel::es_jacobian::{
+    Config, Difference, Direction, Estimate, Solution, Start, State,
+};
 use thalweg::bilevel::{
-    Draw, Problem, Round, SecondOrder, aid, descent, es_jacobian, hyper_representation, itd, ridge,
+    Draw, Place, Problem, Round, SecondOrder, Variables, aid, descent, es_jacobian,
+    hyper_representation, itd, ridge,
 };
 use thalweg::matrix::MatrixRef;
 use thalweg::optim::{adam, sgd};
@@ -71,12 +74,11 @@ impl<T: Real> Problem<T> for Toy {
     }
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        _: &mut [T],
+        at: Place<'_, T>,
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, draw } = at;
         let mut rng = draw.stream();
         if self.unequal {
             rng = random::stream(x[0].to_bits_u64(), y[0].to_bits_u64(), 0, Purpose::NOISE);
@@ -87,22 +89,22 @@ impl<T: Real> Problem<T> for Toy {
         }
         Ok(())
     }
-    fn outer_value(&self, x: &[T], y: &[T], _: &Draw, _: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, _: &mut [T]) -> Result<T, Error> {
+        let Place { x, y, .. } = at;
         let direct = vector::sum(x) * T::from_f64(self.c);
         Ok(direct + vector::norm2_squared(y) / T::from_f64(2.0))
     }
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { x, y, draw } = at;
         grad_x.fill(T::from_f64(self.c));
         grad_y.copy_from_slice(y);
-        self.outer_value(x, y, draw, scratch)
+        self.outer_value(Place::new(x, y, draw), scratch)
     }
 }
 
@@ -166,7 +168,15 @@ fn itd_gradient(
     let len = itd::scratch_len(inner.steps, p, d, problem.scratch_len()).unwrap();
     let (mut y, mut h, mut scratch) = (y0.to_vec(), vec![0.0; p], vec![f64::NAN; len]);
     let round = Round { seed: 0, number: 0 };
-    itd::hypergradient(inner, round, problem, x, &mut y, &mut scratch, &mut h).unwrap();
+    itd::hypergradient(
+        inner,
+        round,
+        problem,
+        Variables { x, y: &mut y },
+        &mut h,
+        &mut scratch,
+    )
+    .unwrap();
     h
 }
 
@@ -180,7 +190,15 @@ fn aid_gradient(
     let len = aid::scratch_len(config, p, d, problem.scratch_len());
     let (mut y, mut h, mut scratch) = (y0.to_vec(), vec![0.0; p], vec![f64::NAN; len]);
     let round = Round { seed: 0, number: 0 };
-    aid::hypergradient(config, round, problem, x, &mut y, &mut scratch, &mut h).unwrap();
+    aid::hypergradient(
+        config,
+        round,
+        problem,
+        Variables { x, y: &mut y },
+        &mut h,
+        &mut scratch,
+    )
+    .unwrap();
     h
 }
 

@@ -44,10 +44,13 @@ fn outer_gradients_are_slopes_of_the_outer_value() {
             let (mut gx, mut gy) = (vec![f64::NAN; P], vec![f64::NAN; 3 * D]);
             let mut scratch = scratch(&problem);
             let value = problem
-                .outer_gradients_into(&x, &y, &DRAW, &mut scratch, &mut gx, &mut gy)
+                .outer_gradients_into(Place::new(&x, &y, &DRAW), &mut gx, &mut gy, &mut scratch)
                 .unwrap();
-            let mut at =
-                |x: &[f64], y: &[f64]| problem.outer_value(x, y, &DRAW, &mut scratch).unwrap();
+            let mut at = |x: &[f64], y: &[f64]| {
+                problem
+                    .outer_value(Place::new(x, y, &DRAW), &mut scratch)
+                    .unwrap()
+            };
             assert_eq!(value, at(&x, &y));
             for j in 0..P {
                 let middle = x[j];
@@ -95,7 +98,7 @@ fn inner_gradients_are_those_of_the_whole_network_for_its_head() {
         problem.prepare(&x, &mut scratch).unwrap();
         for _ in 0..2 {
             problem
-                .inner_gradient_into(&x, &y, &DRAW, &mut scratch, &mut grad)
+                .inner_gradient_into(Place::new(&x, &y, &DRAW), &mut grad, &mut scratch)
                 .unwrap();
             for (i, task) in tasks.iter().enumerate() {
                 let part = i * D..(i + 1) * D;
@@ -116,7 +119,7 @@ fn every_step_sees_one_run_of_rows_and_all_runs_are_seen() {
         for t in 0..40 {
             let draw = Round { seed: 3, number: 1 }.inner(t);
             problem
-                .inner_gradient_into(&x, &y, &draw, &mut scratch, &mut grad)
+                .inner_gradient_into(Place::new(&x, &y, &draw), &mut grad, &mut scratch)
                 .unwrap();
             for (i, task) in tasks.iter().enumerate() {
                 let part = i * D..(i + 1) * D;
@@ -266,7 +269,7 @@ fn targets_may_be_numbers() {
     };
     let (x, y0) = (painted(P, 22), [0.0; D]);
     let trained = estimate(&direct, &problem, &x, &y0).1;
-    let start = problem.outer_value(&x, &y0, &DRAW, &mut scratch(&problem));
+    let start = problem.outer_value(Place::new(&x, &y0, &DRAW), &mut scratch(&problem));
     assert!(trained < 0.9 * start.unwrap());
 }
 

@@ -124,54 +124,49 @@ impl<T: Real> Problem<T> for Slight<T> {
     }
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        _: &Draw,
-        _: &mut [T],
+        at: Place<'_, T>,
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, .. } = at;
         (grad[0], grad[1]) = (y[0] - x[0], y[1] + y[1] - x[1]);
         Ok(())
     }
-    fn outer_value(&self, _: &[T], y: &[T], _: &Draw, _: &mut [T]) -> Result<T, Error> {
+    fn outer_value(&self, at: Place<'_, T>, _: &mut [T]) -> Result<T, Error> {
+        let Place { y, .. } = at;
         vector::dot(&self.0, y)
     }
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { x, y, draw } = at;
         grad_x.fill(T::ZERO);
         grad_y.copy_from_slice(&self.0);
-        self.outer_value(x, y, draw, scratch)
+        self.outer_value(Place::new(x, y, draw), scratch)
     }
 }
 
 impl<T: Real> SecondOrder<T> for Slight<T> {
     fn hessian_product_into(
         &self,
-        _: &[T],
-        _: &[T],
+        _: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        _: &mut [T],
         out: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         (out[0], out[1]) = (v[0], v[1] + v[1]);
         Ok(())
     }
     fn mixed_product_into(
         &self,
-        _: &[T],
-        _: &[T],
+        _: Place<'_, T>,
         v: &[T],
-        _: &Draw,
-        _: &mut [T],
         out: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         (out[0], out[1]) = (-v[0], -v[1]);
         Ok(())
@@ -190,7 +185,15 @@ fn conjugate_gradients_solve_for_slopes_whose_squares_underflow() {
         let (mut y, mut h, mut scratch) = ([T::ZERO; 2], [T::NAN; 2], [T::NAN; 14]);
         let round = Round { seed: 0, number: 0 };
         let x = [T::ONE; 2];
-        aid::hypergradient(&config, round, &Slight(c), &x, &mut y, &mut scratch, &mut h).unwrap();
+        aid::hypergradient(
+            &config,
+            round,
+            &Slight(c),
+            Variables { x: &x, y: &mut y },
+            &mut h,
+            &mut scratch,
+        )
+        .unwrap();
         for (found, expected) in h.iter().zip([c[0], T::from_f64(0.5) * c[1]]) {
             let (found, expected) = (found.to_f64(), expected.to_f64());
             assert!(

@@ -27,64 +27,58 @@ impl Problem<f64> for Remembering<'_> {
     }
     fn inner_gradient_into(
         &self,
-        _: &[f64],
-        y: &[f64],
-        draw: &Draw,
-        scratch: &mut [f64],
+        at: Place<'_, f64>,
         grad_y: &mut [f64],
-    ) -> Result<(), Error> {
-        let (x, scratch) = remembered(scratch);
-        self.0.inner_gradient_into(x, y, draw, scratch, grad_y)
-    }
-    fn outer_value(
-        &self,
-        x: &[f64],
-        y: &[f64],
-        draw: &Draw,
         scratch: &mut [f64],
-    ) -> Result<f64, Error> {
+    ) -> Result<(), Error> {
+        let Place { y, draw, .. } = at;
+        let (x, scratch) = remembered(scratch);
+        self.0
+            .inner_gradient_into(Place::new(x, y, draw), grad_y, scratch)
+    }
+    fn outer_value(&self, at: Place<'_, f64>, scratch: &mut [f64]) -> Result<f64, Error> {
+        let Place { x, y, draw } = at;
         scratch.fill(f64::NAN);
-        self.0.outer_value(x, y, draw, scratch)
+        self.0.outer_value(Place::new(x, y, draw), scratch)
     }
     fn outer_gradients_into(
         &self,
-        x: &[f64],
-        y: &[f64],
-        draw: &Draw,
-        scratch: &mut [f64],
+        at: Place<'_, f64>,
         grad_x: &mut [f64],
         grad_y: &mut [f64],
+        scratch: &mut [f64],
     ) -> Result<f64, Error> {
+        let Place { x, y, draw } = at;
         scratch.fill(f64::NAN);
         let problem = self.0;
-        problem.outer_gradients_into(x, y, draw, scratch, grad_x, grad_y)
+        problem.outer_gradients_into(Place::new(x, y, draw), grad_x, grad_y, scratch)
     }
 }
 
 impl SecondOrder<f64> for Remembering<'_> {
     fn hessian_product_into(
         &self,
-        _: &[f64],
-        y: &[f64],
+        at: Place<'_, f64>,
         v: &[f64],
-        draw: &Draw,
-        scratch: &mut [f64],
         out: &mut [f64],
+        scratch: &mut [f64],
     ) -> Result<(), Error> {
+        let Place { y, draw, .. } = at;
         let (x, scratch) = remembered(scratch);
-        self.0.hessian_product_into(x, y, v, draw, scratch, out)
+        self.0
+            .hessian_product_into(Place::new(x, y, draw), v, out, scratch)
     }
     fn mixed_product_into(
         &self,
-        _: &[f64],
-        y: &[f64],
+        at: Place<'_, f64>,
         v: &[f64],
-        draw: &Draw,
-        scratch: &mut [f64],
         out: &mut [f64],
+        scratch: &mut [f64],
     ) -> Result<(), Error> {
+        let Place { y, draw, .. } = at;
         let (x, scratch) = remembered(scratch);
-        self.0.mixed_product_into(x, y, v, draw, scratch, out)
+        self.0
+            .mixed_product_into(Place::new(x, y, draw), v, out, scratch)
     }
 }
 

@@ -89,7 +89,14 @@ fn radii_that_the_type_cannot_resolve_and_wrong_lengths_are_refused() {
         let refused = with_ridge(|problem, x| {
             let round = Round { seed: 0, number: 0 };
             let (mut y, mut h, mut scratch) = ([0.0; 12], [0.0; 12], [0.0; 200]);
-            itd::hypergradient(&inner, round, problem, x, &mut y, &mut scratch, &mut h)
+            itd::hypergradient(
+                &inner,
+                round,
+                problem,
+                Variables { x, y: &mut y },
+                &mut h,
+                &mut scratch,
+            )
         });
         let rule = "must be plain gradient descent";
         let name = "method";
@@ -108,7 +115,14 @@ fn a_residual_that_is_not_finite_names_the_step_of_the_solver() {
             };
             let (mut y, mut h, mut scratch) = ([0.0; 12], [0.0; 12], [0.0; 200]);
             let round = Round { seed: 0, number: 0 };
-            aid::hypergradient(&config, round, problem, x, &mut y, &mut scratch, &mut h)
+            aid::hypergradient(
+                &config,
+                round,
+                problem,
+                Variables { x, y: &mut y },
+                &mut h,
+                &mut scratch,
+            )
         };
         // v = eta f_y after the first step: the square of the next residual is beyond 1e308.
         let fixed = Solver::FixedPoint { step_size: 1e200 };
@@ -140,8 +154,17 @@ fn a_residual_that_is_not_finite_names_the_step_of_the_solver() {
         let (mut y, mut h, mut scratch) = ([0.0; 12], [0.0; 12], [0.0; 200]);
         let round = Round { seed: 0, number: 0 };
         let inner = gd(1, 0.2);
-        let found =
-            itd::hypergradient(&inner, round, problem, &steep, &mut y, &mut scratch, &mut h);
+        let found = itd::hypergradient(
+            &inner,
+            round,
+            problem,
+            Variables {
+                x: &steep,
+                y: &mut y,
+            },
+            &mut h,
+            &mut scratch,
+        );
         assert_eq!(found, Err(error));
     });
 }

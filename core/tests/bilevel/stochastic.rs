@@ -25,55 +25,52 @@ impl Problem<f64> for Drawn {
     }
     fn inner_gradient_into(
         &self,
-        x: &[f64],
-        y: &[f64],
-        draw: &Draw,
-        _: &mut [f64],
+        at: Place<'_, f64>,
         grad: &mut [f64],
+        _: &mut [f64],
     ) -> Result<(), Error> {
+        let Place { x, y, draw } = at;
         let a = curvature(draw);
         grad[0] = a * y[0] - 2.0 * a * x[0];
         Ok(())
     }
-    fn outer_value(&self, _: &[f64], y: &[f64], _: &Draw, _: &mut [f64]) -> Result<f64, Error> {
+    fn outer_value(&self, at: Place<'_, f64>, _: &mut [f64]) -> Result<f64, Error> {
+        let Place { y, .. } = at;
         Ok((y[0] - 2.0).powi(2) / 2.0)
     }
     fn outer_gradients_into(
         &self,
-        x: &[f64],
-        y: &[f64],
-        draw: &Draw,
-        scratch: &mut [f64],
+        at: Place<'_, f64>,
         grad_x: &mut [f64],
         grad_y: &mut [f64],
+        scratch: &mut [f64],
     ) -> Result<f64, Error> {
+        let Place { x, y, draw } = at;
         (grad_x[0], grad_y[0]) = (0.0, y[0] - 2.0);
-        self.outer_value(x, y, draw, scratch)
+        self.outer_value(Place::new(x, y, draw), scratch)
     }
 }
 
 impl SecondOrder<f64> for Drawn {
     fn hessian_product_into(
         &self,
-        _: &[f64],
-        _: &[f64],
+        at: Place<'_, f64>,
         v: &[f64],
-        draw: &Draw,
-        _: &mut [f64],
         out: &mut [f64],
+        _: &mut [f64],
     ) -> Result<(), Error> {
+        let Place { draw, .. } = at;
         out[0] = curvature(draw) * v[0];
         Ok(())
     }
     fn mixed_product_into(
         &self,
-        _: &[f64],
-        _: &[f64],
+        at: Place<'_, f64>,
         v: &[f64],
-        draw: &Draw,
-        _: &mut [f64],
         out: &mut [f64],
+        _: &mut [f64],
     ) -> Result<(), Error> {
+        let Place { draw, .. } = at;
         out[0] = -2.0 * curvature(draw) * v[0];
         Ok(())
     }
@@ -107,7 +104,15 @@ fn aid_takes_the_minibatch_after_those_of_the_inner_loop() {
             solver,
         };
         let (mut y, mut h, mut scratch) = ([0.0], [0.0], [0.0; 7]);
-        aid::hypergradient(&config, ROUND, &Drawn, &[x], &mut y, &mut scratch, &mut h).unwrap();
+        aid::hypergradient(
+            &config,
+            ROUND,
+            &Drawn,
+            Variables { x: &[x], y: &mut y },
+            &mut h,
+            &mut scratch,
+        )
+        .unwrap();
         let expected = 2.0 * a * v;
         assert!(
             (h[0] / expected - 1.0).abs() < 1e-12,
@@ -134,9 +139,15 @@ fn every_product_of_the_series_sees_a_minibatch_that_no_other_sees() {
         }
         let last = curvature(&ROUND.inner(steps + products as u64));
         let (mut y, mut h, mut scratch) = ([0.0], [0.0], [0.0; 6]);
-        let value =
-            stoc_bio::hypergradient(&config, ROUND, &Drawn, &[x], &mut y, &mut scratch, &mut h)
-                .unwrap();
+        let value = stoc_bio::hypergradient(
+            &config,
+            ROUND,
+            &Drawn,
+            Variables { x: &[x], y: &mut y },
+            &mut h,
+            &mut scratch,
+        )
+        .unwrap();
         let expected = 2.0 * last * eta * v;
         assert!((h[0] / expected - 1.0).abs() < 1e-12, "{h:?} {expected}");
         assert!((y[0] - y_n).abs() < 1e-15 && (value - slope * slope / 2.0).abs() < 1e-14);
@@ -152,7 +163,15 @@ fn series(
     let (p, d) = (problem.outer_dim(), problem.inner_dim());
     let len = stoc_bio::scratch_len(config, p, d, problem.scratch_len());
     let (mut y, mut h, mut scratch) = (y0.to_vec(), vec![0.0; p], vec![f64::NAN; len]);
-    stoc_bio::hypergradient(config, ROUND, problem, x, &mut y, &mut scratch, &mut h).unwrap();
+    stoc_bio::hypergradient(
+        config,
+        ROUND,
+        problem,
+        Variables { x, y: &mut y },
+        &mut h,
+        &mut scratch,
+    )
+    .unwrap();
     h
 }
 
@@ -227,10 +246,12 @@ fn step_sizes_that_the_type_cannot_hold_are_refused() {
             &config,
             ROUND,
             &problem,
-            &[0.0],
-            &mut y,
-            &mut scratch,
+            Variables {
+                x: &[0.0],
+                y: &mut y,
+            },
             &mut h,
+            &mut scratch,
         );
         assert!(error.unwrap_err().to_string().starts_with("`eta` must be"));
         let solver = Solver::FixedPoint { step_size };
@@ -243,10 +264,12 @@ fn step_sizes_that_the_type_cannot_hold_are_refused() {
             &config,
             ROUND,
             &problem,
-            &[0.0],
-            &mut y,
-            &mut scratch,
+            Variables {
+                x: &[0.0],
+                y: &mut y,
+            },
             &mut h,
+            &mut scratch,
         );
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with("`step_size` must be"), "{text}");

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use thalweg::bilevel::aid::Solver;
 use thalweg::bilevel::es_jacobian::{Direction, Estimate, State};
-use thalweg::bilevel::{Round, aid, descent, es_jacobian, itd, stoc_bio};
+use thalweg::bilevel::{Place, Round, Variables, aid, descent, es_jacobian, itd, stoc_bio};
 use thalweg::optim::adam;
 use thalweg::{Error, vector};
 
@@ -292,15 +292,15 @@ impl Estimator {
             }
             Kind::Itd => {
                 y.copy_from_slice(state.y0());
-                itd::hypergradient(inner, round, problem, x, y, scratch, h)
+                itd::hypergradient(inner, round, problem, Variables { x, y }, h, scratch)
             }
             Kind::Cg(_) | Kind::Fp => {
                 y.copy_from_slice(state.y0());
-                aid::hypergradient(implicit, round, problem, x, y, scratch, h)
+                aid::hypergradient(implicit, round, problem, Variables { x, y }, h, scratch)
             }
             Kind::Series(_) => {
                 y.copy_from_slice(state.y0());
-                stoc_bio::hypergradient(series, round, problem, x, y, scratch, h)
+                stoc_bio::hypergradient(series, round, problem, Variables { x, y }, h, scratch)
             }
         }
         .and_then(|value| state.advance(random.start, y).map(|()| value))
@@ -360,7 +360,7 @@ pub fn run(experiment: Experiment, method: &Method, seed: u64) -> Result<Run, Er
                 let mut y = setting.y0.clone();
                 descent::run(&inner, round, unseen, &x, &mut y, &mut own)?;
                 out.test
-                    .push(unseen.outer_value(&x, &y, &round.outer(), &mut own)?);
+                    .push(unseen.outer_value(Place::new(&x, &y, &round.outer()), &mut own)?);
             }
             adam::step(&config, &mut moments, &mut x, &h)?;
             if experiment == Experiment::B {

@@ -22,7 +22,7 @@ use serde::Serialize;
 use thalweg::bilevel::aid;
 use thalweg::bilevel::differences::{Differences, InnerSlope};
 use thalweg::bilevel::es_jacobian::{self, Direction, Estimate, Start, State};
-use thalweg::bilevel::{Problem, Round, descent, itd, stoc_bio};
+use thalweg::bilevel::{Problem, Round, Variables, descent, itd, stoc_bio};
 use thalweg::optim::adam;
 use thalweg_std::plot::Panel;
 
@@ -369,13 +369,30 @@ impl Trainer {
             Kind::Direct | Kind::Random(..) => {
                 es_jacobian::step(config, state, problem, x, scratch, h)
             }
-            Kind::Itd => itd::hypergradient(&inner, round, &products, x, y_n, scratch, h),
-            Kind::Cg(_) | Kind::Fp => {
-                aid::hypergradient(implicit, round, &products, x, y_n, scratch, h)
-            }
-            Kind::Series(_) => {
-                stoc_bio::hypergradient(series, round, &products, x, y_n, scratch, h)
-            }
+            Kind::Itd => itd::hypergradient(
+                &inner,
+                round,
+                &products,
+                Variables { x, y: y_n },
+                h,
+                scratch,
+            ),
+            Kind::Cg(_) | Kind::Fp => aid::hypergradient(
+                implicit,
+                round,
+                &products,
+                Variables { x, y: y_n },
+                h,
+                scratch,
+            ),
+            Kind::Series(_) => stoc_bio::hypergradient(
+                series,
+                round,
+                &products,
+                Variables { x, y: y_n },
+                h,
+                scratch,
+            ),
         }
         .map_err(input)?;
         if !matches!(kind, Kind::Direct | Kind::Random(..)) {

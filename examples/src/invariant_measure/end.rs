@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use thalweg::dynamics::invariant_measure::{
-    self as diagnostics, Noise, lanczos, lanczos_scratch_len, movement, power_iteration,
+    self as diagnostics, Ends, Noise, lanczos, lanczos_scratch_len, movement, power_iteration,
     power_scratch_len,
 };
 use thalweg::{Error, vector};
@@ -97,9 +97,11 @@ pub(super) fn measure(
         gradient_of,
         problem.seed,
         steps,
+        Ends {
+            largest: &mut largest,
+            smallest: &mut smallest,
+        },
         scratch,
-        &mut largest,
-        &mut smallest,
     )?;
     let ([a, b], [c]) = (largest, smallest);
     Ok(End {

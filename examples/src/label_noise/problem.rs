@@ -2,9 +2,9 @@
 
 use thalweg::dynamics::label_noise::{self, Config, Sparse, State};
 use thalweg::dynamics::limit_flow::{self, Exact};
-use thalweg::matrix::{self, MatrixMut, MatrixRef};
+use thalweg::matrix::{self, MatrixMut, MatrixRef, Product};
 use thalweg::random::{self, Purpose};
-use thalweg::{Arithmetic, Error, Real, vector};
+use thalweg::{Error, Real, vector};
 
 use super::lasso::{Lasso, largest_penalty, lasso};
 use super::pursuit::basis_pursuit;
@@ -150,15 +150,7 @@ impl<T: Real> Instance<T> {
         let z = MatrixRef::new(&self.z, samples, dim)?;
         let mut gram = vec![T::ZERO; samples * samples];
         let out = MatrixMut::new(&mut gram, samples, samples)?;
-        matrix::gemm(
-            Arithmetic::Portable,
-            T::ONE,
-            z,
-            z.t(),
-            T::ZERO,
-            out,
-            &mut [],
-        )?;
+        matrix::gemm(Product::PLAIN, z, z.t(), out, &mut [])?;
         matrix::cholesky(MatrixMut::new(&mut gram, samples, samples)?)?;
         let (mut dual, mut w) = (self.y.clone(), vec![T::ZERO; dim]);
         matrix::cholesky_solve_vector(MatrixRef::new(&gram, samples, samples)?, &mut dual)?;

@@ -11,8 +11,8 @@
 //! Reference: Boyd et al., *Distributed optimization and statistical learning via the alternating direction method of
 //! multipliers*, 2011, section 6.2.
 
-use thalweg::matrix::{self, MatrixMut, MatrixRef};
-use thalweg::{Arithmetic, Error, vector};
+use thalweg::matrix::{self, MatrixMut, MatrixRef, Product};
+use thalweg::{Error, vector};
 
 /// Iterations between two looks at the gap.
 const LOOK: usize = 50;
@@ -36,7 +36,7 @@ impl<'a> Rows<'a> {
         let n = z.rows();
         let mut factor = vec![0.0; n * n];
         let out = MatrixMut::new(&mut factor, n, n)?;
-        matrix::gemm(Arithmetic::Portable, 1.0, z, z.t(), 0.0, out, &mut [])?;
+        matrix::gemm(Product::PLAIN, z, z.t(), out, &mut [])?;
         matrix::cholesky(MatrixMut::new(&mut factor, n, n)?)?;
         Ok(Self { z, y, factor })
     }

@@ -12,7 +12,7 @@
 
 use rayon::prelude::*;
 use thalweg::bilevel::Problem;
-use thalweg::bilevel::es_jacobian::{self, Config, State};
+use thalweg::bilevel::es_jacobian::{self, Config, Solution, State};
 use thalweg::error::{Error, check_length};
 use thalweg::{Real, Storage};
 
@@ -83,8 +83,12 @@ impl<T: Real> Directions<T> {
         direction.resize(p, T::ZERO);
         sum.resize(p, T::ZERO);
         path.resize(len, T::ZERO);
-        let base = [&mut y_n[..], &mut grad_y[..]];
-        let point = es_jacobian::solve(config, state, problem, x, base, path, sum)?;
+        let base = Solution {
+            y_n,
+            grad_y,
+            h: sum,
+        };
+        let point = es_jacobian::solve(config, state, problem, x, base, path)?;
         let memory = || (vec![T::ZERO; p], vec![T::ZERO; len]);
         let coefficients: Vec<Result<T, Error>> = (0..config.count(p))
             .into_par_iter()

@@ -1,9 +1,9 @@
 //! Matrix products over panels of rows.
 
 use rayon::prelude::*;
+use thalweg::Real;
 use thalweg::error::Error;
-use thalweg::matrix::{self, Factor, MatrixMut, gemm_scratch};
-use thalweg::{Arithmetic, Real};
+use thalweg::matrix::{self, Factor, MatrixMut, Product, gemm_scratch};
 
 /// Products of two numbers below which one thread does all: some 50 microseconds.
 const SMALL: usize = 1 << 20;
@@ -20,20 +20,17 @@ const ROWS: usize = 24;
 /// [`Error::Length`] when the shapes do not fit; `C` is unchanged.
 ///
 /// ```
-/// use thalweg::Arithmetic;
-/// use thalweg::matrix::{MatrixMut, MatrixRef};
+/// use thalweg::matrix::{MatrixMut, MatrixRef, Product};
 /// let a = MatrixRef::new(&[1.0_f32, 2.0, 3.0, 4.0], 2, 2)?;
 /// let mut c = [f32::NAN; 4];
-/// thalweg_std::par::gemm(Arithmetic::Portable, 1.0, a, a.t(), 0.0, MatrixMut::new(&mut c, 2, 2)?)?;
+/// thalweg_std::par::gemm(Product::PLAIN, a, a.t(), MatrixMut::new(&mut c, 2, 2)?)?;
 /// assert_eq!(c, [5.0, 11.0, 11.0, 25.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn gemm<'a, T: Real>(
-    arithmetic: Arithmetic,
-    alpha: T,
+    how: Product<T>,
     a: impl Into<Factor<'a, T>>,
     b: impl Into<Factor<'a, T>>,
-    beta: T,
     c: MatrixMut<'_, T>,
 ) -> Result<(), Error> {
     let (a, b) = (a.into(), b.into());
@@ -43,7 +40,7 @@ pub fn gemm<'a, T: Real>(
     let work = m.saturating_mul(n).saturating_mul(k);
     let one = |a: Factor<'_, T>, c: MatrixMut<'_, T>| {
         let mut scratch = vec![T::ZERO; gemm_scratch(c.rows(), n, k)];
-        matrix::gemm(arithmetic, alpha, a, b, beta, c, &mut scratch)
+        matrix::gemm(how, a, b, c, &mut scratch)
     };
     if !fits || threads < 2 || work < SMALL {
         return one(a, c);
@@ -83,13 +80,34 @@ mod tests {
                     let mut c = painted(m * n, 3);
                     let view = MatrixMut::new(&mut c, m, n).unwrap();
                     with_threads(threads, || {
-                        gemm(Arithmetic::Portable, 0.7, a, b, 0.3, view).unwrap();
+                        gemm(
+                            Product {
+                                alpha: 0.7,
+                                beta: 0.3,
+                                ..Product::PLAIN
+                            },
+                            a,
+                            b,
+                            view,
+                        )
+                        .unwrap();
                     });
                     c
                 };
                 let mut expected = painted(m * n, 3);
                 let view = MatrixMut::new(&mut expected, m, n).unwrap();
-                matrix::gemm(Arithmetic::Portable, 0.7, a, b, 0.3, view, &mut []).unwrap();
+                matrix::gemm(
+                    Product {
+                        alpha: 0.7,
+                        beta: 0.3,
+                        ..Product::PLAIN
+                    },
+                    a,
+                    b,
+                    view,
+                    &mut [],
+                )
+                .unwrap();
                 for threads in [1, 2, 3, 8] {
                     assert!(run(threads) == expected, "{m} {n} {k}, {threads} threads");
                 }
@@ -102,7 +120,7 @@ mod tests {
         let (x, mut c) = (painted(6, 1), vec![1.0_f32; 4]);
         let a = MatrixRef::new(&x, 2, 3).unwrap();
         let view = MatrixMut::new(&mut c, 2, 2).unwrap();
-        let error = gemm(Arithmetic::Portable, 1.0, a, a, 0.0, view).unwrap_err();
+        let error = gemm(Product::PLAIN, a, a, view).unwrap_err();
         assert!(matches!(error, Error::Length { .. }));
         assert_eq!(c, [1.0; 4]);
     }

@@ -23,7 +23,7 @@
 )]
 
 use crate::bilevel::differences::InnerSlope;
-use crate::bilevel::{Draw, without_penalty};
+use crate::bilevel::{Place, without_penalty};
 use crate::error::{check, check_length};
 use crate::memory::{cut, must};
 use crate::model::{Batch, Objective, copy, mlp};
@@ -134,11 +134,11 @@ impl<'a, T: Real> Problem<'a, T> {
         &self,
         rows_of: fn(&Task<'a, T>) -> Batch<'a, T>,
         share: T,
-        [x, y]: [&[T]; 2],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         mut grads: Option<[&mut [T]; 2]>,
+        scratch: &mut [T],
     ) -> Result<T, Error> {
+        let Place { x, y, draw } = at;
         let network = without_penalty(self.network);
         let dim = network.dim();
         let ([params, grad], scratch) = cut(scratch, [dim, dim])?;
@@ -172,14 +172,12 @@ impl<'a, T: Real> Problem<'a, T> {
     /// Value of the outer loss, and its gradients where slices are given for them.
     fn outer(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grads: Option<[&mut [T]; 2]>,
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         let share = T::ONE / T::from_usize(self.tasks.len());
-        self.losses(|task| task.query, share, [x, y], draw, scratch, grads)
+        self.losses(|task| task.query, share, at, grads, scratch)
     }
 }
 
@@ -218,12 +216,11 @@ impl<T: Real> crate::bilevel::Problem<T> for Problem<'_, T> {
 
     fn inner_gradient_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
+        let Place { x, y, draw } = at;
         let head = self.network.head();
         let ([mut features], scratch) = cut(scratch, [self.features_len()])?;
         let mut generator = draw.stream();
@@ -244,34 +241,30 @@ impl<T: Real> crate::bilevel::Problem<T> for Problem<'_, T> {
         Ok(())
     }
 
-    fn outer_value(&self, x: &[T], y: &[T], draw: &Draw, scratch: &mut [T]) -> Result<T, Error> {
-        self.outer(x, y, draw, scratch, None)
+    fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
+        self.outer(at, None, scratch)
     }
 
     fn outer_gradients_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
         grad_y: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
-        self.outer(x, y, draw, scratch, Some([grad_x, grad_y]))
+        self.outer(at, Some([grad_x, grad_y]), scratch)
     }
 }
 
 impl<T: Real> InnerSlope<T> for Problem<'_, T> {
     fn inner_slope_into(
         &self,
-        x: &[T],
-        y: &[T],
-        draw: &Draw,
-        scratch: &mut [T],
+        at: Place<'_, T>,
         grad_x: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         let grads = Some([grad_x, &mut []]);
-        self.losses(|task| task.support, T::ONE, [x, y], draw, scratch, grads)
+        self.losses(|task| task.support, T::ONE, at, grads, scratch)
             .map(drop)
     }
 }

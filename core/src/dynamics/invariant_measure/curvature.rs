@@ -192,6 +192,21 @@ impl Curvature {
     }
 }
 
+/// Both ends of a spectrum, to be written; either may be empty.
+///
+/// ```
+/// use thalweg::dynamics::invariant_measure::Ends;
+/// let ends = Ends { largest: &mut [0.0; 2], smallest: &mut [] };
+/// assert_eq!((ends.largest.len(), ends.smallest.len()), (2, 0));
+/// ```
+#[derive(Debug)]
+pub struct Ends<'a> {
+    /// In falling order.
+    pub largest: &'a mut [f64],
+    /// In rising order.
+    pub smallest: &'a mut [f64],
+}
+
 /// The largest eigenvalues of the Hessian, in falling order, by `steps` steps of Lanczos with full
 /// reorthogonalisation.
 ///
@@ -204,14 +219,15 @@ impl Curvature {
 /// number of the step.
 ///
 /// ```
-/// use thalweg::dynamics::invariant_measure::{lanczos, lanczos_scratch_len};
+/// use thalweg::dynamics::invariant_measure::{Ends, lanczos, lanczos_scratch_len};
 /// let bowl = |x: &[f64], g: &mut [f64]| {
 ///     g.iter_mut().zip(x).zip([4.0, 1.0, -2.0]).for_each(|((g, x), h)| *g = h * x);
 ///     Ok(())
 /// };
 /// let (mut largest, mut smallest) = ([0.0; 2], [0.0; 1]);
 /// let mut scratch = [0.0; lanczos_scratch_len(3, 3)];
-/// lanczos(&[0.0; 3], bowl, 1, 3, &mut scratch, &mut largest, &mut smallest)?;
+/// let ends = Ends { largest: &mut largest, smallest: &mut smallest };
+/// lanczos(&[0.0; 3], bowl, 1, 3, ends, &mut scratch)?;
 /// assert!((largest[0] - 4.0).abs() + (largest[1] - 1.0).abs() + (smallest[0] + 2.0).abs() < 1e-6);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -220,10 +236,10 @@ pub fn lanczos<T: Real>(
     mut gradient: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
     seed: u64,
     steps: usize,
+    ends: Ends<'_>,
     scratch: &mut [T],
-    largest: &mut [f64],
-    smallest: &mut [f64],
 ) -> Result<usize, Error> {
+    let Ends { largest, smallest } = ends;
     let d = params.len();
     check("params", d > 0, "must not be empty")?;
     check(

@@ -9,6 +9,24 @@ use crate::{Error, Real, Storage, random, vector};
 
 use super::{Config, Rates, State};
 
+/// An objective and the rows that it is fitted to, of which each step sees one.
+///
+/// ```
+/// use thalweg::dynamics::label_noise::Fit;
+/// use thalweg::model::{Batch, linear::Model};
+/// let data = Batch::targets(&[2.0_f64], 1, &[0.0], 1)?;
+/// let fit = Fit { objective: &Model::new(1), data: &data };
+/// assert_eq!(fit.data.len(), 1);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Fit<'a, 'b, O: ?Sized, T> {
+    /// With a squared loss.
+    pub objective: &'a O,
+    /// Rows with targets.
+    pub data: &'a Batch<'b, T>,
+}
+
 /// Memory of [`run_objective`].
 ///
 /// ```
@@ -40,28 +58,28 @@ pub struct Scratch<'a, T> {
 /// not finite; the state then holds the parameters before it.
 ///
 /// ```
-/// use thalweg::dynamics::label_noise::{self, Config, Scratch, State};
+/// use thalweg::dynamics::label_noise::{self, Config, Fit, Scratch, State};
 /// use thalweg::model::{Batch, linear::Model};
 /// use thalweg::random::{self, Purpose};
 /// let data = Batch::targets(&[2.0_f64], 1, &[0.0], 1)?;
 /// let memory = Scratch { target: &mut [0.0], grad: &mut [0.0], model: &mut [] };
 /// let mut state = State::from_params([0.0]);
 /// let mut rng = random::stream(1, 0, 0, Purpose::NOISE);
-/// let loss =
-///     label_noise::run_objective(&Config::new(0.25), &Model::new(1), &data, &mut state, 1, memory, &mut rng)?;
+/// let fit = Fit { objective: &Model::new(1), data: &data };
+/// let loss = label_noise::run_objective(&Config::new(0.25), fit, &mut state, 1, &mut rng, memory)?;
 /// // Residual +-1, gradient +-2.
 /// assert_eq!((loss, state.params()[0].abs()), (0.5, 0.5));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn run_objective<T: Real, B: Storage<Elem = T>>(
     config: &Config,
-    objective: &(impl Objective<T> + ?Sized),
-    data: &Batch<'_, T>,
+    fit: Fit<'_, '_, impl Objective<T> + ?Sized, T>,
     state: &mut State<B>,
     steps: u64,
-    memory: Scratch<'_, T>,
     rng: &mut impl Rng,
+    memory: Scratch<'_, T>,
 ) -> Result<f64, Error> {
+    let Fit { objective, data } = fit;
     let rates = Rates::<T>::new(config)?;
     let Scratch {
         target,

@@ -1,11 +1,11 @@
 //! The sparse linear model: predictions `Z (u u - v v)`.
 
 use crate::error::{check, check_length, check_scratch, ensure_finite, ensure_finite_by};
-use crate::matrix::{self, MatrixMut, MatrixRef};
+use crate::matrix::{self, MatrixMut, MatrixRef, Product};
 use crate::memory::{cut, must, must_or};
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum, Update};
-use crate::{Arithmetic, At, Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 use super::{halves, state_len};
 
@@ -318,9 +318,8 @@ impl<'a, T: Real> Sparse<'a, T> {
         let n = self.samples();
         check_scratch("scratch", check_interpolates_scratch_len(n), scratch.len())?;
         let ([gram, values], rest) = cut(scratch, [n.saturating_mul(n), n])?;
-        let exact = Arithmetic::Portable;
         let target = MatrixMut::new(gram, n, n)?;
-        matrix::gemm(exact, T::ONE, self.z, self.z.t(), T::ZERO, target, &mut [])?;
+        matrix::gemm(Product::PLAIN, self.z, self.z.t(), target, &mut [])?;
         matrix::symmetric_eigen(MatrixMut::new(gram, n, n)?, values, rest)?;
         let cut = must(values.last().copied()) * T::from_usize(n) * T::EPSILON;
         let mut outside = T::ZERO;

@@ -23,10 +23,10 @@ use super::manifold::{Frame, frame_len, inverse, newton};
 use crate::error::{
     check, check_length, check_scratch, ensure_finite, ensure_finite_at, ensure_finite_by,
 };
-use crate::matrix::{self, Factor, MatrixMut, MatrixRef};
+use crate::matrix::{self, Factor, MatrixMut, MatrixRef, Product};
 use crate::memory::{cut, front};
 use crate::model::copy;
-use crate::{Arithmetic, At, Error, Real, vector};
+use crate::{At, Error, Real, vector};
 
 /// The covariance of one stochastic gradient.
 ///
@@ -186,7 +186,7 @@ fn product<'a, T: Real>(
     d: usize,
 ) -> Result<(), Error> {
     let out = MatrixMut::new(out, d, d)?;
-    matrix::gemm(Arithmetic::Portable, T::ONE, a, b, T::ZERO, out, &mut [])
+    matrix::gemm(Product::PLAIN, a, b, out, &mut [])
 }
 
 /// Writes the drift `1/2 d2Phi(x)[Sigma]` of the limit at a point of the manifold.

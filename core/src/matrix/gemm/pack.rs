@@ -5,6 +5,8 @@
     reason = "indices and sizes of matrices that are slices in memory"
 )]
 
+use core::ops::Range;
+
 use crate::Real;
 use crate::matrix::{Factor, MatrixRef};
 use crate::memory::must;
@@ -13,19 +15,18 @@ use crate::memory::must;
 /// together.
 const RUN: usize = 16;
 
-/// Copies rows `i0 .. i0 + count` and columns `k0 .. k0 + depth` of a factor into panels of `width` rows.
+/// Copies some rows and columns of a factor into panels of `width` rows.
 ///
 /// In a panel, the `width` elements of one column follow each other; missing rows are zeros.
 #[inline(always)]
 pub(crate) fn pack<T: Real>(
     source: Factor<'_, T>,
     width: usize,
-    i0: usize,
-    count: usize,
-    k0: usize,
-    depth: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
     out: &mut [T],
 ) {
+    let (i0, count, k0, depth) = (rows.start, rows.len(), columns.start, columns.len());
     let panels = (0..count).step_by(width);
     // Without columns there is nothing to copy; said so that no check of a chunk's length remains.
     let depth = depth.max(1);

@@ -1,7 +1,7 @@
 //! Gradients row by row, and the Jacobian of the outputs: whole, or as a product from either side.
 
 use super::Model;
-use super::propagate::{Place, Work};
+use super::propagate::{Pass, Place, Work};
 
 use crate::error::{check_length, check_scratch};
 use crate::model::dense::{self, Dense};
@@ -50,8 +50,14 @@ impl<T: Real> Model<'_, T> {
                 .forward(params, x, rows, acts, &mut dense)
                 .ok_or(SHORT)?;
             self.loss.measure(batch, start, self.outputs(), T::ONE, z);
-            self.outer_products(params, x, rows, acts, spare, &mut dense, out)
-                .ok_or(SHORT)?;
+            let pass = Pass {
+                rows,
+                x,
+                acts,
+                spare,
+                dense: &mut dense,
+            };
+            self.outer_products(params, pass, out).ok_or(SHORT)?;
             if self.l2 != T::ZERO {
                 for row in out.chunks_exact_mut(params.len().max(1)) {
                     vector::axpy(self.l2, params, row)?;
@@ -62,16 +68,7 @@ impl<T: Real> Model<'_, T> {
     }
 
     /// Row `i` of `out` becomes the gradient that row `i` of `d_L` alone gives.
-    fn outer_products(
-        &self,
-        params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &[T],
-        spare: [&mut [T]; 2],
-        dense: &mut Dense<'_, T>,
-        out: &mut [T],
-    ) -> Option<()> {
+    fn outer_products(&self, params: &[T], pass: Pass<'_, '_, T>, out: &mut [T]) -> Option<()> {
         let each = |_: &mut Dense<'_, T>, place: Place, delta: &[T], below: &[T]| {
             let deltas = delta.chunks_exact(place.outputs.max(1));
             let belows = below.chunks_exact(place.inputs.max(1));
@@ -81,7 +78,7 @@ impl<T: Real> Model<'_, T> {
             }
             Some(())
         };
-        self.backward(params, x, rows, acts, spare, dense, each)
+        self.backward(params, pass, each)
     }
 
     /// Writes the Jacobian of the outputs: rows x outputs x parameters, the slope of output `c` on row `i`.
@@ -132,8 +129,14 @@ impl<T: Real> Model<'_, T> {
             for z in z.iter_mut().step_by(classes.saturating_add(1)) {
                 *z = T::ONE;
             }
-            self.outer_products(params, x, classes, acts, spare, &mut dense, out)
-                .ok_or(SHORT)?;
+            let pass = Pass {
+                rows: classes,
+                x,
+                acts,
+                spare,
+                dense: &mut dense,
+            };
+            self.outer_products(params, pass, out).ok_or(SHORT)?;
         }
         Ok(())
     }
@@ -169,7 +172,7 @@ impl<T: Real> Model<'_, T> {
         for (start, rows) in blocks(batch.len()) {
             let work = self.split(rows, scratch).ok_or(SHORT)?;
             let out = out.next().ok_or(SHORT)?;
-            self.tangent(params, batch, start, rows, v, work, out)
+            self.tangent([params, v], batch, (start, rows), work, out)
                 .ok_or(SHORT)?;
         }
         Ok(())
@@ -178,11 +181,9 @@ impl<T: Real> Model<'_, T> {
     /// Forward mode on one block.
     fn tangent(
         &self,
-        params: &[T],
+        [mut params, mut v]: [&[T]; 2],
         batch: &Batch<'_, T>,
-        start: usize,
-        rows: usize,
-        v: &[T],
+        (start, rows): (usize, usize),
         work: Work<'_, T>,
         out: &mut [T],
     ) -> Option<()> {
@@ -194,7 +195,6 @@ impl<T: Real> Model<'_, T> {
         } = work;
         let mut below = batch.block(start, rows, gathered);
         self.forward(params, below, rows, acts, &mut dense)?;
-        let (mut params, mut v) = (params, v);
         for (l, (inputs, outputs)) in self.layers().enumerate() {
             let (weights, _, above) = dense::split(params, inputs, outputs)?;
             let (dw, db, v_above) = dense::split(v, inputs, outputs)?;
@@ -254,8 +254,14 @@ impl<T: Real> Model<'_, T> {
                 .forward(params, x, rows, acts, &mut dense)
                 .ok_or(SHORT)?;
             copy(r, z);
-            self.accumulate(params, x, rows, acts, work.spare, &mut dense, out)
-                .ok_or(SHORT)?;
+            let pass = Pass {
+                rows,
+                x,
+                acts,
+                spare: work.spare,
+                dense: &mut dense,
+            };
+            self.accumulate(params, pass, out).ok_or(SHORT)?;
         }
         Ok(())
     }

@@ -17,6 +17,18 @@ pub(super) struct Work<'s, T> {
     pub(super) dense: Dense<'s, T>,
 }
 
+/// A block of rows that has been propagated forward.
+pub(super) struct Pass<'a, 'd, T> {
+    pub(super) rows: usize,
+    /// The rows.
+    pub(super) x: &'a [T],
+    /// `a_1 .. a_(L-1)`, and `d_L` in place of `a_L`.
+    pub(super) acts: &'a [T],
+    /// As in [`Work`].
+    pub(super) spare: [&'a mut [T]; 2],
+    pub(super) dense: &'a mut Dense<'d, T>,
+}
+
 /// Where a layer's parameters begin, and its shape.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -72,14 +84,16 @@ impl<T: Real> Model<'_, T> {
     pub(super) fn backward(
         &self,
         params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &[T],
-        spare: [&mut [T]; 2],
-        dense: &mut Dense<'_, T>,
+        pass: Pass<'_, '_, T>,
         mut visit: impl FnMut(&mut Dense<'_, T>, Place, &[T], &[T]) -> Option<()>,
     ) -> Option<()> {
-        let [mut held, mut free] = spare;
+        let Pass {
+            rows,
+            x,
+            acts,
+            spare: [mut held, mut free],
+            dense,
+        } = pass;
         let top = rows.checked_mul(self.outputs())?;
         let (mut acts, slopes) = acts.split_at_checked(acts.len().checked_sub(top)?)?;
         copy(slopes, held);
@@ -112,13 +126,10 @@ impl<T: Real> Model<'_, T> {
     pub(super) fn accumulate(
         &self,
         params: &[T],
-        x: &[T],
-        rows: usize,
-        acts: &[T],
-        spare: [&mut [T]; 2],
-        dense: &mut Dense<'_, T>,
+        pass: Pass<'_, '_, T>,
         out: &mut [T],
     ) -> Option<()> {
+        let rows = pass.rows;
         let add = |dense: &mut Dense<'_, T>, place: Place, delta: &[T], below: &[T]| {
             let layer = out.get_mut(place.offset..)?;
             let weights = place.inputs.checked_mul(place.outputs)?;
@@ -126,6 +137,6 @@ impl<T: Real> Model<'_, T> {
             dense::biases_add(delta, rest.get_mut(..place.outputs)?);
             dense.weights_add(rows, delta, below, weights)
         };
-        self.backward(params, x, rows, acts, spare, dense, add)
+        self.backward(params, pass, add)
     }
 }

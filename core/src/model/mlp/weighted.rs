@@ -30,7 +30,7 @@ impl<T: Real> Model<'_, T> {
     ) -> Result<(), Error> {
         check_length("weights", batch.len(), weights.len())?;
         let most = self.rows_at_once(scratch);
-        self.evaluate(params, batch, Some(weights), scratch, Some(grad), most)
+        self.evaluate(params, batch, most, Some((grad, Some(weights))), scratch)
             .map(drop)
     }
 }

@@ -15,7 +15,7 @@ use core::ops::Range;
 use super::differences::{AddSquare, transpose};
 use super::panels::{Distances, Layout};
 use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
-use crate::matrix::{MatrixMut, MatrixRef, gemm, gemm_scratch};
+use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use crate::memory::must;
 use crate::particle::rows::InRows;
 use crate::simd;
@@ -205,11 +205,13 @@ impl<T: Real> Rows<'_, T> {
         let minus_two = -(T::ONE + T::ONE);
         let view_of = view.reborrow();
         gemm(
-            self.arithmetic,
-            minus_two,
+            Product {
+                arithmetic: self.arithmetic,
+                alpha: minus_two,
+                ..Product::PLAIN
+            },
             targets,
             sources.t(),
-            T::ZERO,
             view_of,
             scratch,
         )?;
@@ -311,7 +313,17 @@ impl<T: Real> Rows<'_, T> {
             }?;
             let k = MatrixRef::new(row, 1, n)?;
             let out = out.block_mut(at..at + 1, 0..q)?;
-            gemm(self.arithmetic, T::ONE, k, w, beta, out, &mut [])?;
+            gemm(
+                Product {
+                    arithmetic: self.arithmetic,
+                    beta,
+                    ..Product::PLAIN
+                },
+                k,
+                w,
+                out,
+                &mut [],
+            )?;
         }
         Ok(())
     }

@@ -186,14 +186,13 @@ fn distances<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usiz
 /// Panels of all rows.
 #[inline(always)]
 fn pack_sources<T: Real>(rows: Rows<'_, T>, height: usize, out: &mut [T]) {
-    pack(rows.y.into(), height, 0, rows.n(), 0, rows.y.columns(), out);
+    pack(rows.y.into(), height, 0..rows.n(), 0..rows.y.columns(), out);
 }
 
 /// Strips of some rows, times -2.
 #[inline(always)]
 fn pack_targets<T: Real>(rows: Rows<'_, T>, width: usize, targets: Range<usize>, out: &mut [T]) {
-    let (first, count) = (targets.start, targets.len());
-    pack(rows.y.into(), width, first, count, 0, rows.y.columns(), out);
+    pack(rows.y.into(), width, targets, 0..rows.y.columns(), out);
     for x in out {
         *x = -(*x + *x);
     }
@@ -285,7 +284,7 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
     }
     for j0 in (0..n).step_by(block) {
         let weights = must(weights.get_mut(j0 * padded_q..));
-        pack(w.t(), MR, 0, q, j0, block.min(n - j0), weights);
+        pack(w.t(), MR, 0..q, j0..j0 + block.min(n - j0), weights);
     }
     all_sums.fill(T::ZERO);
     if is_added {

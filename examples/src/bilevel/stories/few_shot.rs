@@ -8,7 +8,7 @@
 
 use thalweg::bilevel::es_jacobian::{Direction, Start};
 use thalweg::bilevel::hyper_representation::network::{Problem, Task};
-use thalweg::bilevel::{Problem as _, Round, descent};
+use thalweg::bilevel::{Place, Problem as _, Round, descent};
 use thalweg::model::{Batch, Init, Loss, mlp};
 use thalweg::optim::sgd;
 use thalweg::random::{self, Purpose, Stream};
@@ -169,7 +169,7 @@ impl Story<'_> {
         let mut scratch = vec![0.0; descent::scratch_len(&self.inner, y.len()) + own];
         let round = Round { seed: 0, number: 0 };
         descent::run(&self.inner, round, &problem, x, &mut y, &mut scratch)?;
-        let loss = problem.outer_value(x, &y, &round.outer(), &mut scratch)?;
+        let loss = problem.outer_value(Place::new(x, &y, &round.outer()), &mut scratch)?;
         let mut figures = vec![f64::from(loss)];
         if self.network.loss == Loss::CrossEntropy {
             let mut right = 0.0;

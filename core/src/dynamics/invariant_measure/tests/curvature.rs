@@ -22,9 +22,11 @@ fn curvature<T: Real>(tolerance: f64) {
         gradient,
         4,
         5,
+        Ends {
+            largest: &mut largest,
+            smallest: &mut smallest,
+        },
         &mut scratch,
-        &mut largest,
-        &mut smallest,
     )
     .unwrap();
     for (found, expected) in largest.iter().chain(&smallest).zip([2.0, 1.0, -3.0, 0.0]) {
@@ -137,7 +139,18 @@ fn products_that_overflow_are_named() {
         (g[0], g[1]) = (-1e200 * x[1], 1e200 * x[0]);
         Ok(())
     };
-    let error = lanczos(&[0.0; 2], turn, 1, 2, &mut scratch, &mut [0.0], &mut []).unwrap_err();
+    let error = lanczos(
+        &[0.0; 2],
+        turn,
+        1,
+        2,
+        Ends {
+            largest: &mut [0.0],
+            smallest: &mut [],
+        },
+        &mut scratch,
+    )
+    .unwrap_err();
     let name = "hessian product";
     assert_eq!(
         error,
@@ -150,7 +163,18 @@ fn products_that_overflow_are_named() {
         g.copy_from_slice(&[0.0, f64::NAN]);
         Ok(())
     };
-    let error = lanczos(&[1.0, 1.0], bad, 1, 2, &mut scratch, &mut [0.0], &mut []).unwrap_err();
+    let error = lanczos(
+        &[1.0, 1.0],
+        bad,
+        1,
+        2,
+        Ends {
+            largest: &mut [0.0],
+            smallest: &mut [],
+        },
+        &mut scratch,
+    )
+    .unwrap_err();
     assert!(
         matches!(
             error,
@@ -192,7 +216,18 @@ fn no_parameters_have_no_eigenvalues() {
     };
     let error = power_iteration(&[], none, 1, &mut []).unwrap_err();
     assert_eq!(error, expected);
-    let error = lanczos(&[], none, 1, 1, &mut [], &mut [0.0], &mut []).unwrap_err();
+    let error = lanczos(
+        &[],
+        none,
+        1,
+        1,
+        Ends {
+            largest: &mut [0.0],
+            smallest: &mut [],
+        },
+        &mut [],
+    )
+    .unwrap_err();
     assert_eq!(error, expected);
 }
 
@@ -277,9 +312,11 @@ fn lanczos_ends_with_the_invariant_subspace_at_every_scale() {
             gradient,
             3,
             4,
+            Ends {
+                largest: &mut largest,
+                smallest: &mut smallest,
+            },
             &mut scratch,
-            &mut largest,
-            &mut smallest,
         );
         assert_eq!(made, Ok(2));
         for (found, expected) in [(largest, [2.0, 1.0]), (smallest, [1.0, 2.0])] {

@@ -74,7 +74,18 @@ fn is_untouched<T: Real>() {
         if k % 50 == 0 {
             power_iteration(x, full, 3, &mut scratch).unwrap();
             let (mut largest, mut smallest) = ([0.0; 2], [0.0; 1]);
-            lanczos(x, full, 3, 4, &mut scratch, &mut largest, &mut smallest).unwrap();
+            lanczos(
+                x,
+                full,
+                3,
+                4,
+                Ends {
+                    largest: &mut largest,
+                    smallest: &mut smallest,
+                },
+                &mut scratch,
+            )
+            .unwrap();
         }
     });
     let bits = |run: &Run<T>| -> Vec<u64> { run.x.iter().map(|x| x.to_bits_u64()).collect() };

@@ -16,12 +16,14 @@ fn the_wrapper_is_the_recurrence_on_a_linear_model() {
     let model = linear::Model::new(2);
     let mean = run_objective(
         &config,
-        &model,
-        &batch,
+        Fit {
+            objective: &model,
+            data: &batch,
+        },
         &mut state,
         50,
-        memory(),
         &mut stream(11),
+        memory(),
     )
     .unwrap();
     let mut rng = stream(11);
@@ -68,12 +70,14 @@ fn the_wrapper_trains_a_network_and_names_the_step_that_is_not_finite() {
         };
         run_objective(
             &config,
-            &model,
-            &batch,
+            Fit {
+                objective: &model,
+                data: &batch,
+            },
             state,
             3000,
-            memory,
             &mut stream(12),
+            memory,
         )
     };
     go(&mut state).unwrap();
@@ -102,7 +106,17 @@ fn wrapped(rate: f64, [x, y, start]: [f32; 3]) -> Result<f64, Error> {
     };
     let (config, model) = (Config::new(rate), linear::Model::new(1));
     let mut rng = stream(1);
-    let outcome = run_objective(&config, &model, &batch, &mut state, 1, memory, &mut rng);
+    let outcome = run_objective(
+        &config,
+        Fit {
+            objective: &model,
+            data: &batch,
+        },
+        &mut state,
+        1,
+        &mut rng,
+        memory,
+    );
     if outcome.is_err() {
         assert_eq!((state.params(), state.steps()), (&[start][..], 0));
     }
@@ -146,7 +160,17 @@ fn the_wrapper_needs_targets() {
     };
     let (config, model) = (Config::new(0.1), linear::Model::new(1));
     let mut rng = stream(1);
-    let outcome = run_objective(&config, &model, &batch, &mut state, 1, memory, &mut rng);
+    let outcome = run_objective(
+        &config,
+        Fit {
+            objective: &model,
+            data: &batch,
+        },
+        &mut state,
+        1,
+        &mut rng,
+        memory,
+    );
     let (name, rule) = ("data", "must have targets");
     assert_eq!(outcome, Err(Error::Parameter { name, rule }));
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::dynamics::label_noise::{self, State};
 use crate::dynamics::tests::{SHAPE, START, assert_close, data, golden, labels, levels};
-use crate::matrix::{MatrixMut, MatrixRef};
+use crate::matrix::{MatrixMut, MatrixRef, Product};
 use crate::random::{self, Purpose};
 use crate::vector;
 use std::vec;
@@ -207,10 +207,10 @@ fn a_restored_limit_has_the_bits_of_the_uninterrupted_one_at_every_level() {
 
 /// `Z^T (Z Z^T)^-1 y`.
 fn least_norm<T: Real>(z: MatrixRef<'_, T>, y: &[T]) -> Vec<T> {
-    let (n, exact) = (z.rows(), crate::Arithmetic::Portable);
+    let n = z.rows();
     let mut gram = vec![T::ZERO; n * n];
     let out = MatrixMut::new(&mut gram, n, n).unwrap();
-    matrix::gemm(exact, T::ONE, z, z.t(), T::ZERO, out, &mut []).unwrap();
+    matrix::gemm(Product::PLAIN, z, z.t(), out, &mut []).unwrap();
     matrix::cholesky(MatrixMut::new(&mut gram, n, n).unwrap()).unwrap();
     let mut dual = y.to_vec();
     matrix::cholesky_solve_vector(MatrixRef::new(&gram, n, n).unwrap(), &mut dual).unwrap();

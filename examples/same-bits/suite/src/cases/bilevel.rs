@@ -5,7 +5,7 @@ use thalweg::bilevel::descent::Method;
 use thalweg::bilevel::differences::{Differences, InnerSlope};
 use thalweg::bilevel::es_jacobian::{self, Config, Difference, Direction, Estimate, Start, State};
 use thalweg::bilevel::hyper_representation::network::{self, Task};
-use thalweg::bilevel::{Draw, Problem, Round, SecondOrder};
+use thalweg::bilevel::{Draw, Place, Problem, Round, SecondOrder, Variables};
 use thalweg::bilevel::{aid, descent, hyper_cleaning, hyper_representation, itd, ridge, stoc_bio};
 use thalweg::matrix::MatrixRef;
 use thalweg::model::{Batch, mlp};
@@ -130,9 +130,12 @@ fn pieces<T: Real, const P: usize, const D: usize>(
         &before,
         problem,
         x,
-        [&mut y_n, &mut grad_y],
+        es_jacobian::Solution {
+            y_n: &mut y_n,
+            grad_y: &mut grad_y,
+            h: &mut h,
+        },
         scratch,
-        &mut h,
     )?;
     es_jacobian::direction_into(config.direction, point.round, 0, &mut u);
     let c = es_jacobian::coefficient(&config, problem, &point, 0, &u, scratch)?;
@@ -172,7 +175,14 @@ fn implicit<T: Real, const P: usize, const D: usize>(
         };
         config.validate()?;
         let mut y = [T::ZERO; D];
-        let value = aid::hypergradient(&config, round, problem, x, &mut y, scratch, &mut h)?;
+        let value = aid::hypergradient(
+            &config,
+            round,
+            problem,
+            Variables { x, y: &mut y },
+            &mut h,
+            scratch,
+        )?;
         hash.reals(&h);
         hash.reals(&y);
         hash.reals(&[value]);
@@ -185,13 +195,27 @@ fn implicit<T: Real, const P: usize, const D: usize>(
     };
     config.validate()?;
     let mut y = [T::ZERO; D];
-    let value = stoc_bio::hypergradient(&config, round, problem, x, &mut y, scratch, &mut h)?;
+    let value = stoc_bio::hypergradient(
+        &config,
+        round,
+        problem,
+        Variables { x, y: &mut y },
+        &mut h,
+        scratch,
+    )?;
     hash.reals(&h);
     hash.reals(&[value]);
     let own = problem.scratch_len();
     hash.size(stoc_bio::scratch_len(&config, P, D, own));
     let mut y = [T::ZERO; D];
-    let value = itd::hypergradient(&inner, round, problem, x, &mut y, scratch, &mut h)?;
+    let value = itd::hypergradient(
+        &inner,
+        round,
+        problem,
+        Variables { x, y: &mut y },
+        &mut h,
+        scratch,
+    )?;
     hash.reals(&h);
     hash.reals(&[value]);
     hash.size(itd::scratch_len(3, P, D, problem.scratch_len()).unwrap_or(0));
@@ -211,14 +235,14 @@ fn products<T: Real, const P: usize, const D: usize>(
     let draw = Round { seed: 1, number: 0 }.outer();
     let (mut p, mut d) = ([T::ZERO; P], [T::ZERO; D]);
     hash.size(problem.outer_dim() + problem.inner_dim());
-    problem.inner_gradient_into(x, y, &draw, scratch, &mut d)?;
+    problem.inner_gradient_into(Place::new(x, y, &draw), &mut d, scratch)?;
     hash.reals(&d);
-    hash.reals(&[problem.outer_value(x, y, &draw, scratch)?]);
-    problem.outer_gradients_into(x, y, &draw, scratch, &mut p, &mut d)?;
+    hash.reals(&[problem.outer_value(Place::new(x, y, &draw), scratch)?]);
+    problem.outer_gradients_into(Place::new(x, y, &draw), &mut p, &mut d, scratch)?;
     hash.reals(&p);
-    problem.hessian_product_into(x, y, y, &draw, scratch, &mut d)?;
+    problem.hessian_product_into(Place::new(x, y, &draw), y, &mut d, scratch)?;
     hash.reals(&d);
-    problem.mixed_product_into(x, y, y, &draw, scratch, &mut p)?;
+    problem.mixed_product_into(Place::new(x, y, &draw), y, &mut p, scratch)?;
     hash.reals(&p);
     Ok(())
 }
@@ -344,19 +368,24 @@ fn slopes<T: Real, P: InnerSlope<T>, const X: usize, const Y: usize>(
     paint(&mut v, 54);
     let draw = Round { seed: 1, number: 2 }.inner(3);
     let (mut of_x, mut of_y, mut scratch) = ([T::ZERO; X], [T::ZERO; Y], [T::ZERO; SCRATCH]);
-    problem.inner_slope_into(&x, &y, &draw, &mut scratch, &mut of_x)?;
+    problem.inner_slope_into(Place::new(&x, &y, &draw), &mut of_x, &mut scratch)?;
     hash.reals(&of_x);
     let products = Differences::new(problem);
     hash.size(products.scratch_len() + products.outer_dim() + products.inner_dim());
     products.prepare(&x, &mut scratch)?;
-    products.mixed_product_into(&x, &y, &v, &draw, &mut scratch, &mut of_x)?;
-    products.hessian_product_into(&x, &y, &v, &draw, &mut scratch, &mut of_y)?;
+    products.mixed_product_into(Place::new(&x, &y, &draw), &v, &mut of_x, &mut scratch)?;
+    products.hessian_product_into(Place::new(&x, &y, &draw), &v, &mut of_y, &mut scratch)?;
     hash.reals(&of_x);
     hash.reals(&of_y);
-    products.inner_gradient_into(&x, &y, &draw, &mut scratch, &mut of_y)?;
+    products.inner_gradient_into(Place::new(&x, &y, &draw), &mut of_y, &mut scratch)?;
     hash.reals(&of_y);
-    hash.reals(&[products.outer_value(&x, &y, &draw, &mut scratch)?]);
-    products.outer_gradients_into(&x, &y, &draw, &mut scratch, &mut of_x, &mut of_y)?;
+    hash.reals(&[products.outer_value(Place::new(&x, &y, &draw), &mut scratch)?]);
+    products.outer_gradients_into(
+        Place::new(&x, &y, &draw),
+        &mut of_x,
+        &mut of_y,
+        &mut scratch,
+    )?;
     hash.reals(&of_x);
     Ok(())
 }

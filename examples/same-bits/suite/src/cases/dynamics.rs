@@ -1,7 +1,7 @@
 //! Label noise, its exact limit, and the drift of a small model.
 
 use thalweg::dynamics::label_noise::{
-    self, Config, Scratch, Sparse, State, check_interpolates_scratch_len,
+    self, Config, Fit, Scratch, Sparse, State, check_interpolates_scratch_len,
 };
 use thalweg::dynamics::limit_flow::{
     self, Exact, Frame, Landscape, Noise, drift_into, drift_scratch_len, exact_len,
@@ -78,8 +78,17 @@ pub(super) fn noise<T: Real>(hash: &mut Hash) -> Outcome {
         model: &mut [],
     };
     let model = linear::Model::new(D);
-    let loss =
-        label_noise::run_objective(&config, &model, &batch, &mut state, 20, memory, &mut rng)?;
+    let loss = label_noise::run_objective(
+        &config,
+        Fit {
+            objective: &model,
+            data: &batch,
+        },
+        &mut state,
+        20,
+        &mut rng,
+        memory,
+    )?;
     hash.reals(&[loss]);
     hash.reals(state.params());
     Ok(())

@@ -2,10 +2,10 @@
 
 use thalweg::Real;
 use thalweg::dynamics::invariant_measure::{
-    BatchMeans, Histogram, Monitor, Noise, Observable, Report, StepStats, Summary, Window, compare,
-    critical, curvature_ratio, heavy_ball_ratio, hessian_vector_into, lanczos, lanczos_scratch_len,
-    movement, norm_ratio, power_iteration, power_scratch_len, project_into, shape_ratio,
-    step_stats,
+    BatchMeans, Ends, Histogram, Monitor, Noise, Observable, Report, StepStats, Summary, Window,
+    compare, critical, curvature_ratio, heavy_ball_ratio, hessian_vector_into, lanczos,
+    lanczos_scratch_len, movement, norm_ratio, power_iteration, power_scratch_len, project_into,
+    shape_ratio, step_stats,
 };
 use thalweg::model::quadratic::Quadratic;
 use thalweg::model::{Batch, Objective};
@@ -124,9 +124,11 @@ pub(super) fn curvature<T: Real>(hash: &mut Hash) -> Outcome {
         gradient,
         3,
         STEPS,
+        Ends {
+            largest: &mut largest,
+            smallest: &mut smallest,
+        },
         &mut scratch,
-        &mut largest,
-        &mut smallest,
     )?;
     hash.size(steps);
     hash.reals(&largest);

@@ -1,7 +1,7 @@
 //! Views, products, distances, factorisations.
 
 use thalweg::matrix::{
-    Factor, MatrixMut, MatrixRef, Upper, add_diagonal, cholesky, cholesky_solve,
+    Factor, MatrixMut, MatrixRef, Product, Upper, add_diagonal, cholesky, cholesky_solve,
     cholesky_solve_vector, gemm, gemm_scratch, gemv, gemv_transposed, gram_distances_into,
     gram_distances_scratch, gram_self_distances_into, log_determinant, solve_lower,
     solve_lower_transposed, squared_distances_into, symmetric_eigen, symmetric_eigen_scratch,
@@ -39,7 +39,17 @@ pub(super) fn products<T: Real>(hash: &mut Hash) -> Outcome {
             paint(&mut c, 8);
             let view = MatrixMut::new(&mut c, m, n)?;
             let (alpha, beta) = (T::from_f64(0.7), T::from_f64(-0.3));
-            gemm(arithmetic, alpha, a, b, beta, view, scratch)?;
+            gemm(
+                Product {
+                    arithmetic,
+                    alpha,
+                    beta,
+                },
+                a,
+                b,
+                view,
+                scratch,
+            )?;
         }
         hash.reals(&c);
     }
@@ -52,12 +62,14 @@ pub(super) fn products<T: Real>(hash: &mut Hash) -> Outcome {
                 MatrixMut::new(&mut square, m, m)?,
             );
             syrk(
-                arithmetic,
-                T::ONE,
+                Product {
+                    arithmetic,
+                    beta: T::from_f64(0.5),
+                    ..Product::PLAIN
+                },
                 a,
-                T::from_f64(0.5),
-                view,
                 upper,
+                view,
                 &mut scratch,
             )?;
         }
@@ -161,15 +173,7 @@ pub(super) fn factors<T: Real>(hash: &mut Hash) -> Outcome {
     let view = MatrixMut::new(&mut l, N, N)?;
     let factor = MatrixRef::new(&a, N, N)?;
     let upper = Upper::Mirror;
-    syrk(
-        Arithmetic::Portable,
-        T::ONE,
-        factor,
-        T::ZERO,
-        view,
-        upper,
-        &mut [],
-    )?;
+    syrk(Product::PLAIN, factor, upper, view, &mut [])?;
     add_diagonal(T::ONE, MatrixMut::new(&mut l, N, N)?)?;
     a = l;
     cholesky(MatrixMut::new(&mut l, N, N)?)?;

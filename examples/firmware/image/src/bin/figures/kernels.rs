@@ -9,7 +9,7 @@ use thalweg::dynamics::invariant_measure::step_stats;
 use thalweg::dynamics::label_noise;
 use thalweg::federated::estimator::{self, Client, Protocol, Server};
 use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
-use thalweg::matrix::{
+use thalweg::matrix::{Product, 
     MatrixMut, MatrixRef, add_diagonal, cholesky, gemm, gemv, squared_distances_into,
     symmetric_eigen, symmetric_eigen_scratch,
 };
@@ -335,7 +335,7 @@ kernels! {
     matrix_gemm S * S * S, 12 * S * S, |r| {
         let (a, b) = (square(&r.x)?, square(&r.y)?);
         let out = MatrixMut::new(r.z.get_mut(..S * S)?, S, S).ok()?;
-        gemm(Arithmetic::Portable, 1.0, a, b, 0.0, out, &mut []).ok()
+        gemm(Product::PLAIN, a, b, out, &mut []).ok()
     };
     matrix_distances S * S * S, 12 * S * S, |r| {
         let out = MatrixMut::new(r.z.get_mut(..S * S)?, S, S).ok()?;
