@@ -379,6 +379,7 @@ impl<T: Real> Weight<T> {
 ///
 /// ```
 /// use thalweg::compress::{Compressor, Identity, TopK};
+/// use thalweg::federated::Protocol;
 /// let compressor: &dyn Compressor<f32> = if 1000 < 50 { &Identity } else { &TopK { k: 10 } };
 /// assert_eq!(compressor.bits(1000), 10 * (32 + 10));
 /// let config = thalweg::federated::fed_avg::Config {

@@ -1,17 +1,17 @@
 //! Federated protocols: clients and a server that exchange frames.
 //!
-//! A protocol is two state machines over the caller's memory. The server writes a frame to be broadcast, each client
-//! reads it and moves, the caller computes a gradient (or trains locally) at the client's point, the client writes
+//! A [`Protocol`] is a `Config`; two state machines over the caller's memory carry it out, the same for all ([`machine`]). The server writes a frame to be
+//! broadcast, each client reads it and moves, the caller computes a gradient (or trains locally) at the client's point, the client writes
 //! its reply, the server takes the replies in client order and closes the round. Nothing here knows of sockets or threads;
 //! a round driven in one process and a round across processes have the same bits.
 //!
 //! | module | client sends | server keeps | floats per client | floats of the server |
 //! |---|---|---|---|---|
-//! | [`fed_avg`] | change of the model after local training | model, sum | `2 d` + one message | `2 d` + one message |
+//! | [`fed_avg`] | change of the model after local training | model, sum | `2 d` + one message, the trained model included | `2 d` + one message |
 //! | [`marina`] | full gradient, or a compressed difference of gradients | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //! | [`ef21`] | compressed difference to its memory | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //!
-//! [`estimator`] holds what MARINA and EF21 share, [`step_size`] the step sizes of their theory, [`ledger`] the
+//! [`step_size`] has the step sizes of the theory of MARINA and EF21, [`ledger`] the
 //! bits that were sent, [`hessian_variance`] the estimate of the constant `L_+-`.
 //!
 //! # Order
@@ -20,17 +20,19 @@
 //! over with `skip`.
 
 pub mod ef21;
-pub mod estimator;
 pub mod fed_avg;
 pub mod hessian_variance;
 pub mod ledger;
+pub mod machine;
 pub mod marina;
 mod message;
+pub mod protocol;
 pub mod step_size;
 
 pub use ledger::Ledger;
 pub(crate) use message::MessageKernels;
-pub use message::frame_len;
+pub use message::{decode, frame_len};
+pub use protocol::Protocol;
 
 use core::fmt;
 

@@ -57,6 +57,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod aggregate;
 pub mod bilevel;
 #[cfg(doc)]
 #[doc = include_str!("../docs/bits_and_versions.md")]

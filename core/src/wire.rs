@@ -90,7 +90,7 @@ mod tests;
 
 pub use bits::Bits;
 pub use crc32c::{Crc32c, crc32c};
-pub use decode::{Expect, Frame, decode, frame_len};
+pub use decode::{Checked, Expect, Frame, decode, frame_len};
 pub use encode::{encode_into, seal, start};
 pub use error::{DecodeError, EncodeError};
 pub use fingerprint::Fingerprint;

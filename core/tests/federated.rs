@@ -4,9 +4,10 @@
 #[path = "federated/simulation.rs"]
 mod simulation;
 
-use simulation::{Reply, Simulation, family, run_of};
+use simulation::{Simulation, family, run_of};
 use thalweg::compress::{Ab, Buffers, Identity, PermK, RandK, TopK};
-use thalweg::federated::{Ledger, ef21, fed_avg, marina, step_size};
+use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
+use thalweg::federated::{Ledger, Protocol, decode, ef21, fed_avg, marina, step_size};
 use thalweg::model::quadratic::Quadratic;
 use thalweg::model::{Batch, Objective};
 use thalweg::wire::{Dtype, Header, Kind};
@@ -50,7 +51,7 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     }
 }
 
-fn run<P: Reply<f64>>(
+fn run<P: Protocol<f64>>(
     config: P,
     workers: Vec<Quadratic<f64>>,
     x0: &[f64],
@@ -149,26 +150,36 @@ fn fed_avg_with_one_local_step_is_gradient_descent() {
         server_learning_rate: 1.0,
         compressor: Identity,
     };
-    let mut server = fed_avg::Server::new(x0.clone(), vec![0.0; 9]).unwrap();
+    let mut server = Server::new(&config, &x0, vec![0.0; 18]).unwrap();
     let (mut down, mut up, mut values) = ([0; 256], [0; 256], [0.0; 9]);
     for _ in 0..40 {
-        let len = fed_avg::broadcast(&config, &mut server, &mut down).unwrap();
+        let len = broadcast(&config, &mut server, &mut down).unwrap();
         for (i, f) in workers.iter().enumerate() {
-            let mut client = fed_avg::Client::new(i as u32, vec![0.0; 9], vec![0.0; 9]).unwrap();
-            fed_avg::receive(&config, &mut client, &down[..len]).unwrap();
+            let mut client = Client::new(&config, i as u32, vec![0.0; 9]).unwrap();
+            receive(
+                &config,
+                &mut client,
+                &decode::<f64>(&down[..len], server.params().len()).unwrap(),
+            )
+            .unwrap();
             let mut g = [0.0; 9];
             f.gradient_into(client.params(), &Batch::none(), &mut [], &mut g)
                 .unwrap();
-            client
-                .params_mut()
-                .iter_mut()
-                .zip(g)
-                .for_each(|(x, g)| *x -= 0.5 * g);
-            let len = fed_avg::reply(&config, &mut client, Buffers::default(), &mut up).unwrap();
+            let mut trained = client.params().to_vec();
+            trained.iter_mut().zip(g).for_each(|(x, g)| *x -= 0.5 * g);
+            let buffers = Buffers::default();
+            let len = reply(&config, &mut client, &mut trained, buffers, &mut up).unwrap();
             let buffers = Buffers::values(&mut values);
-            fed_avg::accept(&config, &mut server, 7, &up[..len], buffers).unwrap();
+            accept(
+                &config,
+                &mut server,
+                7,
+                &decode::<f64>(&up[..len], 9).unwrap(),
+                buffers,
+            )
+            .unwrap();
         }
-        fed_avg::finish(&config, &mut server).unwrap();
+        finish(&config, &mut server).unwrap();
     }
     assert_close(
         server.params(),
@@ -185,18 +196,31 @@ fn the_server_of_fed_avg_moves_its_learning_rate_towards_the_weighted_mean() {
         server_learning_rate: 0.5,
         compressor: Identity,
     };
-    let mut server = fed_avg::Server::new([10.0], [0.0]).unwrap();
+    let mut server = Server::new(&config, &[10.0], [0.0; 2]).unwrap();
     let (mut down, mut up, mut values) = ([0; 128], [0; 128], [0.0; 1]);
-    let len = fed_avg::broadcast(&config, &mut server, &mut down).unwrap();
+    let len = broadcast(&config, &mut server, &mut down).unwrap();
     for (id, rows, change) in [(0, 3, 1.0), (1, 1, 4.0)] {
-        let mut client = fed_avg::Client::new(id, [0.0], [0.0]).unwrap();
-        fed_avg::receive(&config, &mut client, &down[..len]).unwrap();
-        client.params_mut().iter_mut().for_each(|x| *x += change);
-        let len = fed_avg::reply(&config, &mut client, Buffers::default(), &mut up).unwrap();
+        let mut client = Client::new(&config, id, [0.0]).unwrap();
+        receive(
+            &config,
+            &mut client,
+            &decode::<f64>(&down[..len], server.params().len()).unwrap(),
+        )
+        .unwrap();
+        let mut trained = [client.params()[0] + change];
+        let buffers = Buffers::default();
+        let len = reply(&config, &mut client, &mut trained, buffers, &mut up).unwrap();
         let buffers = Buffers::values(&mut values);
-        fed_avg::accept(&config, &mut server, rows, &up[..len], buffers).unwrap();
+        accept(
+            &config,
+            &mut server,
+            rows,
+            &decode::<f64>(&up[..len], 1).unwrap(),
+            buffers,
+        )
+        .unwrap();
     }
-    fed_avg::finish(&config, &mut server).unwrap();
+    finish(&config, &mut server).unwrap();
     assert_eq!(server.params(), [10.875]);
 }
 

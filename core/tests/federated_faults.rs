@@ -5,14 +5,33 @@
 mod simulation;
 
 use simulation::{Simulation, family, run_of};
-use thalweg::Error;
 use thalweg::compress::{Buffers, Identity, PermK, RandK};
-use thalweg::federated::estimator::{
-    Client, Protocol, Server, accept, broadcast, finish, receive, skip, welcome,
-};
-use thalweg::federated::{ProtocolError, ef21, marina};
+use thalweg::federated::machine::{Client, Server, broadcast, finish, reply, skip, welcome};
+use thalweg::federated::{Protocol, ProtocolError, decode, ef21, machine, marina};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::DecodeError;
+use thalweg::{Error, Real, Storage};
+
+/// Decodes and accepts.
+fn accept<T: Real, B: Storage<Elem = T>>(
+    config: &impl Protocol<T>,
+    server: &mut Server<B>,
+    bytes: &[u8],
+    buffers: Buffers<'_, T>,
+) -> Result<(), ProtocolError> {
+    let frame = decode::<T>(bytes, server.params().len())?;
+    machine::accept(config, server, 1, &frame, buffers)
+}
+
+/// Decodes and receives.
+fn receive<T: Real, B: Storage<Elem = T>>(
+    config: &impl Protocol<T>,
+    client: &mut Client<B>,
+    bytes: &[u8],
+) -> Result<(), ProtocolError> {
+    let frame = decode::<T>(bytes, client.params().len())?;
+    machine::receive(config, client, &frame)
+}
 
 #[test]
 fn a_refused_frame_leaves_the_round_as_it_was() {
@@ -68,12 +87,12 @@ fn replies_out_of_turn_and_open_rounds_are_named() {
         probability: 1.0,
         compressor: Identity,
     };
-    let mut server = Server::new([1.0_f32; 3], [0.0; 3], [0.0; 3]).unwrap();
-    let mut second = Client::new(1, [0.0_f32; 3], [0.0; 3]).unwrap();
+    let mut server = Server::new(&config, &[1.0_f32; 3], [0.0; 9]).unwrap();
+    let mut second = Client::new(&config, 1, [0.0_f32; 6]).unwrap();
     let (mut frame, mut none) = ([0; 128], [0.0; 3]);
     let len = broadcast(&config, &mut server, &mut frame).unwrap();
     receive(&config, &mut second, &frame[..len]).unwrap();
-    let len = marina::reply(
+    let len = reply(
         &config,
         &mut second,
         &mut [1.0; 3],
@@ -159,10 +178,10 @@ fn hostile_gradients_and_hyperparameters_are_named_and_change_nothing() {
         probability: 0.5,
         compressor: RandK::new(2),
     };
-    let mut client = Client::new(0, [0.0_f32; 3], [0.0; 3]).unwrap();
+    let mut client = Client::new(&config, 0, [0.0_f32; 6]).unwrap();
     let mut frame = [0; 128];
-    let mut reply = |config: &marina::Config<f32, RandK>, gradient: &mut [f32]| {
-        marina::reply(
+    let mut reply_of = |config: &marina::Config<f32, RandK>, gradient: &mut [f32]| {
+        reply(
             config,
             &mut client,
             gradient,
@@ -170,12 +189,12 @@ fn hostile_gradients_and_hyperparameters_are_named_and_change_nothing() {
             &mut frame,
         )
     };
-    let nan = reply(&config, &mut [0.0, f32::NAN, 0.0]).unwrap_err();
+    let nan = reply_of(&config, &mut [0.0, f32::NAN, 0.0]).unwrap_err();
     assert_eq!(nan.to_string(), "`gradient` is not finite at index 1");
-    let short = reply(&config, &mut [0.0; 2]).unwrap_err();
+    let short = reply_of(&config, &mut [0.0; 2]).unwrap_err();
     assert_eq!(short.to_string(), "`gradient` has length 2, expected 3");
     for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        let error = reply(
+        let error = reply_of(
             &marina::Config {
                 step_size: bad,
                 ..config
@@ -186,7 +205,7 @@ fn hostile_gradients_and_hyperparameters_are_named_and_change_nothing() {
         assert_eq!(error.to_string(), "`step_size` must be finite and positive");
     }
     for bad in [0.0, -0.5, 1.5, f64::NAN] {
-        let error = reply(
+        let error = reply_of(
             &marina::Config {
                 probability: bad,
                 ..config
@@ -196,7 +215,7 @@ fn hostile_gradients_and_hyperparameters_are_named_and_change_nothing() {
         .unwrap_err();
         assert_eq!(error.to_string(), "`probability` must be in (0, 1]");
     }
-    let error = reply(
+    let error = reply_of(
         &marina::Config {
             compressor: RandK::new(4),
             ..config
@@ -205,8 +224,8 @@ fn hostile_gradients_and_hyperparameters_are_named_and_change_nothing() {
     )
     .unwrap_err();
     assert_eq!(error.to_string(), "`k` must be at most the dimension");
-    let mut ninth = Client::new(9, [0.0_f32; 3], [0.0; 3]).unwrap();
-    let error = marina::reply(
+    let mut ninth = Client::new(&config, 9, [0.0_f32; 6]).unwrap();
+    let error = reply(
         &config,
         &mut ninth,
         &mut [0.0; 3],
@@ -268,12 +287,12 @@ fn a_client_that_joins_late_waits_for_a_full_round() {
         .find(|&r| !Protocol::<f64>::is_full(&config, r))
         .unwrap();
     (4..compressed).for_each(|_| simulation.round(|_, _, _| {}));
-    let mut late = Client::new(1, vec![0.0; 8], vec![0.0; 8]).unwrap();
+    let mut late = Client::new(&config, 1, vec![0.0; 16]).unwrap();
     let mut frame = [0; 256];
     let len = welcome(&config, &simulation.server, &mut frame).unwrap();
     receive(&config, &mut late, &frame[..len]).unwrap();
     assert_eq!(late.params(), simulation.server.params());
-    let reply = marina::reply(
+    let reply = reply(
         &config,
         &mut late,
         &mut [0.1; 8],
@@ -293,8 +312,8 @@ fn two_of_ef21() -> (ef21::Config<f64, Identity>, Server<Vec<f64>>, Clients) {
         restart: 0.0,
         compressor: Identity,
     };
-    let server = Server::new(vec![1.0], vec![0.0], vec![0.0]).unwrap();
-    let client = |id| Client::new(id, vec![0.0], vec![0.0]).unwrap();
+    let server = Server::new(&config, &[1.0], vec![0.0; 3]).unwrap();
+    let client = |id| Client::new(&config, id, vec![0.0; 2]).unwrap();
     (config, server, [client(0), client(1)])
 }
 
@@ -310,7 +329,7 @@ fn round_of_two(
     for (client, c) in clients.iter_mut().zip([0.0, 4.0]) {
         receive(config, client, &down[..len]).unwrap();
         let mut gradient = [client.params()[0] - c];
-        said = ef21::reply(config, client, &mut gradient, Buffers::default(), &mut up);
+        said = reply(config, client, &mut gradient, Buffers::default(), &mut up);
         match said {
             Ok(len) => accept(config, server, &up[..len], Buffers::values(&mut values)).unwrap(),
             Err(_) => skip(config, server).unwrap(),
@@ -327,7 +346,7 @@ fn loses_its_memory(
     clients: &mut Clients,
 ) {
     // It is given the model of the open round, which the other one reaches by itself.
-    clients[1] = Client::new(1, vec![0.0], vec![0.0]).unwrap();
+    clients[1] = Client::new(config, 1, vec![0.0; 2]).unwrap();
     let mut frame = [0; 64];
     let len = welcome(config, server, &mut frame).unwrap();
     receive(config, &mut clients[1], &frame[..len]).unwrap();
@@ -335,7 +354,7 @@ fn loses_its_memory(
     receive(config, &mut clients[0], &frame[..len]).unwrap();
     assert_eq!(clients[0].params(), clients[1].params());
     let mut gradient = [clients[1].params()[0] - 4.0];
-    let said = ef21::reply(
+    let said = reply(
         config,
         &mut clients[1],
         &mut gradient,
@@ -345,7 +364,7 @@ fn loses_its_memory(
     assert_eq!(said, Err(ProtocolError::NotSynchronised { client: 1 }));
     let mut gradient = [clients[0].params()[0]];
     let buffers = Buffers::default();
-    let len = ef21::reply(config, &mut clients[0], &mut gradient, buffers, &mut frame).unwrap();
+    let len = reply(config, &mut clients[0], &mut gradient, buffers, &mut frame).unwrap();
     let mut values = [0.0];
     let buffers = Buffers::values(&mut values);
     accept(config, server, &frame[..len], buffers).unwrap();
@@ -410,7 +429,7 @@ fn a_client_of_ef21_that_has_kept_its_memory_continues_with_the_same_bits() {
         if round == 7 {
             let mut bytes = [0; 256];
             let len = others[1].save(&mut bytes).unwrap();
-            others[1] = Client::new(1, vec![9.0], vec![9.0]).unwrap();
+            others[1] = Client::new(&config, 1, vec![9.0; 2]).unwrap();
             others[1].restore(&bytes[..len]).unwrap();
         }
     }

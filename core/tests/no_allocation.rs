@@ -18,8 +18,8 @@ use thalweg::compress::{
     RandSeqK, Sign, TopK, Weight,
 };
 use thalweg::dynamics::{invariant_measure, label_noise, limit_flow};
-use thalweg::federated::estimator::{self, Client, Server};
-use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
+use thalweg::federated::machine::{self, Client, Server};
+use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina};
 use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm};
 use thalweg::mixture::component_selection::{self, Current, Proposal};
 use thalweg::mixture::em;
@@ -218,82 +218,56 @@ const RUN: Run = Run {
     clients: 1,
 };
 
-macro_rules! rounds {
-    ($config:expr, $reply:path) => {{
-        let config = $config;
-        let mut server = Server::new([1.0; D], [0.0; D], [0.0; D])?;
-        let mut client = Client::new(0, [0.0; D], [0.0; D])?;
-        let (mut frame, mut values, mut indices) = ([0; 8 * D], [0.0; D], [0; D]);
-        for _ in 0..4 {
-            let len = estimator::broadcast(&config, &mut server, &mut frame)?;
-            estimator::receive(&config, &mut client, &frame[..len])?;
-            let mut gradient = [0.25_f32; D];
-            let buffers = Buffers {
-                indices: &mut indices,
-                ..Buffers::values(&mut values)
-            };
-            let len = $reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
-            let buffers = Buffers {
-                indices: &mut indices,
-                ..Buffers::values(&mut values)
-            };
-            estimator::accept(&config, &mut server, &frame[..len], buffers)?;
-            estimator::finish(&config, &mut server)?;
-        }
-        Ok(())
-    }};
-}
-
-fn marina_rounds() -> Result<(), ProtocolError> {
-    rounds!(
-        marina::Config {
-            run: RUN,
-            step_size: 0.1,
-            probability: 0.2,
-            compressor: RandK::new(50)
-        },
-        marina::reply
-    )
-}
-
-fn ef21_rounds() -> Result<(), ProtocolError> {
-    rounds!(
-        ef21::Config {
-            run: RUN,
-            step_size: 0.1,
-            restart: 0.0,
-            compressor: TopK { k: 50 }
-        },
-        ef21::reply
-    )
-}
-
-fn fed_avg_rounds() -> Result<(), ProtocolError> {
-    let config = fed_avg::Config {
-        run: RUN,
-        server_learning_rate: 1.0,
-        compressor: Natural,
-    };
-    let mut server = fed_avg::Server::new([1.0_f32; D], [0.0; D])?;
-    let mut client = fed_avg::Client::new(0, [0.0; D], [0.0; D])?;
-    let (mut frame, mut values) = ([0; 8 * D], [0.0; D]);
+/// Four rounds of one client, whose result is `local`.
+fn rounds(protocol: &dyn Protocol<f32>, local: f32) -> Result<(), ProtocolError> {
+    let mut memory = [0.0; 3 * D];
+    let memory = &mut memory[..protocol.server_len(D)];
+    let mut server = Server::new(protocol, &[1.0; D], memory)?;
+    let mut memory = [0.0; 2 * D];
+    let memory = &mut memory[..protocol.client_len(D)];
+    let mut client = Client::new(protocol, 0, memory)?;
+    let (mut frame, mut values, mut indices) = ([0; 8 * D], [0.0; D], [0; D]);
     for _ in 0..4 {
-        let len = fed_avg::broadcast(&config, &mut server, &mut frame)?;
-        fed_avg::receive(&config, &mut client, &frame[..len])?;
-        thalweg::vector::scale(0.9, client.params_mut());
-        let buffers = Buffers::values(&mut values);
-        let len = fed_avg::reply(&config, &mut client, buffers, &mut frame)?;
-        let buffers = Buffers::values(&mut values);
-        fed_avg::accept(&config, &mut server, 10, &frame[..len], buffers)?;
-        fed_avg::finish(&config, &mut server)?;
+        let len = machine::broadcast(protocol, &mut server, &mut frame)?;
+        machine::receive(protocol, &mut client, &decode::<f32>(&frame[..len], D)?)?;
+        let buffers = Buffers {
+            indices: &mut indices,
+            ..Buffers::values(&mut values)
+        };
+        let len = machine::reply(protocol, &mut client, &mut [local; D], buffers, &mut frame)?;
+        let buffers = Buffers {
+            indices: &mut indices,
+            ..Buffers::values(&mut values)
+        };
+        let reply = decode::<f32>(&frame[..len], D)?;
+        machine::accept(protocol, &mut server, 10, &reply, buffers)?;
+        machine::finish(protocol, &mut server)?;
     }
     Ok(())
 }
 
 #[test]
 fn no_round_of_a_protocol_allocates() {
-    for rounds in [marina_rounds, ef21_rounds, fed_avg_rounds] {
-        let count = allocations(|| rounds().unwrap());
+    let (step_size, server_learning_rate) = (0.1, 1.0);
+    let marina = marina::Config {
+        run: RUN,
+        step_size,
+        probability: 0.2,
+        compressor: RandK::new(50),
+    };
+    let ef21 = ef21::Config {
+        run: RUN,
+        step_size,
+        restart: 0.0,
+        compressor: TopK { k: 50 },
+    };
+    let average = fed_avg::Config {
+        run: RUN,
+        server_learning_rate,
+        compressor: Natural,
+    };
+    for protocol in [&marina as &dyn Protocol<f32>, &ef21, &average] {
+        let count = allocations(|| rounds(protocol, 0.25).unwrap());
         assert_eq!(count, 0);
     }
 }

@@ -12,12 +12,12 @@ use std::error::Error;
 
 use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{
-    Buffers, Compressor, Key, Message, RandK, TopK, error_feedback, perm_k, rand_k,
+    Buffers, Compressor, Key, Message, Natural, RandK, TopK, error_feedback, perm_k, rand_k,
 };
 use thalweg::dynamics::{invariant_measure, label_noise, limit_flow};
-use thalweg::federated::estimator::{self, Client, Server};
 use thalweg::federated::hessian_variance::HessianVariance;
-use thalweg::federated::{Run, ef21, fed_avg, marina};
+use thalweg::federated::machine::{self, Client, Server};
+use thalweg::federated::{Protocol, Run, decode, ef21, fed_avg, marina};
 use thalweg::matrix::MatrixRef;
 use thalweg::mixture::component_selection::{self, statistics_len};
 use thalweg::mixture::em;
@@ -445,80 +445,73 @@ const RUN: Run = Run {
 };
 
 /// Four rounds of one client.
-macro_rules! rounds {
-    ($name:ident, $config:expr, $reply:path) => {
-        fn $name<B: Storage<Elem = f32>>([x, g, sum, params, memory]: [B; 5]) -> Outcome {
-            let config = $config;
-            let mut server = Server::new(x, g, sum)?;
-            let mut client = Client::new(0, params, memory)?;
-            let (mut frame, mut values, mut indices) = ([0; 8 * D + 64], [0.0; D], [0; D]);
-            for t in 0..4 {
-                let len = estimator::broadcast(&config, &mut server, &mut frame)?;
-                estimator::receive(&config, &mut client, &frame[..len])?;
-                let mut gradient = painted(t);
-                thalweg::vector::axpy(0.5, client.params(), &mut gradient)?;
-                let buffers = Buffers {
-                    indices: &mut indices,
-                    ..Buffers::values(&mut values)
-                };
-                let len = $reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
-                let buffers = Buffers {
-                    indices: &mut indices,
-                    ..Buffers::values(&mut values)
-                };
-                estimator::accept(&config, &mut server, &frame[..len], buffers)?;
-                estimator::finish(&config, &mut server)?;
-            }
-            Ok([bits(server.params()), saved(&server)?, saved(&client)?].concat())
-        }
-    };
-}
-rounds!(
-    marina_rounds,
-    marina::Config {
-        run: RUN,
-        step_size: 0.1_f32,
-        probability: 0.2,
-        compressor: RandK::new(9)
-    },
-    marina::reply
-);
-rounds!(
-    ef21_rounds,
-    ef21::Config {
-        run: RUN,
-        step_size: 0.1_f32,
-        restart: 0.0,
-        compressor: TopK { k: 9 }
-    },
-    ef21::reply
-);
-
-fn fed_avg_rounds<B: Storage<Elem = f32>>([x, sum, start, params]: [B; 4]) -> Outcome {
-    let config = fed_avg::Config {
-        run: RUN,
-        server_learning_rate: 1.0,
-        compressor: thalweg::compress::Natural,
-    };
-    let mut server = fed_avg::Server::new(x, sum)?;
-    let mut client = fed_avg::Client::new(0, start, params)?;
-    let (mut frame, mut values) = ([0; 8 * D + 64], [0.0; D]);
-    for _ in 0..4 {
-        let len = fed_avg::broadcast(&config, &mut server, &mut frame)?;
-        fed_avg::receive(&config, &mut client, &frame[..len])?;
-        thalweg::vector::scale(0.9, client.params_mut());
-        let buffers = Buffers::values(&mut values);
-        let len = fed_avg::reply(&config, &mut client, buffers, &mut frame)?;
-        let buffers = Buffers::values(&mut values);
-        fed_avg::accept(&config, &mut server, 10, &frame[..len], buffers)?;
-        fed_avg::finish(&config, &mut server)?;
+fn rounds(
+    config: &impl Protocol<f32>,
+    server: impl Storage<Elem = f32>,
+    client: impl Storage<Elem = f32>,
+) -> Outcome {
+    let mut server = Server::new(config, &painted(9), server)?;
+    let mut client = Client::new(config, 0, client)?;
+    let (mut frame, mut values, mut indices) = ([0; 8 * D + 64], [0.0; D], [0; D]);
+    for t in 0..4 {
+        let len = machine::broadcast(config, &mut server, &mut frame)?;
+        machine::receive(config, &mut client, &decode::<f32>(&frame[..len], D)?)?;
+        let mut local = painted(t);
+        thalweg::vector::axpy(0.5, client.params(), &mut local)?;
+        let buffers = Buffers {
+            indices: &mut indices,
+            ..Buffers::values(&mut values)
+        };
+        let len = machine::reply(config, &mut client, &mut local, buffers, &mut frame)?;
+        let buffers = Buffers {
+            indices: &mut indices,
+            ..Buffers::values(&mut values)
+        };
+        let reply = decode::<f32>(&frame[..len], D)?;
+        machine::accept(config, &mut server, 10, &reply, buffers)?;
+        machine::finish(config, &mut server)?;
     }
-    Ok([
-        bits(server.params()),
-        saved(&server)?,
-        bits(client.params()),
-    ]
-    .concat())
+    Ok([bits(server.params()), saved(&server)?, saved(&client)?].concat())
+}
+
+const MARINA: marina::Config<f32, RandK> = marina::Config {
+    run: RUN,
+    step_size: 0.1,
+    probability: 0.2,
+    compressor: RandK::new(9),
+};
+
+const EF21: ef21::Config<f32, TopK> = ef21::Config {
+    run: RUN,
+    step_size: 0.1,
+    restart: 0.0,
+    compressor: TopK { k: 9 },
+};
+
+const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
+    run: RUN,
+    server_learning_rate: 1.0,
+    compressor: Natural,
+};
+
+fn marina_server<B: Storage<Elem = f32>>([server]: [B; 1]) -> Outcome {
+    rounds(&MARINA, server, vec![0.0; 2 * D])
+}
+
+fn marina_client<B: Storage<Elem = f32>>([client]: [B; 1]) -> Outcome {
+    rounds(&MARINA, vec![0.0; 3 * D], client)
+}
+
+fn ef21_client<B: Storage<Elem = f32>>([client]: [B; 1]) -> Outcome {
+    rounds(&EF21, vec![0.0; 3 * D], client)
+}
+
+fn fed_avg_server<B: Storage<Elem = f32>>([server]: [B; 1]) -> Outcome {
+    rounds(&FED_AVG, server, vec![0.0; D])
+}
+
+fn fed_avg_client<B: Storage<Elem = f32>>([client]: [B; 1]) -> Outcome {
+    rounds(&FED_AVG, vec![0.0; 2 * D], client)
 }
 
 fn variance<B: Storage<Elem = f32>>([sum]: [B; 1]) -> Outcome {
@@ -531,9 +524,11 @@ fn variance<B: Storage<Elem = f32>>([sum]: [B; 1]) -> Outcome {
 
 #[test]
 fn protocols() {
-    alike!(marina_rounds, f32, D, 5);
-    alike!(ef21_rounds, f32, D, 5);
-    alike!(fed_avg_rounds, f32, D, 4);
+    alike!(marina_server, f32, 3 * D, 1);
+    alike!(marina_client, f32, 2 * D, 1);
+    alike!(ef21_client, f32, 2 * D, 1);
+    alike!(fed_avg_server, f32, 2 * D, 1);
+    alike!(fed_avg_client, f32, D, 1);
     alike!(variance, f32, D, 1);
 }
 

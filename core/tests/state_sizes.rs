@@ -11,7 +11,7 @@ use thalweg::bilevel::es_jacobian;
 use thalweg::compress::{Buffers, PermK, error_feedback, perm_k, rand_k};
 use thalweg::dynamics::{invariant_measure, label_noise};
 use thalweg::federated::hessian_variance::HessianVariance;
-use thalweg::federated::{Ledger, Run, estimator, fed_avg, marina};
+use thalweg::federated::{Ledger, Run, decode, machine, marina};
 use thalweg::mixture::component_selection;
 use thalweg::mixture::gaussian::Mixture;
 use thalweg::optim::clip::Guard;
@@ -33,6 +33,12 @@ macro_rules! size {
         let slope = (long - short) / 1000;
         (slope, short - 1000 * slope)
     }};
+}
+
+/// The size of a state of some vectors of `n`, from that of one.
+#[cfg(target_pointer_width = "64")]
+const fn vectors(count: usize, (slope, rest): (usize, usize)) -> (usize, usize) {
+    (count * slope, rest)
 }
 
 /// Every state of the crate, by its name in the table.
@@ -97,20 +103,20 @@ fn sizes() -> Vec<(&'static str, (usize, usize))> {
             size!(N => rand_k::Pool<[u32; N]>),
         ),
         (
-            "`federated::estimator::Client` (MARINA, EF21)",
-            size!(N => estimator::Client<[f32; N]>),
+            "`federated::machine::Client`, MARINA, EF21",
+            vectors(2, size!(N => machine::Client<[f32; N]>)),
         ),
         (
-            "`federated::estimator::Server` (MARINA, EF21)",
-            size!(N => estimator::Server<[f32; N]>),
+            "`federated::machine::Server`, MARINA, EF21",
+            vectors(3, size!(N => machine::Server<[f32; N]>)),
         ),
         (
-            "`federated::fed_avg::Client`",
-            size!(N => fed_avg::Client<[f32; N]>),
+            "`federated::machine::Client`, FedAvg",
+            size!(N => machine::Client<[f32; N]>),
         ),
         (
-            "`federated::fed_avg::Server`",
-            size!(N => fed_avg::Server<[f32; N]>),
+            "`federated::machine::Server`, FedAvg",
+            vectors(2, size!(N => machine::Server<[f32; N]>)),
         ),
         (
             "`federated::hessian_variance::HessianVariance`",
@@ -241,7 +247,7 @@ const FRAME: usize = encoded_len(Kind::Dense, Dtype::F32, D as u32, D as u32);
 
 /// Everything that one MARINA client holds: no other buffer is lent to it below.
 struct Machine {
-    client: estimator::Client<[f32; D]>,
+    client: machine::Client<[f32; 2 * D]>,
     gradient: [f32; D],
     /// One frame, arriving or leaving.
     frame: [u8; FRAME],
@@ -262,14 +268,14 @@ fn a_marina_client_runs_in_three_vectors_and_one_message() {
     };
     let mut machines: Vec<Machine> = (0..CLIENTS)
         .map(|id| Machine {
-            client: estimator::Client::new(id as u32, [0.0; D], [0.0; D]).unwrap(),
+            client: machine::Client::new(&config, id as u32, [0.0; 2 * D]).unwrap(),
             gradient: [0.0; D],
             frame: [0; _],
             values: [0.0; _],
         })
         .collect();
     // The counters of the client, and padding.
-    let counters = 24;
+    let counters = 32;
     let message = FRAME + 4 * D / CLIENTS;
     let bytes = size_of_val(&machines[0]);
     assert!(
@@ -279,11 +285,11 @@ fn a_marina_client_runs_in_three_vectors_and_one_message() {
 
     // f_i = |x|^2 / 2 for all: PermK's difference is exact, and x halves its distance every few rounds as in
     // gradient descent.
-    let mut server = estimator::Server::new([1.0; D], [0.0; D], [0.0; D]).unwrap();
+    let mut server = machine::Server::new(&config, &[1.0; D], [0.0; 3 * D]).unwrap();
     let (mut down, mut values) = ([0; FRAME], [0.0; D]);
     let mut compressed = 0;
     for round in 0..12 {
-        let len = estimator::broadcast(&config, &mut server, &mut down).unwrap();
+        let len = machine::broadcast(&config, &mut server, &mut down).unwrap();
         for machine in &mut machines {
             let Machine {
                 client,
@@ -292,15 +298,23 @@ fn a_marina_client_runs_in_three_vectors_and_one_message() {
                 values: own,
             } = machine;
             frame[..len].copy_from_slice(&down[..len]);
-            estimator::receive(&config, client, &frame[..len]).unwrap();
+            let broadcast = decode::<f32>(&frame[..len], D).unwrap();
+            machine::receive(&config, client, &broadcast).unwrap();
             gradient.copy_from_slice(client.params());
-            let len =
-                marina::reply(&config, client, gradient, Buffers::values(own), frame).unwrap();
+            let buffers = Buffers::values(own);
+            let len = machine::reply(&config, client, gradient, buffers, frame).unwrap();
             compressed += usize::from(len < 4 * D);
             let buffers = Buffers::values(&mut values);
-            estimator::accept(&config, &mut server, &frame[..len], buffers).unwrap();
+            machine::accept(
+                &config,
+                &mut server,
+                1,
+                &decode::<f32>(&frame[..len], D).unwrap(),
+                buffers,
+            )
+            .unwrap();
         }
-        estimator::finish(&config, &mut server).unwrap();
+        machine::finish(&config, &mut server).unwrap();
         let expected = 0.75_f32.powi(round + 1);
         let x = server.params()[7];
         assert!((x / expected - 1.0).abs() < 1e-5, "round {round}: {x}");
@@ -312,6 +326,6 @@ fn a_marina_client_runs_in_three_vectors_and_one_message() {
 fn servers_hold_a_fixed_number_of_vectors_for_any_number_of_clients() {
     // The number of clients is no part of the types; what is left beside the vectors is constant.
     let ledger = size_of::<Ledger>();
-    assert!(size_of::<estimator::Server<[f32; D]>>() <= 4 * 3 * D + ledger + 16);
-    assert!(size_of::<fed_avg::Server<[f32; D]>>() <= 4 * 2 * D + ledger + 24);
+    assert!(size_of::<machine::Server<[f32; 3 * D]>>() <= 4 * 3 * D + ledger + 32);
+    assert!(size_of::<machine::Server<[f32; 2 * D]>>() <= 4 * 2 * D + ledger + 32);
 }

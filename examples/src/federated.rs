@@ -15,14 +15,12 @@ pub mod threads;
 
 use clap::Parser;
 use serde::Serialize;
-use thalweg_std::transport::TransportError;
 
 use crate::cli::{Common, Failure, bad, input, note, positive, real, whole};
 use crate::progress;
 use crate::source::Source;
 
 use devices::Devices;
-use exchange::Exchange;
 use method::{CompressorName, Method, ProtocolName, Rule};
 use model_file::ModelFile;
 use network::Network;
@@ -416,12 +414,12 @@ impl Bench<'_> {
     ) -> Result<Outcome, Failure> {
         let bar = progress::bar(budget.bits);
         bar.set_message(label.to_owned());
-        let part = InThreads {
-            bench: self,
-            budget,
-            watch: &|bits| bar.set_position(bits),
-        };
-        let outcome = method::cast(method, self.problem, self.rule, step, part);
+        let exchange = &method::build(method, self.problem, self.rule, step);
+        let outcome = std::thread::scope(|scope| {
+            let mut clients = Threads::start(scope, exchange, self.problem, self.threads)?;
+            let watch = |bits| bar.set_position(bits);
+            session::run(exchange, self.problem, budget, &mut clients, &watch)
+        });
         bar.finish_and_clear();
         let mut outcome = outcome.map_err(input)?;
         // Threads of this process end no run but for a fault of the program.
@@ -429,27 +427,6 @@ impl Bench<'_> {
             .early
             .take()
             .map_or(Ok(outcome), |error| Err(input(error)))
-    }
-}
-
-/// A whole run in this process.
-struct InThreads<'a> {
-    bench: &'a Bench<'a>,
-    budget: Budget,
-    watch: &'a dyn Fn(u64),
-}
-
-impl method::Part for InThreads<'_> {
-    type Out = Result<Outcome, TransportError>;
-
-    fn play<E: Exchange>(self, exchange: &E) -> Self::Out {
-        let Bench {
-            problem, threads, ..
-        } = *self.bench;
-        std::thread::scope(|scope| {
-            let mut clients = Threads::start(scope, exchange, problem, threads)?;
-            session::run(exchange, problem, self.budget, &mut clients, self.watch)
-        })
     }
 }
 

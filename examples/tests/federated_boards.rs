@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use programs::{DEADLINE, Program, folder, listen, relay, row};
 use thalweg::compress::RandK;
-use thalweg::federated::estimator::Protocol;
-use thalweg::federated::{Run, marina};
+use thalweg::federated::{Protocol, Run, marina};
 
 const BOARDS: &str =
     "--clients 3 --hidden 4 --protocol marina --compressor perm-k --step-sizes 0.5";

@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use programs::{DEADLINE, Program, folder, listen, relay, row};
 use thalweg::compress::{RandK, TopK};
-use thalweg::federated::estimator::Protocol;
-use thalweg::federated::{Run, ef21, marina};
+use thalweg::federated::{Protocol, Run, ef21, marina};
 use thalweg::wire::{
     Body, Deframer, Dtype, Expect, HEADER, Header, Kind, Payload, crc32c, decode, encode_into,
 };

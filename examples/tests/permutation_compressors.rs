@@ -5,33 +5,20 @@
 use std::process::{Command, Output};
 
 use thalweg::compress::{Buffers, Compressor, PermK, RandK, TopK};
-use thalweg::federated::estimator::{Client, Protocol, Server, accept, broadcast, finish, receive};
-use thalweg::federated::{ProtocolError, Run, ef21, frame_len, marina};
+use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
+use thalweg::federated::{Protocol, Run, decode, ef21, frame_len, marina};
 use thalweg::model::quadratic::Config;
 use thalweg::model::{Batch, Objective};
 use thalweg_examples::permutation_compressors::problem::{Problem, draws};
 use thalweg_examples::permutation_compressors::simulate::{Draw, Ef21, Marina, Operator};
 
-type Reply<'a, P> = &'a dyn Fn(
-    &P,
-    &mut Client<Vec<f64>>,
-    &mut [f64],
-    Buffers<'_, f64>,
-    &mut [u8],
-) -> Result<usize, ProtocolError>;
-
 /// The server's model after each round, all messages as frames.
-fn framed<P: Protocol<f64>>(
-    problem: &Problem,
-    config: &P,
-    reply: Reply<'_, P>,
-    rounds: u64,
-) -> Vec<Vec<f64>> {
+fn framed(problem: &Problem, config: &dyn Protocol<f64>, rounds: u64) -> Vec<Vec<f64>> {
     let d = problem.config.dim;
     let zeros = || vec![0.0; d];
-    let mut server = Server::new(problem.start.clone(), zeros(), zeros()).unwrap();
+    let mut server = Server::new(config, &problem.start, vec![0.0; 3 * d]).unwrap();
     let mut clients: Vec<_> = (0..problem.clients.len())
-        .map(|id| Client::new(id as u32, zeros(), zeros()).unwrap())
+        .map(|id| Client::new(config, id as u32, vec![0.0; 2 * d]).unwrap())
         .collect();
     let (mut values, mut indices) = (zeros(), vec![0; d]);
     let mut down = vec![0; frame_len::<f64>(d as u32)];
@@ -40,7 +27,7 @@ fn framed<P: Protocol<f64>>(
     for _ in 0..rounds {
         let len = broadcast(config, &mut server, &mut down).unwrap();
         for (client, f) in clients.iter_mut().zip(&problem.clients) {
-            receive(config, client, &down[..len]).unwrap();
+            receive(config, client, &decode::<f64>(&down[..len], d).unwrap()).unwrap();
             let mut gradient = zeros();
             f.gradient_into(client.params(), &Batch::none(), &mut [], &mut gradient)
                 .unwrap();
@@ -55,7 +42,8 @@ fn framed<P: Protocol<f64>>(
                 indices: &mut indices,
                 ..Buffers::default()
             };
-            accept(config, &mut server, &up[..len], buffers).unwrap();
+            let frame = decode::<f64>(&up[..len], d).unwrap();
+            accept(config, &mut server, 1, &frame, buffers).unwrap();
         }
         finish(config, &mut server).unwrap();
         models.push(server.params().to_vec());
@@ -90,7 +78,7 @@ fn check_marina<C: Compressor<f64> + Copy>(problem: &Problem, compressor: C, ope
         probability: 0.15,
         compressor,
     };
-    let expected = framed(problem, &config, &marina::reply, 60);
+    let expected = framed(problem, &config, 60);
     let mut draw = Draw::new(problem.config.dim, run, config.probability, operator).unwrap();
     let mut simulated = Marina::new(problem, config.step_size);
     let mut full = 0;
@@ -134,7 +122,7 @@ fn simulated_ef21_has_the_bits_of_the_framed_protocol() {
             restart: 0.0,
             compressor: TopK { k: 5 },
         };
-        let expected = framed(&problem, &config, &ef21::reply, 80);
+        let expected = framed(&problem, &config, 80);
         let mut simulated = Ef21::new(&problem, 5, config.step_size).unwrap();
         assert_eq!(simulated.distinct(), distinct);
         for (round, expected) in expected.iter().enumerate() {

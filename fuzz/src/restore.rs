@@ -7,7 +7,7 @@ use thalweg::dynamics::invariant_measure::{
 };
 use thalweg::dynamics::label_noise::{self, Sparse};
 use thalweg::dynamics::limit_flow::{self, Exact, exact_len};
-use thalweg::federated::{Run, estimator, fed_avg, marina};
+use thalweg::federated::{Run, decode, fed_avg, machine, marina};
 use thalweg::matrix::MatrixRef;
 use thalweg::mixture::{component_selection, em, gaussian};
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
@@ -384,16 +384,17 @@ fn protocols(bytes: &mut Bytes<'_>) {
         probability: 0.5,
         compressor: Identity,
     };
-    let mut client = estimator::Client::new(0, [0.0_f32; D], [0.0; D]).expect("lengths");
+    let mut client = machine::Client::new(&marina, 0, [0.0_f32; 2 * D]).expect("lengths");
     twist(bytes, &mut client);
-    let mut server = estimator::Server::new([0.5_f32; D], [0.0; D], [0.0; D]).expect("lengths");
+    let mut server = machine::Server::new(&marina, &[0.5; D], [0.0_f32; 3 * D]).expect("lengths");
     twist(bytes, &mut server);
     let mut frame = [0; 200];
-    if let Ok(len) = estimator::broadcast(&marina, &mut server, &mut frame) {
-        let _ = estimator::receive(&marina, &mut client, &frame[..len]);
+    if let Ok(len) = machine::broadcast(&marina, &mut server, &mut frame) {
+        let frame = decode::<f32>(&frame[..len], D).expect("our own");
+        let _ = machine::receive(&marina, &mut client, &frame);
     }
     let mut memory = [0.0; D];
-    let reply = marina::reply(
+    let reply = machine::reply(
         &marina,
         &mut client,
         &mut [1.0; D],
@@ -402,22 +403,24 @@ fn protocols(bytes: &mut Bytes<'_>) {
     );
     if let Ok(len) = reply {
         let buffers = Buffers::values(&mut memory);
-        let _ = estimator::accept(&marina, &mut server, &frame[..len], buffers);
+        let frame = decode::<f32>(&frame[..len], D).expect("our own");
+        let _ = machine::accept(&marina, &mut server, 1, &frame, buffers);
     }
     for _ in 0..2 {
-        let _ = estimator::skip(&marina, &mut server);
-        let _ = estimator::finish(&marina, &mut server);
+        let _ = machine::skip(&marina, &mut server);
+        let _ = machine::finish(&marina, &mut server);
     }
     let averaging = fed_avg::Config {
         run,
         server_learning_rate: 1.0_f32,
         compressor: Identity,
     };
-    let mut server = fed_avg::Server::new([0.5_f32; D], [0.0; D]).expect("lengths");
+    let mut server =
+        machine::Server::new(&averaging, &[0.5; D], [0.0_f32; 2 * D]).expect("lengths");
     twist(bytes, &mut server);
     for _ in 0..2 {
-        let _ = fed_avg::skip(&averaging, &mut server);
-        let _ = fed_avg::finish(&averaging, &mut server);
+        let _ = machine::skip(&averaging, &mut server);
+        let _ = machine::finish(&averaging, &mut server);
     }
 }
 

@@ -63,4 +63,4 @@ pub mod tcp;
 pub use client::{Client, Summary};
 pub use error::TransportError;
 pub use limits::Limits;
-pub use server::{Absence, Accept, Fixed, Opening, Server};
+pub use server::{Absence, Accept, Fixed, Opening, Reply, Server};

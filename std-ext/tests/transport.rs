@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use rand_core::Rng;
 use thalweg::compress::{Buffers, RandK};
-use thalweg::federated::estimator::{self, Client as State, Protocol, Server as Machine};
-use thalweg::federated::{ProtocolError, Run, frame_len, marina};
+use thalweg::federated::machine::{self, Client as State, Server as Machine};
+use thalweg::federated::{Protocol, ProtocolError, Run, frame_len, marina};
 use thalweg::random::{self, Purpose};
-use thalweg::wire::{Body, DecodeError, Dtype, Expect, Header, Kind, decode, encode_into};
+use thalweg::wire::{Body, DecodeError, Dtype, Expect, Frame, Header, Kind, decode, encode_into};
 use thalweg_std::transport::{
-    Absence, Accept, Client, Fixed, Limits, Opening, Server, Summary, TransportError, tcp,
+    Absence, Accept, Client, Fixed, Limits, Opening, Reply, Server, Summary, TransportError, tcp,
 };
 
 #[path = "transport/rounds.rs"]
@@ -77,14 +77,16 @@ fn me(id: u32) -> Client {
 }
 
 /// One client's state and its answer to a frame: the gradient of `sum_j (j + 1) (x_j - id)^2 / 2`.
-fn client(id: u32) -> impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError> + Send {
-    let mut state = State::new(id, vec![0.0; D], vec![0.0; D]).unwrap();
+fn client(id: u32) -> impl FnMut(&Frame<'_>, &mut [u8]) -> Result<usize, ProtocolError> + Send {
+    let mut state = State::new(&config(), id, vec![0.0; 2 * D]).unwrap();
     move |frame, out| {
-        match estimator::receive(&config(), &mut state, frame) {
-            Err(ProtocolError::Decode(DecodeError::WrongRound { .. })) if is_model(frame) => {
+        match machine::receive(&config(), &mut state, frame) {
+            Err(ProtocolError::Decode(DecodeError::WrongRound { .. }))
+                if frame.header.kind == Kind::Model =>
+            {
                 // A server that was started again.
-                state = State::new(id, vec![0.0; D], vec![0.0; D])?;
-                estimator::receive(&config(), &mut state, frame)?;
+                state.rejoin();
+                machine::receive(&config(), &mut state, frame)?;
             }
             received => received?,
         }
@@ -92,15 +94,11 @@ fn client(id: u32) -> impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolErro
         let mut gradient: Vec<f32> = x.map(|(j, x)| (j + 1) as f32 * (x - id as f32)).collect();
         let mut values = vec![0.0; D];
         let buffers = Buffers::values(&mut values);
-        marina::reply(&config(), &mut state, &mut gradient, buffers, out)
+        machine::reply(&config(), &mut state, &mut gradient, buffers, out)
     }
 }
 
-fn is_model(frame: &[u8]) -> bool {
-    decode(frame, &Expect::default()).unwrap().header.kind == Kind::Model
-}
-
-type Replies = Result<Vec<Option<Vec<u8>>>, TransportError>;
+type Replies = Result<Vec<Option<Reply>>, TransportError>;
 
 /// The server's run; `exchange` carries a round.
 fn serve(mut exchange: impl FnMut(&Opening<'_>) -> Replies) -> Result<Vec<u32>, TransportError> {
@@ -112,12 +110,12 @@ fn serve_all(
     mut exchange: impl FnMut(&Opening<'_>, &[u32]) -> Replies,
 ) -> Result<Vec<u32>, TransportError> {
     let mut refused = Vec::new();
-    let mut machine = Machine::new(vec![1.0; D], vec![0.0; D], vec![0.0; D]).unwrap();
+    let mut machine = Machine::new(&config(), &[1.0; D], vec![0.0; 3 * D]).unwrap();
     let mut frame = vec![0; frame_len::<f32>(D as u32)];
     let mut welcome = frame.clone();
     for round in 0..ROUNDS {
-        let len = estimator::broadcast(&config(), &mut machine, &mut frame)?;
-        let late = estimator::welcome(&config(), &machine, &mut welcome)?;
+        let len = machine::broadcast(&config(), &mut machine, &mut frame)?;
+        let late = machine::welcome(&config(), &machine, &mut welcome)?;
         let opening = Opening {
             round,
             frame: &frame[..len],
@@ -128,16 +126,16 @@ fn serve_all(
         for (id, reply) in (0..).zip(replies) {
             let mut values = vec![0.0; D];
             let buffers = Buffers::values(&mut values);
-            let accepted =
-                reply.map(|reply| estimator::accept(&config(), &mut machine, &reply, buffers));
+            let accepted = reply
+                .map(|reply| machine::accept(&config(), &mut machine, 1, &reply.frame(), buffers));
             if accepted.as_ref().is_some_and(Result::is_err) {
                 refused.push(id);
             }
             if accepted.is_none_or(|accepted| accepted.is_err()) {
-                estimator::skip(&config(), &mut machine)?;
+                machine::skip(&config(), &mut machine)?;
             }
         }
-        estimator::finish(&config(), &mut machine)?;
+        machine::finish(&config(), &mut machine)?;
     }
     Ok(machine.params().iter().map(|x| x.to_bits()).collect())
 }
@@ -149,9 +147,11 @@ fn in_process(absent: impl Fn(u64, u32) -> bool) -> Vec<u32> {
         let mut replies = Vec::new();
         for (id, answer) in (0..N).zip(&mut clients) {
             let mut out = vec![0; frame_len::<f32>(D as u32)];
-            let len = answer(opening.frame, &mut out)?;
+            let frame = decode(opening.frame, &Expect::default()).unwrap();
+            let len = answer(&frame, &mut out)?;
             out.truncate(len);
-            replies.push((!absent(opening.round, id)).then_some(out));
+            let reply = Reply::new(out, &Expect::default()).unwrap();
+            replies.push((!absent(opening.round, id)).then_some(reply));
         }
         Ok(replies)
     };
@@ -370,7 +370,7 @@ fn a_client_that_dies_and_starts_anew_takes_part_from_the_next_full_round_on() {
         scope.spawn(move || {
             let connect = || tcp::connect(address, Duration::from_secs(1));
             let (mut answer, mut rounds) = (client(1), 0);
-            let mortal = |frame: &[u8], out: &mut [u8]| {
+            let mortal = |frame: &Frame<'_>, out: &mut [u8]| {
                 rounds += 1;
                 if rounds > dies {
                     return Err(ProtocolError::Empty);

@@ -25,22 +25,22 @@
 //!
 //! ```
 //! use thalweg::compress::{Buffers, TopK};
-//! use thalweg::federated::estimator::{Client, Server, accept, broadcast, finish, receive};
-//! use thalweg::federated::{Run, ef21};
+//! use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
+//! use thalweg::federated::{Run, decode, ef21};
 //!
 //! // f(x) = |x - (1, 2)|^2 / 2, one coordinate a round.
 //! let config = ef21::Config { run: Run { seed: 0, clients: 1 }, step_size: 0.5, restart: 0.0, compressor: TopK { k: 1 } };
-//! let mut server = Server::new([0.0_f32; 2], [0.0; 2], [0.0; 2])?;
-//! let mut client = Client::new(0, [0.0; 2], [0.0; 2])?;
+//! let mut server = Server::new(&config, &[0.0_f32; 2], [0.0; 6])?;
+//! let mut client = Client::new(&config, 0, [0.0; 4])?;
 //! let (mut frame, mut values, mut indices) = ([0; 64], [0.0; 8], [0; 8]);
 //! for _ in 0..60 {
 //!     let len = broadcast(&config, &mut server, &mut frame)?;
-//!     receive(&config, &mut client, &frame[..len])?;
+//!     receive(&config, &mut client, &decode::<f32>(&frame[..len], 2)?)?;
 //!     let x = client.params();
 //!     let mut gradient = [x[0] - 1.0, x[1] - 2.0];
 //!     let buffers = Buffers { indices: &mut indices, ..Buffers::values(&mut values) };
-//!     let len = ef21::reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
-//!     accept(&config, &mut server, &frame[..len], Buffers { indices: &mut indices, ..Buffers::values(&mut values) })?;
+//!     let len = reply(&config, &mut client, &mut gradient, buffers, &mut frame)?;
+//!     accept(&config, &mut server, 1, &decode::<f32>(&frame[..len], 2)?, Buffers { indices: &mut indices, ..Buffers::values(&mut values) })?;
 //!     finish(&config, &mut server)?;
 //! }
 //! assert!((server.params()[1] - 2.0).abs() < 1e-4);
@@ -51,16 +51,16 @@ use crate::compress::{Buffers, Compressor, Weight};
 use crate::error::check;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Update};
-use crate::{Error, Real, Storage, wire};
+use crate::{Error, Real, wire};
 
-use super::estimator::{Client, Protocol, is_full, validate};
-use super::{ProtocolError, Run};
+use super::protocol::{Place, is_full, validate};
+use super::{Protocol, ProtocolError, Run};
 
 /// Hyperparameters of EF21.
 ///
 /// ```
 /// use thalweg::compress::TopK;
-/// use thalweg::federated::{Run, ef21::Config, estimator::Protocol};
+/// use thalweg::federated::{Protocol, Run, ef21::Config};
 /// let config = Config { run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, restart: 0.0, compressor: TopK { k: 2 } };
 /// assert!(Protocol::<f32>::is_full(&config, 0) && !Protocol::<f32>::is_full(&config, 1));
 /// ```
@@ -77,18 +77,20 @@ pub struct Config<T, C> {
 }
 
 impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
-    type Compressor = C;
-
     fn run(&self) -> Run {
         self.run
     }
 
-    fn step_size(&self) -> T {
-        self.step_size
+    fn step(&self) -> T {
+        -self.step_size
     }
 
-    fn compressor(&self) -> &C {
+    fn compressor(&self) -> &dyn Compressor<T> {
         &self.compressor
+    }
+
+    fn keeps_estimate(&self) -> bool {
+        true
     }
 
     fn is_full(&self, round: u64) -> bool {
@@ -96,9 +98,29 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
     }
 
     fn validate(&self, d: usize) -> Result<(), Error> {
-        validate(self, d)?;
+        validate(self.run, &self.compressor, ("step_size", self.step_size), d)?;
         let q = self.restart;
         check("restart", (0.0..1.0).contains(&q), "must be in [0, 1)")
+    }
+
+    fn needs_mean(&self) -> bool {
+        true
+    }
+
+    fn reply(
+        &self,
+        place: Place<'_, T>,
+        gradient: &mut [T],
+        buffers: Buffers<'_, T>,
+        out: &mut [u8],
+    ) -> Result<usize, ProtocolError> {
+        T::Kernels::distance(gradient, place.memory);
+        let message = self.compressor.compress(place.key, gradient, buffers)?;
+        let len = wire::message::encode_into(&message, place.key, place.d, out)?;
+        // The last step, which nothing follows: a refused message leaves the memory alone.
+        self.compressor
+            .accumulate(place.key, &message, Weight::ONE, place.memory)?;
+        Ok(len)
     }
 }
 
@@ -119,34 +141,4 @@ kernels! {
             simd::update(&Distance, [gradient], [h]);
         }
     }
-}
-
-/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; returns its length.
-///
-/// `gradient` becomes scratch (the distance that was compressed); `buffers` and `out` as for
-/// [`marina::reply`](super::marina::reply).
-///
-/// # Errors
-/// As for [`marina::reply`](super::marina::reply). The client is as before.
-pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
-    config: &Config<T, C>,
-    client: &mut Client<B>,
-    gradient: &mut [T],
-    buffers: Buffers<'_, T>,
-    out: &mut [u8],
-) -> Result<usize, ProtocolError> {
-    config.validate(gradient.len())?;
-    if config.is_full(client.round()) {
-        return client.reply_full(config.run, gradient, out);
-    }
-    let compressor = &config.compressor;
-    // What could fail is checked first: the gradient is gone afterwards, and the caller may try again.
-    let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
-    let key = client.key(config.run);
-    T::Kernels::distance(gradient, client.memory.as_slice());
-    let message = compressor.compress(key, gradient, buffers)?;
-    let len = wire::message::encode_into(&message, key, d, out)?;
-    // The last step, which nothing follows: a refused message leaves the memory alone.
-    compressor.accumulate(key, &message, Weight::ONE, client.memory.as_mut_slice())?;
-    Ok(len)
 }

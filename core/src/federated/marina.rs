@@ -20,25 +20,25 @@
 //!
 //! ```
 //! use thalweg::compress::{Buffers, PermK};
-//! use thalweg::federated::estimator::{Client, Server, accept, broadcast, finish, receive};
-//! use thalweg::federated::{Run, marina};
+//! use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
+//! use thalweg::federated::{Run, decode, marina};
 //!
 //! // f_i(x) = |x - a_i|^2 / 2 with a_0 = (0, 2), a_1 = (2, 0): equal Hessians, the minimum is (1, 1).
 //! let a = [[0.0_f32, 2.0], [2.0, 0.0]];
 //! let config = marina::Config {
 //!     run: Run { seed: 3, clients: 2 }, step_size: 0.5, probability: 0.5, compressor: PermK::new(2),
 //! };
-//! let mut server = Server::new([4.0_f32, 4.0], [0.0; 2], [0.0; 2])?;
-//! let mut clients = [Client::new(0, [0.0; 2], [0.0; 2])?, Client::new(1, [0.0; 2], [0.0; 2])?];
+//! let mut server = Server::new(&config, &[4.0_f32, 4.0], [0.0; 6])?;
+//! let mut clients = [Client::new(&config, 0, [0.0; 4])?, Client::new(&config, 1, [0.0; 4])?];
 //! let (mut down, mut up, mut values) = ([0; 64], [0; 64], [0.0; 2]);
 //! for _ in 0..20 {
 //!     let len = broadcast(&config, &mut server, &mut down)?;
 //!     for (client, a) in clients.iter_mut().zip(&a) {
-//!         receive(&config, client, &down[..len])?;
+//!         receive(&config, client, &decode::<f32>(&down[..len], 2)?)?;
 //!         let x = client.params();
 //!         let mut gradient = [x[0] - a[0], x[1] - a[1]];
-//!         let len = marina::reply(&config, client, &mut gradient, Buffers::values(&mut values), &mut up)?;
-//!         accept(&config, &mut server, &up[..len], Buffers::values(&mut values))?;
+//!         let len = reply(&config, client, &mut gradient, Buffers::values(&mut values), &mut up)?;
+//!         accept(&config, &mut server, 1, &decode::<f32>(&up[..len], 2)?, Buffers::values(&mut values))?;
 //!     }
 //!     finish(&config, &mut server)?;
 //! }
@@ -50,16 +50,16 @@ use crate::compress::{Buffers, Compressor};
 use crate::error::check;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Update};
-use crate::{Error, Real, Storage, wire};
+use crate::{Error, Real, wire};
 
-use super::estimator::{Client, Protocol, is_full, validate};
-use super::{ProtocolError, Run};
+use super::protocol::{Place, is_full, validate};
+use super::{Protocol, ProtocolError, Run};
 
 /// Hyperparameters of MARINA.
 ///
 /// ```
 /// use thalweg::compress::{Compressor, PermK};
-/// use thalweg::federated::{Run, estimator::Protocol, marina::Config};
+/// use thalweg::federated::{Protocol, Run, marina::Config};
 /// let config = Config {
 ///     run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, probability: 0.25, compressor: PermK::new(4),
 /// };
@@ -78,18 +78,20 @@ pub struct Config<T, C> {
 }
 
 impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
-    type Compressor = C;
-
     fn run(&self) -> Run {
         self.run
     }
 
-    fn step_size(&self) -> T {
-        self.step_size
+    fn step(&self) -> T {
+        -self.step_size
     }
 
-    fn compressor(&self) -> &C {
+    fn compressor(&self) -> &dyn Compressor<T> {
         &self.compressor
+    }
+
+    fn keeps_estimate(&self) -> bool {
+        true
     }
 
     fn is_full(&self, round: u64) -> bool {
@@ -97,9 +99,31 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
     }
 
     fn validate(&self, d: usize) -> Result<(), Error> {
-        validate(self, d)?;
+        validate(self.run, &self.compressor, ("step_size", self.step_size), d)?;
         let p = self.probability;
         check("probability", p > 0.0 && p <= 1.0, "must be in (0, 1]")
+    }
+
+    fn needs_mean(&self) -> bool {
+        self.probability < 1.0
+    }
+
+    fn reply(
+        &self,
+        mut place: Place<'_, T>,
+        gradient: &mut [T],
+        buffers: Buffers<'_, T>,
+        out: &mut [u8],
+    ) -> Result<usize, ProtocolError> {
+        T::Kernels::exchange(place.memory, gradient);
+        let sent = match self.compressor.compress(place.key, gradient, buffers) {
+            Ok(message) => wire::message::encode_into(&message, place.key, place.d, out),
+            Err(error) => Err(error.into()),
+        };
+        if sent.is_err() {
+            place.desynchronise();
+        }
+        sent
     }
 }
 
@@ -120,41 +144,4 @@ kernels! {
             simd::update(&Exchange, [previous, gradient], []);
         }
     }
-}
-
-/// Writes the client's reply to the last broadcast, from its gradient at [`Client::params`]; returns its length.
-///
-/// `gradient` becomes scratch (the difference that was compressed). `buffers` hold the message, as long as the compressor's
-/// [`lengths`](Compressor::lengths) for `d`; `out` holds the frame ([`frame_len`](super::frame_len) is always enough).
-///
-/// # Errors
-/// [`ProtocolError::Argument`] for a wrong length, a gradient that is not finite, a difference whose magnitudes do not have a
-/// finite sum, short buffers, or a compressor that does not fit `d` or the number of clients; [`ProtocolError::Encode`] when `out` is
-/// short; [`ProtocolError::NotSynchronised`] for a client that joined late. Client and gradient are as before.
-///
-/// A compressor outside this crate that fails although all this holds costs the client its place until the next full round.
-pub fn reply<T: Real, C: Compressor<T>, B: Storage<Elem = T>>(
-    config: &Config<T, C>,
-    client: &mut Client<B>,
-    gradient: &mut [T],
-    buffers: Buffers<'_, T>,
-    out: &mut [u8],
-) -> Result<usize, ProtocolError> {
-    config.validate(gradient.len())?;
-    if config.is_full(client.round()) {
-        return client.reply_full(config.run, gradient, out);
-    }
-    let compressor = &config.compressor;
-    // All that could fail is checked first: the exchange below cannot be undone.
-    let d = client.check_compressed(config.run, compressor, gradient, &buffers, out)?;
-    let key = client.key(config.run);
-    T::Kernels::exchange(client.memory.as_mut_slice(), gradient);
-    let sent = match compressor.compress(key, gradient, buffers) {
-        Ok(message) => wire::message::encode_into(&message, key, d, out),
-        Err(error) => Err(error.into()),
-    };
-    if sent.is_err() {
-        client.desynchronise();
-    }
-    sent
 }

@@ -1,4 +1,4 @@
-//! What the frames of a run must have, and the checks that the protocols share.
+//! What the frames of a run must have, and the checks of the machines.
 
 use crate::compress::dithering::MOST_LEVELS;
 use crate::compress::{Buffers, Compressor, Key};
@@ -6,7 +6,7 @@ use crate::error::check;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum};
 use crate::wire::message::longest;
-use crate::wire::{self, Dtype, EncodeError, Expect, Frame, Kind, decode};
+use crate::wire::{self, DecodeError, Dtype, EncodeError, Expect, Frame, Kind};
 use crate::{Error, Real, vector};
 
 use super::{ProtocolError, Run};
@@ -28,34 +28,43 @@ pub const fn frame_len<T: Real>(d: u32) -> usize {
     if sparse < dithered { dithered } else { sparse }
 }
 
-/// What every frame of a run must have.
+/// Reads a frame of a run on models of `d` parameters, which fills `bytes` exactly: the only reading of it.
 ///
-/// The bytes of a frame are in memory when it is read, so that its length needs no other cap than that of the largest frame: of this
-/// minor version, or of a later one with a tail behind it.
-pub(super) fn expect<T: Real>(run: Run, d: u32) -> Expect {
+/// What the frame is about is checked by those who take it. The bytes are in memory, so that the length needs no other cap than
+/// that of the largest frame: of this minor version, or of a later one with a tail behind it.
+///
+/// # Errors
+/// A [`DecodeError`] for damaged bytes.
+///
+/// ```
+/// use thalweg::federated::decode;
+/// use thalweg::wire::{Body, Dtype, Header, Kind, encode_into};
+/// let mut bytes = [0; 60];
+/// encode_into(&Header::new(Kind::Model, Dtype::F32, 2, 2), &Body::Values(&[1.0_f32, 2.0]), &mut bytes)?;
+/// assert_eq!(decode::<f32>(&bytes, 2)?.header.kind, Kind::Model);
+/// assert!(decode::<f32>(&bytes[..59], 2).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn decode<T: Real>(bytes: &[u8], d: usize) -> Result<Frame<'_>, DecodeError> {
+    let expect = Expect {
+        cap: cap::<T>(u32::try_from(d).unwrap_or(u32::MAX)),
+        ..Expect::default()
+    };
+    wire::decode(bytes, &expect)
+}
+
+fn cap<T: Real>(d: u32) -> usize {
     let longest = frame_len::<T>(d).saturating_add(usize::from(u16::MAX));
+    longest.max(wire::CAP)
+}
+
+/// What every frame of a run must have.
+pub(super) fn expect(run: Run, d: u32) -> Expect {
     Expect {
         seed: Some(run.seed),
         d: Some(d),
-        cap: longest.max(wire::CAP),
         ..Expect::default()
     }
-}
-
-/// Checks the clients of a run, and that the compressor is made for as many.
-pub(super) fn check_run<T: Real>(
-    run: Run,
-    compressor: &impl Compressor<T>,
-    d: usize,
-) -> Result<(), Error> {
-    check("clients", run.clients > 0, "must be at least 1")?;
-    compressor.validate(d)?;
-    let stated = compressor.clients();
-    check(
-        "clients",
-        stated.is_none_or(|n| u32::try_from(n) == Ok(run.clients)),
-        "must be as many in the compressor as in the run",
-    )
 }
 
 /// Checks that a client is the one whose turn it is.
@@ -85,7 +94,7 @@ pub(super) fn close(run: Run, round: u64, turn: u32) -> Result<u64, ProtocolErro
 
 /// Checks that a message can be drawn, and that it and its frame have room, whatever their length turns out to be.
 pub(super) fn check_room<T: Real>(
-    compressor: &impl Compressor<T>,
+    compressor: &dyn Compressor<T>,
     key: Key,
     d: usize,
     buffers: &Buffers<'_, T>,
@@ -172,34 +181,27 @@ pub(super) fn dimension(len: usize) -> Result<u32, Error> {
     })
 }
 
-/// Reads a reply, once, which must be of the client whose turn it is; returns the key of its draws.
-pub(super) fn open<T: Real>(
-    bytes: &[u8],
+/// Checks that a frame is the reply of the client whose turn it is; returns the key of its draws.
+pub(super) fn check_reply<T: Real>(
+    frame: &Frame<'_>,
     run: Run,
     round: u64,
     turn: u32,
     d: u32,
-) -> Result<(Key, Frame<'_>), ProtocolError> {
-    let expect = expect::<T>(run, d);
-    let any = Expect {
-        cap: expect.cap,
-        ..Expect::default()
-    };
-    let frame = decode(bytes, &any)?;
+) -> Result<Key, ProtocolError> {
     check_turn(run, turn, frame.header.client)?;
     let of_round = Expect {
         round: Some(round),
-        ..expect
+        ..expect(run, d)
     };
     of_round.check(&frame.header)?;
     // A frame without values has no type of its own; another type is refused here.
     frame.payload::<T>()?;
-    let key = Key {
+    Ok(Key {
         seed: run.seed,
         round,
         client: turn,
-    };
-    Ok((key, frame))
+    })
 }
 
 #[cfg(test)]
@@ -207,20 +209,15 @@ mod tests {
     use super::*;
     use crate::compress::{Dithering, Identity, Lazy, Natural, NaturalDithering, Norm, Sign};
 
-    const RUN: Run = Run {
-        seed: 1,
-        clients: 2,
-    };
-
     #[test]
     fn the_cap_of_a_frame_follows_the_dimension() {
         // 2^28 bytes hold fewer than 2^26 floats.
         for d in [70_000_000, 1 << 30] {
-            assert!(expect::<f32>(RUN, d).cap >= 52 + 4 * d as usize, "{d}");
+            assert!(cap::<f32>(d) >= 52 + 4 * d as usize, "{d}");
         }
-        assert!(expect::<f64>(RUN, 1 << 29).cap >= 52 + 8 * (1 << 29));
+        assert!(cap::<f64>(1 << 29) >= 52 + 8 * (1 << 29));
         // A later minor version may put a tail behind the largest frame.
-        assert!(expect::<f32>(RUN, 70_000_000).cap >= frame_len::<f32>(70_000_000) + 65_535);
+        assert!(cap::<f32>(70_000_000) >= frame_len::<f32>(70_000_000) + 65_535);
     }
 
     #[test]

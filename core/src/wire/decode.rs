@@ -127,6 +127,58 @@ pub fn decode<'a>(bytes: &'a [u8], expect: &Expect) -> Result<Frame<'a>, DecodeE
     })
 }
 
+/// The bytes of a frame that have been checked, so that the frame can be lent again without a second reading.
+///
+/// ```
+/// use thalweg::wire::*;
+/// let mut bytes = [0; 60];
+/// encode_into(&Header::new(Kind::Dense, Dtype::F32, 2, 2), &Body::Values(&[1.0_f32, 2.0]), &mut bytes)?;
+/// let checked = Checked::new(bytes, &Expect::default()).map_err(|(_, error)| error)?;
+/// assert_eq!((checked.frame().header.d, checked.bytes()), (2, &bytes));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked<B> {
+    bytes: B,
+    header: Header,
+    minor: u8,
+    payload: usize,
+}
+
+impl<B: AsRef<[u8]>> Checked<B> {
+    /// Reads a frame that fills `bytes` exactly.
+    ///
+    /// # Errors
+    /// As [`decode`], with the bytes.
+    pub fn new(bytes: B, expect: &Expect) -> Result<Self, (B, DecodeError)> {
+        let (header, minor, payload) = match decode(bytes.as_ref(), expect) {
+            Ok(frame) => (frame.header, frame.minor, frame.payload.len()),
+            Err(error) => return Err((bytes, error)),
+        };
+        Ok(Self {
+            bytes,
+            header,
+            minor,
+            payload,
+        })
+    }
+
+    /// The frame.
+    pub fn frame(&self) -> Frame<'_> {
+        let rest = self.bytes.as_ref().get(HEADER..).unwrap_or_default();
+        Frame {
+            header: self.header,
+            minor: self.minor,
+            payload: rest.get(..self.payload).unwrap_or_default(),
+        }
+    }
+
+    /// The bytes.
+    pub const fn bytes(&self) -> &B {
+        &self.bytes
+    }
+}
+
 /// Bytes of the whole frame that starts with this header, for a transport that reads the rest next.
 ///
 /// # Errors

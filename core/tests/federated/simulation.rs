@@ -1,47 +1,12 @@
-//! The two estimator protocols on random quadratics; every message goes through the codec.
+//! The protocols on random quadratics; every message goes through the codec.
 
 use thalweg::Real;
-use thalweg::compress::{Buffers, Compressor};
-use thalweg::federated::estimator::{Client, Protocol, Server, accept, broadcast, finish, receive};
-use thalweg::federated::{ProtocolError, Run, ef21, frame_len, marina};
+use thalweg::compress::Buffers;
+use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
+use thalweg::federated::{Protocol, Run, decode, frame_len};
 use thalweg::model::quadratic::{Config as Family, Quadratic, start_into};
 use thalweg::model::{Batch, Objective};
 use thalweg::random::{self, Purpose};
-
-/// The reply of one of the two estimator protocols.
-pub(crate) trait Reply<T: Real>: Protocol<T> {
-    fn reply(
-        &self,
-        client: &mut Client<Vec<T>>,
-        gradient: &mut [T],
-        buffers: Buffers<'_, T>,
-        out: &mut [u8],
-    ) -> Result<usize, ProtocolError>;
-}
-
-impl<T: Real, C: Compressor<T>> Reply<T> for marina::Config<T, C> {
-    fn reply(
-        &self,
-        client: &mut Client<Vec<T>>,
-        gradient: &mut [T],
-        buffers: Buffers<'_, T>,
-        out: &mut [u8],
-    ) -> Result<usize, ProtocolError> {
-        marina::reply(self, client, gradient, buffers, out)
-    }
-}
-
-impl<T: Real, C: Compressor<T>> Reply<T> for ef21::Config<T, C> {
-    fn reply(
-        &self,
-        client: &mut Client<Vec<T>>,
-        gradient: &mut [T],
-        buffers: Buffers<'_, T>,
-        out: &mut [u8],
-    ) -> Result<usize, ProtocolError> {
-        ef21::reply(self, client, gradient, buffers, out)
-    }
-}
 
 /// A server and its clients, each with a quadratic.
 pub(crate) struct Simulation<T, P> {
@@ -51,13 +16,16 @@ pub(crate) struct Simulation<T, P> {
     pub(crate) clients: Vec<Client<Vec<T>>>,
 }
 
-impl<T: Real, P: Reply<T>> Simulation<T, P> {
+impl<T: Real, P: Protocol<T>> Simulation<T, P> {
     pub(crate) fn new(config: P, workers: Vec<Quadratic<T>>, x0: &[T]) -> Self {
-        let zeros = || vec![T::ZERO; x0.len()];
-        let server = Server::new(x0.to_vec(), zeros(), zeros()).unwrap();
-        let clients = (0..workers.len())
-            .map(|i| Client::new(i as u32, zeros(), zeros()).unwrap())
-            .collect();
+        let d = x0.len();
+        let memory = vec![T::ZERO; config.server_len(d)];
+        let server = Server::new(&config, x0, memory).unwrap();
+        let client = |id| {
+            let memory = vec![T::ZERO; config.client_len(d)];
+            Client::new(&config, id, memory).unwrap()
+        };
+        let clients = (0..workers.len() as u32).map(client).collect();
         Self {
             config,
             workers,
@@ -80,7 +48,8 @@ impl<T: Real, P: Reply<T>> Simulation<T, P> {
         );
         let len = broadcast(&self.config, &mut self.server, &mut down).unwrap();
         for (client, f) in self.clients.iter_mut().zip(&self.workers) {
-            receive(&self.config, client, &down[..len]).unwrap();
+            let frame = decode::<T>(&down[..len], d).unwrap();
+            receive(&self.config, client, &frame).unwrap();
             assert_eq!(client.params(), self.server.params());
             let mut gradient = vec![T::ZERO; d];
             f.gradient_into(client.params(), &Batch::none(), &mut [], &mut gradient)
@@ -89,16 +58,14 @@ impl<T: Real, P: Reply<T>> Simulation<T, P> {
                 indices: &mut indices,
                 ..Buffers::values(&mut values)
             };
-            let len = self
-                .config
-                .reply(client, &mut gradient, buffers, &mut up)
-                .unwrap();
+            let len = reply(&self.config, client, &mut gradient, buffers, &mut up).unwrap();
             spy(&self.config, &mut self.server, &mut up[..len]);
             let buffers = Buffers {
                 indices: &mut indices,
                 ..Buffers::values(&mut values)
             };
-            accept(&self.config, &mut self.server, &up[..len], buffers).unwrap();
+            let frame = decode::<T>(&up[..len], d).unwrap();
+            accept(&self.config, &mut self.server, 1, &frame, buffers).unwrap();
         }
         finish(&self.config, &mut self.server).unwrap();
     }

@@ -1,15 +1,13 @@
 //! Rounds that cannot close, and saved states that cannot be.
 
 use thalweg::Error;
-use thalweg::compress::Identity;
-use thalweg::federated::ProtocolError;
-use thalweg::federated::estimator::{accept, broadcast, finish, reopen, skip};
+use thalweg::federated::machine::{broadcast, finish, reopen, skip};
 use thalweg::snapshot::SnapshotError;
 use thalweg::wire::Kind;
 
 use super::*;
 
-type FedAvg = fed_avg::Server<[f32; D]>;
+type FedAvg = Server<[f32; 2 * D]>;
 
 fn dense(client: u32, round: u64, value: f32) -> Vec<u8> {
     let values = [value; D];
@@ -19,21 +17,14 @@ fn dense(client: u32, round: u64, value: f32) -> Vec<u8> {
     )
 }
 
-fn give(config: &marina::Config<f32, Identity>, server: &mut Server<[f32; D]>, value: f32) {
+fn give(config: &marina::Config<f32, Identity>, server: &mut Server<[f32; 3 * D]>, value: f32) {
     let bytes = dense(server.turn(), server.round(), value);
     lent([D; 3], |buffers| accept(config, server, &bytes, buffers)).unwrap();
 }
 
 fn give_change(config: &fed_avg::Config<f32, Identity>, server: &mut FedAvg, value: f32) {
     let bytes = dense(server.turn(), server.round(), value);
-    lent([D; 3], |buffers| {
-        fed_avg::accept(config, server, 1, &bytes, buffers)
-    })
-    .unwrap();
-}
-
-fn averaging() -> FedAvg {
-    fed_avg::Server::new([1.0_f32; D], [0.0; D]).unwrap()
+    lent([D; 3], |buffers| accept(config, server, &bytes, buffers)).unwrap();
 }
 
 #[test]
@@ -53,15 +44,15 @@ fn a_round_without_replies_begins_again() {
 
     let (config, mut server) = (fed_avg_of(2, Identity), averaging());
     let opened = saved(&server);
-    fed_avg::skip(&config, &mut server).unwrap();
-    fed_avg::skip(&config, &mut server).unwrap();
-    let error = fed_avg::finish(&config, &mut server);
+    skip(&config, &mut server).unwrap();
+    skip(&config, &mut server).unwrap();
+    let error = finish(&config, &mut server);
     assert_eq!(error, Err(ProtocolError::Empty));
     assert_eq!((server.turn(), saved(&server)), (0, opened));
-    fed_avg::broadcast(&config, &mut server, &mut [0; ROOM]).unwrap();
+    broadcast(&config, &mut server, &mut [0; ROOM]).unwrap();
     give_change(&config, &mut server, 2.0);
-    fed_avg::skip(&config, &mut server).unwrap();
-    fed_avg::finish(&config, &mut server).unwrap();
+    skip(&config, &mut server).unwrap();
+    finish(&config, &mut server).unwrap();
     assert_eq!((server.round(), server.params()), (1, &[3.0; D][..]));
 }
 
@@ -135,7 +126,7 @@ fn finite_replies_that_would_make_the_model_infinite_do_not_close_the_round() {
             .iter()
             .for_each(|&value| give_change(&config, &mut server, value));
         let before = saved(&server);
-        let error = fed_avg::finish(&config, &mut server);
+        let error = finish(&config, &mut server);
         assert_eq!(
             error,
             Err(Error::NonFinite {
@@ -145,10 +136,10 @@ fn finite_replies_that_would_make_the_model_infinite_do_not_close_the_round() {
             .into())
         );
         assert_eq!(saved(&server), before);
-        fed_avg::reopen(&config, &mut server).unwrap();
+        reopen(&config, &mut server).unwrap();
         give_change(&config, &mut server, 1.0);
         give_change(&config, &mut server, 0.0);
-        fed_avg::finish(&config, &mut server).unwrap();
+        finish(&config, &mut server).unwrap();
         assert_eq!(server.params(), [3.0; D]);
     }
 }
@@ -159,7 +150,7 @@ fn one_client_and_the_largest_gradient() {
         step_size: 2.0,
         ..marina_of(1, Identity)
     };
-    let mut server = Server::new([0.0_f32; D], [0.0; D], [0.0; D]).unwrap();
+    let mut server = Server::new(&config, &[0.0_f32; D], [0.0; 3 * D]).unwrap();
     give(&config, &mut server, f32::MAX);
     let name = "params";
     let error = finish(&config, &mut server);
@@ -216,7 +207,7 @@ fn counts_that_no_round_reaches_are_not_restored() {
     let bytes = with_number(&before, 48, &2_u32.to_le_bytes());
     let bytes = with_number(&bytes, 60, &9_u64.to_le_bytes());
     state.restore(&bytes).unwrap();
-    let error = fed_avg::finish(&fed_avg_of(1, Identity), &mut state);
+    let error = finish(&fed_avg_of(1, Identity), &mut state);
     assert_eq!(error, Err(Error::Parameter { name, rule }.into()));
 
     let mut state = client(0);

@@ -1,9 +1,8 @@
 //! Arguments at the ends of their ranges, and models at the end of the finite numbers.
 
 use thalweg::Error;
-use thalweg::compress::{Compressor, Identity};
-use thalweg::federated::ProtocolError;
-use thalweg::federated::estimator::{Protocol, accept, finish, receive, skip};
+use thalweg::compress::Compressor;
+use thalweg::federated::machine::{finish, reply, skip};
 use thalweg::wire::{DecodeError, Kind, SERVER};
 
 use super::*;
@@ -23,29 +22,6 @@ fn values_of(kind: Kind, client: u32, round: u64, values: [f32; D]) -> Vec<u8> {
     )
 }
 
-/// A protocol that says only what it must.
-struct Plain(f32);
-
-impl Protocol<f32> for Plain {
-    type Compressor = Identity;
-
-    fn run(&self) -> Run {
-        run(2)
-    }
-
-    fn step_size(&self) -> f32 {
-        self.0
-    }
-
-    fn compressor(&self) -> &Identity {
-        &Identity
-    }
-
-    fn is_full(&self, _: u64) -> bool {
-        true
-    }
-}
-
 #[test]
 fn step_sizes_are_finite_and_positive() {
     for (rate, fits) in [
@@ -55,7 +31,6 @@ fn step_sizes_are_finite_and_positive() {
         (f32::INFINITY, false),
         (f32::NAN, false),
     ] {
-        assert_eq!(Plain(rate).validate(D).is_ok(), fits, "{rate}");
         let config = marina::Config {
             step_size: rate,
             ..marina_of(2, Identity)
@@ -84,38 +59,41 @@ fn a_client_beyond_the_last_sends_nothing() {
         assert_eq!(client.id(), id);
         let start = values_of(Kind::Model, SERVER, 0, [1.0; D]);
         receive(&config, &mut client, &start).unwrap();
-        let reply = marina::reply(
+        let said = reply(
             &config,
             &mut client,
             &mut [1.0; D],
             Buffers::default(),
             &mut out,
         );
-        assert!(fits && reply.is_ok() || argument(reply) == "client");
+        assert!(fits && said.is_ok() || argument(said) == "client");
         let config = fed_avg_of(2, Identity);
-        let mut client = fed_avg::Client::new(id, [0.0; D], [0.0; D]).unwrap();
+        let mut client = trainer(id);
         assert_eq!(client.id(), id);
-        fed_avg::receive(&config, &mut client, &start).unwrap();
-        let reply = fed_avg::reply(&config, &mut client, Buffers::default(), &mut out);
-        assert!(fits && reply.is_ok() || argument(reply) == "client");
+        receive(&config, &mut client, &start).unwrap();
+        let said = reply(
+            &config,
+            &mut client,
+            &mut [1.0; D],
+            Buffers::default(),
+            &mut out,
+        );
+        assert!(fits && said.is_ok() || argument(said) == "client");
     }
 }
 
 #[test]
 fn every_client_has_one_turn() {
     let (config, mut server) = (marina_of(2, Identity), server());
-    let (average, mut other) = (
-        fed_avg_of(2, Identity),
-        fed_avg::Server::new([1.0; D], [0.0; D]).unwrap(),
-    );
+    let (average, mut other) = (fed_avg_of(2, Identity), averaging());
     for _ in 0..2 {
         skip(&config, &mut server).unwrap();
-        fed_avg::skip(&average, &mut other).unwrap();
+        skip(&average, &mut other).unwrap();
     }
     let (expected, found) = (2, 2);
     let error = Err(ProtocolError::OutOfTurn { expected, found });
     assert_eq!(skip(&config, &mut server), error);
-    assert_eq!(fed_avg::skip(&average, &mut other), error);
+    assert_eq!(skip(&average, &mut other), error);
 }
 
 #[test]
@@ -134,13 +112,13 @@ fn a_broadcast_is_a_frame_of_the_server_of_the_kind_and_type_awaited() {
     encode_into(&head, &Body::Values(&[1.0_f64; D]), &mut doubles).unwrap();
 
     let config = fed_avg_of(2, Identity);
-    let mut client = fed_avg::Client::new(0, [0.0; D], [0.0; D]).unwrap();
+    let mut client = trainer(0);
     for (bytes, error) in [
         (values_of(Kind::Model, 1, 0, [1.0; D]), other_client),
         (values_of(Kind::Estimate, SERVER, 0, [1.0; D]), other_kind),
         (doubles.clone(), other_type),
     ] {
-        let found = fed_avg::receive(&config, &mut client, &bytes);
+        let found = receive(&config, &mut client, &bytes);
         assert_eq!(found, Err(error.into()));
         assert_eq!(client.params(), [0.0; D]);
     }
@@ -206,7 +184,7 @@ fn the_model_of_a_server_may_end_at_any_finite_number() {
         ..marina_of(2, Identity)
     };
     let closed = |start: [f32; D]| {
-        let mut server = Server::new(start, [0.0; D], [0.0; D]).unwrap();
+        let mut server = Server::new(&config, &start, [0.0; 3 * D]).unwrap();
         for client in 0..2 {
             let bytes = values_of(Kind::Dense, client, 0, [half; D]);
             accept(&config, &mut server, &bytes, Buffers::default()).unwrap();
@@ -230,15 +208,15 @@ fn the_model_of_a_server_may_end_at_any_finite_number() {
     let quarter = f32::MAX / 4.0;
     let config = fed_avg_of(2, Identity);
     let closed = |start: [f32; D]| {
-        let mut server = fed_avg::Server::new(start, [0.0; D]).unwrap();
+        let mut server = averaging_from(start);
         for client in 0..2 {
             let bytes = values_of(Kind::Dense, client, 0, [quarter; D]);
             lent([D; 3], |b| {
-                fed_avg::accept(&config, &mut server, 2, &bytes, b)
+                machine::accept(&config, &mut server, 2, &decode::<f32>(&bytes, D)?, b)
             })
             .unwrap();
         }
-        fed_avg::finish(&config, &mut server).map(|()| server)
+        finish(&config, &mut server).map(|()| server)
     };
     let server = closed([-top, -half, 0.0, quarter, quarter, quarter]).unwrap();
     let down = -0.75 * top;
@@ -257,16 +235,16 @@ fn the_model_of_a_server_may_end_at_any_finite_number() {
 #[test]
 fn replies_state_at_least_one_sample_and_at_most_what_their_field_holds() {
     let config = fed_avg_of(1, Identity);
-    let mut server = fed_avg::Server::new([1.0_f32; D], [0.0; D]).unwrap();
+    let mut server = averaging();
     let bytes = values_of(Kind::Dense, 0, 0, [1.0; D]);
     let mut give = |samples| {
         lent([D; 3], |b| {
-            fed_avg::accept(&config, &mut server, samples, &bytes, b)
+            machine::accept(&config, &mut server, samples, &decode::<f32>(&bytes, D)?, b)
         })
     };
     assert_eq!(argument(give(0)), "samples");
     give(u32::MAX).unwrap();
-    let mut other = fed_avg::Server::new([0.0_f32; D], [0.0; D]).unwrap();
+    let mut other = averaging_from([0.0; D]);
     other.restore(&saved(&server)).unwrap();
     assert_eq!(saved(&other), saved(&server));
 }

@@ -7,9 +7,9 @@ mod edges;
 mod memory;
 mod rounds;
 
-use thalweg::compress::Buffers;
-use thalweg::federated::estimator::{Client, Server};
-use thalweg::federated::{Run, ef21, fed_avg, marina};
+use thalweg::compress::{Buffers, Identity};
+use thalweg::federated::machine::{self, Client, Server};
+use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::{Body, Dtype, Header, encode_into};
 
@@ -47,12 +47,49 @@ fn fed_avg_of<C>(clients: u32, compressor: C) -> fed_avg::Config<f32, C> {
     }
 }
 
-fn server() -> Server<[f32; D]> {
-    Server::new([1.0; D], [0.0; D], [0.0; D]).unwrap()
+/// A server of MARINA or EF21.
+fn server() -> Server<[f32; 3 * D]> {
+    Server::new(&marina_of(1, Identity), &[1.0; D], [0.0; 3 * D]).unwrap()
 }
 
-fn client(id: u32) -> Client<[f32; D]> {
-    Client::new(id, [0.0; D], [0.0; D]).unwrap()
+/// A client of MARINA or EF21.
+fn client(id: u32) -> Client<[f32; 2 * D]> {
+    Client::new(&marina_of(1, Identity), id, [0.0; 2 * D]).unwrap()
+}
+
+/// A server of FedAvg.
+fn averaging_from(start: [f32; D]) -> Server<[f32; 2 * D]> {
+    Server::new(&fed_avg_of(1, Identity), &start, [0.0; 2 * D]).unwrap()
+}
+
+/// A server of FedAvg at 1.
+fn averaging() -> Server<[f32; 2 * D]> {
+    averaging_from([1.0; D])
+}
+
+/// A client of FedAvg.
+fn trainer(id: u32) -> Client<[f32; D]> {
+    Client::new(&fed_avg_of(1, Identity), id, [0.0; D]).unwrap()
+}
+
+/// Decodes and accepts the reply of a client with one sample.
+fn accept<P: Protocol<f32>, const N: usize>(
+    config: &P,
+    server: &mut Server<[f32; N]>,
+    bytes: &[u8],
+    buffers: Buffers<'_, f32>,
+) -> Result<(), ProtocolError> {
+    let frame = decode::<f32>(bytes, D)?;
+    machine::accept(config, server, 1, &frame, buffers)
+}
+
+/// Decodes and receives.
+fn receive<P: Protocol<f32>, const N: usize>(
+    config: &P,
+    client: &mut Client<[f32; N]>,
+    bytes: &[u8],
+) -> Result<(), ProtocolError> {
+    machine::receive(config, client, &decode::<f32>(bytes, D)?)
 }
 
 fn saved(state: &impl Snapshot) -> Vec<u8> {

@@ -2,30 +2,17 @@
 
 use thalweg::Error;
 use thalweg::compress::{
-    Compressor, Contracted, Dithering, Identity, Key, Lazy, Lengths, Message, Natural, PermK,
-    RandK, Sign, TopK, Unbiased, Weight, perm_k, rand_k,
+    Compressor, Contracted, Dithering, Key, Lazy, Lengths, Message, Natural, PermK, RandK, Sign,
+    TopK, Unbiased, Weight, perm_k, rand_k,
 };
-use thalweg::federated::ProtocolError;
-use thalweg::federated::estimator::{Protocol, accept, broadcast, finish, receive};
+use thalweg::federated::machine::{broadcast, finish, reply};
 use thalweg::wire::{EncodeError, Expect, Payload, decode};
 
 use super::*;
 
-/// The reply of one of the estimator protocols.
-type Reply<P> = fn(
-    &P,
-    &mut Client<[f32; D]>,
-    &mut [f32],
-    Buffers<'_, f32>,
-    &mut [u8],
-) -> Result<usize, ProtocolError>;
-
 /// A compressed reply with each buffer one too short, and with a frame one too short, is refused; nothing has changed, and the
 /// reply that follows is that of a client that was never refused.
-fn short_memory_is_refused<P, C: Compressor<f32>>(config: &P, reply: Reply<P>)
-where
-    P: Protocol<f32, Compressor = C>,
-{
+fn short_memory_is_refused(config: &impl Protocol<f32>) {
     let mut server = server();
     let mut client = client(0);
     let mut frame = [0; ROOM];
@@ -87,8 +74,8 @@ where
 fn short_buffers_are_named_before_the_memory_of_a_client_is_exchanged() {
     macro_rules! both {
         ($($compressor:expr),*) => {$(
-            short_memory_is_refused(&marina_of(1, $compressor), marina::reply);
-            short_memory_is_refused(&ef21_of(1, $compressor), ef21::reply);
+            short_memory_is_refused(&marina_of(1, $compressor) );
+            short_memory_is_refused(&ef21_of(1, $compressor) );
         )*};
     }
     both!(
@@ -104,21 +91,21 @@ fn short_buffers_are_named_before_the_memory_of_a_client_is_exchanged() {
 }
 
 #[test]
-fn short_buffers_are_named_before_the_broadcast_of_fed_avg_is_spent() {
+fn short_buffers_are_named_before_a_trained_model_is_spent() {
     let config = fed_avg_of(1, Dithering::qsgd(4));
-    let mut server = fed_avg::Server::new([1.0_f32; D], [0.0; D]).unwrap();
-    let mut client = fed_avg::Client::new(0, [0.0; D], [0.0; D]).unwrap();
+    let mut server = averaging();
+    let mut client = trainer(0);
     let mut frame = [0; ROOM];
-    let len = fed_avg::broadcast(&config, &mut server, &mut frame).unwrap();
-    fed_avg::receive(&config, &mut client, &frame[..len]).unwrap();
-    client.params_mut().fill(2.0);
+    let len = broadcast(&config, &mut server, &mut frame).unwrap();
+    receive(&config, &mut client, &frame[..len]).unwrap();
+    let mut trained = [2.0; D];
     let mut refused = |levels: usize, room: usize| {
         let (mut levels, mut out) = (vec![0; levels], vec![0; room]);
         let buffers = Buffers {
             levels: &mut levels,
             ..Buffers::default()
         };
-        fed_avg::reply(&config, &mut client, buffers, &mut out).map(|len| out[..len].to_vec())
+        reply(&config, &mut client, &mut trained, buffers, &mut out).map(|len| out[..len].to_vec())
     };
     assert!(refused(D - 1, ROOM).is_err());
     assert!(refused(D, 58).is_err());
@@ -129,11 +116,13 @@ fn short_buffers_are_named_before_the_broadcast_of_fed_avg_is_spent() {
         panic!("another kind")
     };
     assert_eq!(norm, 6.0_f32.sqrt());
-    // The broadcast is spent: a second reply would send the model itself.
-    assert_eq!(
-        refused(D, ROOM),
-        Err(ProtocolError::NotSynchronised { client: 0 })
-    );
+    // The model of the round is as it was: the change of the scratch that is left, 1 - 1, is none.
+    let again = refused(D, ROOM).unwrap();
+    let frame = decode(&again, &Expect::default()).unwrap();
+    let Payload::Dithered { norm, .. } = frame.payload::<f32>().unwrap() else {
+        panic!("another kind")
+    };
+    assert_eq!(norm, 0.0);
 }
 
 #[test]
@@ -144,7 +133,7 @@ fn a_change_that_no_compressor_can_take_leaves_the_client_as_it_was() {
     let len = broadcast(&config, &mut server, &mut frame).unwrap();
     receive(&config, &mut client, &frame[..len]).unwrap();
     let len = lent([0, 0, D], |b| {
-        marina::reply(&config, &mut client, &mut [0.0; D], b, &mut frame)
+        reply(&config, &mut client, &mut [0.0; D], b, &mut frame)
     });
     lent([0; 3], |b| {
         accept(&config, &mut server, &frame[..len.unwrap()], b).unwrap();
@@ -154,7 +143,7 @@ fn a_change_that_no_compressor_can_take_leaves_the_client_as_it_was() {
     receive(&config, &mut client, &frame[..len]).unwrap();
     let (before, mut gradient) = (saved(&client), [2e38; D]);
     let error = lent([0, 0, D], |b| {
-        marina::reply(&config, &mut client, &mut gradient, b, &mut frame)
+        reply(&config, &mut client, &mut gradient, b, &mut frame)
     });
     let expected = Error::NonFinite {
         name: "change of the gradient",
@@ -175,13 +164,13 @@ fn a_table_of_another_round_is_named_before_the_memory_of_a_client_is_exchanged(
         client: 0,
     })
     .unwrap();
-    table_of_another_round(&marina_of(1, table.clone()), marina::reply);
-    table_of_another_round(&ef21_of(1, table.clone()), ef21::reply);
-    table_of_another_round(&marina_of(1, Contracted(table)), marina::reply);
-    table_of_another_round(&marina_of(1, pool), marina::reply);
+    table_of_another_round(&marina_of(1, table.clone()));
+    table_of_another_round(&ef21_of(1, table.clone()));
+    table_of_another_round(&marina_of(1, Contracted(table)));
+    table_of_another_round(&marina_of(1, pool));
 }
 
-fn table_of_another_round<P: Protocol<f32>>(config: &P, reply: Reply<P>) {
+fn table_of_another_round(config: &impl Protocol<f32>) {
     let (mut server, mut client, mut frame) = (server(), client(0), [0; ROOM]);
     let len = broadcast(config, &mut server, &mut frame).unwrap();
     receive(config, &mut client, &frame[..len]).unwrap();
@@ -212,13 +201,13 @@ fn table_of_another_round<P: Protocol<f32>>(config: &P, reply: Reply<P>) {
 #[test]
 fn models_of_no_numbers_are_trained_like_others() {
     let config = marina_of(1, Identity);
-    let mut server = Server::new([0.0_f32; 0], [], []).unwrap();
-    let mut client = Client::new(0, [0.0_f32; 0], []).unwrap();
+    let mut server = Server::new(&config, &[], [0.0_f32; 0]).unwrap();
+    let mut client = Client::new(&config, 0, [0.0_f32; 0]).unwrap();
     let mut frame = [0; 56];
     for _ in 0..3 {
         let len = broadcast(&config, &mut server, &mut frame).unwrap();
         receive(&config, &mut client, &frame[..len]).unwrap();
-        let len = marina::reply(
+        let len = reply(
             &config,
             &mut client,
             &mut [],

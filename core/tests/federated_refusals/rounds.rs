@@ -1,9 +1,8 @@
 //! Frames of other rounds, runs and kinds, and clients that rejoin.
 
 use thalweg::Error;
-use thalweg::compress::{Identity, PermK};
-use thalweg::federated::ProtocolError;
-use thalweg::federated::estimator::{accept, broadcast, finish, receive, welcome};
+use thalweg::compress::PermK;
+use thalweg::federated::machine::{broadcast, finish, reply, welcome};
 use thalweg::wire::{DecodeError, Kind, SERVER};
 
 use super::*;
@@ -29,12 +28,12 @@ fn estimate(round: u64, value: f32) -> Vec<u8> {
 }
 
 /// A client of MARINA that has replied to round 0.
-fn synchronised() -> Client<[f32; D]> {
+fn synchronised() -> Client<[f32; 2 * D]> {
     let mut client = client(0);
     receive(&marina_of(1, Identity), &mut client, &model(0, 1.0)).unwrap();
     let gradient = &mut [1.0; D];
     let config = marina_of(1, Identity);
-    marina::reply(
+    reply(
         &config,
         &mut client,
         gradient,
@@ -46,7 +45,7 @@ fn synchronised() -> Client<[f32; D]> {
 }
 
 /// Refuses the frame, and leaves the client alone.
-fn refused(client: &mut Client<[f32; D]>, bytes: &[u8], expected: ProtocolError) {
+fn refused(client: &mut Client<[f32; 2 * D]>, bytes: &[u8], expected: ProtocolError) {
     let before = saved(client);
     let found = receive(&marina_of(1, Identity), client, bytes);
     assert_eq!((found, saved(client)), (Err(expected), before));
@@ -112,14 +111,14 @@ fn a_client_without_a_model_takes_no_estimate_and_sends_no_reply() {
     let error = DecodeError::WrongKind { expected, found };
     refused(&mut client, &estimate(0, 1.0), error.into());
     let (mut out, config) = ([0; ROOM], marina_of(1, Identity));
-    let reply = marina::reply(
+    let said = reply(
         &config,
         &mut client,
         &mut [1.0; D],
         Buffers::default(),
         &mut out,
     );
-    assert_eq!(reply, Err(ProtocolError::NotSynchronised { client: 0 }));
+    assert_eq!(said, Err(ProtocolError::NotSynchronised { client: 0 }));
 }
 
 #[test]
@@ -128,23 +127,23 @@ fn a_model_in_the_middle_of_a_run_takes_the_memory_of_a_client_out_of_the_run() 
     let mut out = [0; ROOM];
     let mut client = synchronised();
     receive(&config, &mut client, &model(1, 5.0)).unwrap();
-    let reply = marina::reply(
+    let said = reply(
         &config,
         &mut client,
         &mut [1.0; D],
         Buffers::default(),
         &mut out,
     );
-    assert_eq!(reply, Err(ProtocolError::NotSynchronised { client: 0 }));
+    assert_eq!(said, Err(ProtocolError::NotSynchronised { client: 0 }));
     let config = ef21_of(1, Identity);
-    let reply = ef21::reply(
+    let said = reply(
         &config,
         &mut client,
         &mut [1.0; D],
         Buffers::default(),
         &mut out,
     );
-    assert_eq!(reply, Err(ProtocolError::NotSynchronised { client: 0 }));
+    assert_eq!(said, Err(ProtocolError::NotSynchronised { client: 0 }));
 }
 
 #[test]
@@ -164,7 +163,7 @@ fn a_client_that_rejoins_takes_the_model_of_a_server_that_began_again() {
     let len = broadcast(&config, &mut server, &mut down).unwrap();
     receive(&config, &mut client, &down[..len]).unwrap();
     let mut up = [0; ROOM];
-    let len = marina::reply(
+    let len = reply(
         &config,
         &mut client,
         &mut [2.0; D],
@@ -204,15 +203,15 @@ fn a_saved_client_is_as_far_as_it_was() {
 #[test]
 fn a_replayed_model_does_not_set_a_client_of_fed_avg_back() {
     let config = fed_avg_of(1, Identity);
-    let mut client = fed_avg::Client::new(0, [0.0_f32; D], [0.0; D]).unwrap();
+    let mut client = trainer(0);
     for (round, value) in [(0, 1.0), (3, 2.0), (3, 2.0)] {
-        fed_avg::receive(&config, &mut client, &model(round, value)).unwrap();
+        receive(&config, &mut client, &model(round, value)).unwrap();
     }
-    let error = fed_avg::receive(&config, &mut client, &model(2, 1.0));
+    let error = receive(&config, &mut client, &model(2, 1.0));
     assert_eq!(error, Err(wrong_round(3, 2)));
     assert_eq!((client.round(), client.params()), (3, &[2.0; D][..]));
     client.rejoin();
-    fed_avg::receive(&config, &mut client, &model(0, 4.0)).unwrap();
+    receive(&config, &mut client, &model(0, 4.0)).unwrap();
     assert_eq!((client.round(), client.params()), (0, &[4.0; D][..]));
 }
 
@@ -289,11 +288,9 @@ fn a_reply_of_another_run_round_type_or_dimension_is_named() {
         assert_eq!(error, Err(expected.into()));
         assert_eq!(saved(&server), before);
         let fed_avg = fed_avg_of(1, Identity);
-        let mut server = fed_avg::Server::new([1.0_f32; D], [0.0; D]).unwrap();
+        let mut server = averaging();
         let before = saved(&server);
-        let error = lent([D; 3], |b| {
-            fed_avg::accept(&fed_avg, &mut server, 1, bytes, b)
-        });
+        let error = lent([D; 3], |b| accept(&fed_avg, &mut server, bytes, b));
         assert_eq!((error, saved(&server)), (Err(expected.into()), before));
     };
     let (expected, found) = (3, 4);
@@ -350,9 +347,9 @@ fn a_broadcast_is_counted_once_a_round_and_a_welcome_not_at_all() {
         assert_eq!(server.ledger().uplink_max, 192 * (round + 1));
     }
     let config = fed_avg_of(2, Identity);
-    let mut server = fed_avg::Server::new([1.0_f32; D], [0.0; D]).unwrap();
+    let mut server = averaging();
     for _ in 0..3 {
-        fed_avg::broadcast(&config, &mut server, &mut out).unwrap();
+        broadcast(&config, &mut server, &mut out).unwrap();
     }
     assert_eq!(
         (server.ledger().downlink, server.ledger().overhead_bytes),

@@ -1,7 +1,7 @@
 //! A client: its protocol state, its shard, and the memory that it works with.
 
-use thalweg::federated::ProtocolError;
-use thalweg::wire::{Expect, Kind, decode};
+use thalweg::federated::{ProtocolError, machine};
+use thalweg::wire::{Frame, Kind};
 use thalweg_std::data::Batches;
 
 use super::exchange::{Exchange, Local};
@@ -12,18 +12,22 @@ const BATCH: usize = 16;
 
 /// A client of a run, in a thread or in a process of its own.
 #[derive(Debug)]
-pub struct Client<'a, E: Exchange> {
-    exchange: &'a E,
-    state: E::Client,
+pub struct Client<'a> {
+    exchange: &'a Exchange,
+    state: machine::Client<Vec<f32>>,
     local: Local<'a>,
 }
 
-impl<'a, E: Exchange> Client<'a, E> {
+impl<'a> Client<'a> {
     /// A client that has heard nothing.
     ///
     /// # Errors
     /// A shard without rows.
-    pub fn new(exchange: &'a E, problem: &'a Problem, id: usize) -> Result<Self, ProtocolError> {
+    pub fn new(
+        exchange: &'a Exchange,
+        problem: &'a Problem,
+        id: usize,
+    ) -> Result<Self, ProtocolError> {
         let d = problem.dim();
         let rows = problem.shards.get(id).map_or(0, Vec::len);
         let seed = problem.seed();
@@ -40,6 +44,7 @@ impl<'a, E: Exchange> Client<'a, E> {
                 client: id,
                 scratch: Vec::new(),
                 gradient: vec![0.0; d],
+                trained: Vec::new(),
                 values: vec![0.0; d],
                 indices: vec![0; d],
                 levels: vec![0; d],
@@ -61,11 +66,10 @@ impl<'a, E: Exchange> Client<'a, E> {
     ///
     /// # Errors
     /// What the protocol says; a gradient that is not finite.
-    pub fn answer(&mut self, frame: &[u8], out: &mut [u8]) -> Result<usize, ProtocolError> {
-        let header = decode(frame, &Expect::default())?.header;
-        if header.kind == Kind::Model && header.round <= self.exchange.round(&self.state) {
-            let d = self.local.gradient.len();
-            self.state = self.exchange.client(self.local.client as u32, d)?;
+    pub fn answer(&mut self, frame: &Frame<'_>, out: &mut [u8]) -> Result<usize, ProtocolError> {
+        let header = frame.header;
+        if header.kind == Kind::Model && header.round <= self.state.round() {
+            self.state.rejoin();
         }
         self.exchange
             .answer(&mut self.state, &mut self.local, frame, out)

@@ -5,11 +5,11 @@ use std::fmt;
 use thalweg::compress::{
     Compressor, Dithering, Identity, Natural, PermK, RandK, RandSeqK, Sign, TopK, k_from_ratio,
 };
-use thalweg::federated::{Run, ef21, fed_avg, marina};
+use thalweg::federated::{Protocol, Run, ef21, fed_avg, marina};
 
 use crate::cli::{Failure, bad};
 
-use super::exchange::{Averaging, Exchange, Gradients};
+use super::exchange::Exchange;
 use super::problem::Problem;
 
 /// A protocol.
@@ -177,14 +177,6 @@ impl Rule {
     }
 }
 
-/// What is done with a method once its types are known: a whole run, its server, or one of its clients.
-pub trait Part {
-    /// What comes out.
-    type Out;
-    /// Does it.
-    fn play<E: Exchange>(self, exchange: &E) -> Self::Out;
-}
-
 impl CompressorName {
     /// MARINA's probability of a full round: the share of the bits that a compressed message sends, so that both kinds of
     /// round cost the same on average.
@@ -200,8 +192,8 @@ impl CompressorName {
     }
 }
 
-/// Builds a method for a problem and hands it to `part`.
-pub fn cast<P: Part>(method: Method, problem: &Problem, rule: Rule, step: f64, part: P) -> P::Out {
+/// Builds a method for a problem.
+pub fn build(method: Method, problem: &Problem, rule: Rule, step: f64) -> Exchange {
     let d = problem.dim();
     let (k, n) = (rule.k(d), problem.clients());
     let job = Job {
@@ -213,17 +205,16 @@ pub fn cast<P: Part>(method: Method, problem: &Problem, rule: Rule, step: f64, p
         step,
         probability: method.compressor.probability(k, n, d),
         restart: rule.restart,
-        part,
     };
     match method.compressor {
-        CompressorName::Identity => job.cast(Identity),
-        CompressorName::PermK => job.cast(PermK::new(n)),
-        CompressorName::RandK => job.cast(RandK::new(k)),
-        CompressorName::RandSeqK => job.cast(RandSeqK::new(k)),
-        CompressorName::TopK => job.cast(TopK { k }),
-        CompressorName::Natural => job.cast(Natural),
-        CompressorName::Qsgd => job.cast(Dithering::qsgd(15)),
-        CompressorName::Sign => job.cast(Sign),
+        CompressorName::Identity => job.with(Identity),
+        CompressorName::PermK => job.with(PermK::new(n)),
+        CompressorName::RandK => job.with(RandK::new(k)),
+        CompressorName::RandSeqK => job.with(RandSeqK::new(k)),
+        CompressorName::TopK => job.with(TopK { k }),
+        CompressorName::Natural => job.with(Natural),
+        CompressorName::Qsgd => job.with(Dithering::qsgd(15)),
+        CompressorName::Sign => job.with(Sign),
     }
 }
 
@@ -232,39 +223,37 @@ fn share(compressor: &impl Compressor<f32>, d: usize) -> f64 {
     compressor.bits(d) as f64 / (32 * d) as f64
 }
 
-struct Job<P> {
+struct Job {
     protocol: ProtocolName,
     run: Run,
     step: f64,
     probability: f64,
     restart: f64,
-    part: P,
 }
 
-impl<P: Part> Job<P> {
-    fn cast<C: Compressor<f32> + Sync>(self, compressor: C) -> P::Out {
+impl Job {
+    fn with<C: Compressor<f32> + Sync + 'static>(self, compressor: C) -> Exchange {
         let (run, step_size, probability) = (self.run, self.step as f32, self.probability);
-        match self.protocol {
-            ProtocolName::Gd | ProtocolName::Marina => self.part.play(&Gradients(marina::Config {
+        let training = (self.protocol == ProtocolName::Fedavg).then_some(self.step);
+        let protocol: Box<dyn Protocol<f32> + Sync> = match self.protocol {
+            ProtocolName::Gd | ProtocolName::Marina => Box::new(marina::Config {
                 run,
                 step_size,
                 probability,
                 compressor,
-            })),
-            ProtocolName::Ef21 => self.part.play(&Gradients(ef21::Config {
+            }),
+            ProtocolName::Ef21 => Box::new(ef21::Config {
                 run,
                 step_size,
                 restart: self.restart,
                 compressor,
-            })),
-            ProtocolName::Fedavg => self.part.play(&Averaging {
-                config: fed_avg::Config {
-                    run,
-                    server_learning_rate: 1.0,
-                    compressor,
-                },
-                learning_rate: self.step,
             }),
-        }
+            ProtocolName::Fedavg => Box::new(fed_avg::Config {
+                run,
+                server_learning_rate: 1.0,
+                compressor,
+            }),
+        };
+        Exchange { protocol, training }
     }
 }

@@ -16,7 +16,7 @@ use crate::progress;
 use super::client::Client;
 use super::devices::Door;
 use super::exchange::Exchange;
-use super::method::{self, Method, Part};
+use super::method::{self, Method};
 use super::problem::Problem;
 use super::session::{self, Outcome};
 use super::{Options, Plan, Report, Row};
@@ -197,6 +197,7 @@ pub fn serve(
     print_line(format_args!(
         "listening at {at} for {clients} clients, numbered from 0"
     ));
+    let exchange = &method::build(method, problem, rule, step);
     let mut threads = crew.stand_ins;
     if network.listen.is_none() {
         threads.extend(0..clients - crew.seats.len() - threads.len());
@@ -210,14 +211,10 @@ pub fn serve(
         for id in threads {
             let part = TakePart::new(problem, id, at.into(), settings, limits);
             // What it says shows at the server, as a missing reply.
-            scope.spawn(move || method::cast(method, problem, rule, step, part).map(drop));
+            scope.spawn(move || part.run(exchange).map(drop));
         }
-        let part = Serve {
-            plan: &plan,
-            server: &mut server,
-        };
         let early;
-        let delivered = match method::cast(method, problem, rule, step, part) {
+        let delivered = match run(&plan, exchange, &mut server) {
             Ok(mut outcome) => {
                 early = outcome.early.take();
                 let row = Row::new(method, step, Vec::new(), clients, outcome);
@@ -252,25 +249,17 @@ fn ended_early(at: SocketAddr, error: TransportError) -> Failure {
 }
 
 /// The server of a run.
-struct Serve<'a> {
-    plan: &'a Plan,
-    server: &'a mut Server<Door>,
-}
-
-impl Part for Serve<'_> {
-    type Out = Result<Outcome, TransportError>;
-
-    fn play<E: Exchange>(self, exchange: &E) -> Self::Out {
-        let Plan {
-            problem, budget, ..
-        } = self.plan;
-        self.server.join()?;
-        let bar = progress::bar(budget.bits);
-        let watch = |bits| bar.set_position(bits);
-        let outcome = session::run(exchange, problem, *budget, self.server, &watch);
-        bar.finish_and_clear();
-        outcome
-    }
+fn run(
+    plan: &Plan,
+    exchange: &Exchange,
+    server: &mut Server<Door>,
+) -> Result<Outcome, TransportError> {
+    server.join()?;
+    let bar = progress::bar(plan.budget.bits);
+    let watch = |bits| bar.set_position(bits);
+    let outcome = session::run(exchange, &plan.problem, plan.budget, server, &watch);
+    bar.finish_and_clear();
+    outcome
 }
 
 /// Takes part in a run as one client, until the server ends it.
@@ -291,7 +280,7 @@ pub fn take_part(options: &Options, server: &Address) -> Result<(), Failure> {
     let (problem, limits) = (&plan.problem, options.network.limits(d, clients)?);
     let settings = plan.settings(method, step);
     let part = TakePart::new(problem, id, server.clone(), settings, limits);
-    let summary = method::cast(method, problem, plan.rule, step, part);
+    let summary = part.run(&method::build(method, problem, plan.rule, step));
     let who = format!("client {id} of the server at {server}");
     let Summary {
         rounds,
@@ -340,12 +329,8 @@ impl<'a> TakePart<'a> {
             server,
         }
     }
-}
 
-impl Part for TakePart<'_> {
-    type Out = Result<Summary, TransportError>;
-
-    fn play<E: Exchange>(self, exchange: &E) -> Self::Out {
+    fn run(self, exchange: &Exchange) -> Result<Summary, TransportError> {
         let mut client = Client::new(exchange, self.problem, self.line.id as usize)?;
         let timeout = self.line.limits.round_timeout;
         self.line.run(

@@ -12,9 +12,10 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use thalweg::compress::Buffers;
-use thalweg::federated::{Ledger, ProtocolError, frame_len};
-use thalweg::wire::{Body, DecodeError, Dtype, EncodeError, Header, Kind, crc32c, encode_into};
-use thalweg_std::transport::{self, Absence, Accept, Opening, TransportError};
+use thalweg::federated::machine::{self, Server};
+use thalweg::federated::{Ledger, Protocol, ProtocolError, frame_len};
+use thalweg::wire::{DecodeError, EncodeError, crc32c};
+use thalweg_std::transport::{self, Absence, Accept, Opening, Reply, TransportError};
 
 use crate::cli::note;
 
@@ -28,7 +29,7 @@ pub trait Carrier {
     /// # Errors
     /// [`TransportError::NoReply`] for a round that may be opened again; no reply will come any more; in one process also what a
     /// client's protocol says.
-    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError>;
+    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Reply>>, TransportError>;
 
     /// Goes on without the reply of a client that the protocol has refused.
     ///
@@ -48,7 +49,7 @@ pub trait Carrier {
 }
 
 impl<S: Read + Write, A: Accept<Stream = S>> Carrier for transport::Server<A> {
-    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Reply>>, TransportError> {
         Self::round(self, opening)
     }
 
@@ -125,8 +126,8 @@ const SPACING: f64 = 1.12;
 ///
 /// # Errors
 /// A start that cannot be measured. What ends a run that has begun is in its outcome.
-pub fn run<E: Exchange>(
-    exchange: &E,
+pub fn run(
+    exchange: &Exchange,
     problem: &Problem,
     budget: Budget,
     carrier: &mut impl Carrier,
@@ -140,13 +141,14 @@ pub fn run<E: Exchange>(
         measure: measure(&start)?,
     }];
     let mut room = Room::new(start.len(), problem.clients());
-    let mut server = exchange.server(start)?;
+    let mut server = exchange.server(&start)?;
+    let protocol = &*exchange.protocol;
     let (mut seconds, mut next, mut diverged, mut early) = (Duration::ZERO, 0.0, false, None);
     loop {
-        let ledger = *exchange.ledger(&server);
+        let ledger = *server.ledger();
         let after = ledger
             .uplink_max
-            .saturating_add(exchange.next_bits(&server));
+            .saturating_add(protocol.bits(server.round(), server.params().len()));
         let over = after > budget.bits || ledger.rounds >= budget.rounds;
         let last = over || early.is_some();
         watch(ledger.uplink_max);
@@ -155,7 +157,7 @@ pub fn run<E: Exchange>(
             points.push(Point {
                 rounds: ledger.rounds,
                 uplink_bits: ledger.uplink_max,
-                measure: measure(exchange.params(&server))?,
+                measure: measure(server.params())?,
             });
             next = ledger.uplink_max as f64 * SPACING;
         }
@@ -163,7 +165,7 @@ pub fn run<E: Exchange>(
             break;
         }
         let clock = Instant::now();
-        let round = room.round(exchange, problem, &mut server, carrier);
+        let round = room.round(protocol, problem, &mut server, carrier);
         seconds += clock.elapsed();
         match round {
             Ok(()) => {}
@@ -179,9 +181,9 @@ pub fn run<E: Exchange>(
     let is_below = loss(points.last()) <= loss(points.first());
     Ok(Outcome {
         points,
-        ledger: *exchange.ledger(&server),
+        ledger: *server.ledger(),
         seconds: seconds.as_secs_f64(),
-        params: exchange.params(&server).to_vec(),
+        params: server.params().to_vec(),
         diverged: diverged || !is_below,
         missing: room.missing,
         early,
@@ -230,24 +232,17 @@ impl Room {
         }
     }
 
-    fn round<E: Exchange>(
+    fn round(
         &mut self,
-        exchange: &E,
+        protocol: &dyn Protocol<f32>,
         problem: &Problem,
-        server: &mut E::Server,
+        server: &mut Server<Vec<f32>>,
         carrier: &mut impl Carrier,
     ) -> Result<(), TransportError> {
-        let round = exchange.ledger(server).rounds;
-        let len = exchange.broadcast(server, &mut self.frame)?;
-        // For clients that missed a round: the model, whatever the protocol broadcasts. The ledger counts broadcasts only.
-        let d = self.values.len() as u32;
-        let header = Header {
-            round,
-            seed: problem.seed(),
-            ..Header::new(Kind::Model, Dtype::F32, d, d)
-        };
-        let model = Body::Values(exchange.params(server));
-        let late = encode_into(&header, &model, &mut self.welcome)?;
+        let round = server.round();
+        let len = machine::broadcast(protocol, server, &mut self.frame)?;
+        // For clients that missed a round: the model, whatever the protocol broadcasts.
+        let late = machine::welcome(protocol, server, &mut self.welcome)?;
         let (frame, welcome) = (self.frame.clone(), self.welcome.clone());
         let opening = Opening {
             round,
@@ -257,8 +252,8 @@ impl Room {
         let began = Instant::now();
         loop {
             let replies = self.collect(&opening, began, carrier)?;
-            self.take(exchange, problem, server, carrier, round, replies)?;
-            match exchange.finish(server) {
+            self.take(protocol, problem, server, carrier, round, replies)?;
+            match machine::finish(protocol, server) {
                 // Every reply was refused: the round is as quiet as one without any.
                 Err(ProtocolError::Empty) if began.elapsed() < carrier.patience() => {}
                 finished => return Ok(finished?),
@@ -272,7 +267,7 @@ impl Room {
         opening: &Opening<'_>,
         began: Instant,
         carrier: &mut impl Carrier,
-    ) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+    ) -> Result<Vec<Option<Reply>>, TransportError> {
         loop {
             let replies = carrier.round(opening);
             for &(client, absence) in carrier.absences() {
@@ -299,14 +294,14 @@ impl Room {
     }
 
     /// Hands the replies to the protocol, in the order of clients.
-    fn take<E: Exchange>(
+    fn take(
         &mut self,
-        exchange: &E,
+        protocol: &dyn Protocol<f32>,
         problem: &Problem,
-        server: &mut E::Server,
+        server: &mut Server<Vec<f32>>,
         carrier: &mut impl Carrier,
         round: u64,
-        replies: Vec<Option<Vec<u8>>>,
+        replies: Vec<Option<Reply>>,
     ) -> Result<(), TransportError> {
         for (client, (shard, reply)) in (0..).zip(problem.shards.iter().zip(replies)) {
             let buffers = Buffers {
@@ -314,8 +309,10 @@ impl Room {
                 indices: &mut self.indices,
                 levels: &mut self.levels,
             };
-            let accepted =
-                reply.map(|frame| exchange.accept(server, shard.len() as u32, &frame, buffers));
+            let accepted = reply.map(|reply| {
+                let samples = shard.len() as u32;
+                machine::accept(protocol, server, samples, &reply.frame(), buffers)
+            });
             if let Some(Ok(())) = accepted {
                 continue;
             }
@@ -323,7 +320,7 @@ impl Room {
                 self.name(client, round, Absence::Refused(source));
                 carrier.refuse(client, source)?;
             }
-            exchange.skip(server)?;
+            machine::skip(protocol, server)?;
             if let Some(missing) = self.missing.get_mut(client as usize) {
                 *missing += 1;
             }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Scope;
 
-use thalweg::federated::{ProtocolError, frame_len};
-use thalweg_std::transport::{Opening, TransportError};
+use thalweg::federated::{ProtocolError, decode, frame_len};
+use thalweg::wire::Expect;
+use thalweg_std::transport::{Opening, Reply, TransportError};
 
 use super::client::Client;
 use super::exchange::Exchange;
 use super::problem::Problem;
 use super::session::Carrier;
 
-type Up = (usize, Result<Vec<u8>, ProtocolError>);
+type Up = (usize, Result<Reply, ProtocolError>);
 
 /// The clients of a run; client `i` lives in thread `i mod threads`. The threads end when this is dropped.
 #[derive(Debug)]
@@ -27,9 +28,9 @@ impl Threads {
     ///
     /// # Errors
     /// A client without rows.
-    pub fn start<'scope, 'a: 'scope, E: Exchange>(
+    pub fn start<'scope, 'a: 'scope>(
         scope: &'scope Scope<'scope, '_>,
-        exchange: &'a E,
+        exchange: &'a Exchange,
         problem: &'a Problem,
         threads: usize,
     ) -> Result<Self, ProtocolError> {
@@ -40,11 +41,11 @@ impl Threads {
             let ids = (thread..clients).step_by(threads);
             let own = ids.map(|id| Client::new(exchange, problem, id));
             let own = own.collect::<Result<Vec<_>, _>>()?;
-            let out = vec![0; frame_len::<f32>(problem.dim() as u32)];
+            let d = problem.dim();
             let (to_worker, broadcasts) = mpsc::channel();
             let reply = reply.clone();
             workers.push(to_worker);
-            scope.spawn(move || work(own, out, &broadcasts, &reply));
+            scope.spawn(move || work(own, d, &broadcasts, &reply));
         }
         Ok(Self {
             clients,
@@ -55,17 +56,21 @@ impl Threads {
 }
 
 /// The life of some clients: a broadcast in, a reply of each out.
-fn work<E: Exchange>(
-    mut clients: Vec<Client<'_, E>>,
-    mut out: Vec<u8>,
+fn work(
+    mut clients: Vec<Client<'_>>,
+    d: usize,
     broadcasts: &Receiver<Arc<[u8]>>,
     reply: &Sender<Up>,
 ) {
-    while let Ok(frame) = broadcasts.recv() {
+    let mut out = vec![0; frame_len::<f32>(d as u32)];
+    while let Ok(bytes) = broadcasts.recv() {
+        let frame = decode::<f32>(&bytes, d);
         for client in &mut clients {
-            let result = client
-                .answer(&frame, &mut out)
-                .map(|len| out.get(..len).unwrap_or_default().to_vec());
+            let result = frame.map_err(ProtocolError::from).and_then(|frame| {
+                let len = client.answer(&frame, &mut out)?;
+                let bytes = out.get(..len).unwrap_or_default().to_vec();
+                Ok(Reply::new(bytes, &Expect::default()).map_err(|(_, error)| error)?)
+            });
             if reply.send((client.id(), result)).is_err() {
                 return;
             }
@@ -74,7 +79,7 @@ fn work<E: Exchange>(
 }
 
 impl Carrier for Threads {
-    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+    fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Reply>>, TransportError> {
         let frame: Arc<[u8]> = opening.frame.into();
         for worker in &self.workers {
             // A worker that is gone shows below, as a missing reply.

@@ -8,15 +8,14 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use serde::Serialize;
-use thalweg::compress::{Buffers, Compressor, PermK, RandK, TopK};
-use thalweg::federated::estimator::{Client, Server, accept, broadcast, finish, receive};
-use thalweg::federated::{ProtocolError, Run, ef21, frame_len, marina};
+use thalweg::compress::{Buffers, PermK, RandK, TopK};
+use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
+use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, frame_len, marina};
 use thalweg::model::{Batch, Init, Labels, Objective, autoencoder::Model};
 use thalweg::random::{self, Purpose};
 use thalweg_std::data::{Dataset, Limits, digits, idx, partition};
 
 use crate::cli::{Claims, Failure, Files, bad, input, positive, println, real, whole};
-use crate::federated::exchange::Reply;
 use crate::progress;
 use crate::table::{Table, si};
 
@@ -402,14 +401,14 @@ fn execute(job: &Job<'_>) -> Result<Trial, ProtocolError> {
 }
 
 /// Rounds over frames; an estimate or a gradient that is not finite ends them.
-fn follow<P: Reply>(job: &Job<'_>, config: &P) -> Result<Trial, ProtocolError> {
+fn follow(job: &Job<'_>, config: &dyn Protocol<f32>) -> Result<Trial, ProtocolError> {
     let problem = job.problem;
     let d = problem.start.len();
     let zeros = || vec![0.0; d];
-    let mut server = Server::new(problem.start.clone(), zeros(), zeros())?;
+    let mut server = Server::new(config, &problem.start, vec![0.0; config.server_len(d)])?;
     let clients = 0..problem.shards.len() as u32;
     let clients: Result<Vec<_>, _> = clients
-        .map(|id| Client::new(id, zeros(), zeros()))
+        .map(|id| Client::new(config, id, vec![0.0; config.client_len(d)]))
         .collect();
     let mut clients = clients?;
     let lengths = config.compressor().lengths(d);
@@ -439,8 +438,9 @@ fn follow<P: Reply>(job: &Job<'_>, config: &P) -> Result<Trial, ProtocolError> {
         };
         let mut turn = || -> Result<(), ProtocolError> {
             let len = broadcast(config, &mut server, &mut down)?;
+            let opening = decode::<f32>(down.get(..len).unwrap_or_default(), d)?;
             for (id, client) in clients.iter_mut().enumerate() {
-                receive(config, client, down.get(..len).unwrap_or_default())?;
+                receive(config, client, &opening)?;
                 problem.model.gradient_into(
                     client.params(),
                     &problem.batch(id)?,
@@ -452,14 +452,14 @@ fn follow<P: Reply>(job: &Job<'_>, config: &P) -> Result<Trial, ProtocolError> {
                     indices: &mut indices,
                     ..Buffers::default()
                 };
-                let len = config.reply(client, &mut gradient, buffers, &mut up)?;
+                let len = reply(config, client, &mut gradient, buffers, &mut up)?;
                 let buffers = Buffers {
                     values: &mut values,
                     indices: &mut indices,
                     ..Buffers::default()
                 };
-                let up = up.get(..len).unwrap_or_default();
-                accept(config, &mut server, up, buffers)?;
+                let reply = decode::<f32>(up.get(..len).unwrap_or_default(), d)?;
+                accept(config, &mut server, 1, &reply, buffers)?;
             }
             finish(config, &mut server)
         };

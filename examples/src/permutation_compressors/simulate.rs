@@ -18,8 +18,7 @@ use thalweg::compress::{
     Buffers, Compressor, Key, Message, PermK, RandK, TopK, Weight, perm_k::Table,
 };
 use thalweg::federated::Run;
-use thalweg::federated::estimator::Protocol;
-use thalweg::federated::marina;
+use thalweg::federated::{Protocol, marina};
 use thalweg::model::quadratic::Quadratic;
 use thalweg::model::{Batch, Objective};
 use thalweg::vector;

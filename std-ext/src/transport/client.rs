@@ -94,7 +94,7 @@ impl Client {
     pub fn run<S: Read + Write>(
         &self,
         mut connect: impl FnMut() -> io::Result<S>,
-        mut answer: impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
+        mut answer: impl FnMut(&Frame<'_>, &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<Summary, TransportError> {
         let mut memory = Memory::default();
         let (mut since, mut pause) = (Instant::now(), self.limits.frame_timeout / 10);
@@ -143,7 +143,7 @@ impl Client {
         line: &mut Line<S>,
         memory: &mut Memory,
         since: Instant,
-        answer: &mut impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
+        answer: &mut impl FnMut(&Frame<'_>, &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<End, TransportError> {
         memory.newest = None;
         line.send(&self.hello(memory)?);
@@ -173,7 +173,8 @@ impl Client {
                             Kind::Stop => return Ok(End::Stop),
                             Kind::Hello => return Err(self.sent_away(&found)),
                             Kind::Model | Kind::Estimate => {
-                                let reply = self.reply(found.header, &frame, memory, answer)?;
+                                let opening = (found.header.kind, crc32c(&frame));
+                                let reply = self.reply(&found, opening, memory, answer)?;
                                 line.send(&reply);
                                 asked = Instant::now();
                                 heard = asked;
@@ -245,13 +246,13 @@ impl Client {
     /// The answer to the frame that opens a round: the one that was given before, or a new one.
     fn reply(
         &self,
-        header: Header,
-        frame: &[u8],
+        frame: &Frame<'_>,
+        opening: (Kind, u32),
         memory: &mut Memory,
-        answer: &mut impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError>,
+        answer: &mut impl FnMut(&Frame<'_>, &mut [u8]) -> Result<usize, ProtocolError>,
     ) -> Result<Vec<u8>, TransportError> {
+        let header = frame.header;
         let round = header.round;
-        let opening = (header.kind, crc32c(frame));
         let earlier = memory.newest.replace(memory.newest.unwrap_or(0).max(round));
         if let Some(last) = memory.last.as_ref().filter(|_| !memory.lost) {
             // Another frame of the same kind opens this round on a line that begins: the server was started again.

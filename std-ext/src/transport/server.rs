@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use thalweg::federated::{ProtocolError, Run};
-use thalweg::wire::{DecodeError, Expect, Fingerprint, Header, Kind, decode};
+use thalweg::wire::{Checked, DecodeError, Expect, Fingerprint, Kind, decode};
 
 use super::line::{Event, Idle};
 use super::{Limits, TransportError};
@@ -66,12 +66,15 @@ pub enum Absence {
     SentAway,
 }
 
+/// The frame of a reply, checked where it arrived.
+pub type Reply = Checked<Vec<u8>>;
+
 /// What a client has said in a round.
 #[derive(Clone)]
 enum Answer {
     Awaited,
     Missing(Absence),
-    Given(Vec<u8>),
+    Given(Reply),
 }
 
 impl Answer {
@@ -189,7 +192,7 @@ impl<A: Accept> Server<A> {
     /// [`TransportError::NoReply`] when no client replied within [`Limits::round_timeout`]: nothing has changed, and the round may be
     /// opened again. [`TransportError::NotFinite`] when every client that could take part has said that it cannot;
     /// [`TransportError::Io`] when the listener failed.
-    pub fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+    pub fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Reply>>, TransportError> {
         let began = Instant::now();
         let here = self.roster.control(Kind::Ack, opening.round)?;
         let mut answers = vec![Answer::Awaited; self.peers.len()];
@@ -261,7 +264,7 @@ impl<A: Accept> Server<A> {
         &mut self,
         opening: &Opening<'_>,
         answers: Vec<Answer>,
-    ) -> Result<Vec<Option<Vec<u8>>>, TransportError> {
+    ) -> Result<Vec<Option<Reply>>, TransportError> {
         let round = opening.round;
         let is_quiet = !answers.iter().any(Answer::is_given);
         let gone = self.roster.control(Kind::Drop, round)?;
@@ -417,14 +420,14 @@ fn hear<S: Read + Write>(
         d: Some(roster.d),
         ..Expect::default()
     };
-    let header: Header = match decode(&frame, &expect) {
-        Ok(found) => found.header,
-        Err(_) => {
+    let frame = match Checked::new(frame, &expect) {
+        Ok(frame) => frame,
+        Err((bytes, _)) => {
             let expect = Expect {
                 round: Some(opening.round),
                 ..expect
             };
-            match decode(&frame, &expect) {
+            match decode(&bytes, &expect) {
                 // The fault is in the content alone: it is what the client has to say.
                 Err(error) if is_content(&error) => {
                     peer.has_answered();
@@ -438,6 +441,7 @@ fn hear<S: Read + Write>(
             return;
         }
     };
+    let header = frame.frame().header;
     if header.kind == Kind::Hello {
         peer.away = false;
         peer.hello(header.round, opening);

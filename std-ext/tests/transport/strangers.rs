@@ -163,7 +163,7 @@ fn a_client_that_answers_keeps_its_place_and_gives_it_up_when_it_is_silent() {
             let connect = || tcp::connect(address, Duration::from_secs(1));
             me(0).run(connect, |frame, out| {
                 thread::sleep(Duration::from_millis(80));
-                if decode(frame, &Expect::default()).unwrap().header.round == 1 {
+                if frame.header.round == 1 {
                     // The server has its reply to round 0.
                     let _ = tell.send(());
                 }

@@ -7,8 +7,8 @@ use core::fmt;
 
 use embedded_io::{ErrorKind, Read, ReadReady, Write, WriteReady};
 use thalweg::compress::{self, Identity, PermK, RandK, TopK};
-use thalweg::federated::estimator::{self, Protocol};
-use thalweg::federated::{ProtocolError, Run, ef21, marina};
+use thalweg::federated::machine::{self, Client};
+use thalweg::federated::{Protocol, ProtocolError, Run, ef21, marina};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::vector;
 use thalweg::wire::{
@@ -169,11 +169,6 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
         encoded_len(Kind::Model, Dtype::F32, dimension, dimension),
         buffers.incoming,
     )?;
-    let mut client = estimator::Client::new(
-        header.client,
-        first("params", d, buffers.params)?,
-        first("memory", d, buffers.memory)?,
-    )?;
     let mut work = Work {
         model,
         batch: Batch::classes(shard.features, columns, shard.classes)?,
@@ -205,37 +200,26 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
         step_size,
         probability,
     };
-    match header.method {
-        Method::Whole => {
-            let config = marina(1.0).with(Identity);
-            conversation.follow(beat, &mut |anew, frame, out| {
-                work.answer(&config, marina::reply, &mut client, anew, frame, out)
-            })
-        }
-        Method::MarinaPermK => {
-            let config = marina(header.probability).with(PermK::new(header.clients as usize));
-            conversation.follow(beat, &mut |anew, frame, out| {
-                work.answer(&config, marina::reply, &mut client, anew, frame, out)
-            })
-        }
-        Method::MarinaRandK => {
-            let config = marina(header.probability).with(RandK::new(k));
-            conversation.follow(beat, &mut |anew, frame, out| {
-                work.answer(&config, marina::reply, &mut client, anew, frame, out)
-            })
-        }
-        Method::Ef21TopK => {
-            let config = ef21::Config {
-                run,
-                step_size,
-                restart: header.probability,
-                compressor: TopK { k },
-            };
-            conversation.follow(beat, &mut |anew, frame, out| {
-                work.answer(&config, ef21::reply, &mut client, anew, frame, out)
-            })
-        }
-    }
+    let ef21 = ef21::Config {
+        run,
+        step_size,
+        restart: header.probability,
+        compressor: TopK { k },
+    };
+    let whole = marina(1.0).with(Identity);
+    let perm_k = marina(header.probability).with(PermK::new(header.clients as usize));
+    let rand_k = marina(header.probability).with(RandK::new(k));
+    let protocol: &dyn Protocol<f32> = match header.method {
+        Method::Whole => &whole,
+        Method::MarinaPermK => &perm_k,
+        Method::MarinaRandK => &rand_k,
+        Method::Ef21TopK => &ef21,
+    };
+    let state = first("state", protocol.client_len(d), buffers.state)?;
+    let mut client = Client::new(protocol, header.client, state)?;
+    conversation.follow(beat, &mut |anew, frame, out| {
+        work.answer(protocol, &mut client, anew, frame, out)
+    })
 }
 
 /// What MARINA's configurations share.
@@ -280,30 +264,20 @@ struct Work<'a> {
     indices: &'a mut [u32],
 }
 
-/// [`marina::reply`] or [`ef21::reply`].
-type Reply<P, B> = fn(
-    &P,
-    &mut estimator::Client<B>,
-    &mut [f32],
-    compress::Buffers<'_, f32>,
-    &mut [u8],
-) -> Result<usize, ProtocolError>;
-
 impl Work<'_> {
     /// Moves to the point of the broadcast, takes the gradient there, and writes the reply; a client that begins `anew` has no state.
-    fn answer<'m, P: Protocol<f32>>(
+    fn answer(
         &mut self,
-        config: &P,
-        reply: Reply<P, &'m mut [f32]>,
-        client: &mut estimator::Client<&'m mut [f32]>,
+        protocol: &dyn Protocol<f32>,
+        client: &mut Client<&mut [f32]>,
         anew: bool,
-        frame: &[u8],
+        frame: &Frame<'_>,
         out: &mut [u8],
     ) -> Result<usize, ProtocolError> {
         if anew {
             client.rejoin();
         }
-        estimator::receive(config, client, frame)?;
+        machine::receive(protocol, client, frame)?;
         self.model
             .gradient_into(client.params(), &self.batch, self.scratch, self.gradient)?;
         vector::scale(self.factor, self.gradient);
@@ -312,7 +286,7 @@ impl Work<'_> {
             indices: self.indices,
             levels: &mut [],
         };
-        reply(config, client, self.gradient, buffers, out)
+        machine::reply(protocol, client, self.gradient, buffers, out)
     }
 }
 
@@ -402,7 +376,7 @@ struct Answered {
 type Opening = (Kind, Option<[u8; 4]>);
 
 /// Reads the frame that opens a round, after forgetting the state on request, and writes the reply.
-type Answer<'a> = &'a mut dyn FnMut(bool, &[u8], &mut [u8]) -> Result<usize, ProtocolError>;
+type Answer<'a> = &'a mut dyn FnMut(bool, &Frame<'_>, &mut [u8]) -> Result<usize, ProtocolError>;
 
 impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
     fn follow(
@@ -503,7 +477,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             return Ok(Taken::Frame);
         }
         self.earlier = 0;
-        self.len = match answer(anew, frame, self.reply) {
+        self.len = match answer(anew, &found, self.reply) {
             Ok(len) => {
                 self.summary.rounds += 1;
                 len

@@ -1,7 +1,7 @@
 //! The client's buffers, sized at compile time, and the proof that they fit.
 //!
 //! ```text
-//! params, memory, gradient   3 D numbers     model, previous gradient or EF21's memory, gradient
+//! state, gradient            3 D numbers     model with the previous gradient or EF21's memory, gradient
 //! scratch                    S numbers       a few rows of the network, then the values of the message
 //! indices                    K indices       of a message of TopK
 //! incoming, reply            2 F bytes       a frame that arrives, the reply that may be asked for again
@@ -17,8 +17,7 @@ const ROWS: usize = 4;
 /// at most `F` bytes.
 #[derive(Debug)]
 pub struct Memory<const D: usize, const S: usize, const K: usize, const F: usize> {
-    params: [f32; D],
-    memory: [f32; D],
+    state: [[f32; D]; 2],
     gradient: [f32; D],
     scratch: [f32; S],
     indices: [u32; K],
@@ -29,10 +28,8 @@ pub struct Memory<const D: usize, const S: usize, const K: usize, const F: usize
 /// What [`Memory`] lends.
 #[derive(Debug)]
 pub struct Buffers<'m> {
-    /// The model.
-    pub params: &'m mut [f32],
-    /// The protocol's memory.
-    pub memory: &'m mut [f32],
+    /// The model, and the protocol's memory.
+    pub state: &'m mut [f32],
     /// The gradient.
     pub gradient: &'m mut [f32],
     /// Rows of the network, then values of the message.
@@ -58,8 +55,7 @@ impl<const D: usize, const S: usize, const K: usize, const F: usize> Memory<D, S
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            params: [0.0; D],
-            memory: [0.0; D],
+            state: [[0.0; D]; 2],
             gradient: [0.0; D],
             scratch: [0.0; S],
             indices: [0; K],
@@ -71,8 +67,7 @@ impl<const D: usize, const S: usize, const K: usize, const F: usize> Memory<D, S
     /// The buffers, for one client.
     pub const fn lend(&mut self) -> Buffers<'_> {
         Buffers {
-            params: &mut self.params,
-            memory: &mut self.memory,
+            state: self.state.as_flattened_mut(),
             gradient: &mut self.gradient,
             scratch: &mut self.scratch,
             indices: &mut self.indices,

@@ -22,18 +22,18 @@ use std::time::{Duration, Instant};
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use thalweg::compress::{Buffers, Compressor, Identity, PermK, RandK, TopK};
-use thalweg::federated::estimator::{self, Client as State, Protocol, Server as Machine};
-use thalweg::federated::{ProtocolError, Run, ef21, frame_len, marina};
+use thalweg::federated::machine::{self, Client as State, Server as Machine};
+use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, frame_len, marina};
 use thalweg::model::{Init, Objective, mlp};
 use thalweg::random::{self, Purpose};
 use thalweg::vector;
-use thalweg::wire::{self, Body, Deframer, Dtype, Expect, Kind};
+use thalweg::wire::{self, Body, Deframer, Dtype, Expect, Frame, Kind};
 use thalweg_device::boards::{self, Board};
 use thalweg_device::client::{self, Failure};
 use thalweg_device::memory::{self, Memory};
 use thalweg_device::shard::{self, Header, Method, Shard};
 use thalweg_std::data::{Dataset, digits};
-use thalweg_std::transport::{Client, Limits, Opening, Server, tcp};
+use thalweg_std::transport::{Client, Limits, Opening, Reply, Server, tcp};
 
 /// Of the smallest board.
 const SIZES: [usize; 3] = [64, 6, 10];
@@ -107,14 +107,13 @@ fn limits() -> Limits {
 /// A client of the host: rows through a list, all of a block at once.
 fn host_client<P: Protocol<f32>>(
     config: P,
-    reply: Reply<P>,
     id: u32,
-) -> impl FnMut(&[u8], &mut [u8]) -> Result<usize, ProtocolError> {
+) -> impl FnMut(&Frame<'_>, &mut [u8]) -> Result<usize, ProtocolError> {
     let (data, rows) = (data(), rows(id));
-    let mut state = State::new(id, vec![0.0; D], vec![0.0; D]).unwrap();
+    let mut state = State::new(&config, id, vec![0.0; 2 * D]).unwrap();
     let total: u32 = ROWS.iter().sum();
     move |frame, out| {
-        estimator::receive(&config, &mut state, frame)?;
+        machine::receive(&config, &mut state, frame)?;
         let batch = data.batch()?.select(&rows)?;
         let (mut scratch, mut gradient) =
             (vec![0.0; model().scratch_len(rows.len())], vec![0.0; D]);
@@ -126,34 +125,26 @@ fn host_client<P: Protocol<f32>>(
             indices: &mut indices,
             ..Buffers::values(&mut values)
         };
-        reply(&config, &mut state, &mut gradient, buffers, out)
+        machine::reply(&config, &mut state, &mut gradient, buffers, out)
     }
 }
-
-type Reply<P> = fn(
-    &P,
-    &mut State<Vec<f32>>,
-    &mut [f32],
-    Buffers<'_, f32>,
-    &mut [u8],
-) -> Result<usize, ProtocolError>;
 
 /// The server's run; `exchange` carries a round.
 fn serve<P: Protocol<f32>>(
     config: &P,
-    mut exchange: impl FnMut(&Opening<'_>) -> Vec<Option<Vec<u8>>>,
+    mut exchange: impl FnMut(&Opening<'_>) -> Vec<Option<Reply>>,
 ) -> Vec<u32> {
     let mut start = vec![0.0; D];
     let rng = &mut random::stream(SEED, 0, 0, Purpose::INIT);
     model()
         .init_into(Init::KaimingNormal, rng, &mut start)
         .unwrap();
-    let mut machine = Machine::new(start, vec![0.0; D], vec![0.0; D]).unwrap();
+    let mut machine = Machine::new(config, &start, vec![0.0; 3 * D]).unwrap();
     let mut frame = vec![0; frame_len::<f32>(D as u32)];
     let mut welcome = frame.clone();
     for round in 0..ROUNDS {
-        let len = estimator::broadcast(config, &mut machine, &mut frame).unwrap();
-        let late = estimator::welcome(config, &machine, &mut welcome).unwrap();
+        let len = machine::broadcast(config, &mut machine, &mut frame).unwrap();
+        let late = machine::welcome(config, &machine, &mut welcome).unwrap();
         let opening = Opening {
             round,
             frame: &frame[..len],
@@ -165,22 +156,24 @@ fn serve<P: Protocol<f32>>(
                 indices: &mut indices,
                 ..Buffers::values(&mut values)
             };
-            estimator::accept(config, &mut machine, &reply.unwrap(), buffers).unwrap();
+            let reply = reply.unwrap();
+            machine::accept(config, &mut machine, 1, &reply.frame(), buffers).unwrap();
         }
-        estimator::finish(config, &mut machine).unwrap();
+        machine::finish(config, &mut machine).unwrap();
     }
     machine.params().iter().map(|x| x.to_bits()).collect()
 }
 
-fn in_process<P: Protocol<f32> + Copy>(config: P, reply: Reply<P>) -> Vec<u32> {
-    let mut clients: Vec<_> = (0..N).map(|id| host_client(config, reply, id)).collect();
+fn in_process<P: Protocol<f32> + Copy>(config: P) -> Vec<u32> {
+    let mut clients: Vec<_> = (0..N).map(|id| host_client(config, id)).collect();
     serve(&config, |opening| {
         let mut replies = Vec::new();
         for client in &mut clients {
             let mut out = vec![0; frame_len::<f32>(D as u32)];
-            let len = client(opening.frame, &mut out).unwrap();
+            let frame = decode::<f32>(opening.frame, D).unwrap();
+            let len = client(&frame, &mut out).unwrap();
             out.truncate(len);
-            replies.push(Some(out));
+            replies.push(Some(Reply::new(out, &Expect::default()).unwrap()));
         }
         replies
     })
@@ -192,7 +185,6 @@ type Guests = (Vec<u32>, Vec<JoinHandle<()>>);
 /// A run over sockets: `guests` start clients of their own for the ids that they answer; the rest are threads of the host.
 fn over_tcp<P: Protocol<f32> + Copy + Send>(
     config: P,
-    reply: Reply<P>,
     guests: impl FnOnce(SocketAddr) -> Guests,
 ) -> Vec<u32> {
     let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -213,7 +205,7 @@ fn over_tcp<P: Protocol<f32> + Copy + Send>(
                     limits: limits(),
                 };
                 let connect = || tcp::connect(address, Duration::from_secs(1));
-                me.run(connect, host_client(config, reply, id)).unwrap();
+                me.run(connect, host_client(config, id)).unwrap();
             });
         }
         server.join().unwrap();
@@ -370,37 +362,22 @@ const EF21: ef21::Config<f32, TopK> = ef21::Config {
 fn every_method_has_the_bits_of_the_run_in_one_process() {
     let config = marina(Identity, 1.0);
     let guests = in_threads(Method::Whole, 0);
-    assert_eq!(
-        over_tcp(config, marina::reply, guests),
-        in_process(config, marina::reply)
-    );
+    assert_eq!(over_tcp(config, guests), in_process(config));
     let config = marina(PermK::new(4), 0.25);
     let guests = in_threads(Method::MarinaPermK, 0);
-    assert_eq!(
-        over_tcp(config, marina::reply, guests),
-        in_process(config, marina::reply)
-    );
+    assert_eq!(over_tcp(config, guests), in_process(config));
     let config = marina(RandK::new(46), 0.25);
     let guests = in_threads(Method::MarinaRandK, 0);
-    assert_eq!(
-        over_tcp(config, marina::reply, guests),
-        in_process(config, marina::reply)
-    );
+    assert_eq!(over_tcp(config, guests), in_process(config));
     let guests = in_threads(Method::Ef21TopK, 0);
-    assert_eq!(
-        over_tcp(EF21, ef21::reply, guests),
-        in_process(EF21, ef21::reply)
-    );
+    assert_eq!(over_tcp(EF21, guests), in_process(EF21));
 }
 
 #[test]
 fn bytes_that_are_lost_or_changed_on_the_line_change_no_bit() {
     let config = marina(PermK::new(4), 0.25);
     let guests = in_threads(Method::MarinaPermK, 4000);
-    assert_eq!(
-        over_tcp(config, marina::reply, guests),
-        in_process(config, marina::reply)
-    );
+    assert_eq!(over_tcp(config, guests), in_process(config));
 }
 
 /// What `clients` end with at a server of the run that waits for all of them.
@@ -524,18 +501,19 @@ impl Script {
     /// Some rounds of a server that is started at a model of all `start`; the model at its end.
     fn serve<P: Protocol<f32>>(&mut self, config: &P, start: f32, rounds: u64) -> Vec<u32> {
         self.forget();
-        let mut machine = Machine::new(vec![start; D], vec![0.0; D], vec![0.0; D]).unwrap();
+        let mut machine = Machine::new(config, &[start; D], vec![0.0; 3 * D]).unwrap();
         let mut frame = vec![0; frame_len::<f32>(D as u32)];
         for round in 0..rounds {
-            let len = estimator::broadcast(config, &mut machine, &mut frame).unwrap();
+            let len = machine::broadcast(config, &mut machine, &mut frame).unwrap();
             let reply = self.round(round, &frame[..len]);
             let (mut values, mut indices) = (vec![0.0; D], vec![0; D]);
             let buffers = Buffers {
                 indices: &mut indices,
                 ..Buffers::values(&mut values)
             };
-            estimator::accept(config, &mut machine, &reply, buffers).unwrap();
-            estimator::finish(config, &mut machine).unwrap();
+            let reply = decode::<f32>(&reply, D).unwrap();
+            machine::accept(config, &mut machine, 1, &reply, buffers).unwrap();
+            machine::finish(config, &mut machine).unwrap();
         }
         machine.params().iter().map(|x| x.to_bits()).collect()
     }
@@ -723,8 +701,8 @@ fn boards() -> Vec<&'static Board> {
 }
 
 /// Boards take the ids from 0 on, three at most at a time.
-fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, reply: Reply<P>, method: Method) {
-    let expected = in_process(config, reply);
+fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, method: Method) {
+    let expected = in_process(config);
     for boards in boards().chunks(3) {
         let mut machines = Vec::new();
         let guests = |address| {
@@ -735,7 +713,7 @@ fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, reply: Reply<P>, method:
             ((0..boards.len() as u32).collect(), Vec::new())
         };
         let names: Vec<_> = boards.iter().map(|board| board.name).collect();
-        assert_eq!(over_tcp(config, reply, guests), expected, "{names:?}");
+        assert_eq!(over_tcp(config, guests), expected, "{names:?}");
         for Emulator(child, board) in &mut machines {
             let mut said = String::new();
             let stream = child.stderr.as_mut().unwrap();
@@ -761,17 +739,9 @@ fn on_boards<P: Protocol<f32> + Copy + Send>(config: P, reply: Reply<P>, method:
 #[test]
 #[ignore = "needs QEMU and `bash examples/firmware/build microbit`"]
 fn boards_have_the_bits_of_the_run_in_one_process() {
-    on_boards(
-        marina(PermK::new(4), 0.25),
-        marina::reply,
-        Method::MarinaPermK,
-    );
-    on_boards(
-        marina(RandK::new(46), 0.25),
-        marina::reply,
-        Method::MarinaRandK,
-    );
-    on_boards(EF21, ef21::reply, Method::Ef21TopK);
+    on_boards(marina(PermK::new(4), 0.25), Method::MarinaPermK);
+    on_boards(marina(RandK::new(46), 0.25), Method::MarinaRandK);
+    on_boards(EF21, Method::Ef21TopK);
 }
 
 #[test]

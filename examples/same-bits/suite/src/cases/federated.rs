@@ -1,9 +1,11 @@
 //! Protocols whose machines exchange frames.
 
 use thalweg::compress::{Ab, Buffers, Compressor, Message, Natural, PermK, RandK, TopK};
-use thalweg::federated::estimator::{self, Client, Server};
 use thalweg::federated::hessian_variance::HessianVariance;
-use thalweg::federated::{self, Ledger, Run, ef21, fed_avg, kind_of, marina, step_size};
+use thalweg::federated::machine::{self, Client, Server};
+use thalweg::federated::{
+    self, Ledger, Protocol, Run, decode, ef21, fed_avg, kind_of, marina, step_size,
+};
 use thalweg::model::quadratic::Quadratic;
 use thalweg::model::{Batch, Objective};
 use thalweg::snapshot::Snapshot;
@@ -53,75 +55,73 @@ fn resume(state: &mut impl Snapshot, hash: &mut Hash) -> Outcome {
     Ok(())
 }
 
-macro_rules! rounds {
-    ($config:expr, $reply:path, $hash:ident) => {{
-        let config = $config;
-        let mut server = Server::new(start(), [0.0; D], [0.0; D])?;
-        let mut clients = [Client::new(0, [0.0; D], [0.0; D])?; CLIENTS];
-        for (id, client) in (0..).zip(&mut clients) {
-            *client = Client::new(id, [0.0; D], [0.0; D])?;
+fn buffers<'b>(values: &'b mut [f32], indices: &'b mut [u32]) -> Buffers<'b, f32> {
+    Buffers {
+        indices,
+        ..Buffers::values(values)
+    }
+}
+
+/// Rounds of a protocol that keeps an estimate; a client sits one out.
+fn rounds(config: &dyn Protocol<f32>, hash: &mut Hash) -> Outcome {
+    config.validate(D)?;
+    let mut server = Server::new(config, &start(), [0.0; 3 * D])?;
+    let mut clients = [Client::new(config, 0, [0.0; 2 * D])?; CLIENTS];
+    for (id, client) in (0..).zip(&mut clients) {
+        *client = Client::new(config, id, [0.0; 2 * D])?;
+    }
+    let (mut frame, mut values, mut indices) = ([0; 288], [0.0; D], [0; D]);
+    for round in 0..6 {
+        let len = machine::broadcast(config, &mut server, &mut frame)?;
+        if round == 0 {
+            // Nothing has been heard: neither changes a bit of what follows.
+            machine::skip(config, &mut server)?;
+            machine::reopen(config, &mut server)?;
+            clients.iter_mut().for_each(Client::rejoin);
         }
-        let (mut frame, mut values, mut indices) = ([0; 288], [0.0; D], [0; D]);
-        for round in 0..6 {
-            let len = estimator::broadcast(&config, &mut server, &mut frame)?;
-            if round == 0 {
-                // Nothing has been heard: neither changes a bit of what follows.
-                estimator::skip(&config, &mut server)?;
-                estimator::reopen(&config, &mut server)?;
-                clients.iter_mut().for_each(Client::rejoin);
-            }
-            for client in &mut clients {
-                estimator::receive(&config, client, frame.get(..len).ok_or(MISSING)?)?;
-            }
-            for (i, client) in clients.iter_mut().enumerate() {
-                if (i, round) == (1, 4) {
-                    estimator::skip(&config, &mut server)?;
-                    continue;
-                }
-                let mut gradient = gradient(i, client.params())?;
-                let buffers = Buffers {
-                    indices: &mut indices,
-                    ..Buffers::values(&mut values)
-                };
-                let len = $reply(&config, client, &mut gradient, buffers, &mut frame)?;
-                let reply = frame.get(..len).ok_or(MISSING)?;
-                $hash.bytes(reply);
-                let buffers = Buffers {
-                    indices: &mut indices,
-                    ..Buffers::values(&mut values)
-                };
-                estimator::accept(&config, &mut server, reply, buffers)?;
-                $hash.word(u64::from(server.turn()));
-            }
-            estimator::finish(&config, &mut server)?;
-            $hash.reals(server.params());
-            resume(&mut server, $hash)?;
-        }
+        let opening = decode::<f32>(frame.get(..len).ok_or(MISSING)?, D)?;
         for client in &mut clients {
-            $hash.word(client.round() + u64::from(client.id()));
-            resume(client, $hash)?;
+            machine::receive(config, client, &opening)?;
         }
-        $hash.size(estimator::welcome(&config, &server, &mut frame)?);
-        $hash.reals(server.estimate());
-        $hash.word(server.round());
-        let ledger = server.ledger();
-        $hash.word(ledger.uplink_max ^ ledger.downlink.rotate_left(32));
-        $hash.reals(&[ledger.uplink_mean(RUN.clients)]);
-        Ok(())
-    }};
+        for (i, client) in clients.iter_mut().enumerate() {
+            if (i, round) == (1, 4) {
+                machine::skip(config, &mut server)?;
+                continue;
+            }
+            let mut gradient = gradient(i, client.params())?;
+            let lent = buffers(&mut values, &mut indices);
+            let len = machine::reply(config, client, &mut gradient, lent, &mut frame)?;
+            let reply = frame.get(..len).ok_or(MISSING)?;
+            hash.bytes(reply);
+            let (reply, lent) = (decode::<f32>(reply, D)?, buffers(&mut values, &mut indices));
+            machine::accept(config, &mut server, 1, &reply, lent)?;
+            hash.word(u64::from(server.turn()));
+        }
+        machine::finish(config, &mut server)?;
+        hash.reals(server.params());
+        resume(&mut server, hash)?;
+    }
+    for client in &mut clients {
+        hash.word(client.round() + u64::from(client.id()));
+        resume(client, hash)?;
+    }
+    hash.size(machine::welcome(config, &server, &mut frame)?);
+    hash.reals(server.estimate());
+    hash.word(server.round());
+    let ledger = server.ledger();
+    hash.word(ledger.uplink_max ^ ledger.downlink.rotate_left(32));
+    hash.reals(&[ledger.uplink_mean(RUN.clients)]);
+    Ok(())
 }
 
 fn marina_run<C: Compressor<f32>>(compressor: C, hash: &mut Hash) -> Outcome {
-    rounds!(
-        marina::Config {
-            run: RUN,
-            step_size: 0.4,
-            probability: 0.3,
-            compressor
-        },
-        marina::reply,
-        hash
-    )
+    let config = marina::Config {
+        run: RUN,
+        step_size: 0.4,
+        probability: 0.3,
+        compressor,
+    };
+    rounds(&config, hash)
 }
 
 pub(super) fn marina_perm_k(hash: &mut Hash) -> Outcome {
@@ -133,16 +133,13 @@ pub(super) fn marina_rand_k(hash: &mut Hash) -> Outcome {
 }
 
 pub(super) fn ef21_top_k(hash: &mut Hash) -> Outcome {
-    rounds!(
-        ef21::Config {
-            run: RUN,
-            step_size: 0.2,
-            restart: 0.0,
-            compressor: TopK { k: 5 }
-        },
-        ef21::reply,
-        hash
-    )
+    let config = ef21::Config {
+        run: RUN,
+        step_size: 0.2,
+        restart: 0.0,
+        compressor: TopK { k: 5 },
+    };
+    rounds(&config, hash)
 }
 
 pub(super) fn fed_avg_natural(hash: &mut Hash) -> Outcome {
@@ -151,34 +148,35 @@ pub(super) fn fed_avg_natural(hash: &mut Hash) -> Outcome {
         server_learning_rate: 0.9,
         compressor: Natural,
     };
-    config.validate(D)?;
-    let mut server = fed_avg::Server::new(start(), [0.0; D])?;
+    let mut server = Server::new(&config, &start(), [0.0; 2 * D])?;
     let (mut frame, mut values) = ([0; 288], [0.0; D]);
-    fed_avg::skip(&config, &mut server)?;
-    fed_avg::reopen(&config, &mut server)?;
+    machine::skip(&config, &mut server)?;
+    machine::reopen(&config, &mut server)?;
     for round in 0..4 {
         for id in 0..RUN.clients {
             if (id, round) == (2, 1) {
-                fed_avg::skip(&config, &mut server)?;
+                machine::skip(&config, &mut server)?;
                 continue;
             }
-            let mut client = fed_avg::Client::new(id, [0.0; D], [0.0; D])?;
-            client.rejoin();
-            let len = fed_avg::broadcast(&config, &mut server, &mut frame)?;
-            fed_avg::receive(&config, &mut client, frame.get(..len).ok_or(MISSING)?)?;
+            let mut client = Client::new(&config, id, [0.0; D])?;
+            let len = machine::broadcast(&config, &mut server, &mut frame)?;
+            let opening = decode::<f32>(frame.get(..len).ok_or(MISSING)?, D)?;
+            machine::receive(&config, &mut client, &opening)?;
+            let mut trained = [0.0; D];
+            vector::axpy(1.0, client.params(), &mut trained)?;
             for _ in 0..3 {
-                let gradient = gradient(id as usize, client.params())?;
-                vector::axpy(-0.2, &gradient, client.params_mut())?;
+                let gradient = gradient(id as usize, &trained)?;
+                vector::axpy(-0.2, &gradient, &mut trained)?;
             }
-            let buffers = Buffers::values(&mut values);
-            let len = fed_avg::reply(&config, &mut client, buffers, &mut frame)?;
+            let lent = Buffers::values(&mut values);
+            let len = machine::reply(&config, &mut client, &mut trained, lent, &mut frame)?;
             let reply = frame.get(..len).ok_or(MISSING)?;
             hash.bytes(reply);
-            let buffers = Buffers::values(&mut values);
-            fed_avg::accept(&config, &mut server, 10 + id, reply, buffers)?;
+            let (reply, lent) = (decode::<f32>(reply, D)?, Buffers::values(&mut values));
+            machine::accept(&config, &mut server, 10 + id, &reply, lent)?;
             hash.word(client.round() + u64::from(client.id()) + u64::from(server.turn()));
         }
-        fed_avg::finish(&config, &mut server)?;
+        machine::finish(&config, &mut server)?;
         hash.reals(server.params());
         resume(&mut server, hash)?;
     }

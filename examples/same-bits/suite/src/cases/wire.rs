@@ -4,9 +4,10 @@ use thalweg::Real;
 use thalweg::compress::{Buffers, PermK};
 use thalweg::snapshot::{Element, Field, Reader, SnapshotError, Writer, saved_len};
 use thalweg::wire::{
-    self, Bits, Body, CAP, Crc32c, DecodeError, Dtype, Expect, Exponents, Fingerprint, Frame,
-    HEADER, Header, Kind, Levels, Packed, Payload, SERVER, Values, crc32c, decode, encode_into,
-    encoded_len, index_bits, level_bits, message, payload_bits, payload_len, seal, start,
+    self, Bits, Body, CAP, Checked, Crc32c, DecodeError, Dtype, Expect, Exponents, Fingerprint,
+    Frame, HEADER, Header, Kind, Levels, Packed, Payload, SERVER, Values, crc32c, decode,
+    encode_into, encoded_len, index_bits, level_bits, message, payload_bits, payload_len, seal,
+    start,
 };
 
 use crate::{Hash, MISSING, Outcome, paint};
@@ -159,8 +160,9 @@ pub(super) fn frames<T: Real>(hash: &mut Hash) -> Outcome {
             k: Some(k),
             ..Expect::default()
         };
+        let checked = Checked::new(frame, &expect).map_err(|(_, error)| error)?;
+        feed::<T>(&checked.frame(), hash)?;
         let found = decode(frame, &expect)?;
-        feed::<T>(&found, hash)?;
         if (4..=12).contains(&kind.code()) || kind == Kind::Drop {
             same_message::<T>(&found, frame)?;
         }

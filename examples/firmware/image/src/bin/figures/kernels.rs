@@ -7,10 +7,10 @@ use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, PermK, RandK, TopK};
 use thalweg::dynamics::invariant_measure::step_stats;
 use thalweg::dynamics::label_noise;
-use thalweg::federated::estimator::{self, Client, Protocol, Server};
-use thalweg::federated::{ProtocolError, Run, ef21, fed_avg, marina};
-use thalweg::matrix::{Product, 
-    MatrixMut, MatrixRef, add_diagonal, cholesky, gemm, gemv, squared_distances_into,
+use thalweg::federated::machine::{self, Client, Server};
+use thalweg::federated::{self, Protocol, Run, ef21, fed_avg, marina};
+use thalweg::matrix::{
+    MatrixMut, MatrixRef, Product, add_diagonal, cholesky, gemm, gemv, squared_distances_into,
     symmetric_eigen, symmetric_eigen_scratch,
 };
 use thalweg::mixture::component_selection::{self, statistics_len};
@@ -155,9 +155,6 @@ const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
 /// Two frames of a model, and numbers of both sides.
 const ROUND: usize = 2 * (52 + 4 * F) + 4 * 8 * F;
 
-type Reply<P, B> =
-    fn(&P, &mut Client<B>, &mut [f32], Buffers<'_, f32>, &mut [u8]) -> Result<usize, ProtocolError>;
-
 fn sparse<'b>(values: &'b mut [f32], indices: &'b mut [u32]) -> Buffers<'b, f32> {
     Buffers {
         indices,
@@ -165,62 +162,30 @@ fn sparse<'b>(values: &'b mut [f32], indices: &'b mut [u32]) -> Buffers<'b, f32>
     }
 }
 
-/// Two rounds of a server and its client, frames included: a full one and a compressed one.
-fn rounds<'r, P: Protocol<f32>>(
-    room: &'r mut Room,
-    config: &P,
-    reply: Reply<P, &'r mut [f32]>,
-) -> Option<()> {
-    let [params, estimate, sum, own] = room.x.as_chunks_mut::<F>().0 else {
-        return None;
-    };
-    let [memory, gradient, values, _] = room.z.as_chunks_mut::<F>().0 else {
-        return None;
-    };
+/// Some rounds of a server and its client, frames included; the client's result is always the same.
+fn rounds(room: &mut Room, config: &impl Protocol<f32>, count: usize) -> Option<()> {
+    let memory = room.x.get_mut(..config.server_len(F))?;
+    let (own, rest) = room.z.split_at_mut_checked(2 * F)?;
+    let own = own.get_mut(..config.client_len(F))?;
+    let (local, values) = rest.split_at_mut_checked(F)?;
     let (down, up) = room.bytes.split_at_mut_checked(2 * N)?;
-    let mut server = Server::new(params.as_mut_slice(), estimate, sum).ok()?;
-    let mut client = Client::new(0, own.as_mut_slice(), memory).ok()?;
-    for _ in 0..2 {
-        let len = estimator::broadcast(config, &mut server, down).ok()?;
-        estimator::receive(config, &mut client, down.get(..len)?).ok()?;
-        *gradient = *room.y.first_chunk()?;
-        let len = reply(
-            config,
-            &mut client,
-            gradient,
-            sparse(values, &mut room.indices),
-            up,
-        )
-        .ok()?;
+    let mut server = Server::new(config, room.y.get(F..2 * F)?, memory).ok()?;
+    let mut client = Client::new(config, 0, own).ok()?;
+    for _ in 0..count {
+        let len = machine::broadcast(config, &mut server, down).ok()?;
+        let opening = federated::decode::<f32>(down.get(..len)?, F).ok()?;
+        machine::receive(config, &mut client, &opening).ok()?;
+        for (local, &y) in local.iter_mut().zip(&room.y) {
+            *local = y;
+        }
         let buffers = sparse(values, &mut room.indices);
-        estimator::accept(config, &mut server, up.get(..len)?, buffers).ok()?;
-        estimator::finish(config, &mut server).ok()?;
+        let len = machine::reply(config, &mut client, local, buffers, up).ok()?;
+        let buffers = sparse(values, &mut room.indices);
+        let reply = federated::decode::<f32>(up.get(..len)?, F).ok()?;
+        machine::accept(config, &mut server, 10, &reply, buffers).ok()?;
+        machine::finish(config, &mut server).ok()?;
     }
     Some(())
-}
-
-/// A round of FedAvg with one step of local training.
-fn average(room: &mut Room) -> Option<()> {
-    let [params, sum, start, own] = room.x.as_chunks_mut::<F>().0 else {
-        return None;
-    };
-    let (down, up) = room.bytes.split_at_mut_checked(2 * N)?;
-    let mut server = fed_avg::Server::new(params.as_mut_slice(), sum).ok()?;
-    let mut client = fed_avg::Client::new(0, start.as_mut_slice(), own).ok()?;
-    let len = fed_avg::broadcast(&FED_AVG, &mut server, down).ok()?;
-    fed_avg::receive(&FED_AVG, &mut client, down.get(..len)?).ok()?;
-    vector::axpy(-0.1, room.y.get(..F)?, client.params_mut()).ok()?;
-    let len = fed_avg::reply(&FED_AVG, &mut client, Buffers::values(&mut room.z), up).ok()?;
-    let frame = up.get(..len)?;
-    fed_avg::accept(
-        &FED_AVG,
-        &mut server,
-        10,
-        frame,
-        Buffers::values(&mut room.z),
-    )
-    .ok()?;
-    fed_avg::finish(&FED_AVG, &mut server).ok()
 }
 
 /// Steps with label noise, each on one row.
@@ -392,9 +357,9 @@ kernels! {
         let (grad, scratch) = r.z.split_at_mut_checked(D)?;
         NETWORK.gradient_into(r.y.get(..D)?, &batch, scratch, grad).ok()
     };
-    marina_rounds 2 * F, ROUND, |r| rounds(r, &MARINA, marina::reply);
-    ef21_rounds 2 * F, ROUND, |r| rounds(r, &EF21, ef21::reply);
-    fed_avg_round F, ROUND, average;
+    marina_rounds 2 * F, ROUND, |r| rounds(r, &MARINA, 2);
+    ef21_rounds 2 * F, ROUND, |r| rounds(r, &EF21, 2);
+    fed_avg_round F, ROUND, |r| rounds(r, &FED_AVG, 1);
     bilevel_es_jacobian 2 * STEPS * S * S, 4 * (2 * S * (S + 1) + 3 * S + HYPERGRADIENT), hypergradient;
     label_noise_steps LABELS * F / 2, 4 * (F + 4 + F / 2), |r| {
         let rows = MatrixRef::new(r.x.get(..F)?, 4, F / 4).ok()?;
