@@ -65,6 +65,7 @@ pub mod compress;
 pub mod dynamics;
 pub mod error;
 pub mod federated;
+pub mod kernel;
 pub mod matrix;
 pub mod mixture;
 pub mod model;
