@@ -66,6 +66,7 @@ pub mod compress;
 pub mod dynamics;
 pub mod error;
 pub mod federated;
+pub mod kernel;
 pub mod matrix;
 mod memory;
 pub mod mixture;

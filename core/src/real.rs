@@ -115,6 +115,7 @@ pub trait Real:
         + crate::federated::MessageKernels<Self>
         + crate::federated::ef21::Kernels<Self>
         + crate::federated::marina::Kernels<Self>
+        + crate::kernel::Kernels<Self>
         + crate::mixture::Kernels<Self>
         + crate::optim::Kernels<Self>
         + crate::particle::Kernels<Self>

@@ -17,8 +17,11 @@
 //! | [`softplus`] | 2.0 (1.676) | 2.0 | all |
 //! | [`erf`] | 1.5 (1.412) | 1.5 | all |
 //! | [`normal_cdf`] | 5.0 (4.476) | 4.5 | all |
+//! | [`ln_normal_cdf`] | 7.0 | 7.0 | all |
 //! | [`sin`], [`cos`], [`sin_cos`] | 2.6 (2.450) | 1.4 | magnitude up to 6400 (`f32`), 1.6e6 (`f64`), else NaN |
 //! | [`sin_cos_turns`] | 2.3 (2.132) | 1.6 | magnitude up to 2^20, else NaN; exact at quarter turns |
+//! | [`acos_1m`] | 1.5 | 1.5 | 0 to 2, else NaN |
+//! | [`acos_1m_integral`] | 3.0 | 3.0 | 0 to 2, else NaN |
 //! | [`scale`] | 0.5 | 0.5 | all; exact unless subnormal |
 //!
 //! Tests hold these figures for `f32` against `f64` functions on a grid of bit patterns, and on every bit pattern when
@@ -40,6 +43,7 @@
 use super::Lanes;
 use crate::Real;
 
+mod acos_1m;
 mod erf;
 mod exp;
 mod exp2;
@@ -55,6 +59,8 @@ mod tanh;
 #[cfg(test)]
 mod testing;
 
+pub use acos_1m::{acos_1m, acos_1m_integral};
+pub(crate) use acos_1m::{acos_1m_integral_near, acos_1m_near};
 pub use erf::erf;
 pub use exp::exp;
 pub(crate) use exp2::exp2_down;
@@ -64,7 +70,7 @@ pub use forms::*;
 pub use ln::ln;
 pub(crate) use ln::ln_normal;
 pub use ln_1p::ln_1p;
-pub use normal_cdf::normal_cdf;
+pub use normal_cdf::{ln_normal_cdf, normal_cdf};
 pub use sigmoid::sigmoid;
 pub(crate) use sin_cos::sin_cos_of_turn;
 pub use sin_cos::{cos, sin, sin_cos, sin_cos_turns};
@@ -72,7 +78,7 @@ pub use softplus::softplus;
 pub use tanh::tanh;
 
 /// The coefficients of all functions; `f32` and `f64` have them.
-pub trait Math: erf::Erf + ln::Ln + normal_cdf::Normal + sin_cos::SinCos {}
+pub trait Math: acos_1m::Acos + erf::Erf + ln::Ln + normal_cdf::Normal + sin_cos::SinCos {}
 impl Math for f32 {}
 impl Math for f64 {}
 

@@ -12,7 +12,7 @@ import sys
 
 sys.path.pop(0)  # The files beside this one are not the modules of their names.
 
-from mpmath import mp, mpf, cos, erfc, erf, exp, fabs, ln, log, lu_solve, matrix, pi, sin, sqrt
+from mpmath import acos, mp, mpf, cos, erfc, erf, exp, fabs, ln, log, lu_solve, matrix, pi, sin, sqrt
 
 mp.dps = 110
 
@@ -103,6 +103,11 @@ def tail(k):
     return f
 
 
+def segment(x):
+    a = acos(1 - x)
+    return (sin(a) - a * cos(a)) / (x * sqrt(2 * x))
+
+
 # name: (function, weight, low, high, degree for f32, degree for f64)
 SERIES = {
     # (e^r - 1 - r) / r^2; the error of e^r - 1 relative to r is r times that of the series.
@@ -115,6 +120,10 @@ SERIES = {
     "cos": (shifted(lambda z: (cos(sqrt(z)) - 1 + z / 2) / z**2), lambda z: z**2 + mpf("0.01"), mpf(0), QUARTER_PI**2, 2, 5),
     # erf(x) / x - 1 in z = x^2 for |x| <= 1.
     "erf": (shifted(lambda z: erf(sqrt(z)) / sqrt(z) - 1), lambda z: mpf(1), mpf(0), mpf(1), 7, 12),
+    # (acos(1 - x) / sqrt(2 x) - 1) / x for 0 <= x <= 1, relative to the angle.
+    "acos_1m": (shifted(lambda x: (acos(1 - x) / sqrt(2 * x) - 1) / x), lambda x: x + mpf("0.01"), mpf(0), mpf(1), 7, 18),
+    # (sin a - a cos a) / (x sqrt(2 x)) with cos a = 1 - x: the integral of acos(1 - t) from 0 to x.
+    "acos_1m_integral": (shifted(segment), lambda x: mpf("1.5"), mpf(0), mpf(1), 8, 18),
     # See `tail`: all y >= 0. The centre k differs, since the fewest terms are needed at another one.
     "tail_f32": (tail(mpf(3)), lambda t: mpf(1), mpf(-1), mpf(1), 11, None),
     "tail_f64": (tail(mpf(5)), lambda t: mpf(1), mpf(-1), mpf(1), None, 24),

@@ -15,7 +15,7 @@ import sys
 sys.path.pop(0)  # The files beside this one are not the modules of their names.
 import random
 
-from mpmath import mp, mpf, cos, erf, erfc, exp, expm1, inf, ln, log1p, nan, pi, sin, sqrt, tanh
+from mpmath import acos, mp, mpf, cos, erf, erfc, exp, expm1, inf, ln, log1p, nan, pi, sin, sqrt, tanh
 
 mp.prec = 1400
 
@@ -63,6 +63,11 @@ def cos_turns(x):
     return cos(2 * pi * r) if (r * 4) % 2 != 1 else mpf(0)
 
 
+def acos_1m_integral(x):
+    a = acos(1 - x)
+    return sin(a) - a * cos(a)
+
+
 # name: (function, range for even points, range of exponents, values at special points)
 TRIG = 1.6e6
 FUNCTIONS = {
@@ -80,8 +85,11 @@ FUNCTIONS = {
     "cos": (cos, (-20, 20), (-60, 20), {"0": 1.0, "-0": 1.0, "inf": "nan", "-inf": "nan"}),
     "sin_turns": (sin_turns, (-2, 2), (-1065, 20), {"0": 0.0, "-0": -0.0, "inf": "nan", "-inf": "nan"}),
     "cos_turns": (cos_turns, (-2, 2), (-60, 20), {"0": 1.0, "-0": 1.0, "inf": "nan", "-inf": "nan"}),
+    "ln_normal_cdf": (lambda x: ln(normal_cdf(x)), (-50, 9), (-60, 9), {"inf": 0.0, "-inf": "-inf"}),
+    "acos_1m": (lambda x: acos(1 - x), (0, 2), (-1074, 1), {"0": 0.0, "-0": 0.0, "inf": "nan", "-inf": "nan", -5e-324: "nan", 2.0000000000000004: "nan"}),
+    "acos_1m_integral": (acos_1m_integral, (0, 2), (-700, 1), {"0": 0.0, "-0": 0.0, "inf": "nan", "-inf": "nan", -5e-324: "nan", 2.0000000000000004: "nan"}),
 }
-SIGNED = {"exp", "exp2", "expm1", "tanh", "sigmoid", "softplus", "erf", "normal_cdf", "sin", "cos", "sin_turns", "cos_turns"}
+SIGNED = {"ln_normal_cdf", "exp", "exp2", "expm1", "tanh", "sigmoid", "softplus", "erf", "normal_cdf", "sin", "cos", "sin_turns", "cos_turns"}
 HARD = [
     5e-324, 1e-310, 2.2250738585072014e-308, 1e-300, 1e-160, 1e-30, 2.0**-54, 2.0**-53, 2.0**-27, 1e-5, 0.1, 0.25,
     0.34657359027997264, 0.3465735902799727, 0.5, 0.5493061443340549, 0.7071067811865475, 0.7071067811865476,
@@ -97,6 +105,10 @@ def defined(name, x):
         return abs(x) <= TRIG
     if name in ("sin_turns", "cos_turns"):
         return abs(x) <= 2.0**20
+    if name in ("acos_1m", "acos_1m_integral"):
+        return 0 < x <= 2
+    if name == "ln_normal_cdf":
+        return abs(x) < 1100
     return x > {"ln": 0.0, "ln_1p": -1.0}.get(name, float("-inf"))
 
 

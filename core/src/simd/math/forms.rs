@@ -120,6 +120,9 @@ forms! {
     normal_cdf, normal_cdf_into, NormalCdf, "0.0", "0.5";
     sin, sin_into, Sin, "0.0", "0.0";
     cos, cos_into, Cos, "0.0", "1.0";
+    acos_1m, acos_1m_into, Acos1m, "0.0", "0.0";
+    acos_1m_integral, acos_1m_integral_into, Acos1mIntegral, "1.0", "1.0";
+    ln_normal_cdf, ln_normal_cdf_into, LnNormalCdf, "1e300", "0.0";
     => pairs:
     sin_cos, sin_cos_into, SinCos, "0.0", "0.0", "1.0";
     sin_cos_turns, sin_cos_turns_into, SinCosTurns, "0.25", "1.0", "0.0";

@@ -5,6 +5,7 @@ mod compress;
 mod dynamics;
 mod federated;
 mod invariant_measure;
+mod kernel;
 mod matrix;
 mod mixture;
 mod model;
@@ -110,4 +111,9 @@ pub static LARGE: &[Case] = &[
     ("mixtures f64", mixture::densities::<f64>),
     ("component selection f32", mixture::chains::<f32>),
     ("component selection f64", mixture::chains::<f64>),
+    ("arc-cosine kernels f32", kernel::arc_cosines::<f32>),
+    ("arc-cosine kernels f64", kernel::arc_cosines::<f64>),
+    ("wide regression f32", kernel::regressions::<f32>),
+    ("wide regression f64", kernel::regressions::<f64>),
+    ("sign posteriors", kernel::signs),
 ];

@@ -1,0 +1,57 @@
+//! Closed-form kernels of infinitely wide networks, and the posterior over functions that they define.
+//!
+//! | module | what | cost |
+//! |---|---|---|
+//! | [`arc_cosine`] | kernel of a random network with step or rectifier units, and its tangent kernel | `N^2 (d + 15 L)` flops |
+//! | [`covariance`] | its Cholesky factor in `f64`, with a jitter where one is needed | `n^3 / 3` |
+//! | [`regression`] | Gaussian process on labels times a scale | `n^2` a test row |
+//! | [`orthant`] | probability that random functions have the signs of the labels; bounds on the error of an average one | `n^2` a draw |
+//! | [`posterior`] | functions given their signs, and the classifiers that they make up | `n^2` a draw |
+//! | [`estimate`] | weighted averages that carry their effective number of draws | 1 a draw |
+//!
+//! Networks have `L` layers of weights with independent N(0, 1/fan_in) entries, no biases, `sqrt(2) relu` (or `sqrt(2)` times a step) between
+//! them, and rows of the data scaled to norm `sqrt(d)`: kernels have a unit diagonal.
+//!
+//! Reference: Bernstein and Yue, *Computing the information content of trained neural networks* and *Implicit bias of architecture and of
+//! gradient descent* (arXiv 2110.04274, 2021); Cho and Saul, *Kernel methods for deep learning* (2009).
+
+pub mod arc_cosine;
+pub mod covariance;
+pub mod estimate;
+pub mod orthant;
+pub mod posterior;
+pub mod regression;
+
+use crate::Real;
+use crate::random::Purpose;
+use crate::real::kernels;
+use crate::simd;
+
+kernels! {
+    /// The loops behind the functions of this module.
+    trait Kernels<T> {
+        fn nngp_of_gaps(network: arc_cosine::Config, x: &mut [T]) {
+            arc_cosine::layers::nngp(network, x);
+        }
+        fn tangent_of_gaps(layers: usize, x: &mut [T], ntk: &mut [T]) {
+            simd::update(&arc_cosine::layers::Tangent(layers), [x, ntk], []);
+        }
+        fn gaps_of_cosines(x: &mut [T]) {
+            simd::update(&arc_cosine::layers::Gap, [x], []);
+        }
+        fn squared_sum(x: &[T], y: &[T]) -> T {
+            let [sum] = simd::sum(&arc_cosine::layers::SquaredSum, [x, y]);
+            sum
+        }
+    }
+}
+
+/// Draws of functions given their signs.
+const PURPOSE: Purpose = Purpose(12);
+
+/// Inner product in `f64`, first to last.
+fn dot<T: Real>(x: &[T], y: &[f64]) -> f64 {
+    x.iter()
+        .zip(y)
+        .fold(0.0, |sum, (x, y)| sum + x.to_f64() * y)
+}
