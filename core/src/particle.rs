@@ -123,7 +123,7 @@ pub const fn count(len: usize, d: usize) -> Result<usize, Error> {
 
 /// Refuses values that are not finite, by the index of their particle.
 fn check_finite<T: Real>(name: &'static str, x: &[T], d: usize) -> Result<(), Error> {
-    ensure_finite_by(name, x, |i| At::Particle(i / d.max(1)))
+    ensure_finite_by(name, x, |i| At::Particle(i.checked_div(d).unwrap_or(i)))
 }
 
 /// Checks shapes and scores; answers the number of particles.

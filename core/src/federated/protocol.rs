@@ -79,7 +79,8 @@ pub trait Protocol<T: Real> {
 
     /// Numbers that a client keeps for a model of `d`.
     fn client_len(&self, d: usize) -> usize {
-        d.saturating_mul(1 + usize::from(self.keeps_estimate()))
+        let buffers = if self.keeps_estimate() { 2 } else { 1 };
+        d.saturating_mul(buffers)
     }
 
     /// Numbers that the server keeps for a model of `d`: the model, the estimate if there is one, the aggregator's.
@@ -92,7 +93,7 @@ pub trait Protocol<T: Real> {
     /// Uplink bits of the largest reply in a round, without the frame around it.
     fn bits(&self, round: u64, d: usize) -> u64 {
         if self.is_full(round) {
-            (d as u64).saturating_mul(8 * T::BYTES as u64)
+            (d as u64).saturating_mul(8).saturating_mul(T::BYTES as u64)
         } else {
             self.compressor().bits(d)
         }

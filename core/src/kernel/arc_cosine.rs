@@ -34,10 +34,10 @@
     reason = "counts of rows that are slices in memory"
 )]
 
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{At, check, check_length, check_scratch, ensure_finite_at};
 use crate::kernel::Kernels as _;
-use crate::matrix::{MatrixMut, MatrixRef, Upper, gemm, gemm_scratch, symmetrize, syrk};
-use crate::storage::cut;
+use crate::matrix::{MatrixMut, MatrixRef, Product, Upper, gemm, gemm_scratch, symmetrize, syrk};
+use crate::memory::cut;
 use crate::{Arithmetic, Error, Real, vector};
 
 pub(super) mod layers;
@@ -318,13 +318,10 @@ pub fn tangent_of_gaps<T: Real>(
 fn check_rows<T: Real>(names: [&'static str; 2], x: MatrixRef<'_, T>) -> Result<(), Error> {
     let [name, direction] = names;
     for (index, row) in x.row_iter().enumerate() {
-        if vector::first_non_finite(row).is_some() {
-            return Err(Error::NonFinite { name, index });
-        }
-        if vector::norm_inf(row) == T::ZERO {
-            let name = direction;
-            return Err(Error::NonFinite { name, index });
-        }
+        let is_finite = vector::first_non_finite(row).is_none();
+        ensure_finite_at(name, is_finite, At::Row(index))?;
+        let has_direction = vector::norm_inf(row) != T::ZERO;
+        ensure_finite_at(direction, has_direction, At::Row(index))?;
     }
     Ok(())
 }
@@ -374,14 +371,14 @@ fn gaps_within<T: Real>(
     check_rows(X, x)?;
     let ([units], pack) = cut(work, [units])?;
     let x = normalise(x, units)?;
-    let (one, zero) = (T::ONE, T::ZERO);
-    syrk(arithmetic, one, x, zero, out.reborrow(), Upper::Leave, pack)?;
+    let plain = Product::plain(arithmetic);
+    syrk(plain, x, Upper::Leave, out.reborrow(), pack)?;
     for (i, (row, u)) in out.row_iter_mut().zip(x.row_iter()).enumerate() {
         let Some((row, rest)) = row.split_at_mut_checked(i) else {
             break;
         };
         if let Some(diagonal) = rest.first_mut() {
-            *diagonal = zero;
+            *diagonal = T::ZERO;
         }
         gaps_of_row(u, x, row);
     }
@@ -407,8 +404,8 @@ fn gaps_between<T: Real>(
     check_rows(Y, y)?;
     let ([x_units, y_units], pack) = cut(work, [nx, ny])?;
     let (x, y) = (normalise(x, x_units)?, normalise(y, y_units)?);
-    let (one, zero) = (T::ONE, T::ZERO);
-    gemm(arithmetic, one, x, y.t(), zero, out.reborrow(), pack)?;
+    let plain = Product::plain(arithmetic);
+    gemm(plain, x, y.t(), out.reborrow(), pack)?;
     for (row, u) in out.row_iter_mut().zip(x.row_iter()) {
         gaps_of_row(u, y, row);
     }

@@ -6,7 +6,7 @@
 //! A kernel of near-duplicate rows is singular to working precision. The jitter is added only after the factorisation has failed without
 //! it, and [`Covariance::jitter`] reports it: 0 where none was needed. Cost: `n^3 / 3` flops an attempt. Memory: `n^2` numbers.
 
-use crate::error::check_length;
+use crate::error::{At, check_length, ensure_finite_at};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky};
 use crate::{Error, Real};
 
@@ -49,10 +49,8 @@ impl<'a> Covariance<'a> {
         let mut largest = 0.0;
         for (index, row) in kernel.row_iter().enumerate() {
             let row = row.get(..=index).unwrap_or(row);
-            if row.iter().any(|x| !x.is_finite()) {
-                let name = "kernel";
-                return Err(Error::NonFinite { name, index });
-            }
+            let is_finite = row.iter().all(|x| x.is_finite());
+            ensure_finite_at("kernel", is_finite, At::Row(index))?;
             largest = row.last().map_or(0.0, |x| x.to_f64()).largest(largest);
         }
         let mut failure = Ok(());

@@ -48,8 +48,8 @@ use super::estimate::Weights;
 use super::{PURPOSE, dot};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, solve_lower};
+use crate::memory::cut;
 use crate::random::{Lanes32, stream};
-use crate::storage::cut;
 use crate::{Error, vector};
 
 pub(super) mod truncated;

@@ -38,7 +38,7 @@ use super::covariance::Covariance;
 use super::estimate::{Reading, Weights};
 use super::orthant::{Orthant, truncated};
 use super::{PURPOSE, dot};
-use crate::error::{check, check_length};
+use crate::error::{At, check, check_length, ensure_finite_at};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve, cholesky_solve_vector, symmetrize};
 use crate::random::{normal, stream, uniform};
 use crate::simd::math::scalar::normal_cdf;
@@ -381,10 +381,8 @@ impl<B: Storage<Elem = f64>> Tally<B> {
         check_length("rows of weights", tests, weights.rows())?;
         check_length("columns of weights", f.len(), weights.columns())?;
         check_length("deviations", tests, deviations.len())?;
-        if log_weight.is_nan() || log_weight == f64::INFINITY {
-            let name = "log_weight";
-            return Err(Error::NonFinite { name, index: 0 });
-        }
+        let is_weight = log_weight < f64::INFINITY;
+        ensure_finite_at("log_weight", is_weight, At::Value)?;
         let (scale, weight) = self.weights.push(log_weight);
         let pairs = self.sums.as_mut_slice().as_chunks_mut::<2>().0;
         for (([above, mean], a), &deviation) in

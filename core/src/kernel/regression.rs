@@ -22,7 +22,9 @@ use rand_core::Rng;
 use super::covariance::Covariance;
 use super::dot;
 use crate::error::{check, check_length, check_scratch};
-use crate::matrix::{MatrixMut, MatrixRef, Upper, cholesky_solve_vector, solve_lower, syrk};
+use crate::matrix::{
+    MatrixMut, MatrixRef, Product, Upper, cholesky_solve_vector, solve_lower, syrk,
+};
 use crate::random::normal;
 use crate::{Arithmetic, Error, Real};
 
@@ -131,17 +133,12 @@ pub fn covariance_into<T: Real>(
             *out = x.to_f64();
         }
     }
-    let view = out.reborrow();
+    let subtract = Product {
+        alpha: -1.0,
+        ..Product::adding(Arithmetic::Portable)
+    };
     let v = v.view();
-    syrk(
-        Arithmetic::Portable,
-        -1.0,
-        v.t(),
-        1.0,
-        view,
-        Upper::Mirror,
-        &mut [],
-    )?;
+    syrk(subtract, v.t(), Upper::Mirror, out.reborrow(), &mut [])?;
     for i in 0..tests {
         if let Some(x) = out.get_mut(i, i) {
             *x = x.largest(0.0);

@@ -26,12 +26,9 @@ pub(super) fn equal_correlation(n: usize, r: f64) -> Vec<f64> {
         .collect()
 }
 
-fn by(
-    method: fn(&Config, &Orthant<'_>, &mut [f64], fn(f64, &[f64])) -> Result<Complexity, Error>,
-    seed: u64,
-    draws: usize,
-    orthant: &Orthant<'_>,
-) -> Complexity {
+type Method = fn(&Config, &Orthant<'_>, &mut [f64], fn(f64, &[f64])) -> Result<Complexity, Error>;
+
+fn by(method: Method, seed: u64, draws: usize, orthant: &Orthant<'_>) -> Complexity {
     let mut work = vec![f64::NAN; work_len(orthant.n())];
     method(&Config::new(seed, draws), orthant, &mut work, |_, _| ()).unwrap()
 }
@@ -126,10 +123,10 @@ fn three_points_have_the_published_value() {
         assert!((nats(&b(2, 40_000, orthant)) + p.ln()).abs() < 0.03);
     });
     with(&[1.0], &[-1.0], |orthant| {
-        assert_eq!(probability(orthant), Some(0.5))
+        assert_eq!(probability(orthant), Some(0.5));
     });
     with(&equal_correlation(4, 0.1), &[1.0; 4], |orthant| {
-        assert_eq!(probability(orthant), None)
+        assert_eq!(probability(orthant), None);
     });
 }
 

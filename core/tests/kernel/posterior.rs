@@ -73,7 +73,8 @@ fn the_samplers_agree_with_each_other_and_with_a_closed_form() {
     let kernel = equal_correlation(2, 0.5);
     with(&kernel, &[1.0, 1.0], |orthant| {
         let exact = 1.5 / (probability(orthant).unwrap() * (8.0 * std::f64::consts::PI).sqrt());
-        let weighted = |method: &dyn Fn(&mut dyn FnMut(f64, &[f64]))| {
+        type Visit<'a> = &'a mut dyn FnMut(f64, &[f64]);
+        let weighted = |method: &dyn Fn(Visit<'_>)| {
             let (mut sum, mut total) = (0.0, 0.0);
             method(&mut |log_weight, f| {
                 assert!(margin(orthant.labels(), f).unwrap() >= 0.0);
@@ -147,7 +148,7 @@ fn the_probability_elsewhere_is_the_ratio_of_two_orthants() {
         let config = Config::new(4, 20_000);
         let mut work = vec![0.0; work_len(6)];
         let p = sequential(&config, orthant, &mut work, |w, f| {
-            tally.push(w, f, a, deviation).unwrap()
+            tally.push(w, f, a, deviation).unwrap();
         })
         .unwrap();
         for t in 0..3 {
@@ -197,7 +198,7 @@ fn votes_and_centres_err_at_most_twice_and_e_times_as_often() {
             let config = Config::new(seed, 2000);
             let mut work = vec![0.0; work_len(5)];
             sequential(&config, orthant, &mut work, |w, f| {
-                tally.push(w, f, a, deviation).unwrap()
+                tally.push(w, f, a, deviation).unwrap();
             })
             .unwrap();
             for bits in 0..8 {

@@ -1,6 +1,7 @@
 //! Regression on labels times a scale, against closed forms.
 
 use thalweg::Error;
+use thalweg::error::At;
 use thalweg::kernel::arc_cosine::{Config, nngp_between_into, nngp_into, work_len};
 use thalweg::kernel::covariance::Covariance;
 use thalweg::kernel::regression::{covariance_into, draw_into, mean_into, weights_into};
@@ -98,7 +99,7 @@ fn a_jitter_is_added_only_where_it_is_needed_and_reported() {
         found,
         Err(Error::NonFinite {
             name: "kernel",
-            index: 1
+            at: At::Row(1)
         })
     ));
     assert_eq!(memory, before);

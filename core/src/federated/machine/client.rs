@@ -73,8 +73,11 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
     /// ```
     pub fn new<P: Protocol<T> + ?Sized>(config: &P, id: u32, memory: B) -> Result<Self, Error> {
         let found = memory.as_slice().len();
-        // A model, or a model and as much again.
-        let d = found / if config.keeps_estimate() { 2 } else { 1 };
+        let d = if config.keeps_estimate() {
+            found / 2
+        } else {
+            found
+        };
         check_length("memory", config.client_len(d), found)?;
         Ok(Self {
             round: 0,
