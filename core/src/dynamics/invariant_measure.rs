@@ -42,20 +42,21 @@
 //! ```
 //! use thalweg::compress::{Buffers, Identity};
 //! use thalweg::dynamics::invariant_measure::{Monitor, Observable, Verdict};
-//! use thalweg::federated::{Run, estimator, marina};
+//! use thalweg::federated::machine::{self, Client, Server};
+//! use thalweg::federated::{Run, decode, marina};
 //! let run = Run { seed: 7, clients: 1 };
 //! let config = marina::Config { run, step_size: 0.25, probability: 0.5, compressor: Identity };
-//! let mut server = estimator::Server::new([8.0], [0.0], [0.0])?;
-//! let mut client = estimator::Client::new(0, [0.0], [0.0])?;
+//! let mut server = Server::new(&config, &[8.0], [0.0; 3])?;
+//! let mut client = Client::new(&config, 0, [0.0; 2])?;
 //! let (mut frame, mut values) = ([0; 128], [0.0]);
 //! let mut monitor = Monitor::new(64)?; // one
 //! for _ in 0..1024 {
-//!     let len = estimator::broadcast(&config, &mut server, &mut frame)?;
-//!     estimator::receive(&config, &mut client, &frame[..len])?;
+//!     let len = machine::broadcast(&config, &mut server, &mut frame)?;
+//!     machine::receive(&config, &mut client, &decode::<f64>(&frame[..len], 1)?)?;
 //!     let mut gradient = [2.0 * client.params()[0]];
-//!     let len = marina::reply(&config, &mut client, &mut gradient, Buffers::values(&mut values), &mut frame)?;
-//!     estimator::accept(&config, &mut server, &frame[..len], Buffers::values(&mut values))?;
-//!     estimator::finish(&config, &mut server)?;
+//!     let len = machine::reply(&config, &mut client, &mut gradient, Buffers::values(&mut values), &mut frame)?;
+//!     machine::accept(&config, &mut server, 1, &decode::<f64>(&frame[..len], 1)?, Buffers::values(&mut values))?;
+//!     machine::finish(&config, &mut server)?;
 //!     let x = server.params();
 //!     monitor.observe_after(config.step_size, x[0] * x[0], x, server.estimate())?; // two
 //! }

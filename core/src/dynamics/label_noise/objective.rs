@@ -15,7 +15,7 @@ use super::{Config, Rates, State};
 /// use thalweg::dynamics::label_noise::Fit;
 /// use thalweg::model::{Batch, linear::Model};
 /// let data = Batch::targets(&[2.0_f64], 1, &[0.0], 1)?;
-/// let fit = Fit { objective: &Model::new(1), data: &data };
+/// let fit = Fit { objective: &Model::<f64>::new(1), data: &data };
 /// assert_eq!(fit.data.len(), 1);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -65,7 +65,7 @@ pub struct Scratch<'a, T> {
 /// let memory = Scratch { target: &mut [0.0], grad: &mut [0.0], model: &mut [] };
 /// let mut state = State::from_params([0.0]);
 /// let mut rng = random::stream(1, 0, 0, Purpose::NOISE);
-/// let fit = Fit { objective: &Model::new(1), data: &data };
+/// let fit = Fit { objective: &Model::<f64>::new(1), data: &data };
 /// let loss = label_noise::run_objective(&Config::new(0.25), fit, &mut state, 1, &mut rng, memory)?;
 /// // Residual +-1, gradient +-2.
 /// assert_eq!((loss, state.params()[0].abs()), (0.5, 0.5));

@@ -36,13 +36,16 @@ pub(in crate::kernel) fn quantile_above(p: f64) -> f64 {
         quotient(r - 1.6, MIDDLE[0], MIDDLE[1])
     } else if r <= 27.0 {
         quotient(r - 5.0, FAR[0], FAR[1])
+    } else if r == f64::INFINITY {
+        r
     } else {
-        // y^2 = -2 p - ln(2 pi y^2) + 2 ln(1 - 1/y^2 + 3/y^4 - 15/y^6), a contraction with factor 1/y^2 < 1/1400.
+        // y^2 = -2 p - ln(2 pi y^2) + 2 ln(1 - 1/y^2 + 3/y^4 - 15/y^6 + 105/y^8), a contraction with factor 1/y^2 < 1/1400;
+        // the next term is 945/y^10 < 2e-13.
         let s = -2.0 * p;
         let mut square = s - libm::log(core::f64::consts::TAU * s);
         for _ in 0..4 {
             let z = 1.0 / square;
-            let series = libm::log1p(-z * (1.0 - z * (3.0 - 15.0 * z)));
+            let series = libm::log1p(-z * (1.0 - z * (3.0 - z * (15.0 - 105.0 * z))));
             square = s - libm::log(core::f64::consts::TAU * square) + 2.0 * series;
         }
         libm::sqrt(square)
