@@ -27,6 +27,40 @@
 //! # Ok::<(), thalweg::Error>(())
 //! ```
 //!
+//! # By task
+//! | you want to | start at |
+//! |---|---|
+//! | take steps along gradients that you have | [`optim`]: one module an optimiser, with learning rates in [`optim::schedule`], clipping in [`optim::clip`] |
+//! | get gradients of a small closed-form model | [`model`]: rows in a [`model::Batch`], [`model::Objective`] |
+//! | send less than a full gradient | [`compress`]: a table of compressors with their constants |
+//! | train over clients | [`federated::machine`]: one server and one client for every protocol |
+//! | put messages on a line, or read them from one | [`wire`], and [`wire::Deframer`] for bytes as they come |
+//! | sample from a density whose score you have | [`particle`]: SVGD, Stein samplers, their stochastic parents, distances of samples |
+//! | fit a mixture of Gaussians | [`mixture`]: EM, or stochastic component selection when there are many components |
+//! | differentiate through a training run | [`bilevel::es_jacobian`] from gradients alone, [`bilevel::itd`] and [`bilevel::aid`] with second derivatives |
+//! | tell whether training has become stationary | [`dynamics::invariant_measure`] |
+//! | know where label noise drives a model of zero loss | [`dynamics::label_noise`], and its limit in [`dynamics::limit_flow`] |
+//! | know what an infinitely wide network predicts | [`kernel`]: its kernels, regression, posteriors given signs |
+//! | save a state and go on from it | [`snapshot`], and [`snapshot::Slots`] for flash that may lose its power |
+//! | write a loop on lanes | [`simd`] |
+//!
+//! # Contracts
+//! Whatever is written against one of these works with all that implement it.
+//!
+//! | contract | verbs | what is written against it |
+//! |---|---|---|
+//! | [`Storage`] | `as_slice`, `as_mut_slice` | every state |
+//! | [`model::Objective`] | `value`, `gradient_into`, `value_and_gradient_into` | scores of posteriors, label noise, bilevel problems, training on threads |
+//! | [`bilevel::Problem`], [`bilevel::SecondOrder`] | `inner_gradient_into`, `outer_gradients_into`; `hessian_product_into`, `mixed_product_into` | ESJ, HOZOG; ITD, AID, stocBiO |
+//! | [`compress::Compressor`] | `compress`, `accumulate`, `lengths`, `bits` | protocols, the codec of messages, wrappers |
+//! | [`compress::Unbiased`], [`compress::Contractive`] | `omega`, `ab`; `alpha` | step sizes of the theory |
+//! | [`federated::Protocol`] | `reply`, `step`, `is_full` | [`federated::machine`]: clients, servers, snapshots, transports |
+//! | [`aggregate::Aggregator`] | `open`, `push`, `finish` | the server |
+//! | [`particle::kernel::Driver`] | `sums_into` | sums over pairs of particles, on one thread or several |
+//! | [`snapshot::Snapshot`] | `save`, `restore` | checkpoints of every state |
+//!
+//! Results that the modules state are derived in [`derivations`].
+//!
 //! # Promises
 //! 1. The same bits everywhere, at every SIMD level and for any number of threads ([`simd`] says how, [`bits_and_versions`] on which targets).
 //! 2. Faster arithmetic with other bits is named [`Arithmetic::Fast`], and the caller picks it.
@@ -63,6 +97,9 @@ pub mod bilevel;
 #[doc = include_str!("../docs/bits_and_versions.md")]
 pub mod bits_and_versions {}
 pub mod compress;
+#[cfg(doc)]
+#[doc = include_str!("../docs/derivations.md")]
+pub mod derivations {}
 pub mod dynamics;
 pub mod error;
 pub mod federated;
