@@ -6,6 +6,7 @@
 pub mod bilevel;
 pub mod cli;
 pub mod federated;
+pub mod implicit_bias;
 pub mod invariant_measure;
 pub mod label_noise;
 pub mod permutation_compressors;
