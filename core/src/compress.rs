@@ -386,6 +386,7 @@ impl<T: Real> Weight<T> {
 ///     run: thalweg::federated::Run { seed: 1, clients: 4 },
 ///     compressor,
 ///     server_learning_rate: 1.0,
+///     aggregator: thalweg::aggregate::Mean,
 /// };
 /// assert!(config.validate(1000).is_ok());
 /// ```

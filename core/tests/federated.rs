@@ -5,6 +5,7 @@
 mod simulation;
 
 use simulation::{Simulation, family, run_of};
+use thalweg::aggregate::Mean;
 use thalweg::compress::{Ab, Buffers, Identity, PermK, RandK, TopK};
 use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
 use thalweg::federated::{Ledger, Protocol, decode, ef21, fed_avg, marina, step_size};
@@ -149,6 +150,7 @@ fn fed_avg_with_one_local_step_is_gradient_descent() {
         run: run_of(4),
         server_learning_rate: 1.0,
         compressor: Identity,
+        aggregator: Mean,
     };
     let mut server = Server::new(&config, &x0, vec![0.0; 18]).unwrap();
     let (mut down, mut up, mut values) = ([0; 256], [0; 256], [0.0; 9]);
@@ -195,6 +197,7 @@ fn the_server_of_fed_avg_moves_its_learning_rate_towards_the_weighted_mean() {
         run: run_of(2),
         server_learning_rate: 0.5,
         compressor: Identity,
+        aggregator: Mean,
     };
     let mut server = Server::new(&config, &[10.0], [0.0; 2]).unwrap();
     let (mut down, mut up, mut values) = ([0; 128], [0; 128], [0.0; 1]);

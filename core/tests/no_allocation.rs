@@ -11,6 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use thalweg::Arithmetic;
+use thalweg::aggregate::{Mean, Median};
 use thalweg::bilevel::hyper_representation::network::{Problem as Network, Task};
 use thalweg::bilevel::{self, Problem, Variables, descent, es_jacobian, ridge};
 use thalweg::compress::{
@@ -265,8 +266,15 @@ fn no_round_of_a_protocol_allocates() {
         run: RUN,
         server_learning_rate,
         compressor: Natural,
+        aggregator: Mean,
     };
-    for protocol in [&marina as &dyn Protocol<f32>, &ef21, &average] {
+    let median = fed_avg::Config {
+        run: RUN,
+        server_learning_rate,
+        compressor: Natural,
+        aggregator: Median,
+    };
+    for protocol in [&marina as &dyn Protocol<f32>, &ef21, &average, &median] {
         let count = allocations(|| rounds(protocol, 0.25).unwrap());
         assert_eq!(count, 0);
     }

@@ -10,6 +10,7 @@
 
 use std::error::Error;
 
+use thalweg::aggregate::Mean;
 use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{
     Buffers, Compressor, Key, Message, Natural, RandK, TopK, error_feedback, perm_k, rand_k,
@@ -492,6 +493,7 @@ const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
     run: RUN,
     server_learning_rate: 1.0,
     compressor: Natural,
+    aggregator: Mean,
 };
 
 fn marina_server<B: Storage<Elem = f32>>([server]: [B; 1]) -> Outcome {

@@ -1,5 +1,6 @@
 //! Saved states with hostile numbers, restored into every kind of state; steps follow.
 
+use thalweg::aggregate::Mean;
 use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{Buffers, Identity, Key, TopK, error_feedback};
 use thalweg::dynamics::invariant_measure::{
@@ -414,6 +415,7 @@ fn protocols(bytes: &mut Bytes<'_>) {
         run,
         server_learning_rate: 1.0_f32,
         compressor: Identity,
+        aggregator: Mean,
     };
     let mut server =
         machine::Server::new(&averaging, &[0.5; D], [0.0_f32; 2 * D]).expect("lengths");

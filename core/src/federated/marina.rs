@@ -104,10 +104,6 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
         check("probability", p > 0.0 && p <= 1.0, "must be in (0, 1]")
     }
 
-    fn needs_mean(&self) -> bool {
-        self.probability < 1.0
-    }
-
     fn reply(
         &self,
         mut place: Place<'_, T>,

@@ -1,6 +1,7 @@
 //! Arguments at the ends of their ranges, and models at the end of the finite numbers.
 
 use thalweg::Error;
+use thalweg::aggregate::Mean;
 use thalweg::compress::Compressor;
 use thalweg::federated::machine::{finish, reply, skip};
 use thalweg::wire::{DecodeError, Kind, SERVER};
@@ -43,6 +44,7 @@ fn step_sizes_are_finite_and_positive() {
         assert_eq!(config.validate(D).is_ok(), fits, "{rate}");
         let config = fed_avg::Config {
             server_learning_rate: rate,
+            aggregator: Mean,
             ..fed_avg_of(2, Identity)
         };
         assert_eq!(config.validate(D).is_ok(), fits, "{rate}");

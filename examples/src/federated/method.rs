@@ -1,7 +1,9 @@
 //! Which protocol runs with which compressor.
 
 use std::fmt;
+use std::str::FromStr;
 
+use thalweg::aggregate::{Aggregator, Mean, Median, TrimmedMean};
 use thalweg::compress::{
     Compressor, Dithering, Identity, Natural, PermK, RandK, RandSeqK, Sign, TopK, k_from_ratio,
 };
@@ -44,6 +46,61 @@ pub enum CompressorName {
     Qsgd,
     /// Signs and the mean magnitude: 1 bit a number
     Sign,
+}
+
+/// How FedAvg's server combines the changes of the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum AggregatorName {
+    /// The mean over the samples.
+    #[default]
+    Mean,
+    /// The median of each coordinate.
+    Median,
+    /// The mean of each coordinate without this fraction of the least and of the greatest values.
+    Trimmed(f64),
+}
+
+/// Fraction of the trimmed mean that names none.
+const FRACTION: f64 = 0.1;
+
+impl AggregatorName {
+    fn build(self) -> Box<dyn Aggregator<f32> + Sync> {
+        match self {
+            Self::Mean => Box::new(Mean),
+            Self::Median => Box::new(Median),
+            Self::Trimmed(fraction) => Box::new(TrimmedMean { fraction }),
+        }
+    }
+}
+
+impl FromStr for AggregatorName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rule = "must be mean, median, trimmed or trimmed:BETA with BETA in [0, 0.5)";
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("mean", "") => Ok(Self::Mean),
+            ("median", "") => Ok(Self::Median),
+            ("trimmed", "") => Ok(Self::Trimmed(FRACTION)),
+            ("trimmed", beta) => {
+                let fraction = beta.parse().map_err(|_| rule)?;
+                let aggregator = TrimmedMean { fraction };
+                let valid = Aggregator::<f32>::validate(&aggregator, 1);
+                valid.map(|()| Self::Trimmed(fraction)).map_err(|_| rule)
+            }
+            _ => Err(rule),
+        }
+    }
+}
+
+impl fmt::Display for AggregatorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mean => f.write_str("mean"),
+            Self::Median => f.write_str("median"),
+            Self::Trimmed(fraction) => write!(f, "trimmed:{fraction}"),
+        }
+    }
 }
 
 /// One row of the comparison.
@@ -141,7 +198,7 @@ pub fn select(
     }
 }
 
-/// Sizes of messages.
+/// Sizes of messages, and what else methods are built from.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Number of clients.
@@ -150,6 +207,10 @@ pub struct Rule {
     pub k: Option<usize>,
     /// Probability that a round of EF21 restarts.
     pub restart: f64,
+    /// How FedAvg combines.
+    pub aggregator: AggregatorName,
+    /// The last clients whose models are far off.
+    pub hostile: usize,
 }
 
 impl Rule {
@@ -172,6 +233,35 @@ impl Rule {
         if !(0.0..1.0).contains(&self.restart) {
             let rule = "must be a probability below 1";
             return Err(bad("restart", self.restart, rule));
+        }
+        Ok(())
+    }
+
+    /// Checks that the methods can be run with the aggregator and the hostile clients.
+    ///
+    /// # Errors
+    /// Hostile clients beyond FedAvg; an aggregator beside the mean for a protocol that adds up differences, or for a compressor that
+    /// leaves most coordinates out.
+    pub fn check_methods(&self, methods: &[Method]) -> Result<(), Failure> {
+        let is_fed_avg = methods.iter().all(|m| m.protocol == ProtocolName::Fedavg);
+        let is_sparse = methods.iter().any(|m| {
+            matches!(
+                m.compressor,
+                CompressorName::PermK | CompressorName::RandK | CompressorName::RandSeqK
+            )
+        });
+        let aggregator = self.aggregator;
+        if aggregator != AggregatorName::Mean && !is_fed_avg {
+            let rule = "needs --protocol fedavg; the others combine by the mean";
+            return Err(bad("aggregator", aggregator, rule));
+        }
+        if aggregator != AggregatorName::Mean && is_sparse {
+            let rule = "needs messages of all coordinates; most clients would count as zero";
+            return Err(bad("aggregator", aggregator, rule));
+        }
+        if self.hostile > 0 && !(is_fed_avg && self.hostile <= self.clients) {
+            let rule = "needs --protocol fedavg, and at most all clients";
+            return Err(bad("hostile", self.hostile, rule));
         }
         Ok(())
     }
@@ -205,6 +295,8 @@ pub fn build(method: Method, problem: &Problem, rule: Rule, step: f64) -> Exchan
         step,
         probability: method.compressor.probability(k, n, d),
         restart: rule.restart,
+        aggregator: rule.aggregator,
+        honest: n.saturating_sub(rule.hostile),
     };
     match method.compressor {
         CompressorName::Identity => job.with(Identity),
@@ -229,6 +321,8 @@ struct Job {
     step: f64,
     probability: f64,
     restart: f64,
+    aggregator: AggregatorName,
+    honest: usize,
 }
 
 impl Job {
@@ -252,8 +346,13 @@ impl Job {
                 run,
                 server_learning_rate: 1.0,
                 compressor,
+                aggregator: self.aggregator.build(),
             }),
         };
-        Exchange { protocol, training }
+        Exchange {
+            protocol,
+            training,
+            honest: self.honest,
+        }
     }
 }

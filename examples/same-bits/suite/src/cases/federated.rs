@@ -1,5 +1,6 @@
 //! Protocols whose machines exchange frames.
 
+use thalweg::aggregate::Mean;
 use thalweg::compress::{Ab, Buffers, Compressor, Message, Natural, PermK, RandK, TopK};
 use thalweg::federated::hessian_variance::HessianVariance;
 use thalweg::federated::machine::{self, Client, Server};
@@ -147,6 +148,7 @@ pub(super) fn fed_avg_natural(hash: &mut Hash) -> Outcome {
         run: RUN,
         server_learning_rate: 0.9,
         compressor: Natural,
+        aggregator: Mean,
     };
     let mut server = Server::new(&config, &start(), [0.0; 2 * D])?;
     let (mut frame, mut values) = ([0; 288], [0.0; D]);

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::hint::black_box;
 
 use thalweg::bilevel::{descent, es_jacobian, ridge};
+use thalweg::aggregate::Mean;
 use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, PermK, RandK, TopK};
 use thalweg::dynamics::invariant_measure::step_stats;
 use thalweg::dynamics::label_noise;
@@ -151,6 +152,7 @@ const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
     run: RUN,
     server_learning_rate: 1.0,
     compressor: Natural,
+    aggregator: Mean,
 };
 /// Two frames of a model, and numbers of both sides.
 const ROUND: usize = 2 * (52 + 4 * F) + 4 * 8 * F;
