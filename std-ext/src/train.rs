@@ -63,10 +63,18 @@
 mod checkpoint;
 mod error;
 mod header;
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one step on a range of a run's memory"
+)]
 mod optimiser;
 mod tensors;
 #[cfg(test)]
 mod tests;
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one step on a range of a run's memory"
+)]
 mod trainer;
 
 pub use error::TrainError;

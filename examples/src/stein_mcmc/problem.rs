@@ -295,7 +295,14 @@ impl Problem {
     pub fn scores_into(&self, theta: &[f64], scores: &mut [f64]) -> Result<(), Error> {
         self.density.with(|energy, batch| {
             let mut scratch = vec![0.0; energy.scratch_len(batch.len())];
-            score::from_objective(energy, batch, 1, 0.0, theta, scores, &mut scratch)
+            score::from_objective(
+                energy,
+                batch,
+                score::Weights::flat(1.0),
+                theta,
+                scores,
+                &mut scratch,
+            )
         })
     }
 

@@ -25,7 +25,14 @@ fn energy<T: Real>(
     let value = density.value_and_gradient_into(x, batch, &mut scratch, g)?;
     hash.reals(&[value, density.value(x, batch, &mut scratch)?]);
     hash.reals(g);
-    score::from_objective(density, batch, 1, T::ZERO, x, g, &mut scratch)?;
+    score::from_objective(
+        density,
+        batch,
+        score::Weights::flat(T::ONE),
+        x,
+        g,
+        &mut scratch,
+    )?;
     hash.reals(g);
     Ok(())
 }

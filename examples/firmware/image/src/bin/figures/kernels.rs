@@ -17,7 +17,7 @@ use thalweg::mixture::component_selection::{self, statistics_len};
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adam, lion, sgd};
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::simd::{self, Lanes, Map};
 use thalweg::snapshot::Snapshot;
@@ -379,7 +379,7 @@ kernels! {
         for (x, start) in particles.iter_mut().zip(&r.z) {
             *x = *start;
         }
-        svgd::step(&svgd::Config::new(0.1), &mut state, 2, particles, r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
+        svgd::step(&svgd::Config::new(0.1), &mut state, Particles::new(2, particles), r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
     };
     mixture_selection PROPOSALS, 4 * (2 * VISITED + MIXTURE + VISITED + WORDS) + 8 * (STATISTICS + SCRATCH), selection;
 }
