@@ -207,7 +207,7 @@ fn neither_a_product_nor_a_gradient_allocates() {
         }
         let batch = Batch::classes(&a, 50, &[3; 50]).unwrap();
         model
-            .value_and_gradient_into(&params, &batch, &mut scratch, &mut grad)
+            .value_and_gradient_into(&params, &batch, &mut grad, &mut scratch)
             .unwrap();
         thalweg::vector::axpy(-0.1, &grad, &mut params).unwrap();
     });

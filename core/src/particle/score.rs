@@ -108,7 +108,7 @@ pub fn from_objective<T: Real>(
     super::count(particles.len(), d)?;
     check_length("scores", particles.len(), scores.len())?;
     for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
-        objective.gradient_into(x, batch, scratch, out)?;
+        objective.gradient_into(x, batch, out, scratch)?;
         T::Kernels::posterior_score(weights, x, out);
     }
     Ok(())

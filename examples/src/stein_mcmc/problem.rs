@@ -382,7 +382,7 @@ impl Problem {
                 let batch = Batch::new(&test.features, test.columns, Labels::None)?;
                 for row in theta.chunks_exact(d) {
                     let (s, w) = row.split_last().unwrap_or((&0.0, &[]));
-                    model.outputs_into(w, &batch, &mut scratch, &mut f)?;
+                    model.outputs_into(w, &batch, &mut f, &mut scratch)?;
                     let peak = (0.5 * s).exp() / core::f64::consts::TAU.sqrt();
                     for ((sum, f), y) in likelihood.iter_mut().zip(&f).zip(&test.labels) {
                         *sum += peak * (-0.5 * s.exp() * (f - y) * (f - y)).exp();

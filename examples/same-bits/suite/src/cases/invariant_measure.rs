@@ -109,7 +109,7 @@ pub(super) fn curvature<T: Real>(hash: &mut Hash) -> Outcome {
         shift: T::from_f64(0.25),
         linear: T::ONE,
     };
-    let gradient = |x: &[T], g: &mut [T]| problem.gradient_into(x, &Batch::none(), &mut [], g);
+    let gradient = |x: &[T], g: &mut [T]| problem.gradient_into(x, &Batch::none(), g, &mut []);
     let (mut x, mut v, mut out) = ([T::ZERO; D], [T::ZERO; D], [T::ZERO; D]);
     paint(&mut x, 83);
     paint(&mut v, 84);

@@ -355,7 +355,7 @@ kernels! {
     mlp_gradient ROWS * D, 4 * (2 * D + 8 * ROWS + NETWORK.least_scratch_len(ROWS)), |r| {
         let batch = Batch::classes(r.x.get(..8 * ROWS)?, 8, &CLASSES).ok()?;
         let (grad, scratch) = r.z.split_at_mut_checked(D)?;
-        NETWORK.gradient_into(r.y.get(..D)?, &batch, scratch, grad).ok()
+        NETWORK.gradient_into(r.y.get(..D)?, &batch, grad, scratch).ok()
     };
     marina_rounds 2 * F, ROUND, |r| rounds(r, &MARINA, 2);
     ef21_rounds 2 * F, ROUND, |r| rounds(r, &EF21, 2);
