@@ -113,7 +113,7 @@ pub(super) fn curvature<T: Real>(hash: &mut Hash) -> Outcome {
     let (mut x, mut v, mut out) = ([T::ZERO; D], [T::ZERO; D], [T::ZERO; D]);
     paint(&mut x, 83);
     paint(&mut v, 84);
-    hessian_vector_into(&x, &v, gradient, &mut [T::ZERO; 2 * D], &mut out)?;
+    hessian_vector_into(&x, &v, gradient, &mut out, &mut [T::ZERO; 2 * D])?;
     hash.reals(&out);
     let found = power_iteration(&x, gradient, 3, &mut [T::ZERO; power_scratch_len(D)])?;
     hash.reals(&[found.value]);
