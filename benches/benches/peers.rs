@@ -43,7 +43,7 @@ use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::kernel::Serial;
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::random::{Lanes32, Purpose, stream};
 use thalweg::{Arithmetic, Error};
 use thalweg_std::par::optimiser::Blocks;
@@ -140,9 +140,23 @@ fn svgd(n: usize, d: usize, threads: usize, bandwidth: Bandwidth, arithmetic: Ar
         let mut none = svgd::State::<[f32; 0]>::new();
         let s = &mut scratch;
         if threads > 1 {
-            svgd::step_by(&mut driver, &config, &mut none, d, &mut x, &scores, s)?;
+            svgd::step_by(
+                &mut driver,
+                &config,
+                &mut none,
+                Particles::new(d, &mut x),
+                &scores,
+                s,
+            )?;
         } else {
-            svgd::step_by(&mut Serial, &config, &mut none, d, &mut x, &scores, s)?;
+            svgd::step_by(
+                &mut Serial,
+                &config,
+                &mut none,
+                Particles::new(d, &mut x),
+                &scores,
+                s,
+            )?;
         }
         black_box(&x);
         Ok(())

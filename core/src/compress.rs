@@ -62,6 +62,10 @@
 mod contracted;
 pub mod dithering;
 mod draw;
+#[allow(
+    clippy::too_many_arguments,
+    reason = "compressor, draw and memory of one step"
+)]
 pub mod error_feedback;
 mod identity;
 mod lazy;

@@ -12,7 +12,7 @@ use thalweg::federated::{Run, decode, fed_avg, machine, marina};
 use thalweg::matrix::MatrixRef;
 use thalweg::mixture::{component_selection, em, gaussian};
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
-use thalweg::particle::{momentum, rule, stein, svgd};
+use thalweg::particle::{Particles, momentum, rule, stein, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::{FIELD_HEADER, HEADER, Snapshot};
 use thalweg::wire::crc32c;
@@ -332,10 +332,22 @@ fn particles(bytes: &mut Bytes<'_>) {
     let config = stein::sghmc::Config::new(0.1);
     let mut velocity = momentum::State::<[f32; 6]>::new();
     twist(bytes, &mut velocity);
-    let _ = stein::sghmc::step(&config, &mut velocity, 2, &mut x, &scores, &mut scratch);
+    let _ = stein::sghmc::step(
+        &config,
+        &mut velocity,
+        Particles::new(2, &mut x),
+        &scores,
+        &mut scratch,
+    );
     let mut thermostats = momentum::Thermostats::from_storage([0.0_f32; 6], [0.0_f32; 3]);
     twist(bytes, &mut thermostats);
-    let _ = stein::sgnht::step(&config, &mut thermostats, 2, &mut x, &scores, &mut scratch);
+    let _ = stein::sgnht::step(
+        &config,
+        &mut thermostats,
+        Particles::new(2, &mut x),
+        &scores,
+        &mut scratch,
+    );
     let mut state = rule::State::<[f32; 12]>::new();
     twist(bytes, &mut state);
     let config = svgd::Config {
@@ -343,7 +355,13 @@ fn particles(bytes: &mut Bytes<'_>) {
         ..svgd::Config::new(0.1)
     };
     for _ in 0..2 {
-        let _ = svgd::step(&config, &mut state, 2, &mut x, &scores, &mut scratch);
+        let _ = svgd::step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &scores,
+            &mut scratch,
+        );
     }
 }
 

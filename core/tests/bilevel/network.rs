@@ -82,7 +82,7 @@ fn head_gradient(x: &[f64], y: &[f64], rows: &Batch<'_, f64>) -> Vec<f64> {
     let mut grad = vec![0.0; params.len()];
     let mut scratch = vec![0.0; whole.scratch_len(rows.len())];
     whole
-        .gradient_into(&params, rows, &mut scratch, &mut grad)
+        .gradient_into(&params, rows, &mut grad, &mut scratch)
         .unwrap();
     let mut head = grad[P..].to_vec();
     vector::axpy(MODEL.l2, y, &mut head).unwrap();

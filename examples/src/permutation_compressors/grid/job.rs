@@ -156,7 +156,7 @@ fn drive<R: Runner>(
     let mut gradient = vec![0.0; job.problem.config.dim];
     let mut square = |x: &[f64]| -> Result<f64, Error> {
         let mean = &job.problem.mean;
-        mean.gradient_into(x, &Batch::none(), &mut [], &mut gradient)?;
+        mean.gradient_into(x, &Batch::none(), &mut gradient, &mut [])?;
         Ok(vector::norm2_squared(&gradient))
     };
     let start = square(&job.problem.start)?;

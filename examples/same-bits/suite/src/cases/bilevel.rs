@@ -325,14 +325,14 @@ fn parts<T: Real>(hash: &mut Hash, rows: &Batch<'_, T>) -> Outcome {
     let (mut scratch, mut out) = ([T::ZERO; SCRATCH], [T::ZERO; 4 * 3]);
     let mut params = [T::ZERO; HIDDEN];
     paint(&mut params, 47);
-    network.features_into(&params, rows, &mut scratch, &mut out)?;
+    network.features_into(&params, rows, &mut out, &mut scratch)?;
     hash.reals(&out);
     let (mut params, mut grad) = ([T::ZERO; HEAD], [T::ZERO; HEAD]);
     paint(&mut params, 48);
     let features = Batch::classes(&out, 3, &LABELS)?;
     let weights = [0.0, 0.5, 2.0, 1.0].map(T::from_f64);
     let head = network.head();
-    head.weighted_gradient_into(&params, &features, &weights, &mut scratch, &mut grad)?;
+    head.weighted_gradient_into(&params, &features, &weights, &mut grad, &mut scratch)?;
     hash.reals(&grad);
     Ok(())
 }

@@ -35,7 +35,7 @@ fn objective(client: usize) -> Quadratic<f32> {
 
 fn gradient(client: usize, x: &[f32]) -> Result<[f32; D], thalweg::Error> {
     let mut grad = [0.0; D];
-    objective(client).gradient_into(x, &Batch::none(), &mut [], &mut grad)?;
+    objective(client).gradient_into(x, &Batch::none(), &mut grad, &mut [])?;
     Ok(grad)
 }
 

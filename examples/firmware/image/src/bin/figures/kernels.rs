@@ -18,7 +18,7 @@ use thalweg::mixture::component_selection::{self, statistics_len};
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adam, lion, sgd};
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::simd::{self, Lanes, Map};
 use thalweg::snapshot::Snapshot;
@@ -357,7 +357,7 @@ kernels! {
     mlp_gradient ROWS * D, 4 * (2 * D + 8 * ROWS + NETWORK.least_scratch_len(ROWS)), |r| {
         let batch = Batch::classes(r.x.get(..8 * ROWS)?, 8, &CLASSES).ok()?;
         let (grad, scratch) = r.z.split_at_mut_checked(D)?;
-        NETWORK.gradient_into(r.y.get(..D)?, &batch, scratch, grad).ok()
+        NETWORK.gradient_into(r.y.get(..D)?, &batch, grad, scratch).ok()
     };
     marina_rounds 2 * F, ROUND, |r| rounds(r, &MARINA, 2);
     ef21_rounds 2 * F, ROUND, |r| rounds(r, &EF21, 2);
@@ -381,7 +381,7 @@ kernels! {
         for (x, start) in particles.iter_mut().zip(&r.z) {
             *x = *start;
         }
-        svgd::step(&svgd::Config::new(0.1), &mut state, 2, particles, r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
+        svgd::step(&svgd::Config::new(0.1), &mut state, Particles::new(2, particles), r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
     };
     mixture_selection PROPOSALS, 4 * (2 * VISITED + MIXTURE + VISITED + WORDS) + 8 * (STATISTICS + SCRATCH), selection;
 }
