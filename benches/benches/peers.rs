@@ -36,7 +36,9 @@ use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, RandK, Sign, TopK};
+use thalweg::compress::{
+    Buffers, Compressor, Dithering, Key, Natural, Operator, RandK, Sign, TopK,
+};
 use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
@@ -68,7 +70,7 @@ fn normals(n: usize, phase: u64) -> Vec<f32> {
 
 fn top_k(d: usize, k: usize) -> Call {
     let (x, c) = (normals(d, 1), TopK { k });
-    let lengths = Compressor::<f32>::lengths(&c, d);
+    let lengths = c.lengths(d);
     let (mut values, mut indices) = (vec![0.0; lengths.values], vec![0; lengths.indices]);
     Box::new(move || {
         let buffers = Buffers {

@@ -328,10 +328,10 @@ fn no_hypergradient_allocates() {
             let (mut start, mut h) = ([0.0; 26], [0.0; 18]);
             let mut state = es_jacobian::State::from_storage(&mut start[..problem.inner_dim()]);
             let h = &mut h[..x.len()];
-            es_jacobian::step(&config, &mut state, problem, x, &mut memory, h).unwrap();
+            es_jacobian::step(&config, &mut state, problem, x, h, &mut memory).unwrap();
         }
         let x = [0.0; 5];
-        es_jacobian::step(&config, &mut state, &problem, &x, &mut scratch, &mut h).unwrap();
+        es_jacobian::step(&config, &mut state, &problem, &x, &mut h, &mut scratch).unwrap();
         bilevel::aid::hypergradient(
             &implicit,
             round,

@@ -638,8 +638,8 @@ fn hypergradients<B: Storage<Elem = f32>>([y0]: [B; 1]) -> Outcome {
             &mut state,
             &problem,
             &painted(3),
-            &mut scratch,
             &mut h,
+            &mut scratch,
         )?;
         out.extend(bits(&h));
     }

@@ -387,8 +387,8 @@ fn bilevel(bytes: &mut Bytes<'_>) {
         &mut state,
         &problem,
         &outer,
-        &mut scratch,
         &mut [0.0; 2],
+        &mut scratch,
     );
 }
 

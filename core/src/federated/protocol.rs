@@ -16,10 +16,10 @@ use super::{ProtocolError, Run};
 ///
 /// ```
 /// use thalweg::aggregate::Mean;
-/// use thalweg::compress::{Identity, PermK};
+/// use thalweg::compress::Identity;
 /// use thalweg::federated::{Protocol, Run, fed_avg, marina};
 /// let run = Run { seed: 1, clients: 4 };
-/// let marina = marina::Config { run, step_size: 0.5_f32, probability: 0.25, compressor: PermK::new(4) };
+/// let marina = marina::Config { run, step_size: 0.5_f32, probability: 0.25, compressor: run.perm_k() };
 /// let average = fed_avg::Config { run, server_learning_rate: 1.0, compressor: Identity, aggregator: Mean };
 /// for (protocol, server, client) in [(&marina as &dyn Protocol<f32>, 30, 20), (&average, 20, 10)] {
 ///     assert_eq!((protocol.server_len(10), protocol.client_len(10)), (server, client));

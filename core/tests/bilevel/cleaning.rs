@@ -95,7 +95,7 @@ fn a_wrong_label_loses_its_weight() {
     let mut scratch = vec![0.0; es_jacobian::scratch_len(&config, 10, 4, problem.scratch_len())];
     let (mut l, mut h) = ([0.0; 10], [0.0; 10]);
     for _ in 0..50 {
-        es_jacobian::step(&config, &mut state, &problem, &l, &mut scratch, &mut h).unwrap();
+        es_jacobian::step(&config, &mut state, &problem, &l, &mut h, &mut scratch).unwrap();
         vector::axpy(-20.0, &h, &mut l).unwrap();
     }
     let negative: Vec<usize> = (0..10).filter(|&i| l[i] < 0.0).collect();

@@ -2,7 +2,7 @@
 
 use thalweg::Error;
 use thalweg::aggregate::Mean;
-use thalweg::compress::Compressor;
+use thalweg::compress::Operator;
 use thalweg::federated::machine::{finish, reply, skip};
 use thalweg::wire::{DecodeError, Kind, SERVER};
 
@@ -261,5 +261,5 @@ fn a_client_that_follows_without_a_memory_is_saved_as_one() {
     other.restore(&saved(&client)).unwrap();
     assert_eq!(saved(&other), saved(&client));
     assert_eq!((other.id(), other.round()), (0, 5));
-    assert_eq!(Compressor::<f32>::clients(&Identity), None);
+    assert_eq!(Identity.clients(), None);
 }

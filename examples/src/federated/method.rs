@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thalweg::aggregate::{Aggregator, Mean, Median, TrimmedMean};
 use thalweg::compress::{
-    Compressor, Dithering, Identity, Natural, PermK, RandK, RandSeqK, Sign, TopK, k_from_ratio,
+    Compressor, Dithering, Identity, Natural, RandK, RandSeqK, Sign, TopK, k_from_ratio,
 };
 use thalweg::federated::{Protocol, Run, ef21, fed_avg, marina};
 
@@ -286,73 +286,49 @@ impl CompressorName {
 pub fn build(method: Method, problem: &Problem, rule: Rule, step: f64) -> Exchange {
     let d = problem.dim();
     let (k, n) = (rule.k(d), problem.clients());
-    let job = Job {
-        protocol: method.protocol,
-        run: Run {
-            seed: problem.seed(),
-            clients: n as u32,
-        },
-        step,
-        probability: method.compressor.probability(k, n, d),
-        restart: rule.restart,
-        aggregator: rule.aggregator,
-        honest: n.saturating_sub(rule.hostile),
+    let run = Run {
+        seed: problem.seed(),
+        clients: n as u32,
     };
-    match method.compressor {
-        CompressorName::Identity => job.with(Identity),
-        CompressorName::PermK => job.with(PermK::new(n)),
-        CompressorName::RandK => job.with(RandK::new(k)),
-        CompressorName::RandSeqK => job.with(RandSeqK::new(k)),
-        CompressorName::TopK => job.with(TopK { k }),
-        CompressorName::Natural => job.with(Natural),
-        CompressorName::Qsgd => job.with(Dithering::qsgd(15)),
-        CompressorName::Sign => job.with(Sign),
+    let compressor: Box<dyn Compressor<f32> + Sync> = match method.compressor {
+        CompressorName::Identity => Box::new(Identity),
+        CompressorName::PermK => Box::new(run.perm_k()),
+        CompressorName::RandK => Box::new(RandK::new(k)),
+        CompressorName::RandSeqK => Box::new(RandSeqK::new(k)),
+        CompressorName::TopK => Box::new(TopK { k }),
+        CompressorName::Natural => Box::new(Natural),
+        CompressorName::Qsgd => Box::new(Dithering::qsgd(15)),
+        CompressorName::Sign => Box::new(Sign),
+    };
+    let step_size = step as f32;
+    let protocol: Box<dyn Protocol<f32> + Sync> = match method.protocol {
+        ProtocolName::Gd | ProtocolName::Marina => Box::new(marina::Config {
+            run,
+            step_size,
+            probability: method.compressor.probability(k, n, d),
+            compressor,
+        }),
+        ProtocolName::Ef21 => Box::new(ef21::Config {
+            run,
+            step_size,
+            restart: rule.restart,
+            compressor,
+        }),
+        ProtocolName::Fedavg => Box::new(fed_avg::Config {
+            run,
+            server_learning_rate: 1.0,
+            compressor,
+            aggregator: rule.aggregator.build(),
+        }),
+    };
+    Exchange {
+        protocol,
+        training: (method.protocol == ProtocolName::Fedavg).then_some(step),
+        honest: n.saturating_sub(rule.hostile),
     }
 }
 
 /// Bits of a message over those of all numbers.
 fn share(compressor: &impl Compressor<f32>, d: usize) -> f64 {
     compressor.bits(d) as f64 / (32 * d) as f64
-}
-
-struct Job {
-    protocol: ProtocolName,
-    run: Run,
-    step: f64,
-    probability: f64,
-    restart: f64,
-    aggregator: AggregatorName,
-    honest: usize,
-}
-
-impl Job {
-    fn with<C: Compressor<f32> + Sync + 'static>(self, compressor: C) -> Exchange {
-        let (run, step_size, probability) = (self.run, self.step as f32, self.probability);
-        let training = (self.protocol == ProtocolName::Fedavg).then_some(self.step);
-        let protocol: Box<dyn Protocol<f32> + Sync> = match self.protocol {
-            ProtocolName::Gd | ProtocolName::Marina => Box::new(marina::Config {
-                run,
-                step_size,
-                probability,
-                compressor,
-            }),
-            ProtocolName::Ef21 => Box::new(ef21::Config {
-                run,
-                step_size,
-                restart: self.restart,
-                compressor,
-            }),
-            ProtocolName::Fedavg => Box::new(fed_avg::Config {
-                run,
-                server_learning_rate: 1.0,
-                compressor,
-                aggregator: self.aggregator.build(),
-            }),
-        };
-        Exchange {
-            protocol,
-            training,
-            honest: self.honest,
-        }
-    }
 }

@@ -15,7 +15,7 @@
 
 use thalweg::Error;
 use thalweg::compress::{
-    Buffers, Compressor, Key, Message, PermK, RandK, TopK, Weight, perm_k::Table,
+    Buffers, Compressor, Key, Message, Operator as _, PermK, RandK, TopK, Weight, perm_k::Table,
 };
 use thalweg::federated::Run;
 use thalweg::federated::{Protocol, marina};
@@ -61,7 +61,7 @@ impl Draw {
         let drawn = match operator {
             Operator::PermK => Vec::new(),
             Operator::RandK(k) => {
-                Compressor::<f64>::validate(&RandK::new(k), dim)?;
+                RandK::new(k).validate(dim)?;
                 vec![0; k]
             }
         };
@@ -268,7 +268,7 @@ impl Ef21 {
     /// `k` outside `1..=d`.
     pub fn new(problem: &Problem, k: usize, step_size: f64) -> Result<Self, Error> {
         let top_k = TopK { k };
-        Compressor::<f64>::validate(&top_k, problem.config.dim)?;
+        top_k.validate(problem.config.dim)?;
         let zeros = vec![0.0; problem.config.dim];
         let mut distinct: Vec<(Quadratic<f64>, Vec<f64>)> = Vec::new();
         let kinds = problem.clients.iter().map(|f| {

@@ -6,7 +6,7 @@
 use core::fmt;
 
 use embedded_io::{ErrorKind, Read, ReadReady, Write, WriteReady};
-use thalweg::compress::{self, Identity, PermK, RandK, TopK};
+use thalweg::compress::{self, Identity, RandK, TopK};
 use thalweg::federated::machine::{self, Client};
 use thalweg::federated::{Protocol, ProtocolError, Run, ef21, marina};
 use thalweg::model::{Batch, Objective, mlp};
@@ -207,7 +207,7 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
         compressor: TopK { k },
     };
     let whole = marina(1.0).with(Identity);
-    let perm_k = marina(header.probability).with(PermK::new(header.clients as usize));
+    let perm_k = marina(header.probability).with(run.perm_k());
     let rand_k = marina(header.probability).with(RandK::new(k));
     let protocol: &dyn Protocol<f32> = match header.method {
         Method::Whole => &whole,

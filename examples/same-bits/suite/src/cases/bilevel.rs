@@ -78,7 +78,7 @@ fn one<T: Real, const P: usize, const D: usize>(
                 let mut state = State::<[T; D]>::new();
                 for _ in 0..2 {
                     let value =
-                        es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h)?;
+                        es_jacobian::step(&config, &mut state, problem, &x, &mut h, &mut scratch)?;
                     hash.reals(&h);
                     hash.reals(&[value]);
                     saved(hash, &mut state)?;
@@ -310,7 +310,7 @@ fn gradients<T: Real, const P: usize, const D: usize>(
         };
         let mut state = State::<[T; D]>::new();
         for _ in 0..2 {
-            let value = es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h)?;
+            let value = es_jacobian::step(&config, &mut state, problem, &x, &mut h, &mut scratch)?;
             hash.reals(&[value]);
             hash.reals(&h);
         }

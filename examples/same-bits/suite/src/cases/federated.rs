@@ -1,7 +1,7 @@
 //! Protocols whose machines exchange frames.
 
 use thalweg::aggregate::Mean;
-use thalweg::compress::{Ab, Buffers, Compressor, Message, Natural, PermK, RandK, TopK};
+use thalweg::compress::{Ab, Buffers, Compressor, Message, Natural, RandK, TopK};
 use thalweg::federated::hessian_variance::HessianVariance;
 use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{
@@ -126,7 +126,7 @@ fn marina_run<C: Compressor<f32>>(compressor: C, hash: &mut Hash) -> Outcome {
 }
 
 pub(super) fn marina_perm_k(hash: &mut Hash) -> Outcome {
-    marina_run(PermK::new(CLIENTS), hash)
+    marina_run(RUN.perm_k(), hash)
 }
 
 pub(super) fn marina_rand_k(hash: &mut Hash) -> Outcome {

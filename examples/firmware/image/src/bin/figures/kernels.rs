@@ -214,7 +214,7 @@ fn hypergradient(room: &mut Room) -> Option<()> {
     let mut state = es_jacobian::State::<[f32; S]>::new();
     let (grad, scratch) = room.z.split_first_chunk_mut::<S>()?;
     let outer = y.1.last_chunk::<S>()?;
-    let value = es_jacobian::step(&ES_JACOBIAN, &mut state, &problem, outer, scratch, grad).ok()?;
+    let value = es_jacobian::step(&ES_JACOBIAN, &mut state, &problem, outer, grad, scratch).ok()?;
     room.result = value;
     Some(())
 }
