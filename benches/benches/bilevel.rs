@@ -104,7 +104,7 @@ fn hypergradient(c: &mut Criterion) {
             let mut scratch = zeros(len);
             let mut state = es_jacobian::State::from_storage(normals(FEATURES, 4));
             let mut esj = |scratch: &mut [f32]| {
-                es_jacobian::step(&config, &mut state, problem, &x, scratch, &mut h)
+                es_jacobian::step(&config, &mut state, problem, &x, &mut h, scratch)
                     .expect("a stable path");
             };
             let mut bare = |scratch: &mut [f32]| {

@@ -6,7 +6,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use thalweg::compress::{
-    Buffers, Compressor, Dithering, Key, Natural, PermK, RandK, Sign, TopK, rand_k,
+    Buffers, Compressor, Dithering, Key, Natural, Operator, PermK, RandK, Sign, TopK, rand_k,
 };
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg_benches::plain;
@@ -87,7 +87,7 @@ fn races() {
     for (name, x) in inputs(d) {
         let mut shared = Shared::new(x);
         for k in [d / 100, d / 1000] {
-            let lengths = Compressor::<f32>::lengths(&TopK { k }, d);
+            let lengths = (TopK { k }).lengths(d);
             let (mut values, mut indices) = (vec![0.0; lengths.values], vec![0; lengths.indices]);
             let mut field: [Contender<'_, Shared>; 2] = [
                 ("select_nth", &mut |s: &mut Shared| {
@@ -195,7 +195,7 @@ fn top_k(c: &mut Criterion) {
     for (name, x) in inputs(d) {
         for k in [d / 100, d / 1000] {
             let top_k = TopK { k };
-            let lengths = Compressor::<f32>::lengths(&top_k, d);
+            let lengths = top_k.lengths(d);
             let (mut values, mut indices) = (vec![0.0; lengths.values], vec![0; lengths.indices]);
             group.bench_function(BenchmarkId::new(format!("thalweg_{name}"), k), |b| {
                 b.iter(|| {

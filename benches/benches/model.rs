@@ -99,8 +99,8 @@ fn gradients(c: &mut Criterion) {
                     model.value_and_gradient_into(
                         black_box(&params),
                         &batch,
-                        &mut scratch,
                         &mut grad,
+                        &mut scratch,
                     )
                 });
             });

@@ -141,7 +141,7 @@ fn objective(rows: usize) {
     let mut parts = Rows::new();
     let mut field: [Contender<'_, Vec<f32>>; 2] = [
         ("one", &mut |grad: &mut Vec<f32>| {
-            let _ = model.value_and_gradient_into(&params, &batch, &mut scratch, grad);
+            let _ = model.value_and_gradient_into(&params, &batch, grad, &mut scratch);
         }),
         ("par", &mut |grad: &mut Vec<f32>| {
             let _ = parts.value_and_gradient_into(&model, &params, &batch, grad);

@@ -23,7 +23,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use thalweg::Arithmetic;
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::kernel::{Driver, Serial};
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::simd::{Kernel, Lanes, Simd, dispatch};
 use thalweg_std::par::particle::Threads;
 
@@ -71,8 +71,7 @@ impl Case {
             driver,
             config,
             &mut none,
-            d,
-            particles,
+            Particles::new(d, particles),
             &self.scores,
             scratch,
         );

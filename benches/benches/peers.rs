@@ -36,14 +36,16 @@ use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, RandK, Sign, TopK};
+use thalweg::compress::{
+    Buffers, Compressor, Dithering, Key, Natural, Operator, RandK, Sign, TopK,
+};
 use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::kernel::Serial;
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::random::{Lanes32, Purpose, stream};
 use thalweg::{Arithmetic, Error};
 use thalweg_std::par::optimiser::Blocks;
@@ -68,7 +70,7 @@ fn normals(n: usize, phase: u64) -> Vec<f32> {
 
 fn top_k(d: usize, k: usize) -> Call {
     let (x, c) = (normals(d, 1), TopK { k });
-    let lengths = Compressor::<f32>::lengths(&c, d);
+    let lengths = c.lengths(d);
     let (mut values, mut indices) = (vec![0.0; lengths.values], vec![0; lengths.indices]);
     Box::new(move || {
         let buffers = Buffers {
@@ -140,9 +142,23 @@ fn svgd(n: usize, d: usize, threads: usize, bandwidth: Bandwidth, arithmetic: Ar
         let mut none = svgd::State::<[f32; 0]>::new();
         let s = &mut scratch;
         if threads > 1 {
-            svgd::step_by(&mut driver, &config, &mut none, d, &mut x, &scores, s)?;
+            svgd::step_by(
+                &mut driver,
+                &config,
+                &mut none,
+                Particles::new(d, &mut x),
+                &scores,
+                s,
+            )?;
         } else {
-            svgd::step_by(&mut Serial, &config, &mut none, d, &mut x, &scores, s)?;
+            svgd::step_by(
+                &mut Serial,
+                &config,
+                &mut none,
+                Particles::new(d, &mut x),
+                &scores,
+                s,
+            )?;
         }
         black_box(&x);
         Ok(())

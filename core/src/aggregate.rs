@@ -3,13 +3,24 @@
 //! Vectors are pushed one by one, with their weights; then [`Aggregator::finish`] combines what is there. Memory is the caller's, and
 //! nothing is allocated. The bits depend on the vectors and their order alone, not on registers or threads.
 //!
-//! | aggregator | value of a coordinate | memory for `n` vectors of length `d` |
-//! |---|---|---|
-//! | [`Mean`] | weighted mean | `d` |
+//! | aggregator | value of a coordinate | vectors that may be anything | memory for `n` vectors of length `d` |
+//! |---|---|---|---|
+//! | [`Mean`] | weighted mean | none | `d` |
+//! | [`Median`] | median | fewer than `n / 2` | `(n + 1) d` |
+//! | [`TrimmedMean`] | mean without the `floor(beta n)` least and greatest | `floor(beta n)` | `(n + 1) d` |
+//!
+//! While no more than so many vectors are of adversaries, each coordinate lies between the least and the greatest value of the others.
 
 mod mean;
+mod median;
+mod ordered;
+mod pointer;
+mod trimmed;
 
 pub use mean::Mean;
+pub use median::Median;
+pub(crate) use ordered::OrderKernels;
+pub use trimmed::TrimmedMean;
 
 use crate::compress::Weight;
 use crate::error::{check, check_length, ensure_finite};
@@ -39,6 +50,8 @@ pub struct Combined<'m, T> {
 pub type Add<'a, T> = &'a mut dyn FnMut(Weight<T>, &mut [T]) -> Result<(), Error>;
 
 /// A rule that combines vectors of one length.
+///
+/// A reference to an aggregator is one too, and so is a `Box` of one (feature `alloc`).
 ///
 /// ```
 /// use thalweg::aggregate::{Aggregator, Mean};

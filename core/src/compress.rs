@@ -62,6 +62,10 @@
 mod contracted;
 pub mod dithering;
 mod draw;
+#[allow(
+    clippy::too_many_arguments,
+    reason = "compressor, draw and memory of one step"
+)]
 pub mod error_feedback;
 mod identity;
 mod lazy;
@@ -233,8 +237,8 @@ impl<T> Message<'_, T> {
 /// Lengths of the [`Buffers`] that a compressor asks for.
 ///
 /// ```
-/// use thalweg::compress::{Compressor, Lengths, RandK};
-/// let lengths = Compressor::<f32>::lengths(&RandK::new(5), 100);
+/// use thalweg::compress::{Lengths, Operator, RandK};
+/// let lengths = RandK::new(5).lengths(100);
 /// assert_eq!(lengths, Lengths { values: 5, indices: 0, levels: 0 });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -372,6 +376,61 @@ impl<T: Real> Weight<T> {
     }
 }
 
+/// What is known of a compressor without numbers to compress: its parameters, its constants, its buffers.
+///
+/// ```
+/// use thalweg::compress::{Contractive, Operator, PermK, TopK, Unbiased};
+/// let operators: [&dyn Operator; 2] = [&TopK { k: 10 }, &PermK::new(4)];
+/// assert_eq!(operators.map(|c| c.lengths(100).values), [10, 25]);
+/// assert_eq!((TopK { k: 10 }.alpha(100), PermK::new(4).omega(100)), (0.1, 3.0));
+/// ```
+pub trait Operator {
+    /// Checks the parameters against a dimension.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] naming the parameter.
+    fn validate(&self, d: usize) -> Result<(), Error>;
+
+    /// Buffers that a message of a vector of length `d` needs.
+    fn lengths(&self, d: usize) -> Lengths;
+
+    /// The number of clients that the compressor is made for; `None` where any number will do.
+    ///
+    /// A protocol refuses a compressor that is made for another number than its run has. A compressor that wraps another one must
+    /// state the number of that one.
+    ///
+    /// ```
+    /// use thalweg::compress::{Contracted, Operator, PermK, RandK};
+    /// assert_eq!(Contracted(PermK::new(4)).clients(), Some(4));
+    /// assert_eq!(RandK::new(4).clients(), None);
+    /// ```
+    fn clients(&self) -> Option<usize> {
+        None
+    }
+
+    /// Checks that the draw of a key is at hand, so that [`compress`](Compressor::compress) cannot fail for its sake.
+    ///
+    /// Tables are drawn beforehand, for one round; the other compressors draw at any time. A compressor that wraps another one must ask
+    /// that one.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] naming the part of the key.
+    ///
+    /// ```
+    /// use thalweg::compress::{Key, Operator, perm_k::Table};
+    /// let mut table = Table::new([0_u32; 5], [0_u32; 2])?;
+    /// table.draw(3, 7)?;
+    /// let key = Key { seed: 3, round: 7, client: 1 };
+    /// assert!(table.check_key(key).is_ok());
+    /// assert!(table.check_key(Key { round: 8, ..key }).is_err());
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        let _ = key;
+        Ok(())
+    }
+}
+
 /// A compression operator on vectors of any length.
 ///
 /// A reference to a compressor is one too, and so is a `Box` of one (feature `alloc`), also where the type behind it is chosen when the
@@ -386,23 +445,15 @@ impl<T: Real> Weight<T> {
 ///     run: thalweg::federated::Run { seed: 1, clients: 4 },
 ///     compressor,
 ///     server_learning_rate: 1.0,
+///     aggregator: thalweg::aggregate::Mean,
 /// };
 /// assert!(config.validate(1000).is_ok());
 /// ```
-pub trait Compressor<T: Real> {
-    /// Checks the parameters against a dimension.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] naming the parameter.
-    fn validate(&self, d: usize) -> Result<(), Error>;
-
-    /// Buffers that a message of a vector of length `d` needs.
-    fn lengths(&self, d: usize) -> Lengths;
-
+pub trait Compressor<T: Real>: Operator {
     /// Compresses `x`; the message lives in the buffers or in `x`.
     ///
     /// # Errors
-    /// What [`Compressor::validate`] says, a client beyond their number, a buffer that is too short, or a NaN where an
+    /// What [`Operator::validate`] says, a client beyond their number, a buffer that is too short, or a NaN where an
     /// order is needed. The buffers then hold nothing of use.
     fn compress<'m>(
         &self,
@@ -425,46 +476,10 @@ pub trait Compressor<T: Real> {
 
     /// Uplink bits of the largest message of a vector of length `d`, without the frame around it.
     fn bits(&self, d: usize) -> u64;
-
-    /// The number of clients that the compressor is made for; `None` where any number will do.
-    ///
-    /// A protocol refuses a compressor that is made for another number than its run has. A compressor that wraps another one must
-    /// state the number of that one.
-    ///
-    /// ```
-    /// use thalweg::compress::{Compressor, Contracted, PermK, RandK};
-    /// assert_eq!(Compressor::<f32>::clients(&Contracted(PermK::new(4))), Some(4));
-    /// assert_eq!(Compressor::<f32>::clients(&RandK::new(4)), None);
-    /// ```
-    fn clients(&self) -> Option<usize> {
-        None
-    }
-
-    /// Checks that the draw of a key is at hand, so that [`compress`](Self::compress) cannot fail for its sake.
-    ///
-    /// Tables are drawn beforehand, for one round; the other compressors draw at any time. A compressor that wraps another one must ask
-    /// that one.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] naming the part of the key.
-    ///
-    /// ```
-    /// use thalweg::compress::{Compressor, Key, perm_k::Table};
-    /// let mut table = Table::new([0_u32; 5], [0_u32; 2])?;
-    /// table.draw(3, 7)?;
-    /// let key = Key { seed: 3, round: 7, client: 1 };
-    /// assert!(Compressor::<f32>::check_key(&table, key).is_ok());
-    /// assert!(Compressor::<f32>::check_key(&table, Key { round: 8, ..key }).is_err());
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    fn check_key(&self, key: Key) -> Result<(), Error> {
-        let _ = key;
-        Ok(())
-    }
 }
 
 /// `E C(x) = x` and `E |C(x)|^2 <= (omega + 1) |x|^2`.
-pub trait Unbiased<T: Real>: Compressor<T> {
+pub trait Unbiased: Operator {
     /// The constant for vectors of length `d`.
     fn omega(&self, d: usize) -> f64;
 
@@ -479,7 +494,7 @@ pub trait Unbiased<T: Real>: Compressor<T> {
 }
 
 /// `E |C(x) - x|^2 <= (1 - alpha) |x|^2`.
-pub trait Contractive<T: Real>: Compressor<T> {
+pub trait Contractive: Operator {
     /// The constant for vectors of length `d`, in `(0, 1]`.
     fn alpha(&self, d: usize) -> f64;
 }
@@ -488,7 +503,7 @@ pub trait Contractive<T: Real>: Compressor<T> {
 ///
 /// ```
 /// use thalweg::compress::{Ab, PermK, Unbiased};
-/// assert_eq!(Unbiased::<f32>::ab(&PermK::new(3), 8, 3), Ab { a: 1.0, b: 1.0 });
+/// assert_eq!(PermK::new(3).ab(8, 3), Ab { a: 1.0, b: 1.0 });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ab {

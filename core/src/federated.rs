@@ -37,6 +37,7 @@ pub use protocol::Protocol;
 use core::fmt;
 
 use crate::Error;
+use crate::compress::PermK;
 pub use crate::wire::message::kind_of;
 use crate::wire::{DecodeError, EncodeError};
 
@@ -52,6 +53,19 @@ pub struct Run {
     pub seed: u64,
     /// Number of clients, numbered from 0.
     pub clients: u32,
+}
+
+impl Run {
+    /// PermK for the clients of the run, so that their number is stated once.
+    ///
+    /// ```
+    /// use thalweg::{compress::PermK, federated::Run};
+    /// assert_eq!(Run { seed: 7, clients: 10 }.perm_k(), PermK::new(10));
+    /// ```
+    #[must_use]
+    pub const fn perm_k(self) -> PermK {
+        PermK::new(self.clients as usize)
+    }
 }
 
 /// Why a protocol cannot go on with what it was given. The state is as before.

@@ -100,7 +100,7 @@ fn start_gradient<T: Real>(l2: T, params: &[T], grad: &mut [T]) {
 /// fn descend(f: &impl Objective<f64>, x: &mut [f64], steps: usize) -> Result<(), thalweg::Error> {
 ///     let mut grad = [0.0; 1];
 ///     for _ in 0..steps {
-///         f.gradient_into(x, &Batch::none(), &mut [], &mut grad)?;
+///         f.gradient_into(x, &Batch::none(), &mut grad, &mut [])?;
 ///         thalweg::vector::axpy(-0.5, &grad, x)?;
 ///     }
 ///     Ok(())
@@ -135,8 +135,8 @@ pub trait Objective<T: Real> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error>;
 
     /// Writes the gradient and returns the value: one pass where the model can share work.
@@ -147,10 +147,10 @@ pub trait Objective<T: Real> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
-        self.gradient_into(params, batch, scratch, grad)?;
+        self.gradient_into(params, batch, grad, scratch)?;
         self.value(params, batch, scratch)
     }
 }
@@ -184,11 +184,11 @@ pub(crate) mod tests {
         let mut scratch = vec![f64::NAN; f.scratch_len(batch.len())];
         let mut grad = vec![f64::NAN; f.dim()];
         let value = f
-            .value_and_gradient_into(params, batch, &mut scratch, &mut grad)
+            .value_and_gradient_into(params, batch, &mut grad, &mut scratch)
             .unwrap();
         assert_eq!(value, f.value(params, batch, &mut scratch).unwrap());
         let mut again = vec![f64::NAN; f.dim()];
-        f.gradient_into(params, batch, &mut scratch, &mut again)
+        f.gradient_into(params, batch, &mut again, &mut scratch)
             .unwrap();
         assert_eq!(grad, again);
         let size = grad.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
@@ -218,7 +218,7 @@ pub(crate) mod tests {
         let mut scratch = vec![f64::NAN; f.scratch_len(batch.len())];
         let mut grad = vec![f64::NAN; f.dim()];
         let found = f
-            .value_and_gradient_into(params, batch, &mut scratch, &mut grad)
+            .value_and_gradient_into(params, batch, &mut grad, &mut scratch)
             .unwrap();
         let cosines = (1..).map(|j| libm::cos(f64::from(j)));
         let sum: f64 = cosines.zip(&grad).map(|(c, g)| c * g).sum();

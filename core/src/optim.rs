@@ -54,6 +54,7 @@
 // of `schedule::plateau`, `clip`, `average` and `bf16` for saved states; `adam::tests::moments_of_a_silent_parameter_become_zero_not_subnormal`
 // for small moments; `extremes` for huge gradients, gradients that are not finite, and numbers that a type cannot tell.
 pub mod adagrad;
+#[allow(clippy::too_many_arguments, reason = "the buffers of one pass")]
 pub mod adam;
 pub mod average;
 pub mod bf16;

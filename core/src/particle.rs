@@ -73,8 +73,8 @@ kernels! {
         ) {
             simd::update(&rule::Adam { first, second, rate, fudge }, [x, m, v], [f]);
         }
-        fn posterior_score(rows: T, precision: T, x: &[T], gradient: &mut [T]) {
-            simd::update(&score::Posterior { rows, precision }, [gradient], [x]);
+        fn posterior_score(weights: score::Weights<T>, x: &[T], gradient: &mut [T]) {
+            simd::update(&weights, [gradient], [x]);
         }
         fn langevin([eps, a]: [T; 2], x: &mut [T], scores: &[T], noise: &[T]) {
             simd::update(&langevin::Euler(eps, a), [x], [scores, noise]);
@@ -95,6 +95,51 @@ kernels! {
             simd::map(&stein::riemannian::Drift, read, [out]);
         }
     }
+}
+
+/// Particles that a sampler moves.
+///
+/// ```
+/// use thalweg::particle::Particles;
+/// let mut x = [[1.0_f32, 2.0], [3.0, 4.0]];
+/// assert_eq!(Particles::new(2, x.as_flattened_mut()).positions, [1.0, 2.0, 3.0, 4.0]);
+/// ```
+#[derive(Debug, PartialEq)]
+pub struct Particles<'a, T> {
+    /// Dimension of a particle, at least 1.
+    pub d: usize,
+    /// Positions, one particle after another: `n d` numbers.
+    pub positions: &'a mut [T],
+}
+
+impl<'a, T> Particles<'a, T> {
+    /// `positions` in rows of `d`; whether `d` divides their number is checked where they move.
+    ///
+    /// ```
+    /// use thalweg::particle::Particles;
+    /// assert_eq!(thalweg::particle::Particles::new(3, &mut [0.0; 6]).d, 3);
+    /// ```
+    pub const fn new(d: usize, positions: &'a mut [T]) -> Self {
+        Self { d, positions }
+    }
+}
+
+/// What the caller evaluates at each particle for a sampler with a diagonal metric; each of `n d` numbers.
+///
+/// ```
+/// use thalweg::particle::Evaluated;
+/// // p = N(0, 1) under the metric m(x) = 1 + x^2, at x = 2.
+/// let at = Evaluated { scores: &[-2.0], metric: &[5.0], divergence: &[4.0] };
+/// assert_eq!(at.metric[0] * at.scores[0] + at.divergence[0], -6.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluated<'a, T> {
+    /// Scores `grad log p`.
+    pub scores: &'a [T],
+    /// Diagonal of the metric; its square root for SGRHMC.
+    pub metric: &'a [T],
+    /// Derivative of each element of `metric` with respect to its coordinate.
+    pub divergence: &'a [T],
 }
 
 /// Particles of a slice of `len` numbers.

@@ -105,6 +105,7 @@ pub trait Real:
     #[doc(hidden)]
     type Kernels: crate::vector::Kernels<Self>
         + crate::matrix::Kernels<Self>
+        + crate::aggregate::OrderKernels<Self>
         + crate::bilevel::es_jacobian::Kernels<Self>
         + crate::bilevel::ridge::Kernels<Self>
         + crate::compress::Kernels<Self>

@@ -5,6 +5,7 @@
 mod simulation;
 
 use simulation::{Simulation, family, run_of};
+use thalweg::aggregate::Mean;
 use thalweg::compress::{Ab, Buffers, Identity, PermK, RandK, TopK};
 use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
 use thalweg::federated::{Ledger, Protocol, decode, ef21, fed_avg, marina, step_size};
@@ -33,7 +34,7 @@ fn equal_hessians(d: usize, n: usize) -> (Vec<Quadratic<f64>>, Quadratic<f64>, V
 fn gradient_descent(f: &Quadratic<f64>, x0: &[f64], step: f64, steps: usize) -> Vec<f64> {
     let (mut x, mut g) = (x0.to_vec(), vec![0.0; x0.len()]);
     for _ in 0..steps {
-        f.gradient_into(&x, &Batch::none(), &mut [], &mut g)
+        f.gradient_into(&x, &Batch::none(), &mut g, &mut [])
             .unwrap();
         x.iter_mut().zip(&g).for_each(|(x, g)| *x -= step * g);
     }
@@ -149,6 +150,7 @@ fn fed_avg_with_one_local_step_is_gradient_descent() {
         run: run_of(4),
         server_learning_rate: 1.0,
         compressor: Identity,
+        aggregator: Mean,
     };
     let mut server = Server::new(&config, &x0, vec![0.0; 18]).unwrap();
     let (mut down, mut up, mut values) = ([0; 256], [0; 256], [0.0; 9]);
@@ -163,7 +165,7 @@ fn fed_avg_with_one_local_step_is_gradient_descent() {
             )
             .unwrap();
             let mut g = [0.0; 9];
-            f.gradient_into(client.params(), &Batch::none(), &mut [], &mut g)
+            f.gradient_into(client.params(), &Batch::none(), &mut g, &mut [])
                 .unwrap();
             let mut trained = client.params().to_vec();
             trained.iter_mut().zip(g).for_each(|(x, g)| *x -= 0.5 * g);
@@ -195,6 +197,7 @@ fn the_server_of_fed_avg_moves_its_learning_rate_towards_the_weighted_mean() {
         run: run_of(2),
         server_learning_rate: 0.5,
         compressor: Identity,
+        aggregator: Mean,
     };
     let mut server = Server::new(&config, &[10.0], [0.0; 2]).unwrap();
     let (mut down, mut up, mut values) = ([0; 128], [0; 128], [0.0; 1]);
@@ -267,7 +270,7 @@ fn ef21_with_one_coordinate_converges_where_plain_top_k_averaging_cannot() {
     };
     let x = run(config, workers, &x0, 20_000);
     let mut g = vec![0.0; 12];
-    mean.gradient_into(&x, &Batch::none(), &mut [], &mut g)
+    mean.gradient_into(&x, &Batch::none(), &mut g, &mut [])
         .unwrap();
     assert!(g.iter().map(|g| g * g).sum::<f64>() < 1e-20);
 }

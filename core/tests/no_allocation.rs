@@ -11,6 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use thalweg::Arithmetic;
+use thalweg::aggregate::{Mean, Median};
 use thalweg::bilevel::hyper_representation::network::{Problem as Network, Task};
 use thalweg::bilevel::{self, Problem, Variables, descent, es_jacobian, ridge};
 use thalweg::compress::{
@@ -27,7 +28,8 @@ use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
 use thalweg::particle::{
-    energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc, sgnht, stein, svgd,
+    Evaluated, Particles, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc,
+    sgnht, stein, svgd,
 };
 use thalweg::snapshot::Snapshot;
 
@@ -206,7 +208,7 @@ fn neither_a_product_nor_a_gradient_allocates() {
         }
         let batch = Batch::classes(&a, 50, &[3; 50]).unwrap();
         model
-            .value_and_gradient_into(&params, &batch, &mut scratch, &mut grad)
+            .value_and_gradient_into(&params, &batch, &mut grad, &mut scratch)
             .unwrap();
         thalweg::vector::axpy(-0.1, &grad, &mut params).unwrap();
     });
@@ -265,8 +267,15 @@ fn no_round_of_a_protocol_allocates() {
         run: RUN,
         server_learning_rate,
         compressor: Natural,
+        aggregator: Mean,
     };
-    for protocol in [&marina as &dyn Protocol<f32>, &ef21, &average] {
+    let median = fed_avg::Config {
+        run: RUN,
+        server_learning_rate,
+        compressor: Natural,
+        aggregator: Median,
+    };
+    for protocol in [&marina as &dyn Protocol<f32>, &ef21, &average, &median] {
         let count = allocations(|| rounds(protocol, 0.25).unwrap());
         assert_eq!(count, 0);
     }
@@ -319,10 +328,10 @@ fn no_hypergradient_allocates() {
             let (mut start, mut h) = ([0.0; 26], [0.0; 18]);
             let mut state = es_jacobian::State::from_storage(&mut start[..problem.inner_dim()]);
             let h = &mut h[..x.len()];
-            es_jacobian::step(&config, &mut state, problem, x, &mut memory, h).unwrap();
+            es_jacobian::step(&config, &mut state, problem, x, h, &mut memory).unwrap();
         }
         let x = [0.0; 5];
-        es_jacobian::step(&config, &mut state, &problem, &x, &mut scratch, &mut h).unwrap();
+        es_jacobian::step(&config, &mut state, &problem, &x, &mut h, &mut scratch).unwrap();
         bilevel::aid::hypergradient(
             &implicit,
             round,
@@ -391,29 +400,82 @@ fn neither_a_step_of_particles_nor_a_discrepancy_allocates() {
     let mut thermostats = momentum::Thermostats::from_storage([0.0; N * D], [1.0; N]);
     let count = allocations(|| {
         let (x, scratch, g) = (&mut x, &mut scratch[..], &mut sample.map(|x| -x));
-        svgd::step(&descent, &mut plain, D, x, g, scratch).unwrap();
+        svgd::step(&descent, &mut plain, Particles::new(D, x), g, scratch).unwrap();
         let factor = MatrixRef::new(&[1.0, 0.0, 0.0, 0.5, 1.0, 0.0, 0.0, 0.0, 2.0], D, D).unwrap();
         matrix_svgd::step(&descent, &mut plain, factor, x, g, scratch).unwrap();
-        stein::riemannian::step(&descent, &mut plain, D, x, g, &ones, &zeros, scratch).unwrap();
-        stein::sghmc::step(&inertial, &mut state, D, x, g, scratch).unwrap();
+        stein::riemannian::step(
+            &descent,
+            &mut plain,
+            Particles::new(D, x),
+            &Evaluated {
+                scores: g,
+                metric: &ones,
+                divergence: &zeros,
+            },
+            scratch,
+        )
+        .unwrap();
+        stein::sghmc::step(&inertial, &mut state, Particles::new(D, x), g, scratch).unwrap();
         let score = |x: &[f64], out: &mut [f64]| {
             out.copy_from_slice(x);
             thalweg::vector::scale(-1.0, out);
             Ok(())
         };
-        stein::sghmc::step_strang(&inertial, &mut state, D, x, g, scratch, score).unwrap();
-        stein::sgrhmc::step(&inertial, &mut state, D, x, g, &ones, &zeros, scratch).unwrap();
-        stein::sgnht::step(&inertial, &mut thermostats, D, x, g, scratch).unwrap();
-        langevin::step(0.01, D, x, g, &mut lanes, scratch).unwrap();
-        sghmc::step(&noisy, &mut state, D, x, g, &mut lanes, scratch).unwrap();
-        sgnht::step(&noisy, &mut thermostats, D, x, g, &mut lanes, scratch).unwrap();
+        stein::sghmc::step_strang(
+            &inertial,
+            &mut state,
+            Particles::new(D, x),
+            g,
+            score,
+            scratch,
+        )
+        .unwrap();
+        stein::sgrhmc::step(
+            &inertial,
+            &mut state,
+            Particles::new(D, x),
+            &Evaluated {
+                scores: g,
+                metric: &ones,
+                divergence: &zeros,
+            },
+            scratch,
+        )
+        .unwrap();
+        stein::sgnht::step(
+            &inertial,
+            &mut thermostats,
+            Particles::new(D, x),
+            g,
+            scratch,
+        )
+        .unwrap();
+        langevin::step(0.01, Particles::new(D, x), g, &mut lanes, scratch).unwrap();
+        sghmc::step(
+            &noisy,
+            &mut state,
+            Particles::new(D, x),
+            g,
+            &mut lanes,
+            scratch,
+        )
+        .unwrap();
+        sgnht::step(
+            &noisy,
+            &mut thermostats,
+            Particles::new(D, x),
+            g,
+            &mut lanes,
+            scratch,
+        )
+        .unwrap();
         let density = |x: &[f64], out: &mut [f64]| {
             for (out, x) in out.iter_mut().zip(x) {
                 *out = -x;
             }
             -0.5 * thalweg::vector::norm2_squared(x)
         };
-        hmc::step(&leaps, D, x, &mut stream, scratch, density).unwrap();
+        hmc::step(&leaps, Particles::new(D, x), &mut stream, density, scratch).unwrap();
         ksd::squared(&ksd::Config::IMQ, D, x, g).unwrap();
         let reference = mmd::Reference::new(D, &sample, 2.0).unwrap();
         reference.squared(x).unwrap();

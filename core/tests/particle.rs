@@ -9,13 +9,15 @@
 )]
 
 use thalweg::particle::bandwidth::Bandwidth;
-use thalweg::particle::kernel::{Family, Serial};
+use thalweg::particle::kernel::Family;
 use thalweg::particle::momentum::{State, Thermostats};
-use thalweg::particle::stein::general::{Recipe, direction_into, scratch_len};
+use thalweg::particle::stein::general::{self, Recipe, direction_into, scratch_len};
 use thalweg::particle::stein::{self, Extended};
-use thalweg::particle::{ksd, langevin, matrix_svgd, mmd, sghmc, sgnht, svgd};
+use thalweg::particle::{
+    Evaluated, Particles, ksd, langevin, matrix_svgd, mmd, sghmc, sgnht, svgd,
+};
 use thalweg::random::{Lanes32, Purpose, normal, stream};
-use thalweg::{Arithmetic, Error, matrix::MatrixRef};
+use thalweg::{Error, matrix::MatrixRef};
 
 fn draws(seed: u64, len: usize) -> Vec<f64> {
     let mut rng = stream(seed, 0, 0, Purpose::INIT);
@@ -47,17 +49,8 @@ fn sghmc_fields(
     let mut scratch = vec![f64::NAN; config.scratch_len(x.len() / d, d)];
     let (mut moved, mut momenta) = (x.to_vec(), r.to_vec());
     let mut state = State::from_storage(&mut momenta[..]);
-    stein::sghmc::drift(
-        &mut Serial,
-        &config,
-        1.0,
-        &state,
-        d,
-        &mut moved,
-        &mut scratch,
-    )
-    .unwrap();
-    stein::sghmc::kick(&mut Serial, &config, 1.0, &mut state, d, x, g, &mut scratch).unwrap();
+    stein::sghmc::drift(&config, &state, Particles::new(d, &mut moved), &mut scratch).unwrap();
+    stein::sghmc::kick(&config, &mut state, d, x, g, &mut scratch).unwrap();
     let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
     [less(&moved, x), less(&momenta, r)]
 }
@@ -98,7 +91,14 @@ fn one_particle_moves_by_the_drift_of_sgnht() {
         [0.5, 0.25],
         vec![0.0; stein::sgnht::scratch_len(&config, 1, 2)],
     );
-    stein::sgnht::step(&config, &mut state, 2, &mut x, &[-2.0, 3.0], &mut scratch).unwrap();
+    stein::sgnht::step(
+        &config,
+        &mut state,
+        Particles::new(2, &mut x),
+        &[-2.0, 3.0],
+        &mut scratch,
+    )
+    .unwrap();
     let r = [0.4 + 1e-3 * (-2.0 - 0.36), -1.2 + 1e-3 * (3.0 + 1.08)];
     assert_near(state.momentum(), &r, 1e-15);
     assert_near(&x, &[0.5 + 1e-3 * r[0], 0.25 + 1e-3 * r[1]], 1e-9);
@@ -172,7 +172,14 @@ fn few_particles_in_many_dimensions_rest_at_a_simplex_of_too_small_a_variance() 
         for _ in 0..3000 {
             let g: Vec<f64> = x.iter().map(|x| -x).collect();
             let mut none = svgd::State::<[f64; 0]>::new();
-            let found = svgd::step(&config, &mut none, d, &mut x, &g, &mut scratch).unwrap();
+            let found = svgd::step(
+                &config,
+                &mut none,
+                Particles::new(d, &mut x),
+                &g,
+                &mut scratch,
+            )
+            .unwrap();
             last = found.h;
         }
         assert!((last - h.unwrap_or(2.0)).abs() < 1e-9, "{n} {d}: {last}");
@@ -239,10 +246,8 @@ fn a_full_metric_satisfies_the_stein_identity() {
             let gradients: Vec<f64> = cloud.iter().map(|x| -x).collect();
             let mut phi = vec![0.0; cloud.len()];
             direction_into(
+                &general::Config::new(2, h),
                 recipe,
-                Arithmetic::Portable,
-                h,
-                2,
                 cloud,
                 &gradients,
                 &mut phi,
@@ -310,10 +315,8 @@ fn sgrhmc_is_two_directions_of_the_general_update() {
         );
         let (mut phi, mut scratch) = (vec![0.0; 4 * n], vec![0.0; scratch_len(n, 4)]);
         direction_into(
+            &general::Config::new(4, h),
             &Sgrhmc,
-            Arithmetic::Portable,
-            h,
-            4,
             &z,
             &gradients,
             &mut phi,
@@ -341,11 +344,12 @@ fn sgrhmc_is_two_directions_of_the_general_update() {
     stein::sgrhmc::step(
         &config,
         &mut state,
-        2,
-        &mut x,
-        &g,
-        &metric,
-        &divergence,
+        Particles::new(2, &mut x),
+        &Evaluated {
+            scores: &g,
+            metric: &metric,
+            divergence: &divergence,
+        },
         &mut scratch,
     )
     .unwrap();
@@ -369,7 +373,14 @@ fn equal_particles_stay_equal_in_every_interacting_sampler() {
     let mut scratch = vec![0.0; stein::sgnht::scratch_len(&config, n, d)];
     let (mut x, mut r) = (start.clone(), momenta.clone());
     let mut state = State::from_storage(&mut r[..]);
-    let found = stein::sghmc::step(&config, &mut state, d, &mut x, &g, &mut scratch).unwrap();
+    let found = stein::sghmc::step(
+        &config,
+        &mut state,
+        Particles::new(d, &mut x),
+        &g,
+        &mut scratch,
+    )
+    .unwrap();
     assert!(found.is_floored);
     // One particle's step: r + eps (g - r), x + eps r.
     let moved = [0.25 + 0.1 * 0.75, 0.5 - 0.1 * 2.5];
@@ -382,9 +393,15 @@ fn equal_particles_stay_equal_in_every_interacting_sampler() {
     let mut state = Thermostats::from_storage(momenta, vec![1.0; n]);
     let mut x = start;
     assert!(
-        stein::sgnht::step(&config, &mut state, d, &mut x, &g, &mut scratch)
-            .unwrap()
-            .is_floored
+        stein::sgnht::step(
+            &config,
+            &mut state,
+            Particles::new(d, &mut x),
+            &g,
+            &mut scratch
+        )
+        .unwrap()
+        .is_floored
     );
     assert!(x != [5.0, -3.0].repeat(n) && x.chunks(d).all(|row| row == &x[..d]));
 }
@@ -412,7 +429,7 @@ fn a_bad_score_names_its_particle_in_every_sampler() {
     let answers: [(&str, Result<(), Error>); 9] = [
         (
             "svgd",
-            svgd::step(&svgd, &mut none(), d, y, &g, room).map(drop),
+            svgd::step(&svgd, &mut none(), Particles::new(d, y), &g, room).map(drop),
         ),
         (
             "matrix_svgd",
@@ -420,28 +437,67 @@ fn a_bad_score_names_its_particle_in_every_sampler() {
         ),
         (
             "stein rld",
-            stein::riemannian::step(&svgd, &mut none(), d, y, &g, &ones, &ones, room).map(drop),
+            stein::riemannian::step(
+                &svgd,
+                &mut none(),
+                Particles::new(d, y),
+                &Evaluated {
+                    scores: &g,
+                    metric: &ones,
+                    divergence: &ones,
+                },
+                room,
+            )
+            .map(drop),
         ),
         (
             "stein sghmc",
-            stein::sghmc::step(&stein, &mut momenta(), d, y, &g, room).map(drop),
+            stein::sghmc::step(&stein, &mut momenta(), Particles::new(d, y), &g, room).map(drop),
         ),
         (
             "stein sgrhmc",
-            stein::sgrhmc::step(&stein, &mut momenta(), d, y, &g, &ones, &ones, room).map(drop),
+            stein::sgrhmc::step(
+                &stein,
+                &mut momenta(),
+                Particles::new(d, y),
+                &Evaluated {
+                    scores: &g,
+                    metric: &ones,
+                    divergence: &ones,
+                },
+                room,
+            )
+            .map(drop),
         ),
         (
             "stein sgnht",
-            stein::sgnht::step(&stein, &mut heat(), d, y, &g, room).map(drop),
+            stein::sgnht::step(&stein, &mut heat(), Particles::new(d, y), &g, room).map(drop),
         ),
-        ("langevin", langevin::step(0.1, d, y, &g, &mut lanes, room)),
+        (
+            "langevin",
+            langevin::step(0.1, Particles::new(d, y), &g, &mut lanes, room),
+        ),
         (
             "sghmc",
-            sghmc::step(&chain, &mut momenta(), d, y, &g, &mut lanes, room),
+            sghmc::step(
+                &chain,
+                &mut momenta(),
+                Particles::new(d, y),
+                &g,
+                &mut lanes,
+                room,
+            ),
         ),
         (
             "sgnht",
-            sgnht::step(&chain, &mut heat(), d, y, &g, &mut lanes, room),
+            sgnht::step(
+                &chain,
+                &mut heat(),
+                Particles::new(d, y),
+                &g,
+                &mut lanes,
+                room,
+            ),
         ),
     ];
     for (name, answer) in answers {
@@ -469,7 +525,15 @@ fn a_seed_fixes_every_bit_of_a_chain_and_no_noise_is_drawn_without_friction() {
         };
         for _ in 0..10 {
             let g: Vec<f64> = x.iter().map(|x| -x).collect();
-            sghmc::step(&config, &mut state, 2, &mut x, &g, &mut lanes, &mut scratch).unwrap();
+            sghmc::step(
+                &config,
+                &mut state,
+                Particles::new(2, &mut x),
+                &g,
+                &mut lanes,
+                &mut scratch,
+            )
+            .unwrap();
         }
         x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
     };

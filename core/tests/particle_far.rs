@@ -13,9 +13,9 @@ use thalweg::matrix::MatrixRef;
 use thalweg::particle::bandwidth::{Bandwidth, median_squared_distance};
 use thalweg::particle::kernel::{Driver, Family, Sources};
 use thalweg::particle::momentum::{State, Thermostats};
-use thalweg::particle::stein::general::{Recipe, direction_into, scratch_len};
+use thalweg::particle::stein::general::{self, Recipe, direction_into, scratch_len};
 use thalweg::particle::stein::{self, Extended};
-use thalweg::particle::{matrix_svgd, rule, svgd};
+use thalweg::particle::{Evaluated, Particles, matrix_svgd, rule, svgd};
 use thalweg::random::{Purpose, normal, stream};
 use thalweg::{Arithmetic, Error, Real};
 
@@ -173,7 +173,14 @@ fn a_step_moves_the_others_as_if_nothing_were_lost() {
     let config = svgd::Config::new(0.1);
     let mut scratch = vec![0.0; config.scratch_len(20, D)];
     let mut state = svgd::State::<[f32; 0]>::new();
-    svgd::step(&config, &mut state, D, &mut x, &g, &mut scratch).unwrap();
+    svgd::step(
+        &config,
+        &mut state,
+        Particles::new(D, &mut x),
+        &g,
+        &mut scratch,
+    )
+    .unwrap();
     for (x, before) in x.iter().zip(&before).skip(D) {
         assert!((x - before).abs() < 0.1, "{before} to {x}");
     }
@@ -212,9 +219,22 @@ fn scratch_and_rows_leave_the_bits_alone() {
                 let mut state = svgd::State::<[f32; 0]>::new();
                 if is_by_row {
                     let driver = &mut RowByRow;
-                    svgd::step_by(driver, &config, &mut state, D, &mut y, &g, &mut scratch)
+                    svgd::step_by(
+                        driver,
+                        &config,
+                        &mut state,
+                        Particles::new(D, &mut y),
+                        &g,
+                        &mut scratch,
+                    )
                 } else {
-                    svgd::step(&config, &mut state, D, &mut y, &g, &mut scratch)
+                    svgd::step(
+                        &config,
+                        &mut state,
+                        Particles::new(D, &mut y),
+                        &g,
+                        &mut scratch,
+                    )
                 }
                 .unwrap();
                 let expected = expected.get_or_insert_with(|| y.clone());
@@ -267,7 +287,18 @@ fn every_sampler<T: Real>(x: &[T], lost: usize) -> Vec<(&'static str, Vec<f64>)>
     matrix_svgd::step(&config, &mut none(), factor, &mut y, &g, room).unwrap();
     out.push(("matrix svgd", less(&y)));
     let mut y = x.to_vec();
-    stein::riemannian::step(&config, &mut none(), D, &mut y, &g, &s, &gamma, room).unwrap();
+    stein::riemannian::step(
+        &config,
+        &mut none(),
+        Particles::new(D, &mut y),
+        &Evaluated {
+            scores: &g,
+            metric: &s,
+            divergence: &gamma,
+        },
+        room,
+    )
+    .unwrap();
     out.push(("riemannian", less(&y)));
     let median = Bandwidth::median(2.0);
     for bandwidth in [
@@ -282,17 +313,28 @@ fn every_sampler<T: Real>(x: &[T], lost: usize) -> Vec<(&'static str, Vec<f64>)>
             ..stein::sghmc::Config::new(0.1)
         };
         let (mut y, mut state) = (x.to_vec(), State::from_storage(r.clone()));
-        stein::sghmc::step(&config, &mut state, D, &mut y, &g, room).unwrap();
+        stein::sghmc::step(&config, &mut state, Particles::new(D, &mut y), &g, room).unwrap();
         out.push(("sghmc", less(&y)));
         out.push(("sghmc momenta", less(state.momentum())));
         let (mut y, mut state) = (x.to_vec(), State::from_storage(r.clone()));
-        stein::sgrhmc::step(&config, &mut state, D, &mut y, &g, &s, &gamma, room).unwrap();
+        stein::sgrhmc::step(
+            &config,
+            &mut state,
+            Particles::new(D, &mut y),
+            &Evaluated {
+                scores: &g,
+                metric: &s,
+                divergence: &gamma,
+            },
+            room,
+        )
+        .unwrap();
         out.push(("sgrhmc", less(&y)));
         out.push(("sgrhmc momenta", less(state.momentum())));
     }
     let config = stein::sghmc::Config::new(0.1);
     let (mut y, mut state) = (x.to_vec(), Thermostats::from_storage(r, vec![T::ONE; n]));
-    stein::sgnht::step(&config, &mut state, D, &mut y, &g, room).unwrap();
+    stein::sgnht::step(&config, &mut state, Particles::new(D, &mut y), &g, room).unwrap();
     out.push(("sgnht", less(&y)));
     out.push(("sgnht momenta", less(state.momentum())));
     let thermostats = state.thermostat().iter().take(n - lost);
@@ -302,9 +344,17 @@ fn every_sampler<T: Real>(x: &[T], lost: usize) -> Vec<(&'static str, Vec<f64>)>
     ));
     for recipe in [Metric(true), Metric(false)] {
         let mut y = vec![T::NAN; x.len()];
-        let (portable, h) = (Arithmetic::Portable, T::from_f64(2.0));
+        let h = T::from_f64(2.0);
         let mut room = vec![T::NAN; scratch_len(n, D)];
-        direction_into(&recipe, portable, h, D, x, &g, &mut y, &mut room).unwrap();
+        direction_into(
+            &general::Config::new(D, h),
+            &recipe,
+            x,
+            &g,
+            &mut y,
+            &mut room,
+        )
+        .unwrap();
         out.push(("general", less(&y)));
     }
     out
@@ -408,10 +458,22 @@ fn no_particles_of_any_dimension_are_moved() {
     let config = stein::sghmc::Config::new(0.1);
     let d = 1_usize << (usize::BITS - 1);
     let mut state = State::from_storage(Vec::<f32>::new());
-    let found = stein::sghmc::step(&config, &mut state, d, &mut [], &[], &mut []);
+    let found = stein::sghmc::step(
+        &config,
+        &mut state,
+        Particles::new(d, &mut []),
+        &[],
+        &mut [],
+    );
     assert!(found.unwrap().is_floored);
     let mut state = Thermostats::from_storage(Vec::<f32>::new(), Vec::new());
-    let found = stein::sgnht::step(&config, &mut state, d, &mut [], &[], &mut []);
+    let found = stein::sgnht::step(
+        &config,
+        &mut state,
+        Particles::new(d, &mut []),
+        &[],
+        &mut [],
+    );
     assert!(found.unwrap().is_floored);
     assert_eq!(config.scratch_len(1, d), usize::MAX);
 }
@@ -428,7 +490,13 @@ fn a_field_that_overflows_leaves_particles_and_state_as_they_were() {
     let (mut y, mut state) = (x, svgd::State::from_storage([0.5_f32; 3]));
     let before = state;
     let mut scratch = vec![0.0; config.scratch_len(3, 1)];
-    let found = svgd::step(&config, &mut state, 1, &mut y, &g, &mut scratch);
+    let found = svgd::step(
+        &config,
+        &mut state,
+        Particles::new(1, &mut y),
+        &g,
+        &mut scratch,
+    );
     let expected = Err(Error::NonFinite {
         name: "field",
         at: thalweg::At::Particle(0),
@@ -441,14 +509,26 @@ fn a_field_that_overflows_leaves_particles_and_state_as_they_were() {
     };
     let mut none = svgd::State::<[f32; 0]>::new();
     let (mut y, g) = (x, [0.0, 0.0, bound]);
-    let found = svgd::step(&config, &mut none, 1, &mut y, &g, &mut scratch);
+    let found = svgd::step(
+        &config,
+        &mut none,
+        Particles::new(1, &mut y),
+        &g,
+        &mut scratch,
+    );
     assert_eq!((found.is_err(), y, none.steps()), (true, x, 0));
     // Samplers with momenta: the kick overflows.
     let config = stein::sghmc::Config::new(4.0);
     let momenta = [0.5_f32, -0.5, 0.25];
     let (mut y, mut state) = (x, State::from_storage(momenta));
     let mut scratch = vec![0.0; stein::sgnht::scratch_len(&config, 3, 1)];
-    let found = stein::sghmc::step(&config, &mut state, 1, &mut y, &g, &mut scratch);
+    let found = stein::sghmc::step(
+        &config,
+        &mut state,
+        Particles::new(1, &mut y),
+        &g,
+        &mut scratch,
+    );
     assert!(
         matches!(
             found,
@@ -464,11 +544,12 @@ fn a_field_that_overflows_leaves_particles_and_state_as_they_were() {
     let found = stein::sgrhmc::step(
         &config,
         &mut state,
-        1,
-        &mut y,
-        &g,
-        &metric,
-        &[0.0; 3],
+        Particles::new(1, &mut y),
+        &Evaluated {
+            scores: &g,
+            metric: &metric,
+            divergence: &[0.0; 3],
+        },
         &mut scratch,
     );
     assert!(
@@ -484,7 +565,13 @@ fn a_field_that_overflows_leaves_particles_and_state_as_they_were() {
     assert_eq!((y, state), (x, State::from_storage(momenta)));
     let mut state = Thermostats::from_storage(momenta, [1.0; 3]);
     let before = state;
-    let found = stein::sgnht::step(&config, &mut state, 1, &mut y, &g, &mut scratch);
+    let found = stein::sgnht::step(
+        &config,
+        &mut state,
+        Particles::new(1, &mut y),
+        &g,
+        &mut scratch,
+    );
     assert!(
         matches!(
             found,
@@ -509,13 +596,27 @@ fn adaptive_rules_recover_from_a_field_whose_square_overflows() {
         };
         let mut state = svgd::State::from_storage(vec![0.0_f32; rule.state_len(1)]);
         let (mut x, mut scratch) = ([0.0_f32], vec![0.0; config.scratch_len(1, 1)]);
-        svgd::step(&config, &mut state, 1, &mut x, &[2e19], &mut scratch).unwrap();
+        svgd::step(
+            &config,
+            &mut state,
+            Particles::new(1, &mut x),
+            &[2e19],
+            &mut scratch,
+        )
+        .unwrap();
         // A step of its length, but for what was cut off the square.
         assert!((1e-3..2e-3).contains(&x[0]), "{rule:?} {x:?}");
         let mut last = x[0];
         for _ in 0..steps {
             last = x[0];
-            svgd::step(&config, &mut state, 1, &mut x, &[0.1], &mut scratch).unwrap();
+            svgd::step(
+                &config,
+                &mut state,
+                Particles::new(1, &mut x),
+                &[0.1],
+                &mut scratch,
+            )
+            .unwrap();
         }
         // A settled rule takes steps of its length.
         assert!(

@@ -10,6 +10,7 @@
 
 use std::error::Error;
 
+use thalweg::aggregate::Mean;
 use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{
     Buffers, Compressor, Key, Message, Natural, RandK, TopK, error_feedback, perm_k, rand_k,
@@ -25,7 +26,7 @@ use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
 use thalweg::particle::momentum::{State as Momentum, Thermostats};
 use thalweg::particle::rule::Rule;
-use thalweg::particle::{sghmc, sgnht, stein, svgd};
+use thalweg::particle::{Particles, sghmc, sgnht, stein, svgd};
 use thalweg::random::{Lanes32, Purpose, stream, uniform};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::{Body, Deframer, Dtype, Header, Kind, encode_into};
@@ -492,6 +493,7 @@ const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
     run: RUN,
     server_learning_rate: 1.0,
     compressor: Natural,
+    aggregator: Mean,
 };
 
 fn marina_server<B: Storage<Elem = f32>>([server]: [B; 1]) -> Outcome {
@@ -543,8 +545,7 @@ fn stein_adagrad<B: Storage<Elem = f32>>([b]: [B; 1]) -> Outcome {
         let moved = svgd::step(
             &config,
             &mut state,
-            2,
-            &mut x,
+            Particles::new(2, &mut x),
             &painted(10 + t),
             &mut scratch,
         );
@@ -567,8 +568,21 @@ fn momenta<B: Storage<Elem = f32>>([momentum]: [B; 1]) -> Outcome {
     let by_stein = stein::sghmc::Config::new(0.1);
     for t in 0..3 {
         let g = painted(10 + t);
-        sghmc::step(&config, &mut state, 2, &mut x, &g, &mut lanes, &mut scratch)?;
-        stein::sghmc::step(&by_stein, &mut state, 2, &mut x, &g, &mut scratch)?;
+        sghmc::step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &g,
+            &mut lanes,
+            &mut scratch,
+        )?;
+        stein::sghmc::step(
+            &by_stein,
+            &mut state,
+            Particles::new(2, &mut x),
+            &g,
+            &mut scratch,
+        )?;
     }
     Ok([bits(&x), bits(state.momentum()), saved(&state)?].concat())
 }
@@ -584,7 +598,14 @@ fn thermostats<B: Storage<Elem = f32>>([momentum, thermostat]: [B; 2]) -> Outcom
     let (mut x, mut scratch) = (painted(1), [0.0; 4000]);
     for t in 0..3 {
         let g = painted(10 + t);
-        sgnht::step(&config, &mut state, 1, &mut x, &g, &mut lanes, &mut scratch)?;
+        sgnht::step(
+            &config,
+            &mut state,
+            Particles::new(1, &mut x),
+            &g,
+            &mut lanes,
+            &mut scratch,
+        )?;
     }
     Ok([bits(&x), bits(state.momentum()), bits(state.thermostat())].concat())
 }
@@ -617,8 +638,8 @@ fn hypergradients<B: Storage<Elem = f32>>([y0]: [B; 1]) -> Outcome {
             &mut state,
             &problem,
             &painted(3),
-            &mut scratch,
             &mut h,
+            &mut scratch,
         )?;
         out.extend(bits(&h));
     }

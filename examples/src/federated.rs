@@ -21,7 +21,7 @@ use crate::progress;
 use crate::source::Source;
 
 use devices::Devices;
-use method::{CompressorName, Method, ProtocolName, Rule};
+use method::{AggregatorName, CompressorName, Method, ProtocolName, Rule};
 use model_file::ModelFile;
 use network::Network;
 use problem::{Problem, Spread};
@@ -64,6 +64,12 @@ pub struct Options {
     /// Probability that a round of EF21 sends full gradients, which takes back clients that missed a round
     #[arg(long, default_value_t = 0.0, value_parser = real(0.0..1.0))]
     pub restart: f64,
+    /// How FedAvg combines the changes of the model: mean, median, or trimmed:BETA [trimmed: 0.1] without the fraction BETA of the values at either end of each coordinate
+    #[arg(long, default_value_t)]
+    pub aggregator: AggregatorName,
+    /// How many clients of FedAvg, the last ones, are hostile: each adds 1e6 to every parameter that it sends
+    #[arg(long, default_value_t = 0, value_parser = whole::<usize>(0..=usize::MAX as u64))]
+    pub hostile: usize,
     /// Number of clients
     #[arg(long, default_value_t = 10, value_parser = whole::<usize>(0..=usize::MAX as u64))]
     pub clients: usize,
@@ -284,8 +290,11 @@ impl Plan {
             clients: options.clients,
             k: options.k,
             restart: options.restart,
+            aggregator: options.aggregator,
+            hostile: options.hostile,
         };
         let methods = method::select(&options.protocol, options.compressor)?;
+        rule.check_methods(&methods)?;
         let data = options.source.load(seed)?;
         let spread = Spread::Dirichlet(options.concentration);
         let problem = Problem::new(data, options.clients, spread, options.hidden, seed)?;

@@ -84,6 +84,32 @@ fn options_that_cannot_be_are_named_with_their_rule() {
     refused(&biased, &["top-k", "biased"]);
     let unbiased = ["--protocol", "ef21", "--compressor", "rand-k"];
     refused(&unbiased, &["rand-k", "contractive"]);
+    for aggregator in [
+        "krum",
+        "median:0.1",
+        "trimmed:0.5",
+        "trimmed:x",
+        "trimmed:-0.1",
+    ] {
+        let words = [aggregator, "trimmed:BETA with BETA in [0, 0.5)"];
+        refused(&["--aggregator", aggregator], &words);
+    }
+    refused(
+        &["--aggregator", "median"],
+        &["--aggregator median", "--protocol fedavg"],
+    );
+    let sparse = [
+        "--protocol",
+        "fedavg",
+        "--compressor",
+        "rand-k",
+        "--aggregator",
+        "trimmed",
+    ];
+    refused(&sparse, &["--aggregator trimmed:0.1", "all coordinates"]);
+    refused(&["--hostile", "1"], &["--hostile 1", "--protocol fedavg"]);
+    let all = ["--protocol", "fedavg", "--hostile", "11"];
+    refused(&all, &["--hostile 11", "at most all clients"]);
     refused(
         &["--plot", "no/such/x.svg"],
         &["no/such/x.svg", "the folder does not exist: no/such"],
@@ -211,6 +237,34 @@ fn report(arguments: &str) -> Result<Report, Failure> {
     compare(&Options::parse_from(
         format!("federated {arguments}").split_whitespace(),
     ))
+}
+
+#[test]
+fn one_hostile_client_of_ten_destroys_the_mean_alone() {
+    let run = |seed: u64, more: &str| {
+        report(&format!(
+            "--protocol fedavg --concentration 100 --step-sizes 0.25 --rounds 10 --seed {seed} {more}"
+        ))
+    };
+    let accuracy = |seed, more: &str| run(seed, more).unwrap().rows[0].test_accuracy;
+    let seeds = 1..=5;
+    for seed in seeds.clone() {
+        let destroyed = run(seed, "--hostile 1");
+        assert!(destroyed.map_or(true, |report| report.rows[0].diverged));
+    }
+    // Beside the mean of ten clients of which none is hostile: the least difference that five seeds leave plausible.
+    for robust in ["median", "trimmed"] {
+        let lost = seeds.clone().map(|seed| {
+            let hostile = format!("--hostile 1 --aggregator {robust}");
+            accuracy(seed, "") - accuracy(seed, &hostile)
+        });
+        let lost: Vec<f64> = lost.collect();
+        let mean = lost.iter().sum::<f64>() / 5.0;
+        let squares = lost.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        let error = (squares / 4.0 / 5.0).sqrt();
+        assert!(mean - 3.0 * error < 0.01, "{robust}: {mean} +- {error}");
+        assert!(mean < 0.02, "{robust}: {mean} +- {error}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn framed(problem: &Problem, config: &dyn Protocol<f64>, rounds: u64) -> Vec<Vec
         for (client, f) in clients.iter_mut().zip(&problem.clients) {
             receive(config, client, &decode::<f64>(&down[..len], d).unwrap()).unwrap();
             let mut gradient = zeros();
-            f.gradient_into(client.params(), &Batch::none(), &mut [], &mut gradient)
+            f.gradient_into(client.params(), &Batch::none(), &mut gradient, &mut [])
                 .unwrap();
             let buffers = Buffers {
                 values: &mut values,

@@ -1,5 +1,6 @@
 //! Saved states with hostile numbers, restored into every kind of state; steps follow.
 
+use thalweg::aggregate::Mean;
 use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{Buffers, Identity, Key, TopK, error_feedback};
 use thalweg::dynamics::invariant_measure::{
@@ -11,7 +12,7 @@ use thalweg::federated::{Run, decode, fed_avg, machine, marina};
 use thalweg::matrix::MatrixRef;
 use thalweg::mixture::{component_selection, em, gaussian};
 use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
-use thalweg::particle::{momentum, rule, stein, svgd};
+use thalweg::particle::{Particles, momentum, rule, stein, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::{FIELD_HEADER, HEADER, Snapshot};
 use thalweg::wire::crc32c;
@@ -331,10 +332,22 @@ fn particles(bytes: &mut Bytes<'_>) {
     let config = stein::sghmc::Config::new(0.1);
     let mut velocity = momentum::State::<[f32; 6]>::new();
     twist(bytes, &mut velocity);
-    let _ = stein::sghmc::step(&config, &mut velocity, 2, &mut x, &scores, &mut scratch);
+    let _ = stein::sghmc::step(
+        &config,
+        &mut velocity,
+        Particles::new(2, &mut x),
+        &scores,
+        &mut scratch,
+    );
     let mut thermostats = momentum::Thermostats::from_storage([0.0_f32; 6], [0.0_f32; 3]);
     twist(bytes, &mut thermostats);
-    let _ = stein::sgnht::step(&config, &mut thermostats, 2, &mut x, &scores, &mut scratch);
+    let _ = stein::sgnht::step(
+        &config,
+        &mut thermostats,
+        Particles::new(2, &mut x),
+        &scores,
+        &mut scratch,
+    );
     let mut state = rule::State::<[f32; 12]>::new();
     twist(bytes, &mut state);
     let config = svgd::Config {
@@ -342,7 +355,13 @@ fn particles(bytes: &mut Bytes<'_>) {
         ..svgd::Config::new(0.1)
     };
     for _ in 0..2 {
-        let _ = svgd::step(&config, &mut state, 2, &mut x, &scores, &mut scratch);
+        let _ = svgd::step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &scores,
+            &mut scratch,
+        );
     }
 }
 
@@ -368,8 +387,8 @@ fn bilevel(bytes: &mut Bytes<'_>) {
         &mut state,
         &problem,
         &outer,
-        &mut scratch,
         &mut [0.0; 2],
+        &mut scratch,
     );
 }
 
@@ -414,6 +433,7 @@ fn protocols(bytes: &mut Bytes<'_>) {
         run,
         server_learning_rate: 1.0_f32,
         compressor: Identity,
+        aggregator: Mean,
     };
     let mut server =
         machine::Server::new(&averaging, &[0.5; D], [0.0_f32; 2 * D]).expect("lengths");

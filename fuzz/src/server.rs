@@ -2,6 +2,7 @@
 //!
 //! A server starts among one to three clients; each operation is a call with what the bytes make of its arguments.
 
+use thalweg::aggregate::Mean;
 use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Natural, PermK, RandK, Sign, TopK,
 };
@@ -319,6 +320,7 @@ fn averages(bytes: &mut Bytes<'_>, run: Run, compressor: &dyn Compressor<f32>) {
         run,
         server_learning_rate: 2.0_f32,
         compressor,
+        aggregator: Mean,
     };
     serves::<{ 2 * D }>(bytes, &config);
 }

@@ -31,10 +31,10 @@
 //! let mut params: Vec<f64> = (0..model.dim()).map(|i| ((i * 7 % 11) as f64 - 5.0) / 5.0).collect();
 //! let (mut grad, mut scratch) = (vec![0.0; model.dim()], vec![0.0; model.scratch_len(4)]);
 //! for _ in 0..200 {
-//!     model.gradient_into(&params, &batch, &mut scratch, &mut grad)?;
+//!     model.gradient_into(&params, &batch, &mut grad, &mut scratch)?;
 //!     trainer.step(&mut params, &grad)?;
 //! }
-//! let loss = model.value_and_gradient_into(&params, &batch, &mut scratch, &mut grad)?;
+//! let loss = model.value_and_gradient_into(&params, &batch, &mut grad, &mut scratch)?;
 //! assert!(loss < 0.01, "{loss}"); // ln 2 = 0.69 for a network that knows nothing
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -63,10 +63,18 @@
 mod checkpoint;
 mod error;
 mod header;
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one step on a range of a run's memory"
+)]
 mod optimiser;
 mod tensors;
 #[cfg(test)]
 mod tests;
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one step on a range of a run's memory"
+)]
 mod trainer;
 
 pub use error::TrainError;

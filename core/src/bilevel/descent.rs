@@ -138,8 +138,8 @@ pub fn run<T: Real>(
         round,
         problem,
         Variables { x, y: end },
-        scratch,
         lost,
+        scratch,
     )?;
     copy(end, y);
     Ok(())
@@ -151,8 +151,8 @@ pub(super) fn descend<T: Real>(
     round: Round,
     problem: &(impl Problem<T> + ?Sized),
     variables: Variables<'_, T>,
-    scratch: &mut [T],
     lost: impl Fn(u64) -> Error,
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     let Variables { x, y } = variables;
     let d = y.len();

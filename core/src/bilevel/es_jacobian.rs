@@ -274,8 +274,8 @@ pub fn solve<'a, T: Real, B: Storage<Elem = T>>(
         round,
         problem,
         Variables { x, y },
-        path,
         lost,
+        path,
     )?;
     let ([fy], path) = cut(path, [d])?;
     let value = problem.outer_gradients_into(Place::new(x, y, &round.outer()), fx, fy, path)?;
@@ -409,7 +409,7 @@ fn change<T: Real>(
         Error::NonFinite { name, at }
     };
     let variables = Variables { x: z, y };
-    descent::descend(&config.inner, point.round, problem, variables, path, lost)?;
+    descent::descend(&config.inner, point.round, problem, variables, lost, path)?;
     match config.estimate {
         Estimate::Response => Ok(T::Kernels::projected(y, point.y_n, point.grad_y)),
         Estimate::OuterValue => {
@@ -483,8 +483,8 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     state: &mut State<B>,
     problem: &(impl Problem<T> + ?Sized),
     x: &[T],
-    scratch: &mut [T],
     h: &mut [T],
+    scratch: &mut [T],
 ) -> Result<T, Error> {
     let (p, d) = (problem.outer_dim(), problem.inner_dim());
     let least = scratch_len(config, p, d, problem.scratch_len());

@@ -93,7 +93,7 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         let Place { y, .. } = at;
         let ([weights], scratch) = cut(scratch, [self.train.len()])?;
         let network = &self.network;
-        network.weighted_gradient_into(y, &self.train, weights, scratch, grad_y)
+        network.weighted_gradient_into(y, &self.train, weights, grad_y, scratch)
     }
 
     fn outer_value(&self, at: Place<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
@@ -111,7 +111,7 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         let Place { y, .. } = at;
         grad_x.fill(T::ZERO);
         let network = super::without_penalty(self.network);
-        network.value_and_gradient_into(y, &self.validation, scratch, grad_y)
+        network.value_and_gradient_into(y, &self.validation, grad_y, scratch)
     }
 }
 

@@ -69,8 +69,8 @@ impl<'a, T: Real> Problem<'a, T> {
         data: &Data<'_, T>,
         h: MatrixRef<'_, T>,
         w: &[T],
-        scratch: &mut [T],
         s: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         let ([hw, r], _) = cut(scratch, [h.rows(), data.rows()])?;
         gemv(T::ONE, h, w, T::ZERO, hw)?;
@@ -111,7 +111,7 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([s], scratch) = cut(scratch, [h.rows()])?;
-        self.pull_back(&self.inner, h, y, scratch, s)?;
+        self.pull_back(&self.inner, h, y, s, scratch)?;
         gemv_transposed(T::ONE, h, s, T::ZERO, grad_y)?;
         vector::axpy(self.ridge, y, grad_y)
     }
@@ -134,7 +134,7 @@ impl<T: Real> super::Problem<T> for Problem<'_, T> {
         let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([s], scratch) = cut(scratch, [h.rows()])?;
-        let value = self.pull_back(&self.outer, h, y, scratch, s)?;
+        let value = self.pull_back(&self.outer, h, y, s, scratch)?;
         gemv_transposed(T::ONE, h, s, T::ZERO, grad_y)?;
         grad_x.fill(T::ZERO);
         add_outer_product(s, y, grad_x)?;
@@ -153,7 +153,7 @@ impl<T: Real> InnerSlope<T> for Problem<'_, T> {
         let Place { x, y, .. } = at;
         let h = self.matrix(x)?;
         let ([s], scratch) = cut(scratch, [h.rows()])?;
-        self.pull_back(&self.inner, h, y, scratch, s)?;
+        self.pull_back(&self.inner, h, y, s, scratch)?;
         grad_x.fill(T::ZERO);
         add_outer_product(s, y, grad_x)
     }
@@ -188,7 +188,7 @@ impl<T: Real> SecondOrder<T> for Problem<'_, T> {
         let h = self.matrix(x)?;
         out.fill(T::ZERO);
         let ([s], scratch) = cut(scratch, [h.rows()])?;
-        self.pull_back(&self.inner, h, y, scratch, s)?;
+        self.pull_back(&self.inner, h, y, s, scratch)?;
         add_outer_product(s, v, out)?;
         let ([hv, r], _) = cut(scratch, [h.rows(), self.inner.rows()])?;
         gemv(T::ONE, h, v, T::ZERO, hv)?;

@@ -115,7 +115,7 @@ pub fn hypergradient<T: Real>(
     let ([y_n, r, v, mixed, fx], scratch) = cut(scratch, [d, d, d, p, p])?;
     copy(y, y_n);
     let path = Variables { x, y: y_n };
-    descent::descend(&config.inner, round, problem, path, scratch, lost)?;
+    descent::descend(&config.inner, round, problem, path, lost, scratch)?;
     let ([product], scratch) = cut(scratch, [d])?;
     let value = problem.outer_gradients_into(Place::new(x, y_n, &round.outer()), fx, r, scratch)?;
     check_outer(value, fx, r)?;

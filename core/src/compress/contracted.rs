@@ -1,6 +1,6 @@
 //! An unbiased compressor scaled to a contractive one.
 
-use super::{Buffers, Compressor, Contractive, Key, Lengths, Message, Unbiased, Weight};
+use super::{Buffers, Compressor, Contractive, Key, Lengths, Message, Operator, Unbiased, Weight};
 use crate::{Error, Real};
 
 /// `C / (1 + omega)` for an unbiased `C`: contractive with `alpha = 1 / (1 + omega)`.
@@ -21,7 +21,7 @@ use crate::{Error, Real};
 /// let message = c.compress(Key::default(), &[3.0; 8], Buffers::values(&mut values))?;
 /// c.accumulate(Key::default(), &message, Weight::ONE, &mut out)?;
 /// assert_eq!(out.iter().filter(|o| **o == 3.0).count(), 2);
-/// assert_eq!(Contractive::<f32>::alpha(&c, 8), 0.25);
+/// assert_eq!(c.alpha(8), 0.25);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Contracted<C>(
     pub C,
 );
 
-impl<T: Real, C: Unbiased<T>> Compressor<T> for Contracted<C> {
+impl<C: Unbiased> Operator for Contracted<C> {
     fn validate(&self, d: usize) -> Result<(), Error> {
         self.0.validate(d)
     }
@@ -39,6 +39,16 @@ impl<T: Real, C: Unbiased<T>> Compressor<T> for Contracted<C> {
         self.0.lengths(d)
     }
 
+    fn clients(&self) -> Option<usize> {
+        self.0.clients()
+    }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.0.check_key(key)
+    }
+}
+
+impl<T: Real, C: Unbiased + Compressor<T>> Compressor<T> for Contracted<C> {
     fn compress<'m>(
         &self,
         key: Key,
@@ -63,17 +73,9 @@ impl<T: Real, C: Unbiased<T>> Compressor<T> for Contracted<C> {
     fn bits(&self, d: usize) -> u64 {
         self.0.bits(d)
     }
-
-    fn clients(&self) -> Option<usize> {
-        self.0.clients()
-    }
-
-    fn check_key(&self, key: Key) -> Result<(), Error> {
-        self.0.check_key(key)
-    }
 }
 
-impl<T: Real, C: Unbiased<T>> Contractive<T> for Contracted<C> {
+impl<C: Unbiased> Contractive for Contracted<C> {
     fn alpha(&self, d: usize) -> f64 {
         // omega >= 0.
         1.0 / (1.0 + self.0.omega(d))
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     /// Standard errors by which the mean error of `c` exceeds `(1 - alpha) |x|^2`, over keyed draws.
-    fn excess<C: Contractive<f64>>(c: &C) -> f64 {
+    fn excess<C: Contractive + Compressor<f64>>(c: &C) -> f64 {
         let x = [1.0, -2.0, 0.5, 3.0, 0.0, 7.0, -1.25, 0.3];
         let norm: f64 = x.iter().map(|x| x * x).sum();
         let (draws, mut sum, mut squares) = (100_000, 0.0, 0.0);

@@ -31,8 +31,8 @@
 use super::natural::rounded;
 use super::noise::Noise;
 use super::{
-    Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first, index_bits,
-    scalar_bits,
+    Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, first,
+    index_bits, scalar_bits,
 };
 use crate::compress::Kernels as _;
 use crate::error::{check, check_length};
@@ -63,9 +63,9 @@ pub enum Norm {
 /// ```
 /// use thalweg::compress::{Compressor, Dithering, Unbiased};
 /// let qsgd = Dithering::qsgd(15);
-/// assert_eq!(Unbiased::<f32>::omega(&qsgd, 900), 2.0); // min(900/225, 30/15)
+/// assert_eq!(qsgd.omega(900), 2.0); // min(900/225, 30/15)
 /// assert_eq!(Compressor::<f32>::bits(&qsgd, 900), 32 + 900 * (1 + 4));
-/// assert_eq!(Unbiased::<f32>::omega(&Dithering::tern_grad(), 9), 1.0); // (3 - 1)/2
+/// assert_eq!(Dithering::tern_grad().omega(9), 1.0); // (3 - 1)/2
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dithering {
@@ -114,7 +114,7 @@ impl Dithering {
 /// ```
 /// use thalweg::compress::{Compressor, NaturalDithering, Norm, Unbiased};
 /// let c = NaturalDithering { levels: 8, norm: Norm::Two };
-/// assert_eq!(Unbiased::<f32>::omega(&c, 4096), 0.125 + 0.25); // c = 64/128
+/// assert_eq!(c.omega(4096), 0.125 + 0.25); // c = 64/128
 /// assert_eq!(Compressor::<f32>::bits(&c, 100), 32 + 100 * (1 + 4));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,7 +325,7 @@ const fn message_bits<T: Real>(levels: u32, d: usize) -> u64 {
         .saturating_add(scalar_bits::<T>())
 }
 
-impl<T: Real> Compressor<T> for Dithering {
+impl Operator for Dithering {
     fn validate(&self, _: usize) -> Result<(), Error> {
         check_levels(self.levels, MOST_LEVELS)
     }
@@ -336,14 +336,16 @@ impl<T: Real> Compressor<T> for Dithering {
             ..Lengths::default()
         }
     }
+}
 
+impl<T: Real> Compressor<T> for Dithering {
     fn compress<'m>(
         &self,
         key: Key,
         x: &'m [T],
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
-        Compressor::<T>::validate(self, x.len())?;
+        self.validate(x.len())?;
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
@@ -368,7 +370,7 @@ impl<T: Real> Compressor<T> for Dithering {
         let Message::Dithered { norm, most, levels } = *message else {
             return Err(KIND);
         };
-        Compressor::<T>::validate(self, out.len())?;
+        self.validate(out.len())?;
         check_most(self.levels, most)?;
         // In f64: a share of a small norm would vanish in f32. The divisor is at least 1.
         let unit = (weight.times(1, 1)? * norm).to_f64() / f64::from(self.levels);
@@ -381,7 +383,7 @@ impl<T: Real> Compressor<T> for Dithering {
     }
 }
 
-impl<T: Real> Unbiased<T> for Dithering {
+impl Unbiased for Dithering {
     fn omega(&self, d: usize) -> f64 {
         // At least one level in a valid compressor.
         let (d, s) = (d as f64, f64::from(self.levels.max(1)));
@@ -394,7 +396,7 @@ impl<T: Real> Unbiased<T> for Dithering {
     }
 }
 
-impl<T: Real> Compressor<T> for NaturalDithering {
+impl Operator for NaturalDithering {
     fn validate(&self, _: usize) -> Result<(), Error> {
         check_levels(self.levels, MOST_NATURAL_LEVELS)
     }
@@ -405,14 +407,16 @@ impl<T: Real> Compressor<T> for NaturalDithering {
             ..Lengths::default()
         }
     }
+}
 
+impl<T: Real> Compressor<T> for NaturalDithering {
     fn compress<'m>(
         &self,
         key: Key,
         x: &'m [T],
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
-        Compressor::<T>::validate(self, x.len())?;
+        self.validate(x.len())?;
         let levels = first("levels", x.len(), buffers.levels)?;
         let norm = norm(self.norm, x)?;
         if norm > T::ZERO {
@@ -437,7 +441,7 @@ impl<T: Real> Compressor<T> for NaturalDithering {
         let Message::NaturalDithered { norm, most, levels } = *message else {
             return Err(KIND);
         };
-        Compressor::<T>::validate(self, out.len())?;
+        self.validate(out.len())?;
         check_most(self.levels, most)?;
         let unit = weight.times(1, 1)? * norm;
         let value = |level: i32| {
@@ -456,7 +460,7 @@ impl<T: Real> Compressor<T> for NaturalDithering {
     }
 }
 
-impl<T: Real> Unbiased<T> for NaturalDithering {
+impl Unbiased for NaturalDithering {
     fn omega(&self, d: usize) -> f64 {
         // 2^(s-1) for at most 64 levels in a valid compressor.
         let least = (1_u64 << self.levels.saturating_sub(1).min(63)) as f64;

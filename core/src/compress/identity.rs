@@ -1,7 +1,8 @@
 //! Identity: everything is sent.
 
 use super::{
-    Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Unbiased, Weight, scalar_bits,
+    Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Operator, Unbiased, Weight,
+    scalar_bits,
 };
 use crate::error::check_length;
 use crate::{Error, Real, vector};
@@ -22,7 +23,7 @@ use crate::{Error, Real, vector};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity;
 
-impl<T: Real> Compressor<T> for Identity {
+impl Operator for Identity {
     fn validate(&self, _: usize) -> Result<(), Error> {
         Ok(())
     }
@@ -30,7 +31,9 @@ impl<T: Real> Compressor<T> for Identity {
     fn lengths(&self, _: usize) -> Lengths {
         Lengths::default()
     }
+}
 
+impl<T: Real> Compressor<T> for Identity {
     fn compress<'m>(&self, _: Key, x: &'m [T], _: Buffers<'m, T>) -> Result<Message<'m, T>, Error> {
         Ok(Message::Dense(x))
     }
@@ -54,13 +57,13 @@ impl<T: Real> Compressor<T> for Identity {
     }
 }
 
-impl<T: Real> Unbiased<T> for Identity {
+impl Unbiased for Identity {
     fn omega(&self, _: usize) -> f64 {
         0.0
     }
 }
 
-impl<T: Real> Contractive<T> for Identity {
+impl Contractive for Identity {
     fn alpha(&self, _: usize) -> f64 {
         1.0
     }

@@ -7,7 +7,9 @@
 //!
 //! A message is one bit, and `B d` bits more when the coin falls so: `1 + p B d` on average.
 
-use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, scalar_bits};
+use super::{
+    Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, scalar_bits,
+};
 use crate::error::{check, check_length};
 use crate::random::{self, Purpose};
 use crate::{Error, Real, vector};
@@ -20,7 +22,7 @@ use crate::{Error, Real, vector};
 /// let x = [1.0_f32, 2.0];
 /// let message = lazy.compress(Key::default(), &x, Buffers::default())?;
 /// assert!(message == Message::Dense(&x) || message == Message::Nothing);
-/// assert_eq!(Unbiased::<f32>::omega(&lazy, 2), 3.0);
+/// assert_eq!(lazy.omega(2), 3.0);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,7 +46,7 @@ impl Lazy {
     }
 }
 
-impl<T: Real> Compressor<T> for Lazy {
+impl Operator for Lazy {
     fn validate(&self, _: usize) -> Result<(), Error> {
         let inside = self.p > 0.0 && self.p <= 1.0;
         check("p", inside, "must be above 0 and at most 1")
@@ -53,14 +55,16 @@ impl<T: Real> Compressor<T> for Lazy {
     fn lengths(&self, _: usize) -> Lengths {
         Lengths::default()
     }
+}
 
+impl<T: Real> Compressor<T> for Lazy {
     fn compress<'m>(
         &self,
         key: Key,
         x: &'m [T],
         _: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
-        Compressor::<T>::validate(self, x.len())?;
+        self.validate(x.len())?;
         Ok(if self.sends(key) {
             Message::Dense(x)
         } else {
@@ -75,7 +79,7 @@ impl<T: Real> Compressor<T> for Lazy {
         weight: Weight<T>,
         out: &mut [T],
     ) -> Result<(), Error> {
-        Compressor::<T>::validate(self, out.len())?;
+        self.validate(out.len())?;
         match *message {
             Message::Nothing => Ok(()),
             Message::Dense(values) => {
@@ -94,7 +98,7 @@ impl<T: Real> Compressor<T> for Lazy {
     }
 }
 
-impl<T: Real> Unbiased<T> for Lazy {
+impl Unbiased for Lazy {
     fn omega(&self, _: usize) -> f64 {
         // Positive in a valid compressor.
         1.0 / self.p - 1.0

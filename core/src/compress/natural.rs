@@ -22,7 +22,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "widths of at most 64 bits")]
 
 use super::noise::Noise;
-use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, first};
+use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, first};
 use crate::compress::Kernels as _;
 use crate::error::check_length;
 use crate::random::RandomMap;
@@ -36,7 +36,7 @@ use crate::{Error, Real, vector};
 /// let mut values = [0.0; 3];
 /// let message = Natural.compress(Key::default(), &[1.0_f32, -0.5, 3.0], Buffers::values(&mut values))?;
 /// assert!(message == Message::Natural(&[1.0, -0.5, 2.0]) || message == Message::Natural(&[1.0, -0.5, 4.0]));
-/// assert_eq!(Unbiased::<f32>::omega(&Natural, 3), 0.125);
+/// assert_eq!(Natural.omega(3), 0.125);
 /// assert_eq!(Compressor::<f32>::bits(&Natural, 3), 27);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -104,7 +104,7 @@ impl Natural {
     }
 }
 
-impl<T: Real> Compressor<T> for Natural {
+impl Operator for Natural {
     fn validate(&self, _: usize) -> Result<(), Error> {
         Ok(())
     }
@@ -115,7 +115,9 @@ impl<T: Real> Compressor<T> for Natural {
             ..Lengths::default()
         }
     }
+}
 
+impl<T: Real> Compressor<T> for Natural {
     fn compress<'m>(
         &self,
         key: Key,
@@ -148,7 +150,7 @@ impl<T: Real> Compressor<T> for Natural {
     }
 }
 
-impl<T: Real> Unbiased<T> for Natural {
+impl Unbiased for Natural {
     fn omega(&self, _: usize) -> f64 {
         0.125
     }

@@ -46,8 +46,8 @@ mod table;
 pub use table::Table;
 
 use super::{
-    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, check_dimension, draw,
-    first, gather, scalar_bits, scatter,
+    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight,
+    check_dimension, draw, first, gather, scalar_bits, scatter,
 };
 use crate::error::{check, check_length};
 use crate::{Error, Real};
@@ -104,7 +104,7 @@ impl Share {
 /// ```
 /// use thalweg::compress::{Compressor, PermK, Unbiased};
 /// let perm_k = PermK::new(4);
-/// assert_eq!(Unbiased::<f32>::omega(&perm_k, 10), 3.0);
+/// assert_eq!(perm_k.omega(10), 3.0);
 /// assert_eq!(Compressor::<f32>::bits(&perm_k, 10), 3 * 32);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ fn ab(clients: usize, d: usize) -> Ab {
     }
 }
 
-impl<T: Real> Compressor<T> for PermK {
+impl Operator for PermK {
     fn validate(&self, d: usize) -> Result<(), Error> {
         validate(self.clients, d)
     }
@@ -255,6 +255,12 @@ impl<T: Real> Compressor<T> for PermK {
         }
     }
 
+    fn clients(&self) -> Option<usize> {
+        Some(self.clients)
+    }
+}
+
+impl<T: Real> Compressor<T> for PermK {
     fn compress<'m>(
         &self,
         key: Key,
@@ -305,13 +311,9 @@ impl<T: Real> Compressor<T> for PermK {
     fn bits(&self, d: usize) -> u64 {
         scalar_bits::<T>().saturating_mul(message_len(d, self.clients) as u64)
     }
-
-    fn clients(&self) -> Option<usize> {
-        Some(self.clients)
-    }
 }
 
-impl<T: Real> Unbiased<T> for PermK {
+impl Unbiased for PermK {
     fn omega(&self, d: usize) -> f64 {
         omega(self.clients, d)
     }
@@ -456,7 +458,7 @@ mod tests {
                 })
                 .collect();
             for form in [PermK::new(n), PermK::contiguous(n)] {
-                let ab = Unbiased::<f64>::ab(&form, d, n);
+                let ab = form.ab(d, n);
                 assert!((ab.a - constant).abs() < 1e-15 && ab.a == ab.b, "{ab:?}");
                 let (error, spread, mean) = error_of_mean(form, &a, 40_000);
                 let expected = ab.a * spread - ab.b * mean;

@@ -1,12 +1,14 @@
 //! Compressors behind a reference or a box: chosen when the program runs, or shared.
 
-use super::{Ab, Buffers, Compressor, Contractive, Key, Lengths, Message, Unbiased, Weight};
+use super::{
+    Ab, Buffers, Compressor, Contractive, Key, Lengths, Message, Operator, Unbiased, Weight,
+};
 use crate::{Error, Real};
 
-/// The three traits for a pointer, each method that of the compressor behind it, provided ones included.
+/// The four traits for a pointer, each method that of the compressor behind it, provided ones included.
 macro_rules! behind {
     ($pointer:ty) => {
-        impl<T: Real, C: Compressor<T> + ?Sized> Compressor<T> for $pointer {
+        impl<C: Operator + ?Sized> Operator for $pointer {
             fn validate(&self, d: usize) -> Result<(), Error> {
                 (**self).validate(d)
             }
@@ -15,6 +17,16 @@ macro_rules! behind {
                 (**self).lengths(d)
             }
 
+            fn clients(&self) -> Option<usize> {
+                (**self).clients()
+            }
+
+            fn check_key(&self, key: Key) -> Result<(), Error> {
+                (**self).check_key(key)
+            }
+        }
+
+        impl<T: Real, C: Compressor<T> + ?Sized> Compressor<T> for $pointer {
             fn compress<'m>(
                 &self,
                 key: Key,
@@ -37,17 +49,9 @@ macro_rules! behind {
             fn bits(&self, d: usize) -> u64 {
                 (**self).bits(d)
             }
-
-            fn clients(&self) -> Option<usize> {
-                (**self).clients()
-            }
-
-            fn check_key(&self, key: Key) -> Result<(), Error> {
-                (**self).check_key(key)
-            }
         }
 
-        impl<T: Real, C: Unbiased<T> + ?Sized> Unbiased<T> for $pointer {
+        impl<C: Unbiased + ?Sized> Unbiased for $pointer {
             fn omega(&self, d: usize) -> f64 {
                 (**self).omega(d)
             }
@@ -57,7 +61,7 @@ macro_rules! behind {
             }
         }
 
-        impl<T: Real, C: Contractive<T> + ?Sized> Contractive<T> for $pointer {
+        impl<C: Contractive + ?Sized> Contractive for $pointer {
             fn alpha(&self, d: usize) -> f64 {
                 (**self).alpha(d)
             }
@@ -102,8 +106,9 @@ mod tests {
         assert_eq!(added(chosen, Key::default()), kept);
         #[cfg(feature = "alloc")]
         {
-            let chosen: alloc::boxed::Box<dyn Contractive<f32>> = alloc::boxed::Box::new(top_k);
-            assert_eq!(Contractive::<f32>::alpha(&chosen, 5), 0.4);
+            let chosen: alloc::boxed::Box<dyn Contractive> = alloc::boxed::Box::new(top_k);
+            assert_eq!(chosen.alpha(5), 0.4);
+            let chosen: alloc::boxed::Box<dyn Compressor<f32>> = alloc::boxed::Box::new(top_k);
             assert_eq!(added(&chosen, Key::default()), kept);
             assert_eq!(added(chosen, Key::default()), kept);
         }
@@ -113,36 +118,33 @@ mod tests {
     fn provided_methods_are_those_of_the_compressor_behind() {
         // The defaults would be no number of clients, any key, and b = 0.
         let perm_k = PermK::new(4);
-        let unbiased: &dyn Unbiased<f32> = &perm_k;
-        assert_eq!(Compressor::<f32>::clients(&unbiased), Some(4));
-        assert_eq!(Unbiased::<f32>::ab(&unbiased, 8, 4), Ab { a: 1.0, b: 1.0 });
-        assert_eq!(Unbiased::<f32>::omega(&unbiased, 8), 3.0);
+        let unbiased: &dyn Unbiased = &perm_k;
+        assert_eq!(unbiased.clients(), Some(4));
+        assert_eq!(unbiased.ab(8, 4), Ab { a: 1.0, b: 1.0 });
+        assert_eq!(unbiased.omega(8), 3.0);
         let mut table = Table::new([0_u32; 5], [0_u32; 2]).unwrap();
         table.draw(3, 7).unwrap();
-        let table: &dyn Compressor<f32> = &table;
+        let table: &dyn Operator = &table;
         let key = Key {
             seed: 3,
             round: 7,
             client: 1,
         };
-        assert!(Compressor::<f32>::check_key(&table, key).is_ok());
-        assert!(Compressor::<f32>::check_key(&table, Key { round: 8, ..key }).is_err());
+        assert!(table.check_key(key).is_ok());
+        assert!(table.check_key(Key { round: 8, ..key }).is_err());
     }
 
     #[test]
     fn a_compressor_that_is_chosen_at_run_time_wraps_and_is_refused_like_any_other() {
         let rand_k = RandK::new(2);
-        let unbiased: &dyn Unbiased<f32> = &rand_k;
+        let compressor: &dyn Compressor<f32> = &rand_k;
         // E C(x) = x by the factor 5/2, and Contracted divides it away.
-        let wrapped = Contracted(unbiased);
-        assert_eq!(Contractive::<f32>::alpha(&wrapped, 5), 0.4);
+        let wrapped = Contracted(&rand_k);
+        assert_eq!(wrapped.alpha(5), 0.4);
         let out = added(wrapped, Key::default());
         assert_eq!(out.iter().zip(X).filter(|(o, x)| **o == *x).count(), 2);
-        assert_eq!(Compressor::<f32>::bits(&unbiased, 5), 64);
-        assert_eq!(
-            Compressor::<f32>::lengths(&unbiased, 5),
-            Compressor::<f32>::lengths(&rand_k, 5)
-        );
-        assert!(Compressor::<f32>::validate(&unbiased, 1).is_err());
+        assert_eq!(compressor.bits(5), 64);
+        assert_eq!(compressor.lengths(5), rand_k.lengths(5));
+        assert!(compressor.validate(1).is_err());
     }
 }

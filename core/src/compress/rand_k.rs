@@ -23,8 +23,8 @@ pub use consecutive::RandSeqK;
 pub use pool::Pool;
 
 use super::{
-    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, check_k, draw, first,
-    gather, scalar_bits, scatter,
+    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, check_k,
+    draw, first, gather, scalar_bits, scatter,
 };
 use crate::error::check_length;
 use crate::{Error, Real};
@@ -38,7 +38,7 @@ use crate::{Error, Real};
 /// let message = rand_k.compress(Key::default(), &[1.0; 8], Buffers::values(&mut values))?;
 /// rand_k.accumulate(Key::default(), &message, Weight::ONE, &mut out)?;
 /// assert_eq!(out.iter().filter(|o| **o == 4.0).count(), 2);
-/// assert_eq!(Unbiased::<f32>::omega(&rand_k, 8), 3.0);
+/// assert_eq!(rand_k.omega(8), 3.0);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ fn check_message<'a, T: Real>(
     Ok((values, weight.times(out.len(), k)?))
 }
 
-impl<T: Real> Compressor<T> for RandK {
+impl Operator for RandK {
     fn validate(&self, d: usize) -> Result<(), Error> {
         check_k(self.k, d)
     }
@@ -151,7 +151,9 @@ impl<T: Real> Compressor<T> for RandK {
             ..Lengths::default()
         }
     }
+}
 
+impl<T: Real> Compressor<T> for RandK {
     fn compress<'m>(
         &self,
         key: Key,
@@ -186,7 +188,7 @@ impl<T: Real> Compressor<T> for RandK {
     }
 }
 
-impl<T: Real> Unbiased<T> for RandK {
+impl Unbiased for RandK {
     fn omega(&self, d: usize) -> f64 {
         omega(self.k, d)
     }
@@ -224,7 +226,7 @@ mod tests {
         (mean, square)
     }
 
-    fn is_unbiased_with_omega<C: Unbiased<f64>>(mut draw: impl FnMut(Key) -> C) {
+    fn is_unbiased_with_omega<C: Unbiased + Compressor<f64>>(mut draw: impl FnMut(Key) -> C) {
         let x: Vec<f64> = (0..9).map(|i| f64::from(i) / 4.0 - 1.0).collect();
         let mut omega = f64::NAN;
         let (mean, square) = moments(9, 30_000, |key, out| {
@@ -313,11 +315,8 @@ mod tests {
             }
             assert_eq!(g, [0.0; 4]);
         }
-        assert_eq!(Unbiased::<f64>::ab(&c, 4, 2), Ab { a: 3.0, b: 0.0 });
-        assert_eq!(
-            Unbiased::<f64>::ab(&RandK::new(1), 4, 2),
-            Ab { a: 1.5, b: 0.0 }
-        );
+        assert_eq!(c.ab(4, 2), Ab { a: 3.0, b: 0.0 });
+        assert_eq!(RandK::new(1).ab(4, 2), Ab { a: 1.5, b: 0.0 });
     }
 
     #[test]

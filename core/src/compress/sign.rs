@@ -11,8 +11,8 @@
 //! Reference: Karimireddy et al., "Error feedback fixes SignSGD", 2019, equation 3.
 
 use super::{
-    Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Weight, check_dimension,
-    scalar_bits,
+    Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Operator, Weight,
+    check_dimension, scalar_bits,
 };
 use crate::compress::Kernels as _;
 use crate::error::check_length;
@@ -65,7 +65,7 @@ impl Sign {
     }
 }
 
-impl<T: Real> Compressor<T> for Sign {
+impl Operator for Sign {
     fn validate(&self, d: usize) -> Result<(), Error> {
         check_dimension(d)
     }
@@ -73,7 +73,9 @@ impl<T: Real> Compressor<T> for Sign {
     fn lengths(&self, _: usize) -> Lengths {
         Lengths::default()
     }
+}
 
+impl<T: Real> Compressor<T> for Sign {
     fn compress<'m>(&self, _: Key, x: &'m [T], _: Buffers<'m, T>) -> Result<Message<'m, T>, Error> {
         check_dimension(x.len())?;
         // The divisor is at least 1.
@@ -114,7 +116,7 @@ impl<T: Real> Compressor<T> for Sign {
     }
 }
 
-impl<T: Real> Contractive<T> for Sign {
+impl Contractive for Sign {
     fn alpha(&self, d: usize) -> f64 {
         1.0 / d.max(1) as f64
     }
@@ -145,7 +147,7 @@ mod tests {
                     (left - (1.0 - alpha) * all).abs() < 1e-12 * all,
                     "{level:?} n={n}"
                 );
-                assert!(alpha >= Contractive::<f64>::alpha(&Sign, n));
+                assert!(alpha >= Sign.alpha(n));
             }
         }
     }

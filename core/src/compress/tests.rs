@@ -75,7 +75,7 @@ fn parameters_that_do_not_fit_the_dimension_are_refused() {
 
 #[test]
 fn omega_and_alpha_are_those_of_the_formulas() {
-    fn omega(c: &impl Unbiased<f64>, d: usize) -> f64 {
+    fn omega(c: &impl Unbiased, d: usize) -> f64 {
         c.omega(d)
     }
     assert_eq!(omega(&Identity, 100), 0.0);
@@ -107,7 +107,7 @@ fn omega_and_alpha_are_those_of_the_formulas() {
         };
         assert_eq!(omega(&c, d), expected);
     }
-    fn alpha(c: &impl Contractive<f64>) -> f64 {
+    fn alpha(c: &impl Contractive) -> f64 {
         c.alpha(100)
     }
     assert_eq!(alpha(&Identity), 1.0);
@@ -119,15 +119,15 @@ fn omega_and_alpha_are_those_of_the_formulas() {
 #[test]
 fn the_pair_of_ab_is_that_of_independent_or_of_shared_draws() {
     let ab = |a, b| Ab { a, b };
-    assert_eq!(Unbiased::<f64>::ab(&Natural, 100, 4), ab(1.0 / 32.0, 0.0));
-    assert_eq!(Unbiased::<f64>::ab(&Natural, 100, 0), ab(0.125, 0.0));
+    assert_eq!(Natural.ab(100, 4), ab(1.0 / 32.0, 0.0));
+    assert_eq!(Natural.ab(100, 0), ab(0.125, 0.0));
     // One client sends everything: no error at all, which A = B = 1 states.
     for (clients, d) in [(1, 5), (1, 1), (5, 5), (7, 5), (2, 9)] {
-        let found = Unbiased::<f64>::ab(&PermK::new(clients), d, clients);
+        let found = PermK::new(clients).ab(d, clients);
         assert_eq!(found, ab(1.0, 1.0), "{clients} clients, d = {d}");
     }
     // Ten clients, two owners each: (10 - 2) / (2 (10 - 1)).
-    let found = Unbiased::<f64>::ab(&PermK::new(10), 5, 10);
+    let found = PermK::new(10).ab(5, 10);
     assert_eq!(found, ab(4.0 / 9.0, 4.0 / 9.0));
 }
 

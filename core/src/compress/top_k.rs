@@ -37,8 +37,8 @@
 use core::ops::Range;
 
 use super::{
-    Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Weight, check_k, first,
-    index_bits, scalar_bits, scatter,
+    Buffers, Compressor, Contractive, KIND, Key, Lengths, Message, Operator, Weight, check_k,
+    first, index_bits, scalar_bits, scatter,
 };
 use crate::compress::Kernels as _;
 use crate::error::check_length;
@@ -66,7 +66,7 @@ const ROW: usize = 32;
 /// let buffers = Buffers { indices: &mut indices, ..Buffers::values(&mut values) };
 /// let message = TopK { k: 2 }.compress(Key::default(), &[3.0_f32, -1.0, 3.0, -4.0], buffers)?;
 /// assert_eq!(message, Message::Sparse { indices: &[0, 3], values: &[3.0, -4.0] });
-/// assert_eq!(Contractive::<f32>::alpha(&TopK { k: 2 }, 4), 0.5);
+/// assert_eq!((TopK { k: 2 }).alpha(4), 0.5);
 /// assert_eq!(Compressor::<f32>::bits(&TopK { k: 2 }, 1000), 2 * (32 + 10));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -113,7 +113,7 @@ const fn sample_rank(d: usize, k: usize) -> usize {
     (expected + 5 * expected.isqrt() + 4) as usize
 }
 
-impl<T: Real> Compressor<T> for TopK {
+impl Operator for TopK {
     fn validate(&self, d: usize) -> Result<(), Error> {
         check_k(self.k, d)
     }
@@ -126,7 +126,9 @@ impl<T: Real> Compressor<T> for TopK {
             ..Lengths::default()
         }
     }
+}
 
+impl<T: Real> Compressor<T> for TopK {
     fn compress<'m>(
         &self,
         _: Key,
@@ -173,7 +175,7 @@ impl<T: Real> Compressor<T> for TopK {
     }
 }
 
-impl<T: Real> Contractive<T> for TopK {
+impl Contractive for TopK {
     fn alpha(&self, d: usize) -> f64 {
         self.k as f64 / d.max(1) as f64
     }

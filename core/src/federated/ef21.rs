@@ -103,10 +103,6 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
         check("restart", (0.0..1.0).contains(&q), "must be in [0, 1)")
     }
 
-    fn needs_mean(&self) -> bool {
-        true
-    }
-
     fn reply(
         &self,
         place: Place<'_, T>,

@@ -49,8 +49,8 @@ fn check_state<T: Real, P: Protocol<T> + ?Sized>(
     aggregator.validate(config.run().clients as usize)?;
     check(
         "aggregator",
-        aggregator.is_mean() || !config.needs_mean(),
-        "must be the mean where compressed differences are added to an estimate",
+        aggregator.is_mean() || !config.keeps_estimate(),
+        "must be the mean where an estimate is kept",
     )?;
     check_length("memory", expected, found)?;
     message::dimension(d)

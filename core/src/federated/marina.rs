@@ -19,15 +19,14 @@
 //! Algorithm 1; Szlendak, Tyurin, Richtarik, "Permutation compressors", 2022, Algorithm 1.
 //!
 //! ```
-//! use thalweg::compress::{Buffers, PermK};
+//! use thalweg::compress::Buffers;
 //! use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
 //! use thalweg::federated::{Run, decode, marina};
 //!
 //! // f_i(x) = |x - a_i|^2 / 2 with a_0 = (0, 2), a_1 = (2, 0): equal Hessians, the minimum is (1, 1).
 //! let a = [[0.0_f32, 2.0], [2.0, 0.0]];
-//! let config = marina::Config {
-//!     run: Run { seed: 3, clients: 2 }, step_size: 0.5, probability: 0.5, compressor: PermK::new(2),
-//! };
+//! let run = Run { seed: 3, clients: 2 };
+//! let config = marina::Config { run, step_size: 0.5, probability: 0.5, compressor: run.perm_k() };
 //! let mut server = Server::new(&config, &[4.0_f32, 4.0], [0.0; 6])?;
 //! let mut clients = [Client::new(&config, 0, [0.0; 4])?, Client::new(&config, 1, [0.0; 4])?];
 //! let (mut down, mut up, mut values) = ([0; 64], [0; 64], [0.0; 2]);
@@ -58,11 +57,9 @@ use super::{Protocol, ProtocolError, Run};
 /// Hyperparameters of MARINA.
 ///
 /// ```
-/// use thalweg::compress::{Compressor, PermK};
 /// use thalweg::federated::{Protocol, Run, marina::Config};
-/// let config = Config {
-///     run: Run { seed: 1, clients: 4 }, step_size: 0.1_f32, probability: 0.25, compressor: PermK::new(4),
-/// };
+/// let run = Run { seed: 1, clients: 4 };
+/// let config = Config { run, step_size: 0.1_f32, probability: 0.25, compressor: run.perm_k() };
 /// assert!(Protocol::<f32>::is_full(&config, 0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,10 +99,6 @@ impl<T: Real, C: Compressor<T>> Protocol<T> for Config<T, C> {
         validate(self.run, &self.compressor, ("step_size", self.step_size), d)?;
         let p = self.probability;
         check("probability", p > 0.0 && p <= 1.0, "must be in (0, 1]")
-    }
-
-    fn needs_mean(&self) -> bool {
-        self.probability < 1.0
     }
 
     fn reply(

@@ -15,11 +15,12 @@ use super::{ProtocolError, Run};
 /// A protocol between one server and its clients.
 ///
 /// ```
-/// use thalweg::compress::{Identity, PermK};
+/// use thalweg::aggregate::Mean;
+/// use thalweg::compress::Identity;
 /// use thalweg::federated::{Protocol, Run, fed_avg, marina};
 /// let run = Run { seed: 1, clients: 4 };
-/// let marina = marina::Config { run, step_size: 0.5_f32, probability: 0.25, compressor: PermK::new(4) };
-/// let average = fed_avg::Config { run, server_learning_rate: 1.0, compressor: Identity };
+/// let marina = marina::Config { run, step_size: 0.5_f32, probability: 0.25, compressor: run.perm_k() };
+/// let average = fed_avg::Config { run, server_learning_rate: 1.0, compressor: Identity, aggregator: Mean };
 /// for (protocol, server, client) in [(&marina as &dyn Protocol<f32>, 30, 20), (&average, 20, 10)] {
 ///     assert_eq!((protocol.server_len(10), protocol.client_len(10)), (server, client));
 /// }
@@ -34,7 +35,8 @@ pub trait Protocol<T: Real> {
     /// The operator on what clients send in rounds that are not full.
     fn compressor(&self) -> &dyn Compressor<T>;
 
-    /// How the server combines the replies of a round.
+    /// How the server combines the replies of a round; the mean for a protocol that keeps an estimate, to which the mean of compressed
+    /// differences is added.
     fn aggregator(&self) -> &dyn Aggregator<T> {
         &Mean
     }
@@ -48,10 +50,7 @@ pub trait Protocol<T: Real> {
     /// Whether all clients send full vectors in this round, from which the estimate begins anew.
     fn is_full(&self, round: u64) -> bool;
 
-    /// Whether some rounds add compressed differences to the estimate, which the mean alone does.
-    fn needs_mean(&self) -> bool;
-
-    /// Weight of a reply in the mean, from the number of samples of its client, at least 1.
+    /// Weight of a reply for the aggregator, from the number of samples of its client, at least 1.
     fn weight(&self, samples: u32) -> u32 {
         let _ = samples;
         1

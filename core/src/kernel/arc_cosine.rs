@@ -22,7 +22,7 @@
 //! angles of `u`, `u` the unit roundoff. Each layer adds about `3 u`.
 //!
 //! # Memory and cost
-//! `N` and `M` rows of `d` numbers: the destination, and [`work_len`] numbers for normalised rows and packed factors. `N^2 d` flops for
+//! `N` and `M` rows of `d` numbers: the destination, and [`scratch_len`] numbers for normalised rows and packed factors. `N^2 d` flops for
 //! the inner products of one set ([`syrk`]), then about 30 flops a layer and pair below the diagonal; twice that for two sets.
 //! [`Config::arithmetic`] is that of the inner products; layers are always portable.
 //!
@@ -103,16 +103,16 @@ impl Config {
     }
 }
 
-/// Elements of work for kernels between `n` and `m` rows of `d` numbers; `m = 0` for kernels within one set.
+/// Elements of scratch for kernels between `n` and `m` rows of `d` numbers; `m = 0` for kernels within one set.
 ///
 /// ```
-/// use thalweg::kernel::arc_cosine::work_len;
+/// use thalweg::kernel::arc_cosine::scratch_len;
 /// use thalweg::matrix::gemm_scratch;
-/// assert_eq!(work_len(10, 0, 3), 30 + gemm_scratch(10, 10, 3));
-/// assert_eq!(work_len(10, 20, 3), 90 + gemm_scratch(10, 20, 3));
+/// assert_eq!(scratch_len(10, 0, 3), 30 + gemm_scratch(10, 10, 3));
+/// assert_eq!(scratch_len(10, 20, 3), 90 + gemm_scratch(10, 20, 3));
 /// ```
 #[must_use]
-pub const fn work_len(n: usize, m: usize, d: usize) -> usize {
+pub const fn scratch_len(n: usize, m: usize, d: usize) -> usize {
     let other = if m == 0 { n } else { m };
     n.saturating_add(m)
         .saturating_mul(d)
@@ -121,21 +121,21 @@ pub const fn work_len(n: usize, m: usize, d: usize) -> usize {
 
 /// Kernel of all pairs of rows of `x`: symmetric, with a unit diagonal.
 ///
-/// `x` is `n x d`, `out` is `n x n`. Equal rows have a kernel of exactly 1. Work: [`work_len`]`(n, 0, d)`; with at least `n d` but fewer,
+/// `x` is `n x d`, `out` is `n x n`. Equal rows have a kernel of exactly 1. Scratch: [`scratch_len`]`(n, 0, d)`; with at least `n d` but fewer,
 /// plain loops give the same bits (with [`Arithmetic::Portable`]).
 ///
 /// # Errors
-/// [`Error::Parameter`] for a depth of 0, [`Error::Length`] when shapes or work do not fit, [`Error::NonFinite`] named `x` with the first
+/// [`Error::Parameter`] for a depth of 0, [`Error::Length`] when shapes or scratch do not fit, [`Error::NonFinite`] named `x` with the first
 /// row that holds NaN or infinity, or `direction of x` with the first row that is zero. `out` is unchanged.
 ///
 /// ```
-/// use thalweg::kernel::arc_cosine::{Config, nngp_into, work_len};
+/// use thalweg::kernel::arc_cosine::{Config, nngp_into, scratch_len};
 /// use thalweg::matrix::{MatrixMut, MatrixRef};
 /// // Two orthogonal rows: h(0) = 1 / pi.
 /// let x = MatrixRef::new(&[3.0_f64, 0.0, 0.0, 4.0], 2, 2)?;
 /// let mut k = [0.0; 4];
-/// let mut work = [0.0; work_len(2, 0, 2)];
-/// nngp_into(&Config::new(2), x, MatrixMut::new(&mut k, 2, 2)?, &mut work)?;
+/// let mut scratch = [0.0; scratch_len(2, 0, 2)];
+/// nngp_into(&Config::new(2), x, MatrixMut::new(&mut k, 2, 2)?, &mut scratch)?;
 /// assert!((k[0], k[3]) == (1.0, 1.0) && k[1] == k[2]);
 /// assert!((k[1] - core::f64::consts::FRAC_1_PI).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
@@ -144,10 +144,10 @@ pub fn nngp_into<T: Real>(
     config: &Config,
     x: MatrixRef<'_, T>,
     mut out: MatrixMut<'_, T>,
-    work: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     config.validate()?;
-    gaps_within(config.arithmetic, x, "out", &mut out, work)?;
+    gaps_within(config.arithmetic, x, "out", &mut out, scratch)?;
     for (i, row) in out.row_iter_mut().enumerate() {
         if let Some(row) = row.get_mut(..=i) {
             T::Kernels::nngp_of_gaps(*config, row);
@@ -158,18 +158,18 @@ pub fn nngp_into<T: Real>(
 
 /// Kernel between the rows of `x` and those of `y`.
 ///
-/// `x` is `n x d`, `y` is `m x d`, `out` is `n x m`. Work: [`work_len`]`(n, m, d)`, or down to `(n + m) d` as in [`nngp_into`].
+/// `x` is `n x d`, `y` is `m x d`, `out` is `n x m`. Scratch: [`scratch_len`]`(n, m, d)`, or down to `(n + m) d` as in [`nngp_into`].
 ///
 /// # Errors
 /// As [`nngp_into`], with `y` as well; `out` is unchanged.
 ///
 /// ```
-/// use thalweg::kernel::arc_cosine::{Config, nngp_between_into, work_len};
+/// use thalweg::kernel::arc_cosine::{Config, nngp_between_into, scratch_len};
 /// use thalweg::matrix::{MatrixMut, MatrixRef};
 /// // Parallel and antiparallel: h(1) = 1, h(-1) = 0.
 /// let (x, y) = (MatrixRef::new(&[2.0_f32], 1, 1)?, MatrixRef::new(&[3.0_f32, -5.0], 2, 1)?);
 /// let mut k = [9.0; 2];
-/// nngp_between_into(&Config::new(2), x, y, MatrixMut::new(&mut k, 1, 2)?, &mut [0.0; work_len(1, 2, 1)])?;
+/// nngp_between_into(&Config::new(2), x, y, MatrixMut::new(&mut k, 1, 2)?, &mut [0.0; scratch_len(1, 2, 1)])?;
 /// assert_eq!(k, [1.0, 0.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -178,10 +178,10 @@ pub fn nngp_between_into<T: Real>(
     x: MatrixRef<'_, T>,
     y: MatrixRef<'_, T>,
     mut out: MatrixMut<'_, T>,
-    work: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     config.validate()?;
-    gaps_between(config.arithmetic, x, y, "out", &mut out, work)?;
+    gaps_between(config.arithmetic, x, y, "out", &mut out, scratch)?;
     for row in out.row_iter_mut() {
         T::Kernels::nngp_of_gaps(*config, row);
     }
@@ -196,12 +196,12 @@ pub fn nngp_between_into<T: Real>(
 /// As [`nngp_into`]; [`Error::Parameter`] for [`Order::Zero`] too.
 ///
 /// ```
-/// use thalweg::kernel::arc_cosine::{Config, tangent_into, work_len};
+/// use thalweg::kernel::arc_cosine::{Config, tangent_into, scratch_len};
 /// use thalweg::matrix::{MatrixMut, MatrixRef};
 /// let x = MatrixRef::new(&[3.0_f64, 0.0, 0.0, 4.0], 2, 2)?;
 /// let (mut k, mut theta) = ([0.0; 4], [0.0; 4]);
 /// let (nngp, ntk) = (MatrixMut::new(&mut k, 2, 2)?, MatrixMut::new(&mut theta, 2, 2)?);
-/// tangent_into(&Config::new(2), x, nngp, ntk, &mut [0.0; work_len(2, 0, 2)])?;
+/// tangent_into(&Config::new(2), x, nngp, ntk, &mut [0.0; scratch_len(2, 0, 2)])?;
 /// // Theta = h(0) + 0 h'(0) away from the diagonal.
 /// assert_eq!((theta[0], theta[1]), (2.0, k[1]));
 /// # Ok::<(), thalweg::Error>(())
@@ -211,12 +211,12 @@ pub fn tangent_into<T: Real>(
     x: MatrixRef<'_, T>,
     mut nngp: MatrixMut<'_, T>,
     mut ntk: MatrixMut<'_, T>,
-    work: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     config.validate_tangent()?;
     check_length("rows of ntk", x.rows(), ntk.rows())?;
     check_length("columns of ntk", x.rows(), ntk.columns())?;
-    gaps_within(config.arithmetic, x, "nngp", &mut nngp, work)?;
+    gaps_within(config.arithmetic, x, "nngp", &mut nngp, scratch)?;
     let rows = nngp.row_iter_mut().zip(ntk.row_iter_mut());
     for (i, (k, theta)) in rows.enumerate() {
         if let (Some(k), Some(theta)) = (k.get_mut(..=i), theta.get_mut(..=i)) {
@@ -235,12 +235,12 @@ pub fn tangent_into<T: Real>(
 /// As [`tangent_into`], with `y` as well.
 ///
 /// ```
-/// use thalweg::kernel::arc_cosine::{Config, tangent_between_into, work_len};
+/// use thalweg::kernel::arc_cosine::{Config, tangent_between_into, scratch_len};
 /// use thalweg::matrix::{MatrixMut, MatrixRef};
 /// let (x, y) = (MatrixRef::new(&[2.0_f32], 1, 1)?, MatrixRef::new(&[3.0_f32, -5.0], 2, 1)?);
 /// let (mut k, mut theta) = ([9.0; 2], [9.0; 2]);
 /// let (nngp, ntk) = (MatrixMut::new(&mut k, 1, 2)?, MatrixMut::new(&mut theta, 1, 2)?);
-/// tangent_between_into(&Config::new(3), x, y, nngp, ntk, &mut [0.0; work_len(1, 2, 1)])?;
+/// tangent_between_into(&Config::new(3), x, y, nngp, ntk, &mut [0.0; scratch_len(1, 2, 1)])?;
 /// // h(h(-1)) = h(0), and the slope at the first layer is 0.
 /// assert!(theta[0] == 3.0 && theta[1] == k[1] && k[1] > 0.3183 && k[1] < 0.3184);
 /// # Ok::<(), thalweg::Error>(())
@@ -251,12 +251,12 @@ pub fn tangent_between_into<T: Real>(
     y: MatrixRef<'_, T>,
     mut nngp: MatrixMut<'_, T>,
     mut ntk: MatrixMut<'_, T>,
-    work: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     config.validate_tangent()?;
     check_length("rows of ntk", x.rows(), ntk.rows())?;
     check_length("columns of ntk", y.rows(), ntk.columns())?;
-    gaps_between(config.arithmetic, x, y, "nngp", &mut nngp, work)?;
+    gaps_between(config.arithmetic, x, y, "nngp", &mut nngp, scratch)?;
     for (k, theta) in nngp.row_iter_mut().zip(ntk.row_iter_mut()) {
         T::Kernels::tangent_of_gaps(config.depth - 1, k, theta);
     }
@@ -361,15 +361,15 @@ fn gaps_within<T: Real>(
     x: MatrixRef<'_, T>,
     name: &'static str,
     out: &mut MatrixMut<'_, T>,
-    work: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     let n = x.rows();
     check_length(name, n, out.rows())?;
     check_length(name, n, out.columns())?;
     let units = n.saturating_mul(x.columns());
-    check_scratch("work", units, work.len())?;
+    check_scratch("scratch", units, scratch.len())?;
     check_rows(X, x)?;
-    let ([units], pack) = cut(work, [units])?;
+    let ([units], pack) = cut(scratch, [units])?;
     let x = normalise(x, units)?;
     let plain = Product::plain(arithmetic);
     syrk(plain, x, Upper::Leave, out.reborrow(), pack)?;
@@ -392,17 +392,17 @@ fn gaps_between<T: Real>(
     y: MatrixRef<'_, T>,
     name: &'static str,
     out: &mut MatrixMut<'_, T>,
-    work: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     let d = x.columns();
     check_length("columns of y", d, y.columns())?;
     check_length(name, x.rows(), out.rows())?;
     check_length(name, y.rows(), out.columns())?;
     let (nx, ny) = (x.rows().saturating_mul(d), y.rows().saturating_mul(d));
-    check_scratch("work", nx.saturating_add(ny), work.len())?;
+    check_scratch("scratch", nx.saturating_add(ny), scratch.len())?;
     check_rows(X, x)?;
     check_rows(Y, y)?;
-    let ([x_units, y_units], pack) = cut(work, [nx, ny])?;
+    let ([x_units, y_units], pack) = cut(scratch, [nx, ny])?;
     let (x, y) = (normalise(x, x_units)?, normalise(y, y_units)?);
     let plain = Product::plain(arithmetic);
     gemm(plain, x, y.t(), out.reborrow(), pack)?;

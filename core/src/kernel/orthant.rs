@@ -213,42 +213,42 @@ impl Bounds {
     }
 }
 
-/// Numbers of work of the functions of this module for `n` points.
+/// Elements of scratch of the functions of this module for `n` points.
 ///
 /// ```
-/// assert_eq!(thalweg::kernel::orthant::work_len(10), 10 * (2 * 64 + 1) + 4 * 64);
+/// assert_eq!(thalweg::kernel::orthant::scratch_len(10), 10 * (2 * 64 + 1) + 4 * 64);
 /// ```
 #[must_use]
-pub const fn work_len(n: usize) -> usize {
+pub const fn scratch_len(n: usize) -> usize {
     n.saturating_mul(2 * PANEL + 1).saturating_add(4 * PANEL)
 }
 
-/// The quantities of the upper bounds on `C0`. Work: [`work_len`].
+/// The quantities of the upper bounds on `C0`. Scratch: [`scratch_len`].
 ///
 /// `n^3` flops: the columns of `L^-1`, a panel at a time.
 ///
 /// # Errors
-/// [`Error::Length`] when `work` is too short.
+/// [`Error::Length`] when `scratch` is too short.
 ///
 /// ```
-/// use thalweg::kernel::{covariance::Covariance, orthant::{Orthant, bounds, work_len}};
+/// use thalweg::kernel::{covariance::Covariance, orthant::{Orthant, bounds, scratch_len}};
 /// use thalweg::matrix::MatrixRef;
 /// let mut memory = [0.0; 4];
 /// let k = Covariance::new(MatrixRef::new(&[1.0, 0.5, 0.5, 1.0], 2, 2)?, &mut memory)?;
-/// let found = bounds(&Orthant::new(k, &[1.0, 1.0])?, &mut [0.0; work_len(2)])?;
+/// let found = bounds(&Orthant::new(k, &[1.0, 1.0])?, &mut [0.0; scratch_len(2)])?;
 /// // K^-1 = [[4/3, -2/3], [-2/3, 4/3]], det K = 3/4.
 /// assert!((found.trace_of_inverse - 8.0 / 3.0).abs() < 1e-15);
 /// assert!((found.energy - 4.0 / 3.0).abs() < 1e-15);
 /// assert!((found.rounded_complexity() - 1.187148).abs() < 1e-6);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-pub fn bounds(orthant: &Orthant<'_>, work: &mut [f64]) -> Result<Bounds, Error> {
+pub fn bounds(orthant: &Orthant<'_>, scratch: &mut [f64]) -> Result<Bounds, Error> {
     let n = orthant.n();
-    check_scratch("work", work_len(n), work.len())?;
+    check_scratch("scratch", scratch_len(n), scratch.len())?;
     let l = orthant.covariance.factor();
     let mut trace = 0.0;
     for first in (0..n).step_by(PANEL) {
-        let ([panel], _) = cut(work, [n * PANEL])?;
+        let ([panel], _) = cut(scratch, [n * PANEL])?;
         panel.fill(0.0);
         for (i, row) in panel.chunks_exact_mut(PANEL).enumerate().skip(first) {
             if let Some(x) = row.get_mut(i - first) {
@@ -261,7 +261,7 @@ pub fn bounds(orthant: &Orthant<'_>, work: &mut [f64]) -> Result<Bounds, Error> 
             trace += vector::norm2_squared(row);
         }
     }
-    let ([solved], _) = cut(work, [n])?;
+    let ([solved], _) = cut(scratch, [n])?;
     for (x, &c) in solved.iter_mut().zip(orthant.labels) {
         *x = c;
     }
@@ -401,18 +401,18 @@ impl Complexity {
 
 /// `C0` by half-normal magnitudes; calls `visit` with the logarithm of each weight and its draw of `f`.
 ///
-/// Weighted, the draws have the law of `f` given its signs. Work: [`work_len`]. `|_, _| ()` for the estimate alone.
+/// Weighted, the draws have the law of `f` given its signs. Scratch: [`scratch_len`]. `|_, _| ()` for the estimate alone.
 ///
 /// # Errors
-/// [`Error::Length`] when `work` is too short, [`Error::Parameter`] for no draws.
+/// [`Error::Length`] when `scratch` is too short, [`Error::Parameter`] for no draws.
 ///
 /// ```
-/// use thalweg::kernel::{covariance::Covariance, orthant::{Config, Orthant, half_normal, work_len}};
+/// use thalweg::kernel::{covariance::Covariance, orthant::{Config, Orthant, half_normal, scratch_len}};
 /// use thalweg::matrix::MatrixRef;
 /// let mut memory = [0.0; 4];
 /// let k = Covariance::new(MatrixRef::new(&[1.0, 0.0, 0.0, 1.0], 2, 2)?, &mut memory)?;
 /// let signs = Orthant::new(k, &[1.0, -1.0])?;
-/// let c0 = half_normal(&Config::new(1, 100), &signs, &mut [0.0; work_len(2)], |_, f| assert!(f[0] > 0.0 && f[1] < 0.0))?;
+/// let c0 = half_normal(&Config::new(1, 100), &signs, |_, f| assert!(f[0] > 0.0 && f[1] < 0.0), &mut [0.0; scratch_len(2)])?;
 /// // Independent signs: every weight is 1.
 /// assert!((c0.nats().reliable().unwrap() - 2.0 * 2.0_f64.ln()).abs() < 1e-14);
 /// # Ok::<(), thalweg::Error>(())
@@ -420,18 +420,18 @@ impl Complexity {
 pub fn half_normal<V: FnMut(f64, &[f64])>(
     config: &Config,
     orthant: &Orthant<'_>,
-    work: &mut [f64],
     mut visit: V,
+    scratch: &mut [f64],
 ) -> Result<Complexity, Error> {
     config.validate()?;
     let n = orthant.n();
-    check_scratch("work", work_len(n), work.len())?;
+    check_scratch("scratch", scratch_len(n), scratch.len())?;
     let ln_rd = orthant.ln_root_determinant();
     let (rd, root) = (libm::exp(ln_rd), libm::exp(0.5 * ln_rd));
     let mut weights = Weights::new();
     for (mut lanes, count) in config.panels() {
         let ([draws, solved, f, plain, scaled], _) =
-            cut(work, [n * PANEL, n * PANEL, n, PANEL, PANEL])?;
+            cut(scratch, [n * PANEL, n * PANEL, n, PANEL, PANEL])?;
         lanes.fill_normal(draws);
         plain.fill(0.0);
         scaled.fill(0.0);
@@ -467,35 +467,35 @@ pub fn half_normal<V: FnMut(f64, &[f64])>(
 
 /// `C0` one coordinate after another (GHK); calls `visit` with the logarithm of each weight and its draw of `f`.
 ///
-/// Weighted, the draws have the law of `f` given its signs. Work: [`work_len`]. Cost a draw: `n^2` flops, and `n` quantiles of the normal
+/// Weighted, the draws have the law of `f` given its signs. Scratch: [`scratch_len`]. Cost a draw: `n^2` flops, and `n` quantiles of the normal
 /// law, which dominate up to `n = 100` or so.
 ///
 /// # Errors
 /// As [`half_normal`].
 ///
 /// ```
-/// use thalweg::kernel::{covariance::Covariance, orthant::{Config, Orthant, sequential, work_len}};
+/// use thalweg::kernel::{covariance::Covariance, orthant::{Config, Orthant, sequential, scratch_len}};
 /// use thalweg::matrix::MatrixRef;
 /// let mut memory = [0.0; 4];
 /// let k = Covariance::new(MatrixRef::new(&[1.0, 0.5, 0.5, 1.0], 2, 2)?, &mut memory)?;
 /// let signs = Orthant::new(k, &[1.0, 1.0])?;
-/// let c0 = sequential(&Config::new(1, 10_000), &signs, &mut [0.0; work_len(2)], |_, f| assert!(f[0] >= 0.0 && f[1] >= 0.0))?;
+/// let c0 = sequential(&Config::new(1, 10_000), &signs, |_, f| assert!(f[0] >= 0.0 && f[1] >= 0.0), &mut [0.0; scratch_len(2)])?;
 /// assert!((c0.nats().reliable().unwrap() - 3.0_f64.ln()).abs() < 0.02);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn sequential<V: FnMut(f64, &[f64])>(
     config: &Config,
     orthant: &Orthant<'_>,
-    work: &mut [f64],
     mut visit: V,
+    scratch: &mut [f64],
 ) -> Result<Complexity, Error> {
     config.validate()?;
     let n = orthant.n();
-    check_scratch("work", work_len(n), work.len())?;
+    check_scratch("scratch", scratch_len(n), scratch.len())?;
     let mut weights = Weights::new();
     for (mut lanes, count) in config.panels() {
         let ([draws, values, f, log_weights, sums], _) =
-            cut(work, [n * PANEL, n * PANEL, n, PANEL, PANEL])?;
+            cut(scratch, [n * PANEL, n * PANEL, n, PANEL, PANEL])?;
         lanes.fill_uniform(draws);
         log_weights.fill(0.0);
         for i in 0..n {

@@ -91,7 +91,7 @@ pub fn mean_into<T: Real>(
 /// `prior` is `K_**`; the diagonal of the result is at least 0. Work: `n N_t` numbers.
 ///
 /// # Errors
-/// [`Error::Length`] when shapes or work do not fit; `out` is unchanged.
+/// [`Error::Length`] when shapes or scratch do not fit; `out` is unchanged.
 ///
 /// ```
 /// use thalweg::kernel::{covariance::Covariance, regression::covariance_into};
@@ -109,7 +109,7 @@ pub fn covariance_into<T: Real>(
     cross: MatrixRef<'_, T>,
     prior: MatrixRef<'_, T>,
     mut out: MatrixMut<'_, f64>,
-    work: &mut [f64],
+    scratch: &mut [f64],
 ) -> Result<(), Error> {
     let (n, tests) = (covariance.n(), cross.rows());
     check_length("columns of cross", n, cross.columns())?;
@@ -118,8 +118,8 @@ pub fn covariance_into<T: Real>(
     check_length("rows of out", tests, out.rows())?;
     check_length("columns of out", tests, out.columns())?;
     let len = n.saturating_mul(tests);
-    check_scratch("work", len, work.len())?;
-    let mut v = MatrixMut::new(work.get_mut(..len).unwrap_or(&mut []), n, tests)?;
+    check_scratch("scratch", len, scratch.len())?;
+    let mut v = MatrixMut::new(scratch.get_mut(..len).unwrap_or(&mut []), n, tests)?;
     for (j, row) in cross.row_iter().enumerate() {
         for (i, x) in row.iter().enumerate() {
             if let Some(v) = v.get_mut(i, j) {

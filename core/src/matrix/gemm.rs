@@ -35,7 +35,7 @@ use super::{Factor, MatrixMut};
 use crate::error::check_length;
 use crate::matrix::Kernels as _;
 use crate::memory::must;
-use crate::simd::{self, Kernel, Lanes, Level, Simd};
+use crate::simd::{self, Kernel, Lanes, Level, SOFT_FLOAT, Simd};
 use crate::{Arithmetic, Error, Real};
 
 mod pack;
@@ -129,7 +129,7 @@ pub(super) enum Part {
 ///
 /// With a `scratch` of at least [`gemm_scratch`]`(m, n, k)` elements the factors are packed. With a shorter one, down to an
 /// empty slice, plain loops give the same bits (with [`Arithmetic::Portable`]) at a lower speed: that form suits
-/// microcontrollers.
+/// microcontrollers, and those without a floating-point unit have no other.
 ///
 /// To share the work among threads, split `C` with [`MatrixMut::split_rows_at`] and `A` with
 /// [`Factor::row_range`]; each thread brings its own scratch. The bits do not depend on the split.
@@ -168,14 +168,12 @@ pub(super) fn product<T: Real>(
     check_length("rows of c", a.rows(), c.rows())?;
     check_length("columns of c", b.columns(), c.columns())?;
     let (m, n, k) = (c.rows(), c.columns(), a.columns());
-    let Some((scratch, _)) = scratch.split_at_mut_checked(gemm_scratch(m, n, k)) else {
+    let packs = !SOFT_FLOAT && m > 0 && n > 0 && k > 0;
+    let scratch = scratch.get_mut(..gemm_scratch(m, n, k));
+    let Some(scratch) = scratch.filter(|_| packs) else {
         unpacked(how, a, b, part, c);
         return Ok(());
     };
-    if m == 0 || n == 0 || k == 0 {
-        unpacked(how, a, b, part, c);
-        return Ok(());
-    }
     let job = Job {
         how,
         a,

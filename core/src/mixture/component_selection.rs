@@ -420,7 +420,7 @@ where
     let mut statistics = Statistics::new(&view, state.buffers.statistics.as_mut_slice())?;
     let ([batch, visited], room_of_samples) = cut(words, [config.batch_size, k])?;
     let mut draws = random::stream(config.seed, t, 0, Purpose::BATCH);
-    random::sample_into(&mut draws, size, room_of_samples, batch)?;
+    random::sample_into(&mut draws, size, batch, room_of_samples)?;
     for i in batch.iter().map(|i| *i as usize) {
         check_row(i, must(data.row(i)))?;
         let label = labels.get(i).is_some_and(|z| (*z as usize) < k);

@@ -35,7 +35,7 @@ use crate::{Arithmetic, Error, Real, vector};
 /// const MODEL: Model<f64> = Model { penalty: 0.5, ..Model::new(1, 1) };
 /// let (mut scratch, mut grad) = ([0.0; MODEL.scratch_len(1)], [0.0; 2]);
 /// let batch = Batch::new(&[2.0], 1, Labels::None)?;
-/// let value = MODEL.value_and_gradient_into(&[0.5, 3.0], &batch, &mut scratch, &mut grad)?;
+/// let value = MODEL.value_and_gradient_into(&[0.5, 3.0], &batch, &mut grad, &mut scratch)?;
 /// assert_eq!(value, 1.0 + 0.5 * 0.25);
 /// // 2 r D x + (D E - 1) D, 2 r E x + (D E - 1) E
 /// assert_eq!(grad, [12.0 + 1.5, 2.0 + 0.25]);
@@ -200,8 +200,8 @@ impl<T: Real> Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         mut grad: Option<&mut [T]>,
+        scratch: &mut [T],
     ) -> Option<T> {
         let (p, k) = (self.pixels, self.code);
         let (encoder, decoder) = params.split_at_checked(p.checked_mul(k)?)?;
@@ -212,7 +212,7 @@ impl<T: Real> Model<T> {
         let mut value = if self.penalty == T::ZERO {
             0.0
         } else {
-            self.penalty(encoder, decoder, scratch, grad.as_deref_mut())?
+            self.penalty(encoder, decoder, grad.as_deref_mut(), scratch)?
         };
         let mut sum = 0.0;
         for (start, rows) in blocks(batch.len()) {
@@ -246,8 +246,8 @@ impl<T: Real> Model<T> {
         &self,
         encoder: &[T],
         decoder: &[T],
-        scratch: &mut [T],
         grad: Option<&mut [T]>,
+        scratch: &mut [T],
     ) -> Option<f64> {
         let (p, k) = (self.pixels, self.code);
         let square = k.checked_mul(k)?;
@@ -324,7 +324,7 @@ impl<T: Real> Model<T> {
     /// use thalweg::model::{Batch, Labels, autoencoder::Model};
     /// let batch = Batch::new(&[1.0_f32, 2.0], 2, Labels::None)?;
     /// let (mut scratch, mut out) = ([0.0; 6], [0.0; 2]);
-    /// Model::new(2, 1).outputs_into(&[1.0, 1.0, 0.5, 2.0], &batch, &mut scratch, &mut out)?;
+    /// Model::new(2, 1).outputs_into(&[1.0, 1.0, 0.5, 2.0], &batch, &mut out, &mut scratch)?;
     /// assert_eq!(out, [1.5, 6.0]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -332,8 +332,8 @@ impl<T: Real> Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.check(params, batch, scratch)?;
         let size = batch.len().saturating_mul(self.pixels);
@@ -381,17 +381,17 @@ impl<T: Real> Objective<T> for Model<T> {
 
     fn value(&self, params: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
         self.check(params, batch, scratch)?;
-        self.evaluate(params, batch, scratch, None).ok_or(SHORT)
+        self.evaluate(params, batch, None, scratch).ok_or(SHORT)
     }
 
     fn gradient_into(
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.value_and_gradient_into(params, batch, scratch, grad)
+        self.value_and_gradient_into(params, batch, grad, scratch)
             .map(drop)
     }
 
@@ -399,12 +399,12 @@ impl<T: Real> Objective<T> for Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         self.check(params, batch, scratch)?;
         check_length("grad", self.dim(), grad.len())?;
-        self.evaluate(params, batch, scratch, Some(grad))
+        self.evaluate(params, batch, Some(grad), scratch)
             .ok_or(SHORT)
     }
 }
@@ -474,7 +474,7 @@ mod tests {
         let params = [root; 4];
         let mut out = [0.0; 4];
         model
-            .outputs_into(&params, &batch, &mut scratch, &mut out)
+            .outputs_into(&params, &batch, &mut out, &mut scratch)
             .unwrap();
         assert!(out.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-15));
         let value = model.value(&params, &batch, &mut scratch).unwrap();
@@ -495,7 +495,7 @@ mod tests {
             let mut scratch = vec![f32::NAN; scratch];
             let mut grad = vec![f32::NAN; model.dim()];
             let value = model
-                .value_and_gradient_into(&params, &batch, &mut scratch, &mut grad)
+                .value_and_gradient_into(&params, &batch, &mut grad, &mut scratch)
                 .unwrap();
             grad.push(value);
             grad.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
@@ -527,7 +527,7 @@ mod tests {
         ] {
             let (mut scratch, mut grad) = (vec![7.0; scratch], vec![7.0; grad]);
             let error = model
-                .gradient_into(&vec![0.0; params], &batch, &mut scratch, &mut grad)
+                .gradient_into(&vec![0.0; params], &batch, &mut grad, &mut scratch)
                 .unwrap_err();
             let (Error::Length { name, .. } | Error::Parameter { name, .. }) = error else {
                 panic!("{error}")

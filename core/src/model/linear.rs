@@ -24,7 +24,7 @@ use crate::{Error, Real, vector};
 /// let batch = Batch::targets(&[1.0_f64, 2.0, 0.0, 1.0], 2, &[4.0, 1.0], 1)?;
 /// let mut grad = [0.0; 2];
 /// // Residuals 1 + 2 - 4 = -1 and 1 - 1 = 0.
-/// let value = model.value_and_gradient_into(&[1.0, 1.0], &batch, &mut [], &mut grad)?;
+/// let value = model.value_and_gradient_into(&[1.0, 1.0], &batch, &mut grad, &mut [])?;
 /// assert_eq!(value, 1.0 / 4.0 + 0.5);
 /// assert_eq!(grad, [-0.5 + 0.5, -1.0 + 0.5]);
 /// # Ok::<(), thalweg::Error>(())
@@ -136,10 +136,10 @@ impl<T: Real> Objective<T> for Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.value_and_gradient_into(params, batch, scratch, grad)
+        self.value_and_gradient_into(params, batch, grad, scratch)
             .map(drop)
     }
 
@@ -147,8 +147,8 @@ impl<T: Real> Objective<T> for Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<T, Error> {
         self.check(params, batch)?;
         check_length("grad", self.features, grad.len())?;
@@ -284,7 +284,7 @@ mod tests {
         };
         let mut grad = [f64::NAN; 2];
         let x = [4.0 / 17.0, 5.0 / 17.0];
-        model.gradient_into(&x, &batch, &mut [], &mut grad).unwrap();
+        model.gradient_into(&x, &batch, &mut grad, &mut []).unwrap();
         assert!(vector::norm_inf(&grad) < 1e-16, "{grad:?}");
     }
 
@@ -297,7 +297,7 @@ mod tests {
             ..Model::new(5)
         };
         let (mut grad, mut each) = ([0.0; 5], [0.0; 45]);
-        model.gradient_into(&x, &batch, &mut [], &mut grad).unwrap();
+        model.gradient_into(&x, &batch, &mut grad, &mut []).unwrap();
         model.sample_gradients_into(&x, &batch, &mut each).unwrap();
         for j in 0..5 {
             let mean = each.chunks(5).map(|g| g[j]).sum::<f64>() / 9.0;
@@ -324,7 +324,7 @@ mod tests {
             (broken, &[0.0; 2], batch, "l2"),
         ] {
             let error = model
-                .gradient_into(params, &batch, &mut [], &mut grad)
+                .gradient_into(params, &batch, &mut grad, &mut [])
                 .unwrap_err();
             let (Error::Length { name, .. } | Error::Parameter { name, .. }) = error else {
                 panic!("{error}")
@@ -333,7 +333,7 @@ mod tests {
         }
         assert!(
             model
-                .gradient_into(&[0.0; 2], &batch, &mut [], &mut [0.0; 3])
+                .gradient_into(&[0.0; 2], &batch, &mut [0.0; 3], &mut [])
                 .is_err()
         );
     }

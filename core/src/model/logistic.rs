@@ -42,7 +42,7 @@ pub enum Loss {
 /// use thalweg::model::{Batch, Objective, logistic::Model};
 /// let batch = Batch::classes(&[1.0_f64, 2.0], 2, &[1])?;
 /// let mut grad = [0.0; 2];
-/// let value = Model::new(2).value_and_gradient_into(&[0.0, 0.0], &batch, &mut [], &mut grad)?;
+/// let value = Model::new(2).value_and_gradient_into(&[0.0, 0.0], &batch, &mut grad, &mut [])?;
 /// assert_eq!(value, core::f64::consts::LN_2);
 /// assert_eq!(grad, [-0.5, -1.0]);
 /// # Ok::<(), thalweg::Error>(())
@@ -208,10 +208,10 @@ impl<T: Real> Objective<T> for Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.value_and_gradient_into(params, batch, scratch, grad)
+        self.value_and_gradient_into(params, batch, grad, scratch)
             .map(drop)
     }
 
@@ -219,8 +219,8 @@ impl<T: Real> Objective<T> for Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<T, Error> {
         self.check(params, batch)?;
         check_length("grad", self.features, grad.len())?;
@@ -294,7 +294,7 @@ mod tests {
         let batch = Batch::classes(&[1.0_f32, 2.0], 1, &[0, 2]).unwrap();
         let mut grad = [7.0];
         let error = Model::new(1)
-            .gradient_into(&[0.0], &batch, &mut [], &mut grad)
+            .gradient_into(&[0.0], &batch, &mut grad, &mut [])
             .unwrap_err();
         assert!(matches!(error, Error::Parameter { name: "labels", .. }));
         assert_eq!(grad, [7.0]);

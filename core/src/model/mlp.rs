@@ -54,7 +54,7 @@ use crate::{Arithmetic, Error, Real, vector};
 /// let mut scratch = [0.0; MODEL.scratch_len(1)];
 /// let mut grad = [0.0; MODEL.dim()];
 /// let batch = Batch::targets(&[1.0], 1, &[1.5], 1)?;
-/// let value = MODEL.value_and_gradient_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut scratch, &mut grad)?;
+/// let value = MODEL.value_and_gradient_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut grad, &mut scratch)?;
 /// assert_eq!(value, 2.0); // (3.5 - 1.5)^2 / 2
 /// assert_eq!(grad, [6.0, 6.0, 2.0, 2.0]); // residual 2 times (3 x, 3, a, 1)
 /// # Ok::<(), thalweg::Error>(())
@@ -376,8 +376,8 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         let most = self.rows_at_once(scratch);
         self.evaluate(params, batch, most, Some((grad, None)), scratch)
@@ -388,8 +388,8 @@ impl<T: Real> Objective<T> for Model<'_, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         self.evaluate(params, batch, BLOCK_ROWS, Some((grad, None)), scratch)
     }
@@ -501,14 +501,14 @@ pub(super) mod tests {
             let mut scratch = vec![f32::NAN; scratch];
             let mut grad = vec![f32::NAN; model.dim()];
             let value = model
-                .value_and_gradient_into(&params, batch, &mut scratch, &mut grad)
+                .value_and_gradient_into(&params, batch, &mut grad, &mut scratch)
                 .unwrap();
             // The gradient alone, in blocks of one, two and three rows.
             for rows in 1..4 {
                 let mut alone = vec![f32::NAN; model.dim()];
                 let few = &mut vec![f32::NAN; model.least_scratch_len(rows)];
                 model
-                    .gradient_into(&params, batch, few, &mut alone)
+                    .gradient_into(&params, batch, &mut alone, few)
                     .unwrap();
                 assert!(
                     grad.iter()
@@ -534,7 +534,7 @@ pub(super) mod tests {
         let batch = Batch::classes(&[1.0], 1, &[1]).unwrap();
         let (mut scratch, mut grad) = ([0.0; 7], [0.0; 4]);
         let value = model
-            .value_and_gradient_into(&[1e30, -1e30, 0.0, 0.0], &batch, &mut scratch, &mut grad)
+            .value_and_gradient_into(&[1e30, -1e30, 0.0, 0.0], &batch, &mut grad, &mut scratch)
             .unwrap();
         assert_eq!(value, 2e30);
         assert_eq!(grad, [1.0, -1.0, 1.0, -1.0]);
@@ -546,7 +546,7 @@ pub(super) mod tests {
         let batch = Batch::classes(&[f32::NAN], 1, &[1]).unwrap();
         let (mut scratch, mut grad) = ([0.0; 9], [0.0; 10]);
         let value = model
-            .value_and_gradient_into(&[1.0; 10], &batch, &mut scratch, &mut grad)
+            .value_and_gradient_into(&[1.0; 10], &batch, &mut grad, &mut scratch)
             .unwrap();
         assert!(value.is_nan() && grad.iter().all(|g| g.is_nan()));
     }
@@ -582,7 +582,7 @@ pub(super) mod tests {
         ] {
             let (mut scratch, mut grad) = (vec![7.0; scratch], vec![7.0; grad]);
             let error = model
-                .gradient_into(&vec![0.0; params], &batch, &mut scratch, &mut grad)
+                .gradient_into(&vec![0.0; params], &batch, &mut grad, &mut scratch)
                 .unwrap_err();
             let (Error::Length { name, .. } | Error::Parameter { name, .. }) = error else {
                 panic!("{error}")

@@ -214,7 +214,7 @@ impl Config {
 /// use thalweg::model::{Batch, Objective, quadratic::Quadratic};
 /// let f = Quadratic { dim: 3, curvature: 4.0_f32, shift: 1.0, linear: 0.5 };
 /// let mut grad = [0.0; 3];
-/// let value = f.value_and_gradient_into(&[1.0, 2.0, 4.0], &Batch::none(), &mut [], &mut grad)?;
+/// let value = f.value_and_gradient_into(&[1.0, 2.0, 4.0], &Batch::none(), &mut grad, &mut [])?;
 /// // 4 T x = (0, -1, 6).
 /// assert_eq!(grad, [0.0 + 1.0 - 0.5, -1.0 + 2.0, 6.0 + 4.0]);
 /// assert_eq!(value, (22.0 + 21.0) / 2.0 - 0.5);
@@ -365,8 +365,8 @@ impl<T: Real> Objective<T> for Quadratic<T> {
         &self,
         params: &[T],
         _: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         check_length("params", self.dim, params.len())?;
         check_length("grad", self.dim, grad.len())?;
@@ -498,7 +498,7 @@ mod tests {
         let x: Vec<f64> = (0..50).map(|j| libm::cos(f64::from(j))).collect();
         let mut grad = [0.0; 50];
         let value = f
-            .value_and_gradient_into(&x, &Batch::none(), &mut [], &mut grad)
+            .value_and_gradient_into(&x, &Batch::none(), &mut grad, &mut [])
             .unwrap();
         close(value, 5.404431218222078);
         close(grad[0], 1.2533889854381335);
@@ -535,7 +535,7 @@ mod tests {
                 };
                 let x = painted::<f32>(dim, 3);
                 let mut grad = vec![0.0; dim];
-                f.gradient_into(&x, &Batch::none(), &mut [], &mut grad)
+                f.gradient_into(&x, &Batch::none(), &mut grad, &mut [])
                     .unwrap();
                 let at = |j: usize| x.get(j).copied().unwrap_or(0.0);
                 for j in 0..dim {
@@ -583,7 +583,7 @@ mod tests {
         let f = good.worker::<f32>(0.0, 0.0, 0.0);
         let mut grad = [7.0; 2];
         assert!(
-            f.gradient_into(&[0.0; 3], &Batch::none(), &mut [], &mut grad)
+            f.gradient_into(&[0.0; 3], &Batch::none(), &mut grad, &mut [])
                 .is_err()
         );
         assert_eq!(grad, [7.0; 2]);

@@ -20,7 +20,7 @@ use crate::{Arithmetic, Error, Real};
 /// const MODEL: softmax::Model<f64> = softmax::Model::new(2, 2);
 /// let batch = Batch::classes(&[1.0, 2.0, 3.0, 4.0], 2, &[0, 1])?;
 /// let (mut scratch, mut grad) = ([0.0; MODEL.scratch_len(2)], [0.0; MODEL.dim()]);
-/// let value = MODEL.value_and_gradient_into(&[0.0; 6], &batch, &mut scratch, &mut grad)?;
+/// let value = MODEL.value_and_gradient_into(&[0.0; 6], &batch, &mut grad, &mut scratch)?;
 /// // Both classes have probability 1/2: ln 2, and residuals (-1/2, 1/2), (1/2, -1/2).
 /// assert_eq!(value, core::f64::consts::LN_2);
 /// assert_eq!(grad, [0.5, 0.5, -0.5, -0.5, 0.0, 0.0]);
@@ -103,7 +103,7 @@ impl<T: Real> Model<T> {
     /// use thalweg::model::{Batch, Labels, softmax::Model};
     /// let batch = Batch::new(&[3.0_f32], 1, Labels::None)?;
     /// let (mut scratch, mut out) = ([0.0; 7], [0.0; 2]);
-    /// Model::new(1, 2).outputs_into(&[1.0, -1.0, 0.5, 0.0], &batch, &mut scratch, &mut out)?;
+    /// Model::new(1, 2).outputs_into(&[1.0, -1.0, 0.5, 0.0], &batch, &mut out, &mut scratch)?;
     /// assert_eq!(out, [3.5, -3.0]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -111,10 +111,10 @@ impl<T: Real> Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.network().outputs_into(params, batch, scratch, out)
+        self.network().outputs_into(params, batch, out, scratch)
     }
 
     /// Share of rows whose largest output (the first among equals) is that of their class.
@@ -156,21 +156,21 @@ impl<T: Real> Objective<T> for Model<T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.network().gradient_into(params, batch, scratch, grad)
+        self.network().gradient_into(params, batch, grad, scratch)
     }
 
     fn value_and_gradient_into(
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         self.network()
-            .value_and_gradient_into(params, batch, scratch, grad)
+            .value_and_gradient_into(params, batch, grad, scratch)
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
         let (mut params, mut grad) = ([0.0; 6], [0.0; 6]);
         for _ in 0..300 {
             model
-                .gradient_into(&params, &batch, &mut scratch, &mut grad)
+                .gradient_into(&params, &batch, &mut grad, &mut scratch)
                 .unwrap();
             crate::vector::axpy(-4.0, &grad, &mut params).unwrap();
         }

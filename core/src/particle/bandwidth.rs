@@ -324,12 +324,15 @@ fn median_of<T: Real>(
 ) -> Result<T, Error> {
     if let Some(room) = room {
         let (mut free, mut len) = (&mut *room, 0);
-        rows.distances(scratch, |row| {
-            for (to, &q) in take(&mut free, row.len()).iter_mut().zip(row) {
-                *to = q;
-            }
-            len += row.len();
-        })?;
+        rows.distances(
+            |row| {
+                for (to, &q) in take(&mut free, row.len()).iter_mut().zip(row) {
+                    *to = q;
+                }
+                len += row.len();
+            },
+            scratch,
+        )?;
         let all = Distances {
             single: &[],
             double: must(room.get(..len)),
@@ -361,7 +364,7 @@ struct Again<'a, 'b, T>(&'a Rows<'b, T>, &'a mut [T]);
 
 impl<T: Real> Again<'_, '_, T> {
     fn visit(&mut self, visit: impl FnMut(&[T])) -> Result<(), Error> {
-        self.0.distances(self.1, visit)
+        self.0.distances(visit, self.1)
     }
 
     /// The distance of this rank, from 0; 0 for one on the diagonal.

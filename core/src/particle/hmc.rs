@@ -21,7 +21,7 @@ use crate::memory::take;
 use crate::particle::rows::InRows;
 use rand_core::Rng;
 
-use super::{check_finite, check_positive, count, narrow};
+use super::{Particles, check_finite, check_positive, count, narrow};
 use crate::error::{check, check_scratch, ensure_finite_at};
 use crate::random::{normal, uniform};
 use crate::{At, Error, Real, vector};
@@ -93,12 +93,15 @@ pub const fn scratch_len(d: usize) -> usize {
 /// ```
 pub fn step<T: Real>(
     config: &Config,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     rng: &mut impl Rng,
-    mut scratch: &mut [T],
     mut density: impl FnMut(&[T], &mut [T]) -> T,
+    mut scratch: &mut [T],
 ) -> Result<usize, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     config.validate()?;
     count(particles.len(), d)?;
     check_finite("particles", particles, d)?;
@@ -162,10 +165,16 @@ mod tests {
         let (mut x, mut scratch) = (vec![0.0_f64; 4000], [0.0; 6]);
         let mut accepted = 0;
         for _ in 0..30 {
-            accepted += step(&config, 2, &mut x, &mut rng, &mut scratch, |x, g| {
-                g.copy_from_slice(&[-x[0] / 4.0, -x[1] / 4.0]);
-                -(x[0] * x[0] + x[1] * x[1]) / 8.0
-            })
+            accepted += step(
+                &config,
+                Particles::new(2, &mut x),
+                &mut rng,
+                |x, g| {
+                    g.copy_from_slice(&[-x[0] / 4.0, -x[1] / 4.0]);
+                    -(x[0] * x[0] + x[1] * x[1]) / 8.0
+                },
+                &mut scratch,
+            )
             .unwrap();
         }
         let variance = x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
@@ -183,10 +192,16 @@ mod tests {
             let mut rng = stream(2, 0, 0, Purpose::NOISE);
             let (mut x, mut accepted, mut largest) = ([0.5_f64], 0, f64::MIN);
             for _ in 0..400 {
-                accepted += step(&config, 1, &mut x, &mut rng, &mut [0.0; 3], |x, g| {
-                    g[0] = -x[0];
-                    if x[0] > 1.0 { wall } else { -x[0] * x[0] / 2.0 }
-                })
+                accepted += step(
+                    &config,
+                    Particles::new(1, &mut x),
+                    &mut rng,
+                    |x, g| {
+                        g[0] = -x[0];
+                        if x[0] > 1.0 { wall } else { -x[0] * x[0] / 2.0 }
+                    },
+                    &mut [0.0; 3],
+                )
                 .unwrap();
                 largest = largest.max(x[0]);
             }
@@ -208,13 +223,19 @@ mod tests {
             let mut rng = stream(7, 0, 0, Purpose::NOISE);
             let mut x = [0.5_f32, -0.5];
             for _ in 0..100 {
-                step(&config, 2, &mut x, &mut rng, &mut [0.0; 6], |x, g| {
-                    assert!(x.iter().all(|x| x.is_finite()), "{bad} {x:?}");
-                    let radius = x[0] * x[0] + x[1] * x[1];
-                    let far = if radius > 9.0 { bad } else { 0.0 };
-                    g.copy_from_slice(&[-x[0], far - x[1]]);
-                    -radius / 2.0
-                })
+                step(
+                    &config,
+                    Particles::new(2, &mut x),
+                    &mut rng,
+                    |x, g| {
+                        assert!(x.iter().all(|x| x.is_finite()), "{bad} {x:?}");
+                        let radius = x[0] * x[0] + x[1] * x[1];
+                        let far = if radius > 9.0 { bad } else { 0.0 };
+                        g.copy_from_slice(&[-x[0], far - x[1]]);
+                        -radius / 2.0
+                    },
+                    &mut [0.0; 6],
+                )
                 .unwrap();
                 assert!(x.iter().all(|x| x.abs() <= 3.0), "{bad} {x:?}");
             }
@@ -230,10 +251,16 @@ mod tests {
         let mut rng = stream(2, 0, 0, Purpose::NOISE);
         let mut x = [1.0_f64, 2.0];
         let mut run = |limit: f64| {
-            step(&config, 1, &mut x, &mut rng, &mut [0.0; 3], |x, g| {
-                g[0] = 0.0;
-                if x[0] == limit { f64::NAN } else { 0.0 }
-            })
+            step(
+                &config,
+                Particles::new(1, &mut x),
+                &mut rng,
+                |x, g| {
+                    g[0] = 0.0;
+                    if x[0] == limit { f64::NAN } else { 0.0 }
+                },
+                &mut [0.0; 3],
+            )
         };
         assert_eq!(
             run(2.0),
@@ -243,10 +270,16 @@ mod tests {
             })
         );
         let mut x = [0.0_f64];
-        let found = step(&config, 1, &mut x, &mut rng, &mut [0.0; 3], |x, g| {
-            g[0] = 0.0;
-            if x[0] == 0.0 { 0.0 } else { f64::NAN }
-        });
+        let found = step(
+            &config,
+            Particles::new(1, &mut x),
+            &mut rng,
+            |x, g| {
+                g[0] = 0.0;
+                if x[0] == 0.0 { 0.0 } else { f64::NAN }
+            },
+            &mut [0.0; 3],
+        );
         assert_eq!((found, x), (Ok(0), [0.0]));
     }
 }

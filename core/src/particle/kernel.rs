@@ -66,7 +66,7 @@ use core::ops::Range;
 
 use self::differences::{Columns, transpose};
 use self::gram::{SHORT, resolving_centred, subtract_mean};
-use self::panels::{Job, Panels};
+use self::panels::{Job, Panels, Term};
 use self::profile::Profile;
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef};
@@ -263,38 +263,52 @@ impl<T: Real> Sources<'_, T> {
         if self.rows.is_explicit {
             return self.rows_by_differences(range, out, scratch);
         }
+        let (h, w) = (self.field.h, self.w);
+        let is_added = false;
         if self.field.family == Family::Rbf {
-            return self.sum(Profile::Rbf, self.w, false, range, out, scratch);
+            let profile = Profile::Rbf;
+            let term = Term {
+                profile,
+                h,
+                w,
+                is_added,
+            };
+            return self.sum(term, range, out, scratch);
         }
         let drift = MatrixRef::new(self.field.drift, self.n(), self.field.d)?;
-        let (slope, all) = (Profile::ImqSlope, out.reborrow());
-        self.sum(slope, self.w, false, range.clone(), all, scratch)?;
+        let slope = Term {
+            profile: Profile::ImqSlope,
+            h,
+            w,
+            is_added,
+        };
+        self.sum(slope, range.clone(), out.reborrow(), scratch)?;
         // The chain of the drift follows that of the repulsion in the first columns.
         let out = out.block_mut(0..range.len(), 0..drift.columns())?;
-        self.sum(Profile::Imq, drift, true, range, out, scratch)
+        let drift = Term {
+            profile: Profile::Imq,
+            h,
+            w: drift,
+            is_added: true,
+        };
+        self.sum(drift, range, out, scratch)
     }
 
-    /// `out <- K w` for some rows, or `out + K w`.
+    /// A term of some rows.
     fn sum(
         &self,
-        profile: Profile,
-        w: MatrixRef<'_, T>,
-        is_added: bool,
+        term: Term<'_, T>,
         targets: Range<usize>,
         out: MatrixMut<'_, T>,
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        let (rows, h) = (self.rows, self.field.h);
+        let rows = self.rows;
         if scratch.len() < self.scratch_len(targets.len()) {
-            let beta = if is_added { T::ONE } else { T::ZERO };
-            return rows.add_rows(profile, h, w, beta, targets, out, scratch);
+            return rows.add_rows(term, targets, out, scratch);
         }
         let job = Job {
             rows,
-            profile,
-            h,
-            w,
-            is_added,
+            term,
             kept: self.kept,
             targets,
             out,
@@ -334,6 +348,7 @@ kernels! {
 /// Who takes the sums: the calling thread ([`Serial`]), or several.
 ///
 /// ```
+/// # use thalweg::particle::Particles;
 /// use thalweg::particle::kernel::{Driver, Sources};
 /// /// One row after another, as the slowest machine would.
 /// struct RowByRow;
@@ -347,8 +362,8 @@ kernels! {
 /// # let (mut x, mut y) = ([0.0_f32, 1.0, 3.0, -2.0], [0.0_f32, 1.0, 3.0, -2.0]);
 /// # let mut scratch = [0.0; 4000];
 /// # let config = svgd::Config::new(0.1);
-/// # svgd::step(&config, &mut svgd::State::<[f32; 0]>::new(), 2, &mut x, &[1.0; 4], &mut scratch)?;
-/// # svgd::step_by(&mut RowByRow, &config, &mut svgd::State::<[f32; 0]>::new(), 2, &mut y, &[1.0; 4], &mut scratch)?;
+/// # svgd::step(&config, &mut svgd::State::<[f32; 0]>::new(), Particles::new(2, &mut x), &[1.0; 4], &mut scratch)?;
+/// # svgd::step_by(&mut RowByRow, &config, &mut svgd::State::<[f32; 0]>::new(), Particles::new(2, &mut y), &[1.0; 4], &mut scratch)?;
 /// # assert_eq!(x, y);
 /// # Ok::<(), thalweg::Error>(())
 /// ```

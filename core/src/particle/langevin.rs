@@ -9,7 +9,7 @@
 //!
 //! Reference: Welling and Teh, *Bayesian learning via stochastic gradient Langevin dynamics* (2011); Girolami and Calderhead (2011).
 
-use super::{check_cloud, check_finite, check_positive, narrow};
+use super::{Evaluated, Particles, check_cloud, check_finite, check_positive, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::particle::Kernels as _;
@@ -45,24 +45,28 @@ impl<T: Real> Update<T, 1, 4> for Riemannian<T> {
 /// [`Error::NonFinite`] with the index of the particle. Nothing is drawn or moved then.
 ///
 /// ```
+/// use thalweg::particle::Particles;
 /// use thalweg::particle::langevin;
 /// use thalweg::random::{self, Lanes32, Purpose};
 /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let mut noise = [0.0_f64; 2];
 /// lanes.clone().fill_normal(&mut noise);
 /// let mut x = [1.0, -1.0];
-/// langevin::step(0.02, 1, &mut x, &[-1.0, 1.0], &mut lanes, &mut [0.0; 2])?;
+/// langevin::step(0.02, Particles::new(1, &mut x), &[-1.0, 1.0], &mut lanes, &mut [0.0; 2])?;
 /// assert!((x[0] - (1.0 - 0.02 + 0.2 * noise[0])).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real>(
     step_size: f64,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     lanes: &mut Lanes32,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     check_positive("step_size", step_size)?;
     check_cloud(d, particles, scores)?;
     check_scratch("scratch", particles.len(), scratch.len())?;
@@ -82,25 +86,32 @@ pub fn step<T: Real>(
 /// As [`step`], and [`Error::Parameter`] for a negative metric.
 ///
 /// ```
+/// use thalweg::particle::{Evaluated, Particles};
 /// use thalweg::particle::langevin;
 /// use thalweg::random::{self, Lanes32, Purpose};
 /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let mut x = [1.0_f32];
 /// // No metric, no noise: eps Gamma is left.
-/// langevin::riemannian_step(0.5, 1, &mut x, &[9.0], &[0.0], &[0.25], &mut lanes, &mut [0.0])?;
+/// langevin::riemannian_step(0.5, Particles::new(1, &mut x), &Evaluated { scores: &[9.0], metric: &[0.0], divergence: &[0.25] }, &mut lanes, &mut [0.0])?;
 /// assert_eq!(x, [1.125]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn riemannian_step<T: Real>(
     step_size: f64,
-    d: usize,
-    particles: &mut [T],
-    scores: &[T],
-    metric: &[T],
-    divergence: &[T],
+    particles: Particles<'_, T>,
+    evaluated: &Evaluated<'_, T>,
     lanes: &mut Lanes32,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
+    let Evaluated {
+        scores,
+        metric,
+        divergence,
+    } = *evaluated;
     check_positive("step_size", step_size)?;
     check_cloud(d, particles, scores)?;
     for (name, x) in [("metric", metric), ("divergence", divergence)] {
@@ -133,7 +144,7 @@ mod tests {
         let (mut x, mut g, mut room) = (vec![0.0_f64; 4000], vec![0.0; 4000], vec![0.0; 4000]);
         for _ in 0..60 {
             g.iter_mut().zip(&x).for_each(|(g, x)| *g = -x);
-            step(0.2, 2, &mut x, &g, &mut lanes, &mut room).unwrap();
+            step(0.2, Particles::new(2, &mut x), &g, &mut lanes, &mut room).unwrap();
         }
         let variance = x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
         // Standard error sqrt(2/4000) = 0.022.
@@ -145,14 +156,22 @@ mod tests {
         let mut lanes = Lanes32::new(&mut stream(5, 0, 0, Purpose::NOISE));
         let mut other = lanes.clone();
         let (mut x, mut y, mut room) = ([1.0_f32, 2.0], [1.0_f32, 2.0], [0.0; 2]);
-        step(0.1, 2, &mut x, &[0.5, -1.0], &mut lanes, &mut room).unwrap();
+        step(
+            0.1,
+            Particles::new(2, &mut x),
+            &[0.5, -1.0],
+            &mut lanes,
+            &mut room,
+        )
+        .unwrap();
         riemannian_step(
             0.1,
-            2,
-            &mut y,
-            &[0.5, -1.0],
-            &[1.0; 2],
-            &[0.0; 2],
+            Particles::new(2, &mut y),
+            &Evaluated {
+                scores: &[0.5, -1.0],
+                metric: &[1.0; 2],
+                divergence: &[0.0; 2],
+            },
             &mut other,
             &mut room,
         )
@@ -160,11 +179,12 @@ mod tests {
         assert_eq!((x, lanes), (y, other));
         let bad = riemannian_step(
             0.1,
-            2,
-            &mut y,
-            &[0.0; 2],
-            &[-1.0; 2],
-            &[0.0; 2],
+            Particles::new(2, &mut y),
+            &Evaluated {
+                scores: &[0.0; 2],
+                metric: &[-1.0; 2],
+                divergence: &[0.0; 2],
+            },
             &mut Lanes32::from_state([[1; 32]; 4]),
             &mut room,
         );

@@ -120,6 +120,7 @@ mod tests {
     use super::super::{bandwidth::Bandwidth, svgd};
     use super::*;
     use crate::matrix::cholesky;
+    use crate::particle::Particles;
     use std::vec;
     use std::vec::Vec;
 
@@ -158,7 +159,14 @@ mod tests {
         let (mut y, g) = (painted::<f64>(1, 21), painted::<f64>(3, 21));
         let mut scratch = vec![0.0; CONFIG.scratch_len(7, 3)];
         let mut state = State::<[f64; 0]>::new();
-        svgd::step(&CONFIG, &mut state, 3, &mut y, &g, &mut scratch).unwrap();
+        svgd::step(
+            &CONFIG,
+            &mut state,
+            Particles::new(3, &mut y),
+            &g,
+            &mut scratch,
+        )
+        .unwrap();
         assert_eq!(moved(&[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]).1, y);
     }
 }

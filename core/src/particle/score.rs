@@ -42,13 +42,36 @@ pub fn from_fn<T: Real>(
     Ok(())
 }
 
-/// `-(rows loss + precision x)`.
-#[derive(Clone, Copy)]
-pub(super) struct Posterior<T> {
-    pub(super) rows: T,
-    pub(super) precision: T,
+/// Factors of the likelihood and of the prior, which is normal with mean 0.
+///
+/// ```
+/// use thalweg::particle::score::Weights;
+/// assert_eq!(Weights { rows: 10.0, precision: 0.0 }, Weights::flat(10.0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weights<T> {
+    /// Rows of the whole data set, whatever a batch holds: the factor of the mean loss.
+    pub rows: T,
+    /// Precision of the prior in every coordinate; 0 is a flat one.
+    pub precision: T,
 }
-impl<T: Real> Update<T, 1, 1> for Posterior<T> {
+
+impl<T: Real> Weights<T> {
+    /// A flat prior.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::particle::score::Weights::flat(3.0_f32).precision, 0.0);
+    /// ```
+    pub const fn flat(rows: T) -> Self {
+        Self {
+            rows,
+            precision: T::ZERO,
+        }
+    }
+}
+
+/// `-(rows loss + precision x)`.
+impl<T: Real> Update<T, 1, 1> for Weights<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [g]: [L; 1], [x]: [L; 1]) -> [L; 1] {
         [-(g.constant(self.rows) * g + g.constant(self.precision) * x)]
@@ -57,8 +80,7 @@ impl<T: Real> Update<T, 1, 1> for Posterior<T> {
 
 /// Writes the scores of the posterior of an objective that is a mean negative log-likelihood.
 ///
-/// `rows` is the number of rows of the whole data set, whatever the batch holds; the prior is normal with mean 0 and this `precision`
-/// in every coordinate (0: flat). Scratch is that of the objective.
+/// Scratch is that of the objective.
 ///
 /// # Errors
 /// [`Error::Length`] when the shapes do not fit, and those of the objective: scores of earlier particles are written then.
@@ -69,15 +91,15 @@ impl<T: Real> Update<T, 1, 1> for Posterior<T> {
 /// // x^2 / 2 - x for each of 10 rows, and the prior N(0, 1/3): -(10 (x - 1) + 3 x).
 /// let f = Quadratic { dim: 1, curvature: 2.0, shift: 0.0, linear: 1.0 };
 /// let mut scores = [0.0; 2];
-/// score::from_objective(&f, &Batch::none(), 10, 3.0, &[0.0, 2.0], &mut scores, &mut [])?;
+/// let weights = score::Weights { rows: 10.0, precision: 3.0 };
+/// score::from_objective(&f, &Batch::none(), weights, &[0.0, 2.0], &mut scores, &mut [])?;
 /// assert_eq!(scores, [10.0, -16.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn from_objective<T: Real>(
     objective: &(impl Objective<T> + ?Sized),
     batch: &Batch<'_, T>,
-    rows: usize,
-    precision: T,
+    weights: Weights<T>,
     particles: &[T],
     scores: &mut [T],
     scratch: &mut [T],
@@ -85,10 +107,9 @@ pub fn from_objective<T: Real>(
     let d = objective.dim();
     super::count(particles.len(), d)?;
     check_length("scores", particles.len(), scores.len())?;
-    let rows = T::from_usize(rows);
     for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
-        objective.gradient_into(x, batch, scratch, out)?;
-        T::Kernels::posterior_score(rows, precision, x, out);
+        objective.gradient_into(x, batch, out, scratch)?;
+        T::Kernels::posterior_score(weights, x, out);
     }
     Ok(())
 }

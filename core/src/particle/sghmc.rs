@@ -10,7 +10,7 @@
 //! Reference: Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo* (2014), equation 9, with the variance of the noise
 //! of the scores taken as 0.
 
-use super::{check_cloud, check_finite, check_non_negative, check_positive, narrow};
+use super::{Particles, check_cloud, check_finite, check_non_negative, check_positive, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::particle::Kernels as _;
@@ -71,25 +71,29 @@ impl<T: Real> Update<T, 2, 2> for Euler<T> {
 /// [`Error::NonFinite`] with the index of the particle. Nothing is drawn or moved then.
 ///
 /// ```
+/// use thalweg::particle::Particles;
 /// use thalweg::particle::sghmc;
 /// use thalweg::random::{self, Lanes32, Purpose};
 /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let config = sghmc::Config { step_size: 0.5, friction: 0.0 };
 /// let mut state = sghmc::State::from_storage([1.0_f64]);
 /// let mut x = [0.0];
-/// sghmc::step(&config, &mut state, 1, &mut x, &[-1.0], &mut lanes, &mut [0.0])?;
+/// sghmc::step(&config, &mut state, Particles::new(1, &mut x), &[-1.0], &mut lanes, &mut [0.0])?;
 /// assert_eq!((x, state.momentum()), ([0.25], &[0.5][..]));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     lanes: &mut Lanes32,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     config.validate()?;
     check_cloud(d, particles, scores)?;
     check_length("state.momentum", particles.len(), state.momentum().len())?;
@@ -130,7 +134,15 @@ mod tests {
         };
         for _ in 0..400 {
             g.iter_mut().zip(&x).for_each(|(g, x)| *g = -x / 4.0);
-            step(&config, &mut state, 2, &mut x, &g, &mut lanes, &mut room).unwrap();
+            step(
+                &config,
+                &mut state,
+                Particles::new(2, &mut x),
+                &g,
+                &mut lanes,
+                &mut room,
+            )
+            .unwrap();
         }
         let variance = x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
         let heat = state.momentum().iter().map(|r| r * r).sum::<f64>() / 4000.0;
@@ -152,8 +164,7 @@ mod tests {
         step(
             &config,
             &mut state,
-            2,
-            &mut [1.0; 2],
+            Particles::new(2, &mut [1.0; 2]),
             &[1.0; 2],
             &mut lanes,
             &mut [0.0; 2],

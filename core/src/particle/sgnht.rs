@@ -10,7 +10,7 @@
 //! Reference: Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014), algorithm 2.
 
 use super::sghmc::Config;
-use super::{check_cloud, check_finite, narrow};
+use super::{Particles, check_cloud, check_finite, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::particle::rows::InRows;
@@ -25,25 +25,29 @@ pub use super::momentum::Thermostats as State;
 /// As [`sghmc::step`](super::sghmc::step), with the thermostats beside the momenta.
 ///
 /// ```
+/// use thalweg::particle::Particles;
 /// use thalweg::particle::{sghmc, sgnht};
 /// use thalweg::random::{self, Lanes32, Purpose};
 /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let config = sghmc::Config { step_size: 1.0, friction: 0.0 };
 /// let mut state = sgnht::State::from_storage([1.0_f64, 2.0], [0.5]);
 /// let mut x = [0.0; 2];
-/// sgnht::step(&config, &mut state, 2, &mut x, &[1.5, 1.0], &mut lanes, &mut [0.0; 2])?;
+/// sgnht::step(&config, &mut state, Particles::new(2, &mut x), &[1.5, 1.0], &mut lanes, &mut [0.0; 2])?;
 /// assert_eq!((x, state.thermostat()), ([2.0, 2.0], &[3.5][..]));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B, X>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     lanes: &mut Lanes32,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     config.validate()?;
     let n = check_cloud(d, particles, scores)?;
     check_length("state.momentum", particles.len(), state.momentum().len())?;
@@ -96,7 +100,15 @@ mod tests {
         };
         for _ in 0..600 {
             g.iter_mut().zip(&x).for_each(|(g, x)| *g = -x);
-            step(&config, &mut state, 10, &mut x, &g, &mut lanes, &mut room).unwrap();
+            step(
+                &config,
+                &mut state,
+                Particles::new(10, &mut x),
+                &g,
+                &mut lanes,
+                &mut room,
+            )
+            .unwrap();
         }
         let variance = x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
         let mean = state.thermostat().iter().sum::<f64>() / 400.0;

@@ -39,7 +39,7 @@ use super::kernel::{
     Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
 };
 use super::rule::{Rule, advance, check_state};
-use super::{check_cloud, check_positive};
+use super::{Particles, check_cloud, check_positive};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::{Arithmetic, Error, Real, Storage};
@@ -171,15 +171,14 @@ pub fn direction_into<T: Real>(
     out: &mut [T],
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    direction_by(&mut Serial, config, d, particles, scores, out, scratch)
+    direction_by(&mut Serial, config, d, [particles, scores], out, scratch)
 }
 
 fn direction_by<T: Real>(
     driver: &mut impl Driver<T>,
     config: &Config,
     d: usize,
-    particles: &[T],
-    scores: &[T],
+    [particles, scores]: [&[T]; 2],
     out: &mut [T],
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
@@ -225,24 +224,23 @@ fn direction_by<T: Real>(
 /// first particle whose position or score is NaN or infinite. Nothing is moved then.
 ///
 /// ```
-/// use thalweg::particle::{bandwidth::Bandwidth, svgd};
+/// use thalweg::particle::{Particles, bandwidth::Bandwidth, svgd};
 /// // Two particles on a flat density only repel: (2/h) k / n = exp(-1/2) / 2.
 /// let config = svgd::Config { bandwidth: Bandwidth::Fixed(2.0), ..svgd::Config::new(1.0) };
 /// let mut x = [0.0_f64, 1.0];
 /// let mut scratch = [0.0; 64];
-/// svgd::step(&config, &mut svgd::State::<[f64; 0]>::new(), 1, &mut x, &[0.0, 0.0], &mut scratch)?;
+/// svgd::step(&config, &mut svgd::State::<[f64; 0]>::new(), Particles::new(1, &mut x), &[0.0, 0.0], &mut scratch)?;
 /// assert!((x[1] - 1.0 - (-0.5_f64).exp() / 2.0).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    step_by(&mut Serial, config, state, d, particles, scores, scratch)
+    step_by(&mut Serial, config, state, particles, scores, scratch)
 }
 
 /// [`step`] with sums taken by `driver`: several threads, for one. The bits are those of [`step`].
@@ -253,17 +251,20 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     driver: &mut impl Driver<T>,
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     config.validate()?;
     check_state(&config.rule, state, particles.len())?;
     let n = super::count(particles.len(), d)?;
     check_scratch("scratch", config.least_scratch_len(n, d), scratch.len())?;
     let field = take(&mut scratch, particles.len());
-    let chosen = direction_by(driver, config, d, particles, scores, field, scratch)?;
+    let chosen = direction_by(driver, config, d, [particles, scores], field, scratch)?;
     advance(&config.rule, config.step_size, state, d, particles, field)?;
     Ok(chosen)
 }
@@ -342,9 +343,16 @@ mod tests {
                             let mut state = State::<[T; 0]>::from_storage([]);
                             let scratch = &mut vec![T::NAN; len];
                             if is_by_row {
-                                step_by(&mut RowByRow, &config, &mut state, d, &mut y, &g, scratch)
+                                step_by(
+                                    &mut RowByRow,
+                                    &config,
+                                    &mut state,
+                                    Particles::new(d, &mut y),
+                                    &g,
+                                    scratch,
+                                )
                             } else {
-                                step(&config, &mut state, d, &mut y, &g, scratch)
+                                step(&config, &mut state, Particles::new(d, &mut y), &g, scratch)
                             }
                             .unwrap();
                             let bits: Vec<u64> = y.iter().map(|y| y.to_bits_u64()).collect();
@@ -468,7 +476,7 @@ mod tests {
             ..FIXED
         };
         let scratch = &mut vec![0.0; config.scratch_len(4, 3)];
-        let error = step(&config, &mut state, 3, &mut x, &g, scratch).unwrap_err();
+        let error = step(&config, &mut state, Particles::new(3, &mut x), &g, scratch).unwrap_err();
         assert_eq!(
             error,
             Error::NonFinite {
@@ -479,13 +487,22 @@ mod tests {
         g[7] = 0.0;
         for (d, scores, len) in [(5, 12, 99), (0, 12, 99), (3, 11, 99), (3, 12, 20)] {
             let scratch = &mut scratch[..len];
-            assert!(step(&config, &mut state, d, &mut x, &g[..scores], scratch).is_err());
+            assert!(
+                step(
+                    &config,
+                    &mut state,
+                    Particles::new(d, &mut x),
+                    &g[..scores],
+                    scratch
+                )
+                .is_err()
+            );
         }
         let bad = Config {
             step_size: -1.0,
             ..config
         };
-        assert!(step(&bad, &mut state, 3, &mut x, &g, scratch).is_err());
+        assert!(step(&bad, &mut state, Particles::new(3, &mut x), &g, scratch).is_err());
         assert_eq!((x, state.steps()), (before, 0));
     }
 
@@ -498,7 +515,14 @@ mod tests {
             let mut buffer = vec![0.0; rule.state_len(3)];
             let mut state = State::from_storage(&mut buffer[..]);
             let (mut y, mut scratch) = (x, vec![0.0; config.scratch_len(3, 1)]);
-            step(&config, &mut state, 1, &mut y, &g, &mut scratch).unwrap();
+            step(
+                &config,
+                &mut state,
+                Particles::new(1, &mut y),
+                &g,
+                &mut scratch,
+            )
+            .unwrap();
             (y, buffer)
         };
         for i in 0..3 {
@@ -523,7 +547,7 @@ mod tests {
         let mut advance = |state: &mut State<[f32; 24]>, x: &mut [f32]| {
             for _ in 0..5 {
                 let g: Vec<f32> = x.iter().map(|x| -x).collect();
-                step(&config, state, 2, x, &g, &mut scratch).unwrap();
+                step(&config, state, Particles::new(2, x), &g, &mut scratch).unwrap();
             }
         };
         advance(&mut state, &mut x);
@@ -547,8 +571,7 @@ mod tests {
             step(
                 &config,
                 &mut State::<[f64; 0]>::new(),
-                1,
-                &mut x,
+                Particles::new(1, &mut x),
                 &g,
                 &mut scratch,
             )

@@ -63,8 +63,15 @@ mod tests {
         );
         let mut found = vec![f64::NAN; x.len()];
         let (batch, scratch) = (Batch::none(), &mut scratch);
-        crate::particle::score::from_objective(energy, &batch, 1, 0.0, x, &mut found, scratch)
-            .unwrap();
+        crate::particle::score::from_objective(
+            energy,
+            &batch,
+            crate::particle::score::Weights::flat(1.0),
+            x,
+            &mut found,
+            scratch,
+        )
+        .unwrap();
         for (found, score) in found.iter().zip(score) {
             assert!(
                 (found - score).abs() <= 1e-7 * score.abs().max(1.0),

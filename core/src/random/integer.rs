@@ -138,7 +138,7 @@ pub const fn sample_scratch_len(k: usize) -> usize {
 /// use thalweg::random::{self, Purpose};
 /// let mut rng = random::stream(1, 0, 0, Purpose::COMPRESSOR);
 /// let (mut out, mut scratch) = ([0; 3], [0; random::sample_scratch_len(3)]);
-/// random::sample_into(&mut rng, 3, &mut scratch, &mut out)?;
+/// random::sample_into(&mut rng, 3, &mut out, &mut scratch)?;
 /// out.sort();
 /// assert_eq!(out, [0, 1, 2]);
 /// # Ok::<(), thalweg::Error>(())
@@ -146,8 +146,8 @@ pub const fn sample_scratch_len(k: usize) -> usize {
 pub fn sample_into(
     rng: &mut impl Rng,
     d: u32,
-    scratch: &mut [u32],
     out: &mut [u32],
+    scratch: &mut [u32],
 ) -> Result<(), Error> {
     let k = out.len();
     check("out", k <= d as usize, "must not be longer than `d`")?;
@@ -282,7 +282,7 @@ mod tests {
         let mut counts = BTreeMap::new();
         for _ in 0..200_000 {
             let (mut out, mut scratch) = ([0; 3], [0; 8]);
-            sample_into(&mut rng, 6, &mut scratch, &mut out).unwrap();
+            sample_into(&mut rng, 6, &mut out, &mut scratch).unwrap();
             out.sort_unstable();
             *counts.entry(out).or_insert(0) += 1;
         }
@@ -301,8 +301,8 @@ mod tests {
         sample_into(
             &mut stream(1, 2, 3, Purpose(4)),
             100,
-            &mut scratch,
             &mut out,
+            &mut scratch,
         )
         .unwrap();
         assert_eq!(out, [54, 72, 23, 31, 52, 67, 7, 47]);
@@ -321,7 +321,7 @@ mod tests {
         ] {
             let mut out = vec![0; k];
             let mut scratch = vec![0; sample_scratch_len(k)];
-            sample_into(&mut rng, d, &mut scratch, &mut out).unwrap();
+            sample_into(&mut rng, d, &mut out, &mut scratch).unwrap();
             assert!(out.iter().all(|&i| i < d));
             assert_eq!(out.iter().collect::<BTreeSet<_>>().len(), k);
         }
@@ -331,8 +331,8 @@ mod tests {
     fn a_sample_that_cannot_be_is_an_error_and_draws_nothing() {
         let mut rng = stream(11, 0, 0, Purpose::DATA);
         let before = rng.clone();
-        assert!(sample_into(&mut rng, 2, &mut [0; 8], &mut [0; 3]).is_err());
-        assert!(sample_into(&mut rng, 9, &mut [0; 7], &mut [0; 3]).is_err());
+        assert!(sample_into(&mut rng, 2, &mut [0; 3], &mut [0; 8]).is_err());
+        assert!(sample_into(&mut rng, 9, &mut [0; 3], &mut [0; 7]).is_err());
         assert_eq!(rng, before);
     }
 }

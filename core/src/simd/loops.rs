@@ -35,8 +35,15 @@ const UNROLL: usize = 2;
 /// [`UNROLL`] for bodies of three arrays at most that have nothing unusual to look for.
 const UNROLL_SHORT: usize = 4;
 
-/// 32-bit ARM with a unit for `f32`: no SIMD, but enough registers to make unrolling pay. (Where every operation is a call, the loop
-/// around it costs nothing.)
+/// A microcontroller on which every operation is a call: the loop around it costs next to nothing, a second form of it costs flash.
+pub(crate) const SOFT_FLOAT: bool = cfg!(all(
+    target_os = "none",
+    target_pointer_width = "32",
+    not(target_abi = "eabihf"),
+    not(target_feature = "f")
+));
+
+/// 32-bit ARM with a unit for `f32`: no SIMD, but enough registers to make unrolling pay.
 const HAS_UNIT: bool = cfg!(target_abi = "eabihf");
 
 /// [`UNROLL`] there, for bodies that leave registers free.
@@ -258,7 +265,7 @@ impl<T: Real, B: Update<T, W, R>, const W: usize, const R: usize> Kernel
                 }
                 i += UNROLL * lanes;
             }
-        } else {
+        } else if !SOFT_FLOAT {
             while i + unroll * lanes <= n {
                 for u in 0..unroll {
                     let out = apply!(i + u * lanes);

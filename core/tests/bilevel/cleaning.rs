@@ -37,7 +37,7 @@ fn one_step_has_its_closed_form() {
         let mut scratch = vec![0.0; plain.scratch_len(9)];
         let mut each = vec![0.0; 9 * 15];
         plain
-            .sample_gradients_into(&w0, &train, &mut scratch, &mut each)
+            .sample_gradients_into(&w0, &train, &mut each, &mut scratch)
             .unwrap();
         let mut w = w0.clone();
         vector::axpy(-alpha * 0.05, &w0, &mut w).unwrap();
@@ -46,7 +46,7 @@ fn one_step_has_its_closed_form() {
         }
         let mut slope = vec![0.0; 15];
         let value = plain
-            .value_and_gradient_into(&w, &validation, &mut scratch, &mut slope)
+            .value_and_gradient_into(&w, &validation, &mut slope, &mut scratch)
             .unwrap();
         let expected: Vec<f64> = l
             .iter()
@@ -95,7 +95,7 @@ fn a_wrong_label_loses_its_weight() {
     let mut scratch = vec![0.0; es_jacobian::scratch_len(&config, 10, 4, problem.scratch_len())];
     let (mut l, mut h) = ([0.0; 10], [0.0; 10]);
     for _ in 0..50 {
-        es_jacobian::step(&config, &mut state, &problem, &l, &mut scratch, &mut h).unwrap();
+        es_jacobian::step(&config, &mut state, &problem, &l, &mut h, &mut scratch).unwrap();
         vector::axpy(-20.0, &h, &mut l).unwrap();
     }
     let negative: Vec<usize> = (0..10).filter(|&i| l[i] < 0.0).collect();

@@ -33,7 +33,7 @@ fn unbiased_laws_have_the_stated_mean_and_variance() {
         let mut scratch = vec![0.0; es_jacobian::scratch_len(&config, 48, 48, 0)];
         let (mut h, mut mean, mut spread) = (vec![0.0; 48], vec![0.0; 48], 0.0);
         for _ in 0..S {
-            es_jacobian::step(&config, &mut state, &toy, &x, &mut scratch, &mut h).unwrap();
+            es_jacobian::step(&config, &mut state, &toy, &x, &mut h, &mut scratch).unwrap();
             vector::scale(scale, &mut h);
             vector::axpy(1.0 / S as f64, &h, &mut mean).unwrap();
             spread += vector::squared_distance(&h, &exact).unwrap() / (S as f64 * size);

@@ -162,8 +162,8 @@ fn of_step<T: Real>(config: &Config, problem: &impl Problem<T>, y0: [f64; 2]) ->
         &mut state,
         problem,
         &cast::<T, 2>(X),
-        &mut scratch,
         &mut h,
+        &mut scratch,
     );
     if found.is_err() {
         assert_eq!(h, cast([7.0, 8.0]));

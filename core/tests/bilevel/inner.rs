@@ -37,7 +37,7 @@ fn fresh_rounds_see_fresh_minibatches_and_directions() {
     let mut seen = Vec::new();
     for _ in 0..2 {
         let mut h = vec![0.0; 4];
-        let value = es_jacobian::step(&config, &mut state, &toy, &[1.0; 4], &mut scratch, &mut h);
+        let value = es_jacobian::step(&config, &mut state, &toy, &[1.0; 4], &mut h, &mut scratch);
         seen.push((h, value.unwrap()));
     }
     assert!(seen[0].0 != seen[1].0 && seen[0].1 != seen[1].1);
@@ -98,7 +98,7 @@ fn a_warm_start_continues_and_a_cold_one_does_not() {
         };
         let mut state = State::<[f64; 1]>::new();
         let (mut scratch, mut h) = ([0.0; 7], [0.0]);
-        es_jacobian::step(&config, &mut state, &TOY, &[1.0], &mut scratch, &mut h).unwrap();
+        es_jacobian::step(&config, &mut state, &TOY, &[1.0], &mut h, &mut scratch).unwrap();
         assert!((state.y0()[0] - expected).abs() < 1e-15);
     }
 }
@@ -118,7 +118,7 @@ fn a_restored_run_has_the_bits_of_the_uninterrupted_one() {
     let mut scratch = vec![0.0; es_jacobian::scratch_len(&config, 5, 5, 0)];
     let mut advance = |state: &mut State<[f32; 5]>| {
         let mut h = [0.0; 5];
-        es_jacobian::step(&config, state, &toy, &[1.0; 5], &mut scratch, &mut h).unwrap();
+        es_jacobian::step(&config, state, &toy, &[1.0; 5], &mut h, &mut scratch).unwrap();
         h.map(f32::to_bits)
     };
     let mut state = State::new();

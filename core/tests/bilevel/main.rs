@@ -131,7 +131,7 @@ fn try_estimate<T: Real>(
     let mut state = State::from_storage(&mut start[..]);
     let len = es_jacobian::scratch_len(config, p, d, problem.scratch_len());
     let (mut scratch, mut h) = (vec![T::NAN; len], vec![T::NAN; p]);
-    let value = es_jacobian::step(config, &mut state, problem, x, &mut scratch, &mut h)?;
+    let value = es_jacobian::step(config, &mut state, problem, x, &mut h, &mut scratch)?;
     Ok((h, value))
 }
 

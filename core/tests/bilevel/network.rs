@@ -82,7 +82,7 @@ fn head_gradient(x: &[f64], y: &[f64], rows: &Batch<'_, f64>) -> Vec<f64> {
     let mut grad = vec![0.0; params.len()];
     let mut scratch = vec![0.0; whole.scratch_len(rows.len())];
     whole
-        .gradient_into(&params, rows, &mut scratch, &mut grad)
+        .gradient_into(&params, rows, &mut grad, &mut scratch)
         .unwrap();
     let mut head = grad[P..].to_vec();
     vector::axpy(MODEL.l2, y, &mut head).unwrap();
@@ -192,7 +192,7 @@ fn tasks_do_not_see_each_other() {
             let mut state = State::from_storage(&mut start[..]);
             let len = es_jacobian::scratch_len(&config, P, y0.len(), problem.scratch_len());
             let (mut scratch, mut h) = (vec![f64::NAN; len], vec![0.0; P]);
-            let value = es_jacobian::step(&config, &mut state, &problem, &x, &mut scratch, &mut h);
+            let value = es_jacobian::step(&config, &mut state, &problem, &x, &mut h, &mut scratch);
             (value.unwrap(), h, state.y0().to_vec())
         };
         let (value, h, ends) = run(tasks, &y0);

@@ -73,7 +73,7 @@ fn radii_that_the_type_cannot_resolve_and_wrong_lengths_are_refused() {
     let (mut scratch, mut h) = ([0.0; 7], [7.0]);
     let config = config(0.1);
     let mut run = |x: &[f64], scratch: &mut [f64], h: &mut [f64]| {
-        es_jacobian::step(&config, &mut state, &TOY, x, scratch, h)
+        es_jacobian::step(&config, &mut state, &TOY, x, h, scratch)
     };
     let short = run(&[1.0], &mut scratch[..6], &mut h).unwrap_err();
     assert_eq!(format!("{short}"), "`scratch` has length 6, expected 7");

@@ -52,7 +52,7 @@ impl<T: Real, P: Protocol<T>> Simulation<T, P> {
             receive(&self.config, client, &frame).unwrap();
             assert_eq!(client.params(), self.server.params());
             let mut gradient = vec![T::ZERO; d];
-            f.gradient_into(client.params(), &Batch::none(), &mut [], &mut gradient)
+            f.gradient_into(client.params(), &Batch::none(), &mut gradient, &mut [])
                 .unwrap();
             let buffers = Buffers {
                 indices: &mut indices,

@@ -1,6 +1,7 @@
 //! Rounds that cannot close, and saved states that cannot be.
 
 use thalweg::Error;
+use thalweg::aggregate::Mean;
 use thalweg::federated::machine::{broadcast, finish, reopen, skip};
 use thalweg::snapshot::SnapshotError;
 use thalweg::wire::Kind;
@@ -118,6 +119,7 @@ fn finite_replies_that_would_make_the_model_infinite_do_not_close_the_round() {
     }
     let config = fed_avg::Config {
         server_learning_rate: 4.0,
+        aggregator: Mean,
         ..fed_avg_of(2, Identity)
     };
     for (replies, name) in [([f32::MAX, 0.0], "params"), ([f32::MAX; 2], "sum")] {

@@ -1,7 +1,8 @@
 //! Arguments at the ends of their ranges, and models at the end of the finite numbers.
 
 use thalweg::Error;
-use thalweg::compress::Compressor;
+use thalweg::aggregate::Mean;
+use thalweg::compress::Operator;
 use thalweg::federated::machine::{finish, reply, skip};
 use thalweg::wire::{DecodeError, Kind, SERVER};
 
@@ -43,6 +44,7 @@ fn step_sizes_are_finite_and_positive() {
         assert_eq!(config.validate(D).is_ok(), fits, "{rate}");
         let config = fed_avg::Config {
             server_learning_rate: rate,
+            aggregator: Mean,
             ..fed_avg_of(2, Identity)
         };
         assert_eq!(config.validate(D).is_ok(), fits, "{rate}");
@@ -259,5 +261,5 @@ fn a_client_that_follows_without_a_memory_is_saved_as_one() {
     other.restore(&saved(&client)).unwrap();
     assert_eq!(saved(&other), saved(&client));
     assert_eq!((other.id(), other.round()), (0, 5));
-    assert_eq!(Compressor::<f32>::clients(&Identity), None);
+    assert_eq!(Identity.clients(), None);
 }

@@ -7,6 +7,7 @@ mod edges;
 mod memory;
 mod rounds;
 
+use thalweg::aggregate::Mean;
 use thalweg::compress::{Buffers, Identity};
 use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina};
@@ -44,6 +45,7 @@ fn fed_avg_of<C>(clients: u32, compressor: C) -> fed_avg::Config<f32, C> {
         run: run(clients),
         server_learning_rate: 1.0,
         compressor,
+        aggregator: Mean,
     }
 }
 

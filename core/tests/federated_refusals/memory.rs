@@ -2,8 +2,8 @@
 
 use thalweg::Error;
 use thalweg::compress::{
-    Compressor, Contracted, Dithering, Key, Lazy, Lengths, Message, Natural, PermK, RandK, Sign,
-    TopK, Unbiased, Weight, perm_k, rand_k,
+    Compressor, Contracted, Dithering, Key, Lazy, Lengths, Message, Natural, Operator, PermK,
+    RandK, Sign, TopK, Unbiased, Weight, perm_k, rand_k,
 };
 use thalweg::federated::machine::{broadcast, finish, reply};
 use thalweg::wire::{EncodeError, Expect, Payload, decode};
@@ -269,13 +269,22 @@ fn a_compressor_for_another_number_of_clients_is_refused_by_every_protocol() {
 #[derive(Clone, Copy)]
 struct Wrapped<C>(C);
 
-impl<C: Compressor<f32>> Compressor<f32> for Wrapped<C> {
+impl<C: Operator> Operator for Wrapped<C> {
     fn validate(&self, d: usize) -> Result<(), Error> {
         self.0.validate(d)
     }
     fn lengths(&self, d: usize) -> Lengths {
         self.0.lengths(d)
     }
+    fn clients(&self) -> Option<usize> {
+        self.0.clients()
+    }
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.0.check_key(key)
+    }
+}
+
+impl<C: Compressor<f32>> Compressor<f32> for Wrapped<C> {
     fn compress<'m>(
         &self,
         key: Key,
@@ -296,15 +305,9 @@ impl<C: Compressor<f32>> Compressor<f32> for Wrapped<C> {
     fn bits(&self, d: usize) -> u64 {
         self.0.bits(d)
     }
-    fn clients(&self) -> Option<usize> {
-        self.0.clients()
-    }
-    fn check_key(&self, key: Key) -> Result<(), Error> {
-        self.0.check_key(key)
-    }
 }
 
-impl<C: Compressor<f32>> Unbiased<f32> for Wrapped<C> {
+impl<C: Operator> Unbiased for Wrapped<C> {
     fn omega(&self, _: usize) -> f64 {
         0.0
     }

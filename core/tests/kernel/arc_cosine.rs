@@ -2,8 +2,8 @@
 
 use thalweg::error::At;
 use thalweg::kernel::arc_cosine::{
-    Config, Order, nngp_between_into, nngp_into, nngp_of_cosines, tangent_between_into,
-    tangent_into, tangent_of_gaps, work_len,
+    Config, Order, nngp_between_into, nngp_into, nngp_of_cosines, scratch_len,
+    tangent_between_into, tangent_into, tangent_of_gaps,
 };
 use thalweg::matrix::{MatrixMut, MatrixRef};
 use thalweg::random::{Purpose, normal, stream};
@@ -158,8 +158,8 @@ fn rows_match<T: Real>(arithmetic: Arithmetic) {
             ..Config::new(depth)
         };
         let (mut k, mut theta) = ([T::NAN; ROWS * ROWS], [T::NAN; ROWS * ROWS]);
-        let mut work = vec![T::NAN; work_len(ROWS, ROWS, D)];
-        tangent_into(&config, x, view(&mut k), view(&mut theta), &mut work).unwrap();
+        let mut scratch = vec![T::NAN; scratch_len(ROWS, ROWS, D)];
+        tangent_into(&config, x, view(&mut k), view(&mut theta), &mut scratch).unwrap();
         let mut lines = GOLDEN
             .lines()
             .filter_map(|line| line.strip_prefix(&format!("rows {depth} ")));
@@ -189,9 +189,9 @@ fn rows_match<T: Real>(arithmetic: Arithmetic) {
         other.fill(T::NAN);
         cross.fill(T::NAN);
         cross_theta.fill(T::NAN);
-        nngp_into(&config, x, view(&mut other), &mut work).unwrap();
+        nngp_into(&config, x, view(&mut other), &mut scratch).unwrap();
         assert_eq!(other, k);
-        nngp_between_into(&config, x, x, view(&mut cross), &mut work).unwrap();
+        nngp_between_into(&config, x, x, view(&mut cross), &mut scratch).unwrap();
         let near = |a: T, b: T| (a - b).abs() <= T::EPSILON * T::from_f64(8.0);
         assert!(cross.iter().zip(k).all(|(a, b)| near(*a, b)));
         let again = cross;
@@ -201,14 +201,14 @@ fn rows_match<T: Real>(arithmetic: Arithmetic) {
             x,
             view(&mut cross),
             view(&mut cross_theta),
-            &mut work,
+            &mut scratch,
         )
         .unwrap();
         assert_eq!(cross, again);
         assert!(cross_theta.iter().zip(theta).all(|(a, b)| near(*a, b)));
-        // The least work.
+        // The least scratch.
         if arithmetic == Arithmetic::Portable {
-            nngp_into(&config, x, view(&mut other), &mut work[..ROWS * D]).unwrap();
+            nngp_into(&config, x, view(&mut other), &mut scratch[..ROWS * D]).unwrap();
             assert_eq!(other, k);
         }
     }
@@ -228,7 +228,7 @@ fn scale_and_extreme_magnitudes_of_rows_do_not_matter() {
         let mut k = [f32::NAN; ROWS * ROWS];
         let x = MatrixRef::new(data, ROWS, D).unwrap();
         let out = MatrixMut::new(&mut k, ROWS, ROWS).unwrap();
-        nngp_into(&Config::new(3), x, out, &mut [0.0; work_len(ROWS, 0, D)]).unwrap();
+        nngp_into(&Config::new(3), x, out, &mut [0.0; scratch_len(ROWS, 0, D)]).unwrap();
         k
     };
     let plain = gram(&data);
@@ -257,14 +257,14 @@ fn bad_arguments_are_named_and_write_nothing() {
     };
     let mut k = [7.0; 4];
     let mut theta = [7.0; 4];
-    let mut work = [0.0; 200];
+    let mut scratch = [0.0; 200];
     let config = Config::new(2);
     macro_rules! view {
         ($a:ident) => {
             MatrixMut::new(&mut $a, 2, 2).unwrap()
         };
     }
-    let zero = nngp_into(&config, x(0..2), view!(k), &mut work);
+    let zero = nngp_into(&config, x(0..2), view!(k), &mut scratch);
     assert_eq!(
         zero,
         Err(Error::NonFinite {
@@ -272,7 +272,7 @@ fn bad_arguments_are_named_and_write_nothing() {
             at: At::Row(1)
         })
     );
-    let nan = nngp_into(&config, x(1..3), view!(k), &mut work);
+    let nan = nngp_into(&config, x(1..3), view!(k), &mut scratch);
     assert_eq!(
         nan,
         Err(Error::NonFinite {
@@ -285,7 +285,7 @@ fn bad_arguments_are_named_and_write_nothing() {
         x(0..1),
         x(2..3),
         MatrixMut::new(&mut k[..1], 1, 1).unwrap(),
-        &mut work,
+        &mut scratch,
     );
     assert_eq!(
         other,
@@ -294,19 +294,19 @@ fn bad_arguments_are_named_and_write_nothing() {
             at: At::Row(0)
         })
     );
-    let depth = nngp_into(&Config::new(0), x(0..2), view!(k), &mut work);
+    let depth = nngp_into(&Config::new(0), x(0..2), view!(k), &mut scratch);
     assert!(matches!(depth, Err(Error::Parameter { name: "depth", .. })));
     let order = Config {
         order: Order::Zero,
         ..config
     };
-    let step = tangent_into(&order, x(0..2), view!(k), view!(theta), &mut work);
+    let step = tangent_into(&order, x(0..2), view!(k), view!(theta), &mut scratch);
     assert!(matches!(step, Err(Error::Parameter { name: "order", .. })));
-    let short = nngp_into(&config, x(0..2), view!(k), &mut work[..3]);
+    let short = nngp_into(&config, x(0..2), view!(k), &mut scratch[..3]);
     assert_eq!(
         short,
         Err(Error::Length {
-            name: "work",
+            name: "scratch",
             expected: 4,
             found: 3
         })
@@ -316,7 +316,7 @@ fn bad_arguments_are_named_and_write_nothing() {
         x(0..1),
         MatrixMut::new(&mut k[..1], 1, 1).unwrap(),
         view!(theta),
-        &mut work,
+        &mut scratch,
     );
     assert!(matches!(
         shape,
@@ -340,7 +340,7 @@ fn bad_arguments_are_named_and_write_nothing() {
         none,
         x(0..1),
         MatrixMut::new(&mut k[..0], 0, 1).unwrap(),
-        &mut work,
+        &mut scratch,
     )
     .unwrap();
     let mut gaps = [1.5, f64::NAN];
@@ -365,7 +365,7 @@ fn wide_random_networks_have_this_covariance() {
         &Config::new(3),
         x,
         MatrixMut::new(&mut k, 3, 3).unwrap(),
-        &mut [0.0; work_len(3, 0, 4)],
+        &mut [0.0; scratch_len(3, 0, 4)],
     )
     .unwrap();
     let mut rng = stream(1, 0, 0, Purpose::INIT);

@@ -4,8 +4,8 @@ use thalweg::Error;
 use thalweg::kernel::covariance::Covariance;
 use thalweg::kernel::estimate::Reading;
 use thalweg::kernel::orthant::{
-    Bounds, Complexity, Config, Orthant, bounds, half_normal, pac_bayes, probability, sequential,
-    work_len,
+    Bounds, Complexity, Config, Orthant, bounds, half_normal, pac_bayes, probability, scratch_len,
+    sequential,
 };
 use thalweg::matrix::MatrixRef;
 use thalweg::random::{Purpose, stream, uniform};
@@ -26,19 +26,19 @@ pub(super) fn equal_correlation(n: usize, r: f64) -> Vec<f64> {
         .collect()
 }
 
-type Method = fn(&Config, &Orthant<'_>, &mut [f64], fn(f64, &[f64])) -> Result<Complexity, Error>;
+type Method = fn(&Config, &Orthant<'_>, fn(f64, &[f64]), &mut [f64]) -> Result<Complexity, Error>;
 
 fn by(method: Method, seed: u64, draws: usize, orthant: &Orthant<'_>) -> Complexity {
-    let mut work = vec![f64::NAN; work_len(orthant.n())];
-    method(&Config::new(seed, draws), orthant, &mut work, |_, _| ()).unwrap()
+    let mut scratch = vec![f64::NAN; scratch_len(orthant.n())];
+    method(&Config::new(seed, draws), orthant, |_, _| (), &mut scratch).unwrap()
 }
 
 fn b(seed: u64, draws: usize, orthant: &Orthant<'_>) -> Complexity {
-    by(|c, o, w, f| half_normal(c, o, w, f), seed, draws, orthant)
+    by(|c, o, f, w| half_normal(c, o, f, w), seed, draws, orthant)
 }
 
 fn c(seed: u64, draws: usize, orthant: &Orthant<'_>) -> Complexity {
-    by(|c, o, w, f| sequential(c, o, w, f), seed, draws, orthant)
+    by(|c, o, f, w| sequential(c, o, f, w), seed, draws, orthant)
 }
 
 fn nats(complexity: &Complexity) -> f64 {
@@ -49,7 +49,7 @@ fn nats(complexity: &Complexity) -> f64 {
 }
 
 fn bounds_of(orthant: &Orthant<'_>) -> Bounds {
-    bounds(orthant, &mut vec![f64::NAN; work_len(orthant.n())]).unwrap()
+    bounds(orthant, &mut vec![f64::NAN; scratch_len(orthant.n())]).unwrap()
 }
 
 #[test]
@@ -237,13 +237,13 @@ fn the_order_of_the_points_does_not_matter() {
 #[test]
 fn keys_split_a_run_and_its_parts_merge() {
     with(&equal_correlation(5, 0.5), &[1.0; 5], |orthant| {
-        let mut work = vec![0.0; work_len(5)];
+        let mut scratch = vec![0.0; scratch_len(5)];
         let mut run = |who| {
             let config = Config {
                 who,
                 ..Config::new(1, 5000)
             };
-            sequential(&config, orthant, &mut work, |_, _| ()).unwrap()
+            sequential(&config, orthant, |_, _| (), &mut scratch).unwrap()
         };
         let (mut a, b) = (run(0), run(1));
         assert_ne!(a, b);
@@ -300,23 +300,28 @@ fn bad_arguments_are_named() {
     );
     assert_eq!(name(Orthant::new(k, &[1.0]).unwrap_err()), "labels");
     let orthant = Orthant::new(k, &[1.0, 1.0]).unwrap();
-    let mut work = vec![0.0; work_len(2)];
-    let short = work_len(2) - 1;
+    let mut scratch = vec![0.0; scratch_len(2)];
+    let short = scratch_len(2) - 1;
     let none = Config::new(1, 0);
     for draws in [
         half_normal::<fn(f64, &[f64])>,
         sequential::<fn(f64, &[f64])>,
     ] {
         assert_eq!(
-            name(draws(&none, &orthant, &mut work, |_, _| ()).unwrap_err()),
+            name(draws(&none, &orthant, |_, _| (), &mut scratch).unwrap_err()),
             "draws"
         );
-        let found = draws(&Config::new(1, 9), &orthant, &mut work[..short], |_, _| ());
-        assert_eq!(name(found.unwrap_err()), "work");
+        let found = draws(
+            &Config::new(1, 9),
+            &orthant,
+            |_, _| (),
+            &mut scratch[..short],
+        );
+        assert_eq!(name(found.unwrap_err()), "scratch");
     }
     assert_eq!(
-        name(bounds(&orthant, &mut work[..short]).unwrap_err()),
-        "work"
+        name(bounds(&orthant, &mut scratch[..short]).unwrap_err()),
+        "scratch"
     );
     for (c, n, delta, named) in [
         (1.0, 1, 0.01, "n"),

@@ -4,7 +4,9 @@ use super::orthant::{equal_correlation, random_kernel, with};
 use thalweg::Error;
 use thalweg::kernel::covariance::Covariance;
 use thalweg::kernel::estimate::Reading;
-use thalweg::kernel::orthant::{Config, Orthant, half_normal, probability, sequential, work_len};
+use thalweg::kernel::orthant::{
+    Config, Orthant, half_normal, probability, scratch_len, sequential,
+};
 use thalweg::kernel::posterior::{
     Accuracy, State, Tally, conditional_into, margin, precision_into, reject,
 };
@@ -85,10 +87,10 @@ fn the_samplers_agree_with_each_other_and_with_a_closed_form() {
         };
         let config = Config::new(3, 40_000);
         let b = weighted(&|visit| {
-            half_normal(&config, orthant, &mut vec![0.0; work_len(2)], visit).unwrap();
+            half_normal(&config, orthant, visit, &mut vec![0.0; scratch_len(2)]).unwrap();
         });
         let c = weighted(&|visit| {
-            sequential(&config, orthant, &mut vec![0.0; work_len(2)], visit).unwrap();
+            sequential(&config, orthant, visit, &mut vec![0.0; scratch_len(2)]).unwrap();
         });
         let [r, _] = rejected(orthant, 20_000);
         let [g, _] = chained(orthant, 20_000);
@@ -146,10 +148,15 @@ fn the_probability_elsewhere_is_the_ratio_of_two_orthants() {
     with_tests(|orthant, a, deviation, kernel| {
         let mut tally = Tally::new([9.0; 6]);
         let config = Config::new(4, 20_000);
-        let mut work = vec![0.0; work_len(6)];
-        let p = sequential(&config, orthant, &mut work, |w, f| {
-            tally.push(w, f, a, deviation).unwrap();
-        })
+        let mut scratch = vec![0.0; scratch_len(6)];
+        let p = sequential(
+            &config,
+            orthant,
+            |w, f| {
+                tally.push(w, f, a, deviation).unwrap();
+            },
+            &mut scratch,
+        )
         .unwrap();
         for t in 0..3 {
             // P((c, 1)) / P(c), each by itself.
@@ -160,7 +167,7 @@ fn the_probability_elsewhere_is_the_ratio_of_two_orthants() {
                 .collect();
             let labels: Vec<f64> = orthant.labels().iter().copied().chain([1.0]).collect();
             let joint = with(&larger, &labels, |larger| {
-                sequential(&config, larger, &mut work, |_, _| ())
+                sequential(&config, larger, |_, _| (), &mut scratch)
                     .unwrap()
                     .nats()
                     .reliable()
@@ -196,10 +203,15 @@ fn votes_and_centres_err_at_most_twice_and_e_times_as_often() {
         for seed in 0..4 {
             let mut tally = Tally::new(vec![0.0; 6]);
             let config = Config::new(seed, 2000);
-            let mut work = vec![0.0; work_len(5)];
-            sequential(&config, orthant, &mut work, |w, f| {
-                tally.push(w, f, a, deviation).unwrap();
-            })
+            let mut scratch = vec![0.0; scratch_len(5)];
+            sequential(
+                &config,
+                orthant,
+                |w, f| {
+                    tally.push(w, f, a, deviation).unwrap();
+                },
+                &mut scratch,
+            )
             .unwrap();
             for bits in 0..8 {
                 let labels = [0, 1, 2].map(|t| if bits >> t & 1 == 1 { 1.0 } else { -1.0 });

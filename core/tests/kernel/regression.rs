@@ -2,7 +2,7 @@
 
 use thalweg::Error;
 use thalweg::error::At;
-use thalweg::kernel::arc_cosine::{Config, nngp_between_into, nngp_into, work_len};
+use thalweg::kernel::arc_cosine::{Config, nngp_between_into, nngp_into, scratch_len};
 use thalweg::kernel::covariance::Covariance;
 use thalweg::kernel::regression::{covariance_into, draw_into, mean_into, weights_into};
 use thalweg::matrix::{MatrixMut, MatrixRef};
@@ -119,12 +119,12 @@ fn wide_networks_interpolate_and_the_scale_moves_only_the_mean() {
     );
     let config = Config::new(3);
     let (mut k, mut cross) = ([0.0; 9], [0.0; 3]);
-    let mut work = [0.0; work_len(3, 1, 3) + 100];
+    let mut scratch = [0.0; scratch_len(3, 1, 3) + 100];
     nngp_into(
         &config,
         train,
         MatrixMut::new(&mut k, 3, 3).unwrap(),
-        &mut work,
+        &mut scratch,
     )
     .unwrap();
     nngp_between_into(
@@ -132,7 +132,7 @@ fn wide_networks_interpolate_and_the_scale_moves_only_the_mean() {
         test,
         train,
         MatrixMut::new(&mut cross, 1, 3).unwrap(),
-        &mut work,
+        &mut scratch,
     )
     .unwrap();
     let (mut memory, mut w) = ([0.0; 9], [0.0; 3]);

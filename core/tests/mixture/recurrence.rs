@@ -59,7 +59,7 @@ impl Plain {
         let mut table = vec![0; random::sample_scratch_len(config.batch_size)];
         let mut rng = random::stream(config.seed, t, 0, Purpose::BATCH);
         let n = data.len() as u32 / 2;
-        random::sample_into(&mut rng, n, &mut table, &mut batch).unwrap();
+        random::sample_into(&mut rng, n, &mut batch, &mut table).unwrap();
         let mut h = vec![[0.0; 6]; k];
         for i in batch {
             let x = &data[2 * i as usize..][..2];
@@ -232,7 +232,7 @@ fn evaluations_are_counted_where_they_happen() {
         for t in 0..30 {
             let mut batch = [0; 20];
             let mut rng = random::stream(3, t, 0, Purpose::BATCH);
-            random::sample_into(&mut rng, 60, &mut [0; 64], &mut batch).unwrap();
+            random::sample_into(&mut rng, 60, &mut batch, &mut [0; 64]).unwrap();
             let first = batch.iter().filter(|i| !visited[**i as usize]).count() as u64;
             batch.iter().for_each(|i| visited[*i as usize] = true);
             let found = fit.step(&config).unwrap();

@@ -28,6 +28,10 @@
     reason = "sizes of types, and positions in a text of fixed length"
 )]
 #![allow(
+    clippy::too_many_arguments,
+    reason = "C has no slices: each is a pointer and a length"
+)]
+#![allow(
     unsafe_code,
     reason = "pointers of another language become slices here, and nowhere else"
 )]

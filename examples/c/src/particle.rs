@@ -5,7 +5,7 @@ use thalweg::Real;
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::kernel::Family;
 use thalweg::particle::rule::{Rule, State};
-use thalweg::particle::{count, svgd};
+use thalweg::particle::{Particles, count, svgd};
 
 /// `exp(-q/h)`.
 pub const THALWEG_KERNEL_RBF: u32 = 0;
@@ -119,7 +119,13 @@ unsafe fn step<T: Real>(
         )
     };
     let mut state = State::resume(state, *steps);
-    svgd::step(&config, &mut state, d, particles, scores, scratch)?;
+    svgd::step(
+        &config,
+        &mut state,
+        Particles::new(d, particles),
+        scores,
+        scratch,
+    )?;
     *steps = state.steps();
     Ok(())
 }

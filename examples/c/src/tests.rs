@@ -10,7 +10,7 @@ use std::string::{String, ToString};
 use std::vec;
 use thalweg::compress::{Buffers, Compressor, Key, Message, PermK, RandK, TopK};
 use thalweg::optim::{adam, sgd};
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::wire::Kind;
 
 mod mixture;
@@ -501,8 +501,7 @@ fn particles_move_as_in_rust() {
         svgd::step(
             &svgd::Config::new(0.5),
             &mut svgd::State::<[f32; 0]>::new(),
-            2,
-            &mut y,
+            Particles::new(2, &mut y),
             &scores,
             &mut scratch,
         )

@@ -288,7 +288,7 @@ impl Estimator {
         };
         match self.kind {
             Kind::Direct | Kind::Random(..) => {
-                return es_jacobian::step(random, state, problem, x, scratch, h);
+                return es_jacobian::step(random, state, problem, x, h, scratch);
             }
             Kind::Itd => {
                 y.copy_from_slice(state.y0());

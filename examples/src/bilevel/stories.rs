@@ -367,7 +367,7 @@ impl Trainer {
         let start = Instant::now();
         let value = match kind {
             Kind::Direct | Kind::Random(..) => {
-                es_jacobian::step(config, state, problem, x, scratch, h)
+                es_jacobian::step(config, state, problem, x, h, scratch)
             }
             Kind::Itd => itd::hypergradient(
                 &inner,

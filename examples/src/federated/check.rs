@@ -7,7 +7,7 @@
 use crate::cli::{Claims, Failure, bad, input};
 use crate::source::NOT_CHECKED;
 
-use super::method::{CompressorName, Method, ProtocolName, Rule};
+use super::method::{AggregatorName, CompressorName, Method, ProtocolName, Rule};
 use super::problem::{Problem, Spread};
 use super::session::Budget;
 use super::{Bench, Options};
@@ -68,6 +68,8 @@ fn identical(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failu
             clients,
             k: None,
             restart: 0.0,
+            aggregator: AggregatorName::Mean,
+            hostile: 0,
         },
         threads,
     };
@@ -119,6 +121,8 @@ fn uneven(seed: u64, threads: usize, claims: &mut Claims) -> Result<(), Failure>
             clients,
             k: None,
             restart: 0.0,
+            aggregator: AggregatorName::Mean,
+            hostile: 0,
         },
         threads,
     };

@@ -1,9 +1,11 @@
 //! Which protocol runs with which compressor.
 
 use std::fmt;
+use std::str::FromStr;
 
+use thalweg::aggregate::{Aggregator, Mean, Median, TrimmedMean};
 use thalweg::compress::{
-    Compressor, Dithering, Identity, Natural, PermK, RandK, RandSeqK, Sign, TopK, k_from_ratio,
+    Compressor, Dithering, Identity, Natural, RandK, RandSeqK, Sign, TopK, k_from_ratio,
 };
 use thalweg::federated::{Protocol, Run, ef21, fed_avg, marina};
 
@@ -44,6 +46,61 @@ pub enum CompressorName {
     Qsgd,
     /// Signs and the mean magnitude: 1 bit a number
     Sign,
+}
+
+/// How FedAvg's server combines the changes of the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum AggregatorName {
+    /// The mean over the samples.
+    #[default]
+    Mean,
+    /// The median of each coordinate.
+    Median,
+    /// The mean of each coordinate without this fraction of the least and of the greatest values.
+    Trimmed(f64),
+}
+
+/// Fraction of the trimmed mean that names none.
+const FRACTION: f64 = 0.1;
+
+impl AggregatorName {
+    fn build(self) -> Box<dyn Aggregator<f32> + Sync> {
+        match self {
+            Self::Mean => Box::new(Mean),
+            Self::Median => Box::new(Median),
+            Self::Trimmed(fraction) => Box::new(TrimmedMean { fraction }),
+        }
+    }
+}
+
+impl FromStr for AggregatorName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rule = "must be mean, median, trimmed or trimmed:BETA with BETA in [0, 0.5)";
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("mean", "") => Ok(Self::Mean),
+            ("median", "") => Ok(Self::Median),
+            ("trimmed", "") => Ok(Self::Trimmed(FRACTION)),
+            ("trimmed", beta) => {
+                let fraction = beta.parse().map_err(|_| rule)?;
+                let aggregator = TrimmedMean { fraction };
+                let valid = Aggregator::<f32>::validate(&aggregator, 1);
+                valid.map(|()| Self::Trimmed(fraction)).map_err(|_| rule)
+            }
+            _ => Err(rule),
+        }
+    }
+}
+
+impl fmt::Display for AggregatorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mean => f.write_str("mean"),
+            Self::Median => f.write_str("median"),
+            Self::Trimmed(fraction) => write!(f, "trimmed:{fraction}"),
+        }
+    }
 }
 
 /// One row of the comparison.
@@ -141,7 +198,7 @@ pub fn select(
     }
 }
 
-/// Sizes of messages.
+/// Sizes of messages, and what else methods are built from.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Number of clients.
@@ -150,6 +207,10 @@ pub struct Rule {
     pub k: Option<usize>,
     /// Probability that a round of EF21 restarts.
     pub restart: f64,
+    /// How FedAvg combines.
+    pub aggregator: AggregatorName,
+    /// The last clients whose models are far off.
+    pub hostile: usize,
 }
 
 impl Rule {
@@ -175,6 +236,35 @@ impl Rule {
         }
         Ok(())
     }
+
+    /// Checks that the methods can be run with the aggregator and the hostile clients.
+    ///
+    /// # Errors
+    /// Hostile clients beyond FedAvg; an aggregator beside the mean for a protocol that adds up differences, or for a compressor that
+    /// leaves most coordinates out.
+    pub fn check_methods(&self, methods: &[Method]) -> Result<(), Failure> {
+        let is_fed_avg = methods.iter().all(|m| m.protocol == ProtocolName::Fedavg);
+        let is_sparse = methods.iter().any(|m| {
+            matches!(
+                m.compressor,
+                CompressorName::PermK | CompressorName::RandK | CompressorName::RandSeqK
+            )
+        });
+        let aggregator = self.aggregator;
+        if aggregator != AggregatorName::Mean && !is_fed_avg {
+            let rule = "needs --protocol fedavg; the others combine by the mean";
+            return Err(bad("aggregator", aggregator, rule));
+        }
+        if aggregator != AggregatorName::Mean && is_sparse {
+            let rule = "needs messages of all coordinates; most clients would count as zero";
+            return Err(bad("aggregator", aggregator, rule));
+        }
+        if self.hostile > 0 && !(is_fed_avg && self.hostile <= self.clients) {
+            let rule = "needs --protocol fedavg, and at most all clients";
+            return Err(bad("hostile", self.hostile, rule));
+        }
+        Ok(())
+    }
 }
 
 impl CompressorName {
@@ -196,64 +286,49 @@ impl CompressorName {
 pub fn build(method: Method, problem: &Problem, rule: Rule, step: f64) -> Exchange {
     let d = problem.dim();
     let (k, n) = (rule.k(d), problem.clients());
-    let job = Job {
-        protocol: method.protocol,
-        run: Run {
-            seed: problem.seed(),
-            clients: n as u32,
-        },
-        step,
-        probability: method.compressor.probability(k, n, d),
-        restart: rule.restart,
+    let run = Run {
+        seed: problem.seed(),
+        clients: n as u32,
     };
-    match method.compressor {
-        CompressorName::Identity => job.with(Identity),
-        CompressorName::PermK => job.with(PermK::new(n)),
-        CompressorName::RandK => job.with(RandK::new(k)),
-        CompressorName::RandSeqK => job.with(RandSeqK::new(k)),
-        CompressorName::TopK => job.with(TopK { k }),
-        CompressorName::Natural => job.with(Natural),
-        CompressorName::Qsgd => job.with(Dithering::qsgd(15)),
-        CompressorName::Sign => job.with(Sign),
+    let compressor: Box<dyn Compressor<f32> + Sync> = match method.compressor {
+        CompressorName::Identity => Box::new(Identity),
+        CompressorName::PermK => Box::new(run.perm_k()),
+        CompressorName::RandK => Box::new(RandK::new(k)),
+        CompressorName::RandSeqK => Box::new(RandSeqK::new(k)),
+        CompressorName::TopK => Box::new(TopK { k }),
+        CompressorName::Natural => Box::new(Natural),
+        CompressorName::Qsgd => Box::new(Dithering::qsgd(15)),
+        CompressorName::Sign => Box::new(Sign),
+    };
+    let step_size = step as f32;
+    let protocol: Box<dyn Protocol<f32> + Sync> = match method.protocol {
+        ProtocolName::Gd | ProtocolName::Marina => Box::new(marina::Config {
+            run,
+            step_size,
+            probability: method.compressor.probability(k, n, d),
+            compressor,
+        }),
+        ProtocolName::Ef21 => Box::new(ef21::Config {
+            run,
+            step_size,
+            restart: rule.restart,
+            compressor,
+        }),
+        ProtocolName::Fedavg => Box::new(fed_avg::Config {
+            run,
+            server_learning_rate: 1.0,
+            compressor,
+            aggregator: rule.aggregator.build(),
+        }),
+    };
+    Exchange {
+        protocol,
+        training: (method.protocol == ProtocolName::Fedavg).then_some(step),
+        honest: n.saturating_sub(rule.hostile),
     }
 }
 
 /// Bits of a message over those of all numbers.
 fn share(compressor: &impl Compressor<f32>, d: usize) -> f64 {
     compressor.bits(d) as f64 / (32 * d) as f64
-}
-
-struct Job {
-    protocol: ProtocolName,
-    run: Run,
-    step: f64,
-    probability: f64,
-    restart: f64,
-}
-
-impl Job {
-    fn with<C: Compressor<f32> + Sync + 'static>(self, compressor: C) -> Exchange {
-        let (run, step_size, probability) = (self.run, self.step as f32, self.probability);
-        let training = (self.protocol == ProtocolName::Fedavg).then_some(self.step);
-        let protocol: Box<dyn Protocol<f32> + Sync> = match self.protocol {
-            ProtocolName::Gd | ProtocolName::Marina => Box::new(marina::Config {
-                run,
-                step_size,
-                probability,
-                compressor,
-            }),
-            ProtocolName::Ef21 => Box::new(ef21::Config {
-                run,
-                step_size,
-                restart: self.restart,
-                compressor,
-            }),
-            ProtocolName::Fedavg => Box::new(fed_avg::Config {
-                run,
-                server_learning_rate: 1.0,
-                compressor,
-            }),
-        };
-        Exchange { protocol, training }
-    }
 }

@@ -171,7 +171,7 @@ impl Problem {
     ) -> Result<(), Error> {
         let batch = self.data.train.batch()?.select(rows)?;
         scratch.resize(self.model().scratch_len(rows.len()), 0.0);
-        self.model().gradient_into(x, &batch, scratch, gradient)
+        self.model().gradient_into(x, &batch, gradient, scratch)
     }
 
     /// Loss, norm of the true gradient, and accuracy.
@@ -184,7 +184,7 @@ impl Problem {
         let test: Batch<'_, f32> = self.data.test.batch()?;
         let mut scratch = vec![0.0; model.scratch_len(train.len().max(test.len()))];
         let mut gradient = vec![0.0; x.len()];
-        let loss = model.value_and_gradient_into(x, &train, &mut scratch, &mut gradient)?;
+        let loss = model.value_and_gradient_into(x, &train, &mut gradient, &mut scratch)?;
         Ok(Measure {
             train_loss: f64::from(loss),
             gradient_norm: f64::from(vector::norm2(&gradient)),

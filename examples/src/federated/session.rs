@@ -252,7 +252,7 @@ impl Room {
         let began = Instant::now();
         loop {
             let replies = self.collect(&opening, began, carrier)?;
-            self.take(protocol, problem, server, carrier, round, replies)?;
+            self.take(protocol, problem, server, carrier, replies)?;
             match machine::finish(protocol, server) {
                 // Every reply was refused: the round is as quiet as one without any.
                 Err(ProtocolError::Empty) if began.elapsed() < carrier.patience() => {}
@@ -300,9 +300,9 @@ impl Room {
         problem: &Problem,
         server: &mut Server<Vec<f32>>,
         carrier: &mut impl Carrier,
-        round: u64,
         replies: Vec<Option<Reply>>,
     ) -> Result<(), TransportError> {
+        let round = server.round();
         for (client, (shard, reply)) in (0..).zip(problem.shards.iter().zip(replies)) {
             let buffers = Buffers {
                 values: &mut self.values,

@@ -155,7 +155,7 @@ fn along(
             let other = batches.next_batch().to_vec();
             vector::scale(1.0 / square.sqrt(), &mut g);
             let gradient = |x: &[f64], out: &mut [f64]| slope.batch(x, &other, out).map(drop);
-            diagnostics::hessian_vector_into(x, &g, gradient, scratch, &mut product)?;
+            diagnostics::hessian_vector_into(x, &g, gradient, &mut product, scratch)?;
             slope.batch(x, &other, &mut moved)?;
             end.along_step += vector::norm2(&product) / vector::norm2(&moved);
         }

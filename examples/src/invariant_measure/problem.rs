@@ -176,7 +176,7 @@ impl<'a> Slope<'a> {
     /// Wrong lengths.
     pub fn full(&mut self, params: &[f64], grad: &mut [f64]) -> Result<f64, Error> {
         self.model
-            .value_and_gradient_into(params, &self.all, &mut self.scratch, grad)
+            .value_and_gradient_into(params, &self.all, grad, &mut self.scratch)
     }
 
     /// Loss and gradient over some rows.
@@ -186,7 +186,7 @@ impl<'a> Slope<'a> {
     pub fn batch(&mut self, params: &[f64], rows: &[u32], grad: &mut [f64]) -> Result<f64, Error> {
         let batch = self.all.select(rows)?;
         self.model
-            .value_and_gradient_into(params, &batch, &mut self.scratch, grad)
+            .value_and_gradient_into(params, &batch, grad, &mut self.scratch)
     }
 
     /// Loss over all rows, and the norm of its gradient.

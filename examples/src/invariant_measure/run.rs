@@ -363,7 +363,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
                 let inverse = 1.0 / square.sqrt();
                 let v: Vec<f64> = g.iter().map(|g| g * inverse).collect();
                 let gradient = |x: &[f64], g: &mut [f64]| slope.full(x, g).map(drop);
-                diagnostics::hessian_vector_into(&x, &v, gradient, &mut scratch, &mut product)?;
+                diagnostics::hessian_vector_into(&x, &v, gradient, &mut product, &mut scratch)?;
                 let curvature = square * vector::dot(&v, &product)?;
                 let norm = vector::norm2_squared(&full);
                 for (balance, takes) in [

@@ -296,8 +296,8 @@ pub(super) fn identities(seed: u64, claims: &mut Claims) -> Result<(), Error> {
         &x,
         &frame,
         Noise::Covariance(hess),
-        &mut scratch,
         &mut drift,
+        &mut scratch,
     )?;
     let distance = thalweg::vector::squared_distance(&drift, &expected)?;
     let size = thalweg::vector::norm2_squared(&expected);

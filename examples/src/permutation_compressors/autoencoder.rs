@@ -444,8 +444,8 @@ fn follow(job: &Job<'_>, config: &dyn Protocol<f32>) -> Result<Trial, ProtocolEr
                 problem.model.gradient_into(
                     client.params(),
                     &problem.batch(id)?,
-                    &mut scratch,
                     &mut gradient,
+                    &mut scratch,
                 )?;
                 let buffers = Buffers {
                     values: &mut values,

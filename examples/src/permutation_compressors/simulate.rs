@@ -15,7 +15,7 @@
 
 use thalweg::Error;
 use thalweg::compress::{
-    Buffers, Compressor, Key, Message, PermK, RandK, TopK, Weight, perm_k::Table,
+    Buffers, Compressor, Key, Message, Operator as _, PermK, RandK, TopK, Weight, perm_k::Table,
 };
 use thalweg::federated::Run;
 use thalweg::federated::{Protocol, marina};
@@ -61,7 +61,7 @@ impl Draw {
         let drawn = match operator {
             Operator::PermK => Vec::new(),
             Operator::RandK(k) => {
-                Compressor::<f64>::validate(&RandK::new(k), dim)?;
+                RandK::new(k).validate(dim)?;
                 vec![0; k]
             }
         };
@@ -268,7 +268,7 @@ impl Ef21 {
     /// `k` outside `1..=d`.
     pub fn new(problem: &Problem, k: usize, step_size: f64) -> Result<Self, Error> {
         let top_k = TopK { k };
-        Compressor::<f64>::validate(&top_k, problem.config.dim)?;
+        top_k.validate(problem.config.dim)?;
         let zeros = vec![0.0; problem.config.dim];
         let mut distinct: Vec<(Quadratic<f64>, Vec<f64>)> = Vec::new();
         let kinds = problem.clients.iter().map(|f| {
@@ -315,7 +315,7 @@ impl Ef21 {
         if self.is_started {
             let messages = self.values.chunks_mut(k).zip(self.indices.chunks_mut(k));
             for ((f, memory), (values, indices)) in self.distinct.iter_mut().zip(messages) {
-                f.gradient_into(&self.x, &Batch::none(), &mut [], &mut self.gradient)?;
+                f.gradient_into(&self.x, &Batch::none(), &mut self.gradient, &mut [])?;
                 for (gradient, &h) in self.gradient.iter_mut().zip(&*memory) {
                     *gradient -= h;
                 }
@@ -338,7 +338,7 @@ impl Ef21 {
             }
         } else {
             for (f, memory) in &mut self.distinct {
-                f.gradient_into(&self.x, &Batch::none(), &mut [], memory)?;
+                f.gradient_into(&self.x, &Batch::none(), memory, &mut [])?;
             }
             self.estimate.fill(-0.0);
             for &kind in &self.kinds {
@@ -385,7 +385,7 @@ impl Descent {
     /// None for a problem whose parts have one dimension.
     pub fn round(&mut self, problem: &Problem) -> Result<(), Error> {
         let mean = &problem.mean;
-        mean.gradient_into(&self.x, &Batch::none(), &mut [], &mut self.gradient)?;
+        mean.gradient_into(&self.x, &Batch::none(), &mut self.gradient, &mut [])?;
         vector::axpy(-self.step_size, &self.gradient, &mut self.x)
     }
 }

@@ -295,7 +295,14 @@ impl Problem {
     pub fn scores_into(&self, theta: &[f64], scores: &mut [f64]) -> Result<(), Error> {
         self.density.with(|energy, batch| {
             let mut scratch = vec![0.0; energy.scratch_len(batch.len())];
-            score::from_objective(energy, batch, 1, 0.0, theta, scores, &mut scratch)
+            score::from_objective(
+                energy,
+                batch,
+                score::Weights::flat(1.0),
+                theta,
+                scores,
+                &mut scratch,
+            )
         })
     }
 
@@ -375,7 +382,7 @@ impl Problem {
                 let batch = Batch::new(&test.features, test.columns, Labels::None)?;
                 for row in theta.chunks_exact(d) {
                     let (s, w) = row.split_last().unwrap_or((&0.0, &[]));
-                    model.outputs_into(w, &batch, &mut scratch, &mut f)?;
+                    model.outputs_into(w, &batch, &mut f, &mut scratch)?;
                     let peak = (0.5 * s).exp() / core::f64::consts::TAU.sqrt();
                     for ((sum, f), y) in likelihood.iter_mut().zip(&f).zip(&test.labels) {
                         *sum += peak * (-0.5 * s.exp() * (f - y) * (f - y)).exp();

@@ -6,10 +6,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 use thalweg::Error;
 use thalweg::particle::bandwidth::Bandwidth;
-use thalweg::particle::kernel::Serial;
 use thalweg::particle::rule::Rule;
 use thalweg::particle::stein::{self, Extended};
-use thalweg::particle::{langevin, momentum, sghmc, sgnht, svgd};
+use thalweg::particle::{Evaluated, Particles, langevin, momentum, sghmc, sgnht, svgd};
 use thalweg::random::{Lanes32, Purpose, Stream, stream};
 
 use super::problem::{Grid, Problem};
@@ -366,7 +365,7 @@ impl<'a> Run<'a> {
         }
         match state {
             State::Svgd(config, state) => {
-                svgd::step(config, state, d, theta, scores, scratch).map(drop)
+                svgd::step(config, state, Particles::new(d, theta), scores, scratch).map(drop)
             }
             State::SteinSghmc {
                 config,
@@ -375,16 +374,24 @@ impl<'a> Run<'a> {
             } if *is_explicit => {
                 // The trap: positions move with the momenta of before.
                 let before = state.clone();
-                let driver = &mut Serial;
-                stein::sghmc::kick(driver, config, 1.0, state, d, theta, scores, scratch)?;
-                stein::sghmc::drift(driver, config, 1.0, &before, d, theta, scratch).map(drop)
+                stein::sghmc::kick(config, state, d, theta, scores, scratch)?;
+                stein::sghmc::drift(config, &before, Particles::new(d, theta), scratch).map(drop)
             }
             State::SteinSghmc { config, state, .. } => {
-                stein::sghmc::step(config, state, d, theta, scores, scratch).map(drop)
+                stein::sghmc::step(config, state, Particles::new(d, theta), scores, scratch)
+                    .map(drop)
             }
             State::SteinStrang(config, state) => {
                 let score = |x: &[f64], out: &mut [f64]| problem.scores_into(x, out);
-                stein::sghmc::step_strang(config, state, d, theta, scores, scratch, score).map(drop)
+                stein::sghmc::step_strang(
+                    config,
+                    state,
+                    Particles::new(d, theta),
+                    scores,
+                    score,
+                    scratch,
+                )
+                .map(drop)
             }
             State::SteinRld(config, state, metric) => {
                 metric.fill(theta, 1.0);
@@ -393,7 +400,15 @@ impl<'a> Run<'a> {
                     divergence,
                 } = metric;
                 stein::riemannian::step(
-                    config, state, d, theta, scores, diagonal, divergence, scratch,
+                    config,
+                    state,
+                    Particles::new(d, theta),
+                    &Evaluated {
+                        scores,
+                        metric: diagonal,
+                        divergence,
+                    },
+                    scratch,
                 )
                 .map(drop)
             }
@@ -404,20 +419,41 @@ impl<'a> Run<'a> {
                     divergence,
                 } = metric;
                 stein::sgrhmc::step(
-                    config, state, d, theta, scores, diagonal, divergence, scratch,
+                    config,
+                    state,
+                    Particles::new(d, theta),
+                    &Evaluated {
+                        scores,
+                        metric: diagonal,
+                        divergence,
+                    },
+                    scratch,
                 )
                 .map(drop)
             }
             State::SteinSgnht(config, state) => {
-                stein::sgnht::step(config, state, d, theta, scores, scratch).map(drop)
+                stein::sgnht::step(config, state, Particles::new(d, theta), scores, scratch)
+                    .map(drop)
             }
-            State::Langevin(step, lanes) => langevin::step(*step, d, theta, scores, lanes, scratch),
-            State::Sghmc(config, state, lanes) => {
-                sghmc::step(config, state, d, theta, scores, lanes, scratch)
+            State::Langevin(step, lanes) => {
+                langevin::step(*step, Particles::new(d, theta), scores, lanes, scratch)
             }
-            State::Sgnht(config, state, lanes) => {
-                sgnht::step(config, state, d, theta, scores, lanes, scratch)
-            }
+            State::Sghmc(config, state, lanes) => sghmc::step(
+                config,
+                state,
+                Particles::new(d, theta),
+                scores,
+                lanes,
+                scratch,
+            ),
+            State::Sgnht(config, state, lanes) => sgnht::step(
+                config,
+                state,
+                Particles::new(d, theta),
+                scores,
+                lanes,
+                scratch,
+            ),
             State::Exact(_) => Ok(()),
         }
     }

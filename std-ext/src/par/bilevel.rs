@@ -29,7 +29,7 @@ use thalweg::{Real, Storage};
 /// let config = es_jacobian::Config { directions: 3, ..es_jacobian::Config::new(inner) };
 /// let (mut h, mut alone) = ([0.0; 2], [0.0; 2]);
 /// let mut state = es_jacobian::State::from_storage([0.0; 2]);
-/// es_jacobian::step(&config, &mut state.clone(), &problem, &[0.0; 2], &mut [0.0; 16], &mut alone)?;
+/// es_jacobian::step(&config, &mut state.clone(), &problem, &[0.0; 2], &mut alone, &mut [0.0; 16])?;
 /// Directions::new().step(&config, &mut state, &problem, &[0.0; 2], &mut h)?;
 /// assert_eq!(h, alone);
 /// # Ok::<(), thalweg::Error>(())
@@ -164,8 +164,8 @@ mod tests {
                         &mut state,
                         problem,
                         &x,
-                        &mut scratch,
                         &mut expected,
+                        &mut scratch,
                     )
                     .unwrap();
                 }
@@ -214,7 +214,7 @@ mod tests {
                 let mut state = State::from_storage(y0.clone());
                 let mut h = vec![7.0; 33];
                 let alone =
-                    es_jacobian::step(&config, &mut state, problem, x, &mut scratch, &mut h);
+                    es_jacobian::step(&config, &mut state, problem, x, &mut h, &mut scratch);
                 let error = alone.unwrap_err();
                 assert!(error.to_string().contains(name), "{name}: {error}");
                 for threads in [1, 4] {

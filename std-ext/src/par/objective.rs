@@ -98,7 +98,7 @@ impl<T: Real> Rows<T> {
             part.scratch
                 .resize(objective.scratch_len(block.len()), T::ZERO);
             let Part { grad, scratch, .. } = part;
-            let value = objective.value_and_gradient_into(params, &block, scratch, grad)?;
+            let value = objective.value_and_gradient_into(params, &block, grad, scratch)?;
             part.value = value.to_f64();
             part.weight = if blocks == 1 {
                 1.0
@@ -149,7 +149,7 @@ mod tests {
                 let mut scratch = vec![0.0; MODEL.scratch_len(rows)];
                 let mut whole = vec![0.0; MODEL.dim()];
                 let value = MODEL
-                    .value_and_gradient_into(&params, &batch, &mut scratch, &mut whole)
+                    .value_and_gradient_into(&params, &batch, &mut whole, &mut scratch)
                     .unwrap();
                 let run = |threads: usize| {
                     let mut grad = vec![f32::NAN; MODEL.dim()];

@@ -17,6 +17,7 @@ const SMALL: usize = 1 << 20;
 /// Takes sums over pairs on the threads of the current pool; keeps their scratch between calls.
 ///
 /// ```
+/// use thalweg::particle::Particles;
 /// use thalweg::particle::svgd;
 /// use thalweg_std::par::particle::Threads;
 /// let config = svgd::Config::new(0.1);
@@ -24,8 +25,8 @@ const SMALL: usize = 1 << 20;
 /// let mut y = x.clone();
 /// let mut scratch = vec![0.0; config.scratch_len(4, 1)];
 /// let mut none = svgd::State::<[f32; 0]>::new();
-/// svgd::step(&config, &mut none, 1, &mut x, &scores, &mut scratch)?;
-/// svgd::step_by(&mut Threads::new(), &config, &mut none, 1, &mut y, &scores, &mut scratch)?;
+/// svgd::step(&config, &mut none, Particles::new(1, &mut x), &scores, &mut scratch)?;
+/// svgd::step_by(&mut Threads::new(), &config, &mut none, Particles::new(1, &mut y), &scores, &mut scratch)?;
 /// assert_eq!(x, y);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
     use thalweg::particle::kernel::Family;
     use thalweg::particle::stein::sghmc;
-    use thalweg::particle::svgd;
+    use thalweg::particle::{Particles, svgd};
 
     #[test]
     fn steps_have_the_bits_of_one_thread() {
@@ -94,18 +95,46 @@ mod tests {
                 let mut scratch = vec![f32::NAN; len];
                 let mut none = svgd::State::<[f32; 0]>::new();
                 let (mut x, mut r) = (start.clone(), momentum.clone());
-                svgd::step(&config, &mut none, d, &mut x, &scores, &mut scratch).unwrap();
+                svgd::step(
+                    &config,
+                    &mut none,
+                    Particles::new(d, &mut x),
+                    &scores,
+                    &mut scratch,
+                )
+                .unwrap();
                 let mut state = sghmc::State::from_storage(&mut r[..]);
-                sghmc::step(&stein, &mut state, d, &mut x, &scores, &mut scratch).unwrap();
+                sghmc::step(
+                    &stein,
+                    &mut state,
+                    Particles::new(d, &mut x),
+                    &scores,
+                    &mut scratch,
+                )
+                .unwrap();
                 for threads in [1, 2, 3, 8] {
                     let (mut y, mut s) = (start.clone(), momentum.clone());
                     with_threads(threads, || {
                         let by = &mut Threads::new();
-                        svgd::step_by(by, &config, &mut none, d, &mut y, &scores, &mut scratch)
-                            .unwrap();
+                        svgd::step_by(
+                            by,
+                            &config,
+                            &mut none,
+                            Particles::new(d, &mut y),
+                            &scores,
+                            &mut scratch,
+                        )
+                        .unwrap();
                         let mut state = sghmc::State::from_storage(&mut s[..]);
-                        sghmc::step_by(by, &stein, &mut state, d, &mut y, &scores, &mut scratch)
-                            .unwrap();
+                        sghmc::step_by(
+                            by,
+                            &stein,
+                            &mut state,
+                            Particles::new(d, &mut y),
+                            &scores,
+                            &mut scratch,
+                        )
+                        .unwrap();
                     });
                     assert!(x != start && x == y && r == s, "{n} {d}, {threads} threads");
                 }

@@ -158,7 +158,7 @@ impl<'a, T: Real> Problem<'a, T> {
                 sum += network.value(params, &rows, scratch)?;
                 continue;
             };
-            sum += network.value_and_gradient_into(params, &rows, scratch, grad)?;
+            sum += network.value_and_gradient_into(params, &rows, grad, scratch)?;
             let (of_trunk, of_head) = must(grad.split_at_checked(x.len()));
             vector::axpy(share, of_trunk, grad_x)?;
             if let Some(grad_y) = grad_y.chunks_exact_mut(heads).nth(i) {
@@ -208,7 +208,7 @@ impl<T: Real> crate::bilevel::Problem<T> for Problem<'_, T> {
         for task in self.tasks {
             let len = task.support.len().saturating_mul(width);
             let ([out], rest) = cut(features, [len])?;
-            self.network.features_into(x, &task.support, scratch, out)?;
+            self.network.features_into(x, &task.support, out, scratch)?;
             features = rest;
         }
         Ok(())
@@ -231,10 +231,10 @@ impl<T: Real> crate::bilevel::Problem<T> for Problem<'_, T> {
             let len = rows.len().saturating_mul(head.inputs());
             let ([z], rest) = cut(features, [len])?;
             if self.minibatch.is_some() {
-                self.network.features_into(x, &rows, scratch, z)?;
+                self.network.features_into(x, &rows, z, scratch)?;
             }
             let batch = Batch::new(z, head.inputs(), rows.labels())?;
-            head.gradient_into(y, &batch, scratch, grad)?;
+            head.gradient_into(y, &batch, grad, scratch)?;
             // Prepared features lie one task after another; those of a minibatch are needed no longer.
             features = if self.minibatch.is_some() { z } else { rest };
         }

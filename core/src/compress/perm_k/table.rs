@@ -1,8 +1,8 @@
 //! PermK with both permutations in tables.
 
 use super::super::{
-    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, draw, first, gather,
-    scalar_bits, scatter,
+    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, draw, first,
+    gather, scalar_bits, scatter,
 };
 use super::{CLIENT, Share, ab, message_len, omega, validate};
 use crate::error::{check, check_length};
@@ -112,7 +112,7 @@ impl<D: Storage<Elem = u32>, N: Storage<Elem = u32>> Table<D, N> {
     }
 }
 
-impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Compressor<T> for Table<D, N> {
+impl<D: Storage<Elem = u32>, N: Storage<Elem = u32>> Operator for Table<D, N> {
     fn validate(&self, d: usize) -> Result<(), Error> {
         check_length("x", self.coordinates.as_slice().len(), d)
     }
@@ -124,13 +124,23 @@ impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Compressor<T> for 
         }
     }
 
+    fn clients(&self) -> Option<usize> {
+        Some(self.clients.as_slice().len())
+    }
+
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.support(key).map(|_| ())
+    }
+}
+
+impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Compressor<T> for Table<D, N> {
     fn compress<'m>(
         &self,
         key: Key,
         x: &'m [T],
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
-        Compressor::<T>::validate(self, x.len())?;
+        self.validate(x.len())?;
         let (indices, share) = self.support(key)?;
         let values = first("values", share.len, buffers.values)?;
         gather(indices, x, values);
@@ -158,17 +168,9 @@ impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Compressor<T> for 
     fn bits(&self, d: usize) -> u64 {
         scalar_bits::<T>().saturating_mul(message_len(d, self.clients.as_slice().len()) as u64)
     }
-
-    fn clients(&self) -> Option<usize> {
-        Some(self.clients.as_slice().len())
-    }
-
-    fn check_key(&self, key: Key) -> Result<(), Error> {
-        self.support(key).map(|_| ())
-    }
 }
 
-impl<T: Real, D: Storage<Elem = u32>, N: Storage<Elem = u32>> Unbiased<T> for Table<D, N> {
+impl<D: Storage<Elem = u32>, N: Storage<Elem = u32>> Unbiased for Table<D, N> {
     fn omega(&self, d: usize) -> f64 {
         omega(self.clients.as_slice().len(), d)
     }

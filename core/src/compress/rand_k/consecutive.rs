@@ -1,8 +1,8 @@
 //! RandK on consecutive coordinates.
 
 use super::super::{
-    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Unbiased, Weight, check_k, first,
-    scalar_bits,
+    Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, check_k,
+    first, scalar_bits,
 };
 use super::{ab, omega, who};
 use crate::error::check_length;
@@ -63,7 +63,7 @@ impl RandSeqK {
     }
 }
 
-impl<T: Real> Compressor<T> for RandSeqK {
+impl Operator for RandSeqK {
     fn validate(&self, d: usize) -> Result<(), Error> {
         check_k(self.k, d)
     }
@@ -74,7 +74,9 @@ impl<T: Real> Compressor<T> for RandSeqK {
             ..Lengths::default()
         }
     }
+}
 
+impl<T: Real> Compressor<T> for RandSeqK {
     fn compress<'m>(
         &self,
         key: Key,
@@ -117,7 +119,7 @@ impl<T: Real> Compressor<T> for RandSeqK {
     }
 }
 
-impl<T: Real> Unbiased<T> for RandSeqK {
+impl Unbiased for RandSeqK {
     fn omega(&self, d: usize) -> f64 {
         omega(self.k, d)
     }

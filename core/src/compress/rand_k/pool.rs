@@ -1,8 +1,8 @@
 //! RandK from an index pool.
 
 use super::super::{
-    Ab, Buffers, Compressor, Key, Lengths, Message, Unbiased, Weight, check_k, first, gather,
-    scalar_bits, scatter,
+    Ab, Buffers, Compressor, Key, Lengths, Message, Operator, Unbiased, Weight, check_k, first,
+    gather, scalar_bits, scatter,
 };
 use super::{ab, check_message, omega};
 use crate::error::{check, check_length};
@@ -115,7 +115,7 @@ impl<B: Storage<Elem = u32>> Pool<B> {
     }
 }
 
-impl<T: Real, B: Storage<Elem = u32>> Compressor<T> for Pool<B> {
+impl<B: Storage<Elem = u32>> Operator for Pool<B> {
     fn validate(&self, d: usize) -> Result<(), Error> {
         check_length("x", self.pool.as_slice().len(), d)
     }
@@ -127,13 +127,19 @@ impl<T: Real, B: Storage<Elem = u32>> Compressor<T> for Pool<B> {
         }
     }
 
+    fn check_key(&self, key: Key) -> Result<(), Error> {
+        self.support(key).map(|_| ())
+    }
+}
+
+impl<T: Real, B: Storage<Elem = u32>> Compressor<T> for Pool<B> {
     fn compress<'m>(
         &self,
         key: Key,
         x: &'m [T],
         buffers: Buffers<'m, T>,
     ) -> Result<Message<'m, T>, Error> {
-        Compressor::<T>::validate(self, x.len())?;
+        self.validate(x.len())?;
         let indices = self.support(key)?;
         let values = first("values", self.k, buffers.values)?;
         gather(indices, x, values);
@@ -156,13 +162,9 @@ impl<T: Real, B: Storage<Elem = u32>> Compressor<T> for Pool<B> {
     fn bits(&self, _: usize) -> u64 {
         scalar_bits::<T>().saturating_mul(self.k as u64)
     }
-
-    fn check_key(&self, key: Key) -> Result<(), Error> {
-        self.support(key).map(|_| ())
-    }
 }
 
-impl<T: Real, B: Storage<Elem = u32>> Unbiased<T> for Pool<B> {
+impl<B: Storage<Elem = u32>> Unbiased for Pool<B> {
     fn omega(&self, d: usize) -> f64 {
         omega(self.k, d)
     }

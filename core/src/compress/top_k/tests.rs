@@ -179,7 +179,7 @@ fn the_error_is_within_the_contraction() {
                 .map(|v| f64::from_bits(v.1).powi(2))
                 .sum();
             let all: f64 = x.iter().map(|x| x * x).sum();
-            let alpha = Contractive::<f64>::alpha(&TopK { k }, x.len());
+            let alpha = (TopK { k }).alpha(x.len());
             assert!(
                 all - kept <= (1.0 - alpha) * all * (1.0 + 1e-12),
                 "{name} {k}"
@@ -285,7 +285,7 @@ fn the_room_is_never_less_than_k_and_never_overflows() {
         for k in [0, 1, 8192, d / 16, d / 8, d / 8 + 1, d] {
             let room = candidates(d, k);
             assert!(room >= k && (k > d || room <= d.max(k)), "{d} {k}: {room}");
-            let lengths = Compressor::<f32>::lengths(&TopK { k }, d);
+            let lengths = (TopK { k }).lengths(d);
             assert_eq!((lengths.values, lengths.indices), (room, room));
         }
     }

@@ -73,7 +73,7 @@ pub const fn lanczos_scratch_len(d: usize, steps: usize) -> usize {
 /// use thalweg::dynamics::invariant_measure::hessian_vector_into;
 /// // x^3: second derivative 6 x, and central differences are exact but for rounding.
 /// let mut out = [0.0_f64];
-/// hessian_vector_into(&[2.0], &[1.0], |x, g| { g[0] = 3.0 * x[0] * x[0]; Ok(()) }, &mut [0.0; 2], &mut out)?;
+/// hessian_vector_into(&[2.0], &[1.0], |x, g| { g[0] = 3.0 * x[0] * x[0]; Ok(()) }, &mut out, &mut [0.0; 2])?;
 /// assert!((out[0] - 12.0).abs() < 1e-9);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -81,8 +81,8 @@ pub fn hessian_vector_into<T: Real>(
     params: &[T],
     v: &[T],
     mut gradient: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-    scratch: &mut [T],
     out: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     let d = params.len();
     check_length("v", d, v.len())?;
@@ -144,7 +144,7 @@ pub fn power_iteration<T: Real>(
         products: 0,
     };
     while found.products < MOST_POWER {
-        hessian_vector_into(params, v, &mut gradient, rest, hv)?;
+        hessian_vector_into(params, v, &mut gradient, hv, rest)?;
         let norm = found.take(v, hv)?;
         if found.converged {
             return Ok(found);
@@ -269,7 +269,7 @@ pub fn lanczos<T: Real>(
         if let Some(v) = known.chunks_exact_mut(d).nth(j) {
             vector::axpby_into(T::ONE, next, T::ZERO, next, v)?;
         }
-        hessian_vector_into(params, next, &mut gradient, work, w)?;
+        hessian_vector_into(params, next, &mut gradient, w, work)?;
         *alpha = step_stats(next, w)?.tg;
         finite(*alpha, j + 1)?;
         // Twice is enough (Kahan and Parlett).

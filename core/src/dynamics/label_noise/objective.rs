@@ -106,7 +106,7 @@ pub fn run_objective<T: Real, B: Storage<Elem = T>>(
             width,
         };
         let sample = Batch::new(row, row.len(), labels)?;
-        let loss = objective.value_and_gradient_into(state.params(), &sample, model, grad)?;
+        let loss = objective.value_and_gradient_into(state.params(), &sample, grad, model)?;
         let is_finite = loss.is_finite() && vector::first_non_finite(grad).is_none();
         state.ensure_finite("loss", is_finite)?;
         let mut moved = state.params().iter().zip(&*grad);

@@ -95,7 +95,7 @@ pub const fn drift_scratch_len(d: usize) -> usize {
 /// let (x, mut memory, mut out) = ([1.0, 1.0], [0.0; frame_len(2)], [0.0; 2]);
 /// let frame = Frame::new(&mut problem, &x, &mut memory)?;
 /// let s = Noise::Covariance(MatrixRef::new(&[1.0, -1.0, -1.0, 1.0], 2, 2)?);
-/// second_derivative_into(&mut problem, &x, &frame, s, &mut [0.0; drift_scratch_len(2)], &mut out)?;
+/// second_derivative_into(&mut problem, &x, &frame, s, &mut out, &mut [0.0; drift_scratch_len(2)])?;
 /// // The flow keeps u v and ends at u = v = sqrt(u v), whose second derivative along (1, -1) is -1.
 /// assert!((out[0] + 1.0).abs() < 1e-14 && (out[1] + 1.0).abs() < 1e-14);
 /// # Ok::<(), thalweg::Error>(())
@@ -105,8 +105,8 @@ pub fn second_derivative_into<T: Real>(
     x: &[T],
     frame: &Frame<'_, T>,
     noise: Noise<'_, T>,
-    scratch: &mut [T],
     out: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
     let d = landscape.dim();
     check_length("frame", d, frame.dim())?;
@@ -128,7 +128,7 @@ pub fn second_derivative_into<T: Real>(
         filter(frame, tangent, &mut MatrixMut::new(q, d, d)?);
         product(v.t(), MatrixRef::new(q, d, d)?, p, d)?;
         product(MatrixRef::new(p, d, d)?, v, q, d)?;
-        landscape.third_into(x, MatrixRef::new(q, d, d)?, rest, third)?;
+        landscape.third_into(x, MatrixRef::new(q, d, d)?, third, rest)?;
         if tangent {
             frame.pseudo_inverse_into(third, part)?;
         } else {
@@ -201,7 +201,7 @@ fn product<'a, T: Real>(
 /// let mut problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[0.0])?;
 /// let (x, mut memory, mut out) = ([1.0, 1.0], [0.0; frame_len(2)], [0.0; 2]);
 /// let frame = Frame::new(&mut problem, &x, &mut memory)?;
-/// drift_into(&mut problem, &x, &frame, Noise::Label(1.0), &mut [0.0; drift_scratch_len(2)], &mut out)?;
+/// drift_into(&mut problem, &x, &frame, Noise::Label(1.0), &mut out, &mut [0.0; drift_scratch_len(2)])?;
 /// // -1/4 grad (4 (u u + v v)): u v falls at the rate 4.
 /// assert!((out[0] + 2.0).abs() < 1e-14 && (out[1] + 2.0).abs() < 1e-14);
 /// # Ok::<(), thalweg::Error>(())
@@ -211,10 +211,10 @@ pub fn drift_into<T: Real>(
     x: &[T],
     frame: &Frame<'_, T>,
     noise: Noise<'_, T>,
-    scratch: &mut [T],
     out: &mut [T],
+    scratch: &mut [T],
 ) -> Result<(), Error> {
-    second_derivative_into(landscape, x, frame, noise, scratch, out)?;
+    second_derivative_into(landscape, x, frame, noise, out, scratch)?;
     vector::scale(T::from_f64(0.5), out);
     Ok(())
 }
@@ -282,7 +282,7 @@ pub fn step<T: Real>(
     let ([moved], scratch) = cut(scratch, [d])?;
     let ([drift, memory], rest) = cut(scratch, [d, frame_len(d)])?;
     let frame = Frame::new(landscape, x, memory)?;
-    drift_into(landscape, x, &frame, noise, rest, drift)?;
+    drift_into(landscape, x, &frame, noise, drift, rest)?;
     copy(x, moved);
     if !increment.is_empty() {
         let tangent = front("scratch", rest, d)?;

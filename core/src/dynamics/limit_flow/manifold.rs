@@ -63,8 +63,8 @@ pub trait Landscape<T: Real> {
         &mut self,
         x: &[T],
         s: MatrixRef<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         let d = self.dim();
         let ([hess, moved], _) = cut(scratch, [d.saturating_mul(d), d])?;
@@ -145,8 +145,8 @@ impl<T: Real> Landscape<T> for Sparse<'_, T> {
         &mut self,
         x: &[T],
         s: MatrixRef<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         let d = Self::dim(self);
         check_length("x", state_len(d), x.len())?;

@@ -61,11 +61,12 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
     /// [`Error::Length`] for a memory that is the client's for no dimension.
     ///
     /// ```
+    /// use thalweg::aggregate::Mean;
     /// use thalweg::compress::Identity;
     /// use thalweg::federated::{Run, fed_avg, machine::Client, marina};
     /// let run = Run { seed: 1, clients: 2 };
     /// let marina = marina::Config { run, step_size: 0.5, probability: 1.0, compressor: Identity };
-    /// let average = fed_avg::Config { run, server_learning_rate: 1.0, compressor: Identity };
+    /// let average = fed_avg::Config { run, server_learning_rate: 1.0, compressor: Identity, aggregator: Mean };
     /// assert_eq!(Client::new(&marina, 0, [0.0_f32; 6])?.params().len(), 3);
     /// assert_eq!(Client::new(&average, 0, [0.0_f32; 3])?.params().len(), 3);
     /// assert!(Client::new(&marina, 0, [0.0_f32; 5]).is_err());

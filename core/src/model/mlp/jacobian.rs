@@ -19,7 +19,7 @@ impl<T: Real> Model<'_, T> {
     /// let model = Model { loss: Loss::Squared, ..Model::<f64>::new(&[1, 1]) };
     /// let batch = Batch::targets(&[2.0, 3.0], 1, &[1.0, 1.0], 1)?;
     /// let mut out = [0.0; 4];
-    /// model.sample_gradients_into(&[1.0, 0.0], &batch, &mut [0.0; 8], &mut out)?;
+    /// model.sample_gradients_into(&[1.0, 0.0], &batch, &mut out, &mut [0.0; 8])?;
     /// // Residuals 1 and 2, each times (x, 1).
     /// assert_eq!(out, [2.0, 1.0, 6.0, 2.0]);
     /// # Ok::<(), thalweg::Error>(())
@@ -28,8 +28,8 @@ impl<T: Real> Model<'_, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.check_inputs(params, batch)?;
         self.check_labels(batch)?;
@@ -93,7 +93,7 @@ impl<T: Real> Model<'_, T> {
     /// let model = Model::<f64>::new(&[1, 1, 1]);
     /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
     /// let mut out = [0.0; 4];
-    /// model.jacobian_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut [0.0; 5], &mut out)?;
+    /// model.jacobian_into(&[2.0, -1.0, 3.0, 0.5], &batch, &mut out, &mut [0.0; 5])?;
     /// assert_eq!(out, [3.0, 3.0, 1.0, 1.0]); // (w2 x, w2, a, 1)
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -101,8 +101,8 @@ impl<T: Real> Model<'_, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.check_inputs(params, batch)?;
         check_scratch("scratch", self.work_len(self.outputs()), scratch.len())?;
@@ -151,7 +151,7 @@ impl<T: Real> Model<'_, T> {
     /// let model = Model::<f64>::new(&[1, 1, 1]);
     /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
     /// let (mut scratch, mut out) = ([0.0; 5], [0.0; 1]);
-    /// model.jacobian_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[1.0, 10.0, 100.0, 1000.0], &mut scratch, &mut out)?;
+    /// model.jacobian_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[1.0, 10.0, 100.0, 1000.0], &mut out, &mut scratch)?;
     /// assert_eq!(out, [3.0 + 30.0 + 100.0 + 1000.0]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -160,8 +160,8 @@ impl<T: Real> Model<'_, T> {
         params: &[T],
         batch: &Batch<'_, T>,
         v: &[T],
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.check_inputs(params, batch)?;
         check_length("v", self.dim(), v.len())?;
@@ -172,7 +172,7 @@ impl<T: Real> Model<'_, T> {
         for (start, rows) in blocks(batch.len()) {
             let work = self.split(rows, scratch).ok_or(SHORT)?;
             let out = out.next().ok_or(SHORT)?;
-            self.tangent([params, v], batch, (start, rows), work, out)
+            self.tangent([params, v], batch, (start, rows), out, work)
                 .ok_or(SHORT)?;
         }
         Ok(())
@@ -184,8 +184,8 @@ impl<T: Real> Model<'_, T> {
         [mut params, mut v]: [&[T]; 2],
         batch: &Batch<'_, T>,
         (start, rows): (usize, usize),
-        work: Work<'_, T>,
         out: &mut [T],
+        work: Work<'_, T>,
     ) -> Option<()> {
         let Work {
             gathered,
@@ -226,7 +226,7 @@ impl<T: Real> Model<'_, T> {
     /// let model = Model::<f64>::new(&[1, 1, 1]);
     /// let batch = Batch::new(&[1.0], 1, Labels::None)?;
     /// let (mut scratch, mut out) = ([0.0; 5], [0.0; 4]);
-    /// model.jacobian_transpose_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[2.0], &mut scratch, &mut out)?;
+    /// model.jacobian_transpose_times_into(&[2.0, -1.0, 3.0, 0.5], &batch, &[2.0], &mut out, &mut scratch)?;
     /// assert_eq!(out, [6.0, 6.0, 2.0, 2.0]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -235,8 +235,8 @@ impl<T: Real> Model<'_, T> {
         params: &[T],
         batch: &Batch<'_, T>,
         residuals: &[T],
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.check_inputs(params, batch)?;
         let size = batch.len().saturating_mul(self.outputs());
@@ -287,10 +287,10 @@ mod tests {
             let mut scratch = vec![f64::NAN; model.scratch_len(rows)];
             let (mut grad, mut each) = (vec![f64::NAN; p], vec![f64::NAN; rows * p]);
             model
-                .gradient_into(&params, &batch, &mut scratch, &mut grad)
+                .gradient_into(&params, &batch, &mut grad, &mut scratch)
                 .unwrap();
             model
-                .sample_gradients_into(&params, &batch, &mut scratch, &mut each)
+                .sample_gradients_into(&params, &batch, &mut each, &mut scratch)
                 .unwrap();
             for j in 0..p {
                 let mean = each.chunks(p).map(|g| g[j]).sum::<f64>() / rows as f64;
@@ -313,22 +313,22 @@ mod tests {
                 .jacobian_into(
                     &params,
                     &batch,
-                    &mut vec![f64::NAN; model.jacobian_scratch_len()],
                     &mut jacobian,
+                    &mut vec![f64::NAN; model.jacobian_scratch_len()],
                 )
                 .unwrap();
             let mut outputs_at = |h: f64| {
                 let moved: Vec<f64> = params.iter().zip(&v).map(|(x, v)| x + h * v).collect();
                 let mut out = vec![f64::NAN; rows * c];
                 model
-                    .outputs_into(&moved, &batch, &mut scratch, &mut out)
+                    .outputs_into(&moved, &batch, &mut out, &mut scratch)
                     .unwrap();
                 out
             };
             let (ahead, back) = (outputs_at(1e-6), outputs_at(-1e-6));
             let mut product = vec![f64::NAN; rows * c];
             model
-                .jacobian_times_into(&params, &batch, &v, &mut scratch, &mut product)
+                .jacobian_times_into(&params, &batch, &v, &mut product, &mut scratch)
                 .unwrap();
             for (i, row) in jacobian.chunks(p).enumerate() {
                 let slope = (ahead[i] - back[i]) / 2e-6;
@@ -338,7 +338,7 @@ mod tests {
             }
             let mut pulled = vec![f64::NAN; p];
             model
-                .jacobian_transpose_times_into(&params, &batch, &r, &mut scratch, &mut pulled)
+                .jacobian_transpose_times_into(&params, &batch, &r, &mut pulled, &mut scratch)
                 .unwrap();
             for j in 0..p {
                 let sum: f64 = jacobian.chunks(p).zip(&r).map(|(row, r)| row[j] * r).sum();

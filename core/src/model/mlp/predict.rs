@@ -22,7 +22,7 @@ impl<T: Real> Model<'_, T> {
     /// let model = Model::<f32>::new(&[2, 1]);
     /// let batch = Batch::new(&[1.0, 2.0, 3.0, 4.0], 2, Labels::None)?;
     /// let (mut scratch, mut out) = ([0.0; 16], [0.0; 2]);
-    /// model.outputs_into(&[10.0, 1.0, 0.5], &batch, &mut scratch, &mut out)?;
+    /// model.outputs_into(&[10.0, 1.0, 0.5], &batch, &mut out, &mut scratch)?;
     /// assert_eq!(out, [12.5, 34.5]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -30,8 +30,8 @@ impl<T: Real> Model<'_, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.check_inputs(params, batch)?;
         self.check_scratch(batch.len(), scratch)?;

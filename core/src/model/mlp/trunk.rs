@@ -58,7 +58,7 @@ impl<'a, T: Real> Model<'a, T> {
     /// let model = Model::<f32>::new(&[1, 2, 1]);
     /// let batch = Batch::new(&[3.0], 1, Labels::None)?;
     /// let (mut scratch, mut out) = ([0.0; 7], [0.0; 2]);
-    /// model.features_into(&[1.0, -1.0, 0.5, 0.0], &batch, &mut scratch, &mut out)?;
+    /// model.features_into(&[1.0, -1.0, 0.5, 0.0], &batch, &mut out, &mut scratch)?;
     /// assert_eq!(out, [3.5, 0.0]); // relu of 3.5 and -3
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -66,10 +66,10 @@ impl<'a, T: Real> Model<'a, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         out: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
-        self.trunk().outputs_into(params, batch, scratch, out)?;
+        self.trunk().outputs_into(params, batch, out, scratch)?;
         self.activation.apply(out);
         Ok(())
     }
@@ -91,18 +91,18 @@ mod tests {
             let mut scratch = vec![f64::NAN; model.scratch_len(3)];
             let mut expected = vec![0.0; 3 * model.outputs()];
             model
-                .outputs_into(&params, &batch, &mut scratch, &mut expected)
+                .outputs_into(&params, &batch, &mut expected, &mut scratch)
                 .unwrap();
             let mut features = vec![0.0; 3 * head.inputs()];
             let (below, above) = params.split_at(params.len() - head.dim());
-            let done = model.features_into(below, &batch, &mut scratch, &mut features);
+            let done = model.features_into(below, &batch, &mut features, &mut scratch);
             if trunk.sizes.len() < 2 {
                 return assert!(done.is_err());
             }
             done.unwrap();
             let mut found = vec![0.0; expected.len()];
             let features = Batch::new(&features, head.inputs(), Labels::None).unwrap();
-            head.outputs_into(above, &features, &mut scratch, &mut found)
+            head.outputs_into(above, &features, &mut found, &mut scratch)
                 .unwrap();
             assert_eq!(found, expected);
         });

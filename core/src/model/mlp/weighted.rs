@@ -16,7 +16,7 @@ impl<T: Real> Model<'_, T> {
     /// let model = Model { loss: Loss::Squared, ..Model::<f64>::new(&[1, 1]) };
     /// let batch = Batch::targets(&[1.0, 2.0], 1, &[0.0, 0.0], 1)?;
     /// let (mut scratch, mut grad) = ([0.0; 8], [0.0; 2]);
-    /// model.weighted_gradient_into(&[1.0, 0.0], &batch, &[4.0, 0.5], &mut scratch, &mut grad)?;
+    /// model.weighted_gradient_into(&[1.0, 0.0], &batch, &[4.0, 0.5], &mut grad, &mut scratch)?;
     /// assert_eq!(grad, [4.0 / 2.0 + 0.5 * 4.0 / 2.0, 4.0 / 2.0 + 0.5 * 2.0 / 2.0]); // v_i x_i^2 / n, v_i x_i / n
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -25,8 +25,8 @@ impl<T: Real> Model<'_, T> {
         params: &[T],
         batch: &Batch<'_, T>,
         weights: &[T],
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         check_length("weights", batch.len(), weights.len())?;
         let most = self.rows_at_once(scratch);
@@ -68,11 +68,11 @@ mod tests {
             let mut scratch = vec![f64::NAN; model.scratch_len(copies.len())];
             let (mut found, mut expected) = (vec![0.0; model.dim()], vec![0.0; model.dim()]);
             model
-                .weighted_gradient_into(&params, &batch, &weights, &mut scratch, &mut found)
+                .weighted_gradient_into(&params, &batch, &weights, &mut found, &mut scratch)
                 .unwrap();
             let chosen = batch.select(&copies).unwrap();
             model
-                .gradient_into(&params, &chosen, &mut scratch, &mut expected)
+                .gradient_into(&params, &chosen, &mut expected, &mut scratch)
                 .unwrap();
             // A mean over other numbers of rows; the penalty counts once.
             let ratio = rows as f64 / copies.len() as f64;
@@ -86,8 +86,8 @@ mod tests {
                         &params,
                         &batch,
                         &weights[1..],
-                        &mut scratch,
-                        &mut found
+                        &mut found,
+                        &mut scratch
                     )
                     .is_err()
             );

@@ -13,7 +13,7 @@
 use core::ops::Range;
 
 use super::differences::{AddSquare, transpose};
-use super::panels::{Distances, Layout};
+use super::panels::{Distances, Layout, Term};
 use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use crate::memory::must;
@@ -248,8 +248,8 @@ impl<T: Real> Rows<'_, T> {
     /// Calls `visit` with the squared distances of each row to the rows before it, in order.
     pub(in crate::particle) fn distances(
         &self,
-        scratch: &mut [T],
         mut visit: impl FnMut(&[T]),
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         let n = self.n();
         let packed = distances_scratch_len(n, self.y.columns());
@@ -291,17 +291,21 @@ impl<T: Real> Rows<'_, T> {
         self.block::<IMQ_SLOPE>(scale, i..i + 1, self.n(), row, &mut [])
     }
 
-    /// `out <- beta out + K w` for the rows `range`, one after another; `row` has room for the kernel values of one.
+    /// A term of the rows `range`, one after another; `row` has room for the kernel values of one.
     pub(super) fn add_rows(
         &self,
-        profile: Profile,
-        h: T,
-        w: MatrixRef<'_, T>,
-        beta: T,
+        term: Term<'_, T>,
         range: Range<usize>,
         mut out: MatrixMut<'_, T>,
         row: &mut [T],
     ) -> Result<(), Error> {
+        let Term {
+            profile,
+            h,
+            w,
+            is_added,
+        } = term;
+        let beta = if is_added { T::ONE } else { T::ZERO };
         let (n, q) = (self.n(), w.columns());
         let row = row.get_mut(..n).ok_or(SHORT)?;
         for (at, i) in range.enumerate() {

@@ -208,13 +208,19 @@ fn set_diagonal<T: Copy>(j0: usize, i: usize, nr: usize, values: &mut [T], itsel
     }
 }
 
-/// `out <- K w` for the rows `targets`, or `out + K w`.
-pub(super) struct Job<'a, T> {
-    pub(super) rows: Rows<'a, T>,
+/// `K w`, which replaces what it meets or is added to it.
+#[derive(Clone, Copy)]
+pub(super) struct Term<'a, T> {
     pub(super) profile: Profile,
     pub(super) h: T,
     pub(super) w: MatrixRef<'a, T>,
     pub(super) is_added: bool,
+}
+
+/// A term for the rows `targets` of `out`.
+pub(super) struct Job<'a, T> {
+    pub(super) rows: Rows<'a, T>,
+    pub(super) term: Term<'a, T>,
     /// Distances of the same rows: used when all are targets.
     pub(super) kept: Option<Kept<'a, T>>,
     pub(super) targets: Range<usize>,
@@ -248,15 +254,18 @@ fn sums<T: Real, S: Simd, const FAST: bool, const MR: usize, const NV: usize>(
 ) {
     let Job {
         rows,
-        profile,
-        h,
-        w,
-        is_added,
+        term,
         kept,
         targets,
         mut out,
         mut scratch,
     } = job;
+    let Term {
+        profile,
+        h,
+        w,
+        is_added,
+    } = term;
     let (n, m, q, count) = (rows.n(), rows.y.columns(), w.columns(), targets.len());
     let (nr, block, scale) = (
         NV * T::Lanes::<S>::LEN,

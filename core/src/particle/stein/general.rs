@@ -25,6 +25,37 @@ use crate::memory::take;
 use crate::particle::rows::InRows;
 use crate::{Arithmetic, Error, Real, vector};
 
+/// The kernel, and the dimension of what it acts on.
+///
+/// ```
+/// use thalweg::particle::stein::general::Config;
+/// assert_eq!(Config::new(2, 0.5_f64).h, 0.5);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config<T> {
+    /// Dimension of an extended particle.
+    pub m: usize,
+    /// Bandwidth of the Gaussian kernel, a squared length; finite and positive.
+    pub h: T,
+    /// Arithmetic of the matrix products of a constant M.
+    pub arithmetic: Arithmetic,
+}
+
+impl<T> Config<T> {
+    /// Portable arithmetic.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::particle::stein::general::Config::new(2, 0.5_f64).m, 2);
+    /// ```
+    pub const fn new(m: usize, h: T) -> Self {
+        Self {
+            m,
+            h,
+            arithmetic: Arithmetic::Portable,
+        }
+    }
+}
+
 /// `M = D + Q` and its divergence at a particle.
 ///
 /// ```
@@ -77,15 +108,14 @@ pub const fn least_scratch_len(n: usize, m: usize) -> usize {
         .saturating_add(least_field_scratch_len(n, m, m, false))
 }
 
-/// Writes `phi`, the direction of all blocks at the present state, under a Gaussian kernel of bandwidth `h`.
+/// Writes `phi`, the direction of all blocks at the present state, under a Gaussian kernel.
 ///
 /// # Errors
 /// [`Error::Length`] when shapes or scratch do not fit, [`Error::Parameter`] when `h` is not finite and positive,
 /// [`Error::NonFinite`] with the index of the first particle whose position, gradient or drift is not finite.
 ///
 /// ```
-/// use thalweg::Arithmetic;
-/// use thalweg::particle::stein::general::{Recipe, direction_into};
+/// use thalweg::particle::stein::general::{Config, Recipe, direction_into};
 /// /// SGHMC with friction 0.7 on z = (theta, r).
 /// struct Sghmc;
 /// impl Recipe<f64> for Sghmc {
@@ -96,20 +126,19 @@ pub const fn least_scratch_len(n: usize, m: usize) -> usize {
 /// }
 /// // p = exp(-theta^2 - r^2/2) at (0.3, -0.4).
 /// let mut phi = [0.0; 2];
-/// direction_into(&Sghmc, Arithmetic::Portable, 1.0, 2, &[0.3, -0.4], &[-0.6, 0.4], &mut phi, &mut [0.0; 64])?;
+/// direction_into(&Config::new(2, 1.0), &Sghmc, &[0.3, -0.4], &[-0.6, 0.4], &mut phi, &mut [0.0; 64])?;
 /// assert!((phi[0] + 0.4).abs() < 1e-15 && (phi[1] + 0.32).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn direction_into<T: Real>(
+    config: &Config<T>,
     recipe: &impl Recipe<T>,
-    arithmetic: Arithmetic,
-    h: T,
-    m: usize,
     z: &[T],
     gradients: &[T],
     out: &mut [T],
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
+    let Config { m, h, arithmetic } = *config;
     let n = check_cloud(m, z, gradients)?;
     check_length("out", z.len(), out.len())?;
     check_positive("h", h.to_f64())?;
@@ -186,17 +215,7 @@ mod tests {
     fn phi(recipe: &impl Recipe<f64>, h: f64, m: usize, z: &[f64], g: &[f64]) -> Vec<f64> {
         let mut out = vec![f64::NAN; z.len()];
         let mut scratch = vec![f64::NAN; least_scratch_len(z.len() / m, m)];
-        direction_into(
-            recipe,
-            Arithmetic::Portable,
-            h,
-            m,
-            z,
-            g,
-            &mut out,
-            &mut scratch,
-        )
-        .unwrap();
+        direction_into(&Config::new(m, h), recipe, z, g, &mut out, &mut scratch).unwrap();
         out
     }
 
@@ -336,13 +355,10 @@ mod tests {
                 let g = |[t, r]: [f64; 2]| [-t - 0.4 * t.powi(3), -r];
                 let (cloud, gradients) = ([at, z], [g(at), g(z)]);
                 let (mut pair, mut own) = ([0.0; 4], [0.0; 2]);
-                let arithmetic = Arithmetic::Portable;
                 let (cloud, gradients) = (cloud.as_flattened(), gradients.as_flattened());
                 direction_into(
+                    &Config::new(2, h),
                     recipe,
-                    arithmetic,
-                    h,
-                    2,
                     cloud,
                     gradients,
                     &mut pair,
@@ -350,7 +366,8 @@ mod tests {
                 )
                 .unwrap();
                 let (alone, g) = (&cloud[..2], &gradients[..2]);
-                direction_into(recipe, arithmetic, h, 2, alone, g, &mut own, &mut scratch).unwrap();
+                direction_into(&Config::new(2, h), recipe, alone, g, &mut own, &mut scratch)
+                    .unwrap();
                 for c in 0..2 {
                     sum[c] += p * (2.0 * pair[c] - own[c]);
                 }

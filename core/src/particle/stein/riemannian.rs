@@ -22,7 +22,7 @@
 use super::super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::rule::{State, advance, check_state};
 use super::super::svgd::Config;
-use super::super::{check_cloud, check_finite};
+use super::super::{Evaluated, Particles, check_cloud, check_finite};
 use super::Chosen;
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
@@ -72,24 +72,31 @@ pub const fn least_scratch_len(n: usize, d: usize) -> usize {
 /// As [`svgd::step`](crate::particle::svgd::step), with `metric` and `divergence` beside the scores.
 ///
 /// ```
+/// use thalweg::particle::{Evaluated, Particles};
 /// use thalweg::particle::{stein::riemannian, svgd};
 /// // One particle: eps (m g + Gamma).
 /// let mut x = [1.0_f64];
 /// let mut state = svgd::State::<[f64; 0]>::new();
-/// riemannian::step(&svgd::Config::new(0.5), &mut state, 1, &mut x, &[3.0], &[0.5], &[0.25], &mut [0.0; 32])?;
+/// riemannian::step(&svgd::Config::new(0.5), &mut state, Particles::new(1, &mut x), &Evaluated { scores: &[3.0], metric: &[0.5], divergence: &[0.25] }, &mut [0.0; 32])?;
 /// assert_eq!(x, [1.875]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
-    scores: &[T],
-    metric: &[T],
-    divergence: &[T],
+    particles: Particles<'_, T>,
+    evaluated: &Evaluated<'_, T>,
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
+    let Evaluated {
+        scores,
+        metric,
+        divergence,
+    } = *evaluated;
     let len = particles.len();
     config.validate()?;
     check_state(&config.rule, state, len)?;
@@ -140,11 +147,12 @@ mod tests {
         step(
             &CONFIG,
             &mut state,
-            3,
-            &mut y,
-            g,
-            metric,
-            gamma,
+            Particles::new(3, &mut y),
+            &Evaluated {
+                scores: g,
+                metric,
+                divergence: gamma,
+            },
             &mut scratch,
         )
         .unwrap();
@@ -167,8 +175,7 @@ mod tests {
         svgd::step(
             &CONFIG,
             &mut State::<[f64; 0]>::new(),
-            3,
-            &mut y,
+            Particles::new(3, &mut y),
             &g,
             &mut scratch,
         )

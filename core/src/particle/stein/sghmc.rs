@@ -24,7 +24,7 @@
 use super::super::kernel::{
     Driver, Serial, field_into, field_scratch_len, least_field_scratch_len,
 };
-use super::super::{check_cloud, check_finite, check_non_negative, check_positive};
+use super::super::{Particles, check_cloud, check_finite, check_non_negative, check_positive};
 use super::{Chosen, Extended, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
@@ -135,12 +135,13 @@ fn check<T: Real, B: Storage<Elem = T>>(
 /// not be after the step (`momentum` after the kick, `field` after the drift). Nothing has moved then.
 ///
 /// ```
+/// use thalweg::particle::Particles;
 /// use thalweg::particle::stein::sghmc;
 /// // p = exp(-theta^2 - r^2/2) and one particle: r' = -2 theta - c r, theta' = r.
 /// let config = sghmc::Config { friction: 0.7, ..sghmc::Config::new(0.5) };
 /// let mut state = sghmc::State::from_storage([-0.4_f64]);
 /// let mut theta = [0.3];
-/// sghmc::step(&config, &mut state, 1, &mut theta, &[-0.6], &mut [0.0; 64])?;
+/// sghmc::step(&config, &mut state, Particles::new(1, &mut theta), &[-0.6], &mut [0.0; 64])?;
 /// assert!((state.momentum()[0] - (-0.4 - 0.5 * 0.32)).abs() < 1e-15);
 /// assert!((theta[0] - (0.3 - 0.5 * 0.56)).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
@@ -148,12 +149,11 @@ fn check<T: Real, B: Storage<Elem = T>>(
 pub fn step<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    step_by(&mut Serial, config, state, d, particles, scores, scratch)
+    step_by(&mut Serial, config, state, particles, scores, scratch)
 }
 
 /// [`step`] with sums taken by `driver`.
@@ -164,24 +164,26 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     driver: &mut impl Driver<T>,
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     check(config, state, d, particles, scratch)?;
     check_cloud(d, particles, scores)?;
     let mut room = Room::new(particles.len(), scratch);
     kicked_into(
         driver,
         config,
-        1.0,
         d,
         [particles, scores, state.momentum()],
         &mut room,
     )?;
     let kicked = core::mem::take(&mut room.kicked);
-    let chosen = drifted_into(driver, config, 1.0, d, [particles, kicked], &mut room)?;
+    let chosen = drifted_into(driver, config, d, [particles, kicked], &mut room)?;
     // Nothing fails from here on.
     copy(room.out, particles);
     copy(kicked, state.momentum.as_mut_slice());
@@ -216,29 +218,33 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
 pub fn step_strang<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &mut [T],
-    scratch: &mut [T],
     mut score: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
+    scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
-    let driver = &mut Serial;
-    kick(driver, config, 0.5, state, d, particles, scores, scratch)?;
-    let chosen = drift(driver, config, 1.0, state, d, particles, scratch)?;
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
+    let half = Config {
+        step_size: 0.5 * config.step_size,
+        ..*config
+    };
+    kick(&half, state, d, particles, scores, scratch)?;
+    let chosen = drift(config, state, Particles::new(d, particles), scratch)?;
     score(particles, scores)?;
-    kick(driver, config, 0.5, state, d, particles, scores, scratch)?;
+    kick(&half, state, d, particles, scores, scratch)?;
     state.steps = state.steps.saturating_add(1);
     Ok(chosen)
 }
 
-/// A fraction of the kick alone, for the caller's own splittings.
+/// The kick alone, for the caller's own splittings: a config with half the step size takes half of it.
 ///
 /// # Errors
 /// As [`step`]; nothing has moved then.
 pub fn kick<T: Real, B: Storage<Elem = T>>(
-    driver: &mut impl Driver<T>,
     config: &Config,
-    fraction: f64,
     state: &mut State<B>,
     d: usize,
     particles: &[T],
@@ -249,28 +255,29 @@ pub fn kick<T: Real, B: Storage<Elem = T>>(
     check_cloud(d, particles, scores)?;
     let mut room = Room::new(particles.len(), scratch);
     let rows = [particles, scores, state.momentum()];
-    let chosen = kicked_into(driver, config, fraction, d, rows, &mut room)?;
+    let chosen = kicked_into(&mut Serial, config, d, rows, &mut room)?;
     copy(room.kicked, state.momentum.as_mut_slice());
     Ok(chosen)
 }
 
-/// A fraction of the drift alone.
+/// The drift alone.
 ///
 /// # Errors
 /// As [`step`]; nothing has moved then.
 pub fn drift<T: Real, B: Storage<Elem = T>>(
-    driver: &mut impl Driver<T>,
     config: &Config,
-    fraction: f64,
     state: &State<B>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     check(config, state, d, particles, scratch)?;
     let mut room = Room::new(particles.len(), scratch);
     let rows = [particles, state.momentum()];
-    let chosen = drifted_into(driver, config, fraction, d, rows, &mut room)?;
+    let chosen = drifted_into(&mut Serial, config, d, rows, &mut room)?;
     copy(room.out, particles);
     Ok(chosen)
 }
@@ -301,16 +308,15 @@ impl<'a, T> Room<'a, T> {
     }
 }
 
-/// Leaves the momenta after a fraction of the kick in `room.kicked`.
+/// Leaves the momenta after the kick in `room.kicked`.
 fn kicked_into<T: Real>(
     driver: &mut impl Driver<T>,
     config: &Config,
-    fraction: f64,
     d: usize,
     [particles, scores, r]: [&[T]; 3],
     room: &mut Room<'_, T>,
 ) -> Result<Chosen<T>, Error> {
-    let rate: T = narrow("step_size", fraction * config.step_size)?;
+    let rate: T = narrow("step_size", config.step_size)?;
     let c = T::from_f64(config.friction);
     let at = extend(
         &config.bandwidth,
@@ -330,16 +336,15 @@ fn kicked_into<T: Real>(
     Ok(chosen)
 }
 
-/// Leaves the positions after a fraction of the drift in `room.out`.
+/// Leaves the positions after the drift in `room.out`.
 fn drifted_into<T: Real>(
     driver: &mut impl Driver<T>,
     config: &Config,
-    fraction: f64,
     d: usize,
     [particles, r]: [&[T]; 2],
     room: &mut Room<'_, T>,
 ) -> Result<Chosen<T>, Error> {
-    let rate: T = narrow("step_size", fraction * config.step_size)?;
+    let rate: T = narrow("step_size", config.step_size)?;
     let at = extend(
         &config.bandwidth,
         config.arithmetic,
@@ -379,8 +384,8 @@ mod tests {
         let mut room = scratch(config, x.len() / d, d);
         let (mut moved, mut momenta) = (x.to_vec(), r.to_vec());
         let mut state = State::from_storage(&mut momenta[..]);
-        drift(&mut Serial, &unit, 1.0, &state, d, &mut moved, &mut room).unwrap();
-        kick(&mut Serial, &unit, 1.0, &mut state, d, x, g, &mut room).unwrap();
+        drift(&unit, &state, Particles::new(d, &mut moved), &mut room).unwrap();
+        kick(&unit, &mut state, d, x, g, &mut room).unwrap();
         let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect();
         [less(&momenta, r), less(&moved, x)]
     }
@@ -398,7 +403,7 @@ mod tests {
         let mut room = scratch(&config, 7, 3);
         let state = State::from_storage(<[f64; 21]>::try_from(r).unwrap());
         let mut moved = x.clone();
-        let found = drift(&mut Serial, &config, 1.0, &state, 3, &mut moved, &mut room).unwrap();
+        let found = drift(&config, &state, Particles::new(3, &mut moved), &mut room).unwrap();
         assert!((found.h / golden("joint_median")[0] - 1.0).abs() < 1e-14);
     }
 
@@ -497,7 +502,14 @@ mod tests {
                     x.iter_mut().zip(drifts).for_each(|(x, f)| *x += 0.1 * f);
                 } else {
                     let mut state = State::from_storage(&mut r[..]);
-                    step(&config, &mut state, 2, &mut x, &g, &mut room).unwrap();
+                    step(
+                        &config,
+                        &mut state,
+                        Particles::new(2, &mut x),
+                        &g,
+                        &mut room,
+                    )
+                    .unwrap();
                 }
                 if let Some(i) = at.iter().position(|&a| a == t) {
                     found[i] = energy(&x, &r);
@@ -521,7 +533,14 @@ mod tests {
         let mut state = State::from_storage(&mut r[..]);
         for _ in 0..200 {
             score(&x, &mut g);
-            step(&config, &mut state, 2, &mut x, &g, &mut room).unwrap();
+            step(
+                &config,
+                &mut state,
+                Particles::new(2, &mut x),
+                &g,
+                &mut room,
+            )
+            .unwrap();
         }
         for (c, published) in [(0, 3.21), (1, 0.060)] {
             let mean = x.iter().skip(c).step_by(2).sum::<f64>() / 50.0;
@@ -545,7 +564,7 @@ mod tests {
         let mut advance = |state: &mut State<[f64; 12]>, x: &mut [f64]| {
             for _ in 0..5 {
                 let g: Vec<f64> = x.iter().map(|x| -x).collect();
-                step(&config, state, 2, x, &g, &mut room).unwrap();
+                step(&config, state, Particles::new(2, x), &g, &mut room).unwrap();
             }
         };
         advance(&mut state, &mut x);
@@ -565,7 +584,14 @@ mod tests {
         let (before, mut g, mut room) = (x.clone(), painted::<f64>(3, 12), scratch(&config, 6, 2));
         g[9] = f64::INFINITY;
         let mut state = State::<[f64; 12]>::new();
-        let error = step(&config, &mut state, 2, &mut x, &g, &mut room).unwrap_err();
+        let error = step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &g,
+            &mut room,
+        )
+        .unwrap_err();
         assert_eq!(
             error,
             Error::NonFinite {
@@ -578,19 +604,27 @@ mod tests {
             step(
                 &config,
                 &mut State::<[f64; 11]>::new(),
-                2,
-                &mut x,
+                Particles::new(2, &mut x),
                 &g,
                 &mut room
             )
             .is_err()
         );
-        assert!(step(&config, &mut state, 2, &mut x, &g, &mut room[..50]).is_err());
+        assert!(
+            step(
+                &config,
+                &mut state,
+                Particles::new(2, &mut x),
+                &g,
+                &mut room[..50]
+            )
+            .is_err()
+        );
         let bad = Config {
             friction: -1.0,
             ..config
         };
-        assert!(step(&bad, &mut state, 2, &mut x, &g, &mut room).is_err());
+        assert!(step(&bad, &mut state, Particles::new(2, &mut x), &g, &mut room).is_err());
         assert_eq!((x, state), (before, State::new()));
     }
 }

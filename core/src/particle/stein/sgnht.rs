@@ -21,7 +21,7 @@
 //! Reference: Shen, Heinonen and Kaski (2021); Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014).
 
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
-use super::super::{check_cloud, check_finite};
+use super::super::{Particles, check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
@@ -74,22 +74,26 @@ const fn buffers(n: usize, d: usize) -> usize {
 /// bandwidth that is not [`Extended::Joint`].
 ///
 /// ```
+/// use thalweg::particle::Particles;
 /// use thalweg::particle::stein::{sghmc::Config, sgnht};
 /// // One particle in two dimensions: r' = g - xi r, xi' = |r|^2/2 - 1, theta' = r.
 /// let mut state = sgnht::State::from_storage([1.0_f64, 2.0], [0.5]);
 /// let mut x = [0.0, 0.0];
-/// sgnht::step(&Config::new(1.0), &mut state, 2, &mut x, &[1.5, 1.0], &mut [0.0; 64])?;
+/// sgnht::step(&Config::new(1.0), &mut state, Particles::new(2, &mut x), &[1.5, 1.0], &mut [0.0; 64])?;
 /// assert_eq!((state.momentum(), state.thermostat(), x), (&[2.0, 2.0][..], &[3.5][..], [2.0, 2.0]));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B, X>,
-    d: usize,
-    particles: &mut [T],
+    particles: Particles<'_, T>,
     scores: &[T],
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
     config.validate()?;
     let is_joint = matches!(config.bandwidth, Extended::Joint(_));
     crate::error::check("bandwidth", is_joint, "must be joint")?;
@@ -207,7 +211,14 @@ mod tests {
         let (mut y, mut momenta, mut thermostats) = (x.clone(), r.clone(), xi.clone());
         let mut scratch = vec![f64::NAN; scratch_len(&config, 7, 3)];
         let mut state = State::from_storage(&mut momenta[..], &mut thermostats[..]);
-        step(&config, &mut state, 3, &mut y, &g, &mut scratch).unwrap();
+        step(
+            &config,
+            &mut state,
+            Particles::new(3, &mut y),
+            &g,
+            &mut scratch,
+        )
+        .unwrap();
         let rate = |after: &[f64], before: &[f64]| -> Vec<f64> {
             after
                 .iter()
@@ -225,7 +236,14 @@ mod tests {
         let mut state = State::from_storage([0.0_f64; 4], [0.0, f64::NAN]);
         let mut scratch = [0.0; 400];
         let (mut x, config) = ([0.0, 1.0, 2.0, 3.0], Config::new(0.1));
-        let error = step(&config, &mut state, 2, &mut x, &[0.0; 4], &mut scratch).unwrap_err();
+        let error = step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &[0.0; 4],
+            &mut scratch,
+        )
+        .unwrap_err();
         assert_eq!(
             error,
             Error::NonFinite {
@@ -234,6 +252,15 @@ mod tests {
             }
         );
         let mut state = State::from_storage([0.0_f64; 4], [0.0; 3]);
-        assert!(step(&config, &mut state, 2, &mut x, &[0.0; 4], &mut scratch).is_err());
+        assert!(
+            step(
+                &config,
+                &mut state,
+                Particles::new(2, &mut x),
+                &[0.0; 4],
+                &mut scratch
+            )
+            .is_err()
+        );
     }
 }

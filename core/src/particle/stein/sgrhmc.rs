@@ -22,7 +22,7 @@
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox, *A complete recipe for stochastic gradient MCMC* (2015), section 4.3.
 
 use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
-use super::super::{check_cloud, check_finite};
+use super::super::{Evaluated, Particles, check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
@@ -91,24 +91,31 @@ const fn buffers(n: usize, d: usize) -> usize {
 /// As [`sghmc::step`](super::sghmc::step), with `metric` and `divergence` beside the scores.
 ///
 /// ```
+/// use thalweg::particle::{Evaluated, Particles};
 /// use thalweg::particle::stein::{sghmc::Config, sgrhmc};
 /// // One particle: r' = S g + gamma - S^2 r = 1 + 0.25 - 1, theta' = S r.
 /// let mut state = sgrhmc::State::from_storage([4.0_f64]);
 /// let mut x = [0.0];
-/// sgrhmc::step(&Config::new(1.0), &mut state, 1, &mut x, &[2.0], &[0.5], &[0.25], &mut [0.0; 64])?;
+/// sgrhmc::step(&Config::new(1.0), &mut state, Particles::new(1, &mut x), &Evaluated { scores: &[2.0], metric: &[0.5], divergence: &[0.25] }, &mut [0.0; 64])?;
 /// assert_eq!((state.momentum(), x), (&[4.25][..], [2.125]));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real, B: Storage<Elem = T>>(
     config: &Config,
     state: &mut State<B>,
-    d: usize,
-    particles: &mut [T],
-    scores: &[T],
-    metric: &[T],
-    divergence: &[T],
+    particles: Particles<'_, T>,
+    evaluated: &Evaluated<'_, T>,
     mut scratch: &mut [T],
 ) -> Result<Chosen<T>, Error> {
+    let Particles {
+        d,
+        positions: particles,
+    } = particles;
+    let Evaluated {
+        scores,
+        metric,
+        divergence,
+    } = *evaluated;
     config.validate()?;
     let rate: T = narrow("step_size", config.step_size)?;
     let n = check_cloud(d, particles, scores)?;
@@ -183,11 +190,12 @@ mod tests {
         step(
             &config,
             &mut state,
-            3,
-            &mut y,
-            &g,
-            &metric,
-            &gamma,
+            Particles::new(3, &mut y),
+            &Evaluated {
+                scores: &g,
+                metric: &metric,
+                divergence: &gamma,
+            },
             &mut scratch,
         )
         .unwrap();
@@ -204,11 +212,12 @@ mod tests {
         step(
             &config,
             &mut state,
-            3,
-            &mut z,
-            &g,
-            &metric,
-            &gamma,
+            Particles::new(3, &mut z),
+            &Evaluated {
+                scores: &g,
+                metric: &metric,
+                divergence: &gamma,
+            },
             &mut scratch,
         )
         .unwrap();
@@ -231,16 +240,24 @@ mod tests {
         step(
             &config,
             &mut state,
-            2,
-            &mut y,
-            &g,
-            &one,
-            &none,
+            Particles::new(2, &mut y),
+            &Evaluated {
+                scores: &g,
+                metric: &one,
+                divergence: &none,
+            },
             &mut scratch,
         )
         .unwrap();
         let mut state = State::from_storage(&mut q[..]);
-        sghmc::step(&config, &mut state, 2, &mut z, &g, &mut scratch).unwrap();
+        sghmc::step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut z),
+            &g,
+            &mut scratch,
+        )
+        .unwrap();
         for (a, b) in y.iter().chain(&p).zip(z.iter().chain(&q)) {
             assert!((a - b).abs() < 1e-14);
         }

@@ -27,7 +27,7 @@ use crate::{Error, Real, random};
 /// // At the origin q = 1, ln q = 0.
 /// let target = DoubleBanana { curvature: 100.0_f64, observed: 3.0, noise: 0.5 };
 /// let mut grad = [0.0; 2];
-/// let value = target.value_and_gradient_into(&[0.0, 0.0], &Batch::none(), &mut [], &mut grad)?;
+/// let value = target.value_and_gradient_into(&[0.0, 0.0], &Batch::none(), &mut grad, &mut [])?;
 /// assert_eq!((value, grad), (18.0, [24.0, 0.0])); // 9 / 0.5, 3 / 0.25 times slope 2 of q
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -132,8 +132,8 @@ impl<T: Real> Objective<T> for DoubleBanana<T> {
         &self,
         params: &[T],
         _: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         self.validate()?;
         check_lengths(2, params, grad)?;
@@ -203,7 +203,7 @@ mod tests {
         ];
         for (expected, target) in bad {
             let mut out = [3.0; 2];
-            let found = target.gradient_into(&[0.0; 2], &Batch::none(), &mut [], &mut out);
+            let found = target.gradient_into(&[0.0; 2], &Batch::none(), &mut out, &mut []);
             assert!(matches!(found, Err(Error::Parameter { name, .. }) if name == expected));
             assert!(target.value(&[0.0; 2], &Batch::none(), &mut []).is_err());
             assert_eq!(out, [3.0; 2]);

@@ -24,7 +24,7 @@ use crate::{Error, Real, random, vector};
 /// use thalweg::model::{Batch, Objective};
 /// use thalweg::particle::target::Funnel;
 /// let mut grad = [0.0_f64; 3];
-/// Funnel { dim: 3, scale: 3.0 }.gradient_into(&[0.0, 1.0, 2.0], &Batch::none(), &mut [], &mut grad)?;
+/// Funnel { dim: 3, scale: 3.0 }.gradient_into(&[0.0, 1.0, 2.0], &Batch::none(), &mut grad, &mut [])?;
 /// assert_eq!(grad, [-1.5, 1.0, 2.0]); // (3 - 1) / 2 - (1 + 4) / 2
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -104,8 +104,8 @@ impl<T: Real> Objective<T> for Funnel<T> {
         &self,
         params: &[T],
         _: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         self.validate()?;
         check_lengths(self.dim, params, grad)?;
@@ -185,7 +185,7 @@ mod tests {
         );
         let mut grad = [T::NAN; 2];
         let value = target.value(&x, &none, &mut []).unwrap();
-        target.gradient_into(&x, &none, &mut [], &mut grad).unwrap();
+        target.gradient_into(&x, &none, &mut grad, &mut []).unwrap();
         (value, grad)
     }
 
@@ -247,7 +247,7 @@ mod tests {
             ),
         ] {
             let mut out = [3.0; 3];
-            let found = target.gradient_into(&[0.0; 3], &Batch::none(), &mut [], &mut out);
+            let found = target.gradient_into(&[0.0; 3], &Batch::none(), &mut out, &mut []);
             assert!(matches!(found, Err(Error::Parameter { name, .. }) if name == expected));
             assert!(target.value(&[0.0; 3], &Batch::none(), &mut []).is_err());
             assert_eq!(out, [3.0; 3]);

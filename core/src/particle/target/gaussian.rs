@@ -24,7 +24,7 @@ use crate::{Error, Real, random, vector};
 /// use thalweg::particle::target::Gaussian;
 /// let target = Gaussian { mean: &[1.0_f64, 0.0], factor: &[2.0, 0.0, 0.0, 0.5] };
 /// let (mut scratch, mut grad) = ([0.0; 2], [0.0; 2]);
-/// let value = target.value_and_gradient_into(&[3.0, 0.5], &Batch::none(), &mut scratch, &mut grad)?;
+/// let value = target.value_and_gradient_into(&[3.0, 0.5], &Batch::none(), &mut grad, &mut scratch)?;
 /// assert_eq!(grad, [0.5, 2.0]); // 2 / 4, 0.5 / 0.25
 /// assert!((value - 1.0 - core::f64::consts::TAU.ln()).abs() < 1e-15); // the determinant is 1
 /// # Ok::<(), thalweg::Error>(())
@@ -142,8 +142,8 @@ impl<T: Real> Objective<T> for Gaussian<'_, T> {
         &self,
         params: &[T],
         _: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         let l = self.factor()?;
         check_lengths(self.mean.len(), params, grad)?;
@@ -204,8 +204,8 @@ mod tests {
         let none = Batch::none();
         let x = [0.0; 3];
         let outcomes = [
-            bad.gradient_into(&x, &none, &mut [], &mut grad),
-            TARGET.gradient_into(&x[..2], &none, &mut [], &mut grad),
+            bad.gradient_into(&x, &none, &mut grad, &mut []),
+            TARGET.gradient_into(&x[..2], &none, &mut grad, &mut []),
             bad.sample_into(&mut stream(1, 0, 0, Purpose::DATA), &mut grad),
             bad.covariance_into(&mut grad),
             TARGET.covariance_into(&mut grad),

@@ -24,7 +24,7 @@ use crate::{Error, Real, random, vector};
 /// // Two equal modes: the gradient vanishes half-way.
 /// let target = Mixture { means: &[-1.0_f64, 1.0], weights: &[1.0; 2], variances: &[0.5; 2] };
 /// let mut grad = [9.0];
-/// let value = target.value_and_gradient_into(&[0.0], &Batch::none(), &mut [], &mut grad)?;
+/// let value = target.value_and_gradient_into(&[0.0], &Batch::none(), &mut grad, &mut [])?;
 /// assert_eq!(grad, [0.0]);
 /// assert!((value - 1.0 - core::f64::consts::PI.sqrt().ln()).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
@@ -266,8 +266,8 @@ impl<T: Real> Objective<T> for Mixture<'_, T> {
         &self,
         params: &[T],
         _: &Batch<'_, T>,
-        _: &mut [T],
         grad: &mut [T],
+        _: &mut [T],
     ) -> Result<(), Error> {
         self.validate()?;
         check_lengths(self.dimension(), params, grad)?;
@@ -319,7 +319,7 @@ mod tests {
     fn far_away_the_nearest_component_decides() {
         let mut grad = [0.0; 2];
         TARGET
-            .gradient_into(&[-100.0, 0.0], &Batch::none(), &mut [], &mut grad)
+            .gradient_into(&[-100.0, 0.0], &Batch::none(), &mut grad, &mut [])
             .unwrap();
         assert_eq!(grad, [-196.0, 0.0]);
     }
@@ -329,7 +329,7 @@ mod tests {
         let mut grad = [T::NAN; D];
         let none = Batch::none();
         let value = target.value(&x, &none, &mut []).unwrap();
-        target.gradient_into(&x, &none, &mut [], &mut grad).unwrap();
+        target.gradient_into(&x, &none, &mut grad, &mut []).unwrap();
         (value, grad)
     }
 
@@ -440,7 +440,7 @@ mod tests {
             let mut out = [5.0; 2];
             assert!(
                 target
-                    .gradient_into(&[0.0; 2], &Batch::none(), &mut [], &mut out)
+                    .gradient_into(&[0.0; 2], &Batch::none(), &mut out, &mut [])
                     .is_err()
             );
             assert!(

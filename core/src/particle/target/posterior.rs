@@ -23,7 +23,7 @@ use crate::{Error, Real, vector};
 /// let batch = Batch::classes(&[1.0_f64, 2.0], 2, &[1])?;
 /// let target = Posterior { objective: logistic::Model::new(2), rows: 10.0, precision: 0.25 };
 /// let mut grad = [0.0; 2];
-/// target.gradient_into(&[0.0, 0.0], &batch, &mut [], &mut grad)?;
+/// target.gradient_into(&[0.0, 0.0], &batch, &mut grad, &mut [])?;
 /// assert_eq!(grad, [-5.0, -10.0]); // ten rows like this one, each -1/2 of its features
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -87,11 +87,11 @@ impl<T: Real, O: Objective<T>> Objective<T> for Posterior<O, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.validate()?;
-        self.objective.gradient_into(params, batch, scratch, grad)?;
+        self.objective.gradient_into(params, batch, grad, scratch)?;
         self.finish(params, grad)
     }
 
@@ -99,13 +99,13 @@ impl<T: Real, O: Objective<T>> Objective<T> for Posterior<O, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<T, Error> {
         self.validate()?;
         let loss = self
             .objective
-            .value_and_gradient_into(params, batch, scratch, grad)?;
+            .value_and_gradient_into(params, batch, grad, scratch)?;
         self.finish(params, grad)?;
         Ok(self.energy(loss, params))
     }
@@ -143,7 +143,7 @@ mod tests {
         let w = painted(4, 3);
         let gradient = |batch: &Batch<'_, f64>| {
             let mut grad = [0.0; 4];
-            target.gradient_into(&w, batch, &mut [], &mut grad).unwrap();
+            target.gradient_into(&w, batch, &mut grad, &mut []).unwrap();
             grad
         };
         let (a, b) = (
@@ -177,13 +177,13 @@ mod tests {
         ] {
             assert!(
                 target
-                    .gradient_into(&[0.0], &batch, &mut [], &mut grad)
+                    .gradient_into(&[0.0], &batch, &mut grad, &mut [])
                     .is_err()
             );
             assert!(target.value(&[0.0], &batch, &mut []).is_err());
         }
         assert!(
-            good.value_and_gradient_into(&[0.0; 2], &batch, &mut [], &mut grad)
+            good.value_and_gradient_into(&[0.0; 2], &batch, &mut grad, &mut [])
                 .is_err()
         );
         assert_eq!(grad, [7.0]);

@@ -27,7 +27,7 @@ use crate::{Error, Real, vector};
 /// let batch = Batch::targets(&[1.0_f64], 1, &[3.0], 1)?;
 /// let target = Regression { objective: linear::Model::new(1), rows: 1.0, precision: 0.0, shape: 1.0, rate: 0.5 };
 /// let mut grad = [0.0; 2];
-/// target.gradient_into(&[1.0, 0.0], &batch, &mut [], &mut grad)?;
+/// target.gradient_into(&[1.0, 0.0], &batch, &mut grad, &mut [])?;
 /// assert_eq!(grad, [-2.0, 1.0]); // residual -2; 2 - 1/2 - 1 + 1/2
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -102,8 +102,8 @@ impl<T: Real, O: Objective<T>> Objective<T> for Regression<O, T> {
         &self,
         params: &[T],
         batch: &Batch<'_, T>,
-        scratch: &mut [T],
         grad: &mut [T],
+        scratch: &mut [T],
     ) -> Result<(), Error> {
         self.validate()?;
         let (w, s) = self.split(params)?;
@@ -111,7 +111,7 @@ impl<T: Real, O: Objective<T>> Objective<T> for Regression<O, T> {
         if let Some((noise, grad)) = grad.split_last_mut() {
             let loss = self
                 .objective
-                .value_and_gradient_into(w, batch, scratch, grad)?;
+                .value_and_gradient_into(w, batch, grad, scratch)?;
             let gamma = s.exp();
             vector::scale(self.rows * gamma, grad);
             vector::axpy(self.precision, w, grad)?;
@@ -161,7 +161,7 @@ mod tests {
         w[21] = (2.0_f64 / 0.3).ln();
         let (mut scratch, mut grad) = ([0.0; 600], [9.0; 22]);
         target
-            .gradient_into(&w, &batch, &mut scratch, &mut grad)
+            .gradient_into(&w, &batch, &mut grad, &mut scratch)
             .unwrap();
         assert!(grad.iter().all(|g| g.abs() < 1e-15), "{grad:?}");
     }
@@ -181,14 +181,14 @@ mod tests {
         for target in bad {
             assert!(
                 target
-                    .gradient_into(&[0.0; 22], &batch, &mut scratch, &mut grad)
+                    .gradient_into(&[0.0; 22], &batch, &mut grad, &mut scratch)
                     .is_err()
             );
             assert!(target.value(&[0.0; 22], &batch, &mut scratch).is_err());
         }
         assert!(
             TARGET
-                .gradient_into(&[0.0; 21], &batch, &mut scratch, &mut grad)
+                .gradient_into(&[0.0; 21], &batch, &mut grad, &mut scratch)
                 .is_err()
         );
         assert_eq!(grad, [7.0; 22]);

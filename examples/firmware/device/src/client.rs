@@ -6,7 +6,7 @@
 use core::fmt;
 
 use embedded_io::{ErrorKind, Read, ReadReady, Write, WriteReady};
-use thalweg::compress::{self, Identity, PermK, RandK, TopK};
+use thalweg::compress::{self, Identity, RandK, TopK};
 use thalweg::federated::machine::{self, Client};
 use thalweg::federated::{Protocol, ProtocolError, Run, ef21, marina};
 use thalweg::model::{Batch, Objective, mlp};
@@ -207,7 +207,7 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
         compressor: TopK { k },
     };
     let whole = marina(1.0).with(Identity);
-    let perm_k = marina(header.probability).with(PermK::new(header.clients as usize));
+    let perm_k = marina(header.probability).with(run.perm_k());
     let rand_k = marina(header.probability).with(RandK::new(k));
     let protocol: &dyn Protocol<f32> = match header.method {
         Method::Whole => &whole,
@@ -279,7 +279,7 @@ impl Work<'_> {
         }
         machine::receive(protocol, client, frame)?;
         self.model
-            .gradient_into(client.params(), &self.batch, self.scratch, self.gradient)?;
+            .gradient_into(client.params(), &self.batch, self.gradient, self.scratch)?;
         vector::scale(self.factor, self.gradient);
         let buffers = compress::Buffers {
             values: self.scratch,
@@ -301,22 +301,13 @@ struct Who {
 }
 
 impl Who {
-    fn frame(
-        &self,
-        kind: Kind,
-        dtype: Dtype,
-        k: u32,
-        round: u64,
-        body: &Body<'_, f32>,
-        out: &mut [u8],
-    ) -> Result<usize, ProtocolError> {
-        let header = Header {
+    fn header(&self, kind: Kind, dtype: Dtype, k: u32, round: u64) -> Header {
+        Header {
             client: self.id,
             round,
             seed: self.seed,
             ..Header::new(kind, dtype, self.d, k)
-        };
-        Ok(encode_into(&header, body, out)?)
+        }
     }
 
     /// Why the server answers with a Hello: it states what it expected.
@@ -494,8 +485,8 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
             ) => {
                 self.summary.passed += 1;
                 let (kind, none) = (Kind::Drop, Dtype::None);
-                self.who
-                    .frame(kind, none, 0, round, &Body::Empty, self.reply)?
+                let header = self.who.header(kind, none, 0, round);
+                encode_into(&header, &Body::<f32>::Empty, self.reply)?
             }
             Err(error) => return Err(error.into()),
         };
@@ -518,11 +509,12 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
         };
         let who = self.who;
         let fingerprint = Fingerprint::new(who.settings).code();
-        let body = Body::Hello {
+        let body: Body<'_, f32> = Body::Hello {
             samples: who.samples,
         };
+        let header = who.header(Kind::Hello, Dtype::F32, fingerprint, wanted);
         self.line
-            .send_hello(|out| who.frame(Kind::Hello, Dtype::F32, fingerprint, wanted, &body, out))
+            .send_hello(|out| Ok(encode_into(&header, &body, out)?))
     }
 }
 

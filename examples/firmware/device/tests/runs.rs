@@ -117,7 +117,7 @@ fn host_client<P: Protocol<f32>>(
         let batch = data.batch()?.select(&rows)?;
         let (mut scratch, mut gradient) =
             (vec![0.0; model().scratch_len(rows.len())], vec![0.0; D]);
-        model().gradient_into(state.params(), &batch, &mut scratch, &mut gradient)?;
+        model().gradient_into(state.params(), &batch, &mut gradient, &mut scratch)?;
         let factor = (N as usize * rows.len()) as f64 / f64::from(total);
         vector::scale(factor as f32, &mut gradient);
         let (mut values, mut indices) = (vec![0.0; D], vec![0; D]);

@@ -1,5 +1,6 @@
 //! The cases, in the order of the table: a file a family, with every public kernel called at least once.
 
+mod aggregate;
 mod bilevel;
 mod compress;
 mod dynamics;
@@ -116,4 +117,6 @@ pub static LARGE: &[Case] = &[
     ("wide regression f32", kernel::regressions::<f32>),
     ("wide regression f64", kernel::regressions::<f64>),
     ("sign posteriors", kernel::signs),
+    ("aggregators f32", aggregate::rules::<f32>),
+    ("aggregators f64", aggregate::rules::<f64>),
 ];

@@ -93,4 +93,6 @@ pub const EXPECTED: &[u64] = &[
     0x4fd77e0869c4a2cf, // wide regression f32
     0x685aa035180da77b, // wide regression f64
     0x1c2ea060fcf56fbc, // sign posteriors
+    0x7f4ed48d356431e9, // aggregators f32
+    0x6a84999ed35cafef, // aggregators f64
 ];

@@ -115,7 +115,7 @@ impl Setting {
         let mut scratch = vec![0.0; network.scratch_len(rows.len().max(test.len()))];
         let (mut w, mut grad) = (vec![0.0; network.dim()], vec![0.0; network.dim()]);
         for _ in 0..STEPS {
-            network.weighted_gradient_into(&w, &rows, &weights, &mut scratch, &mut grad)?;
+            network.weighted_gradient_into(&w, &rows, &weights, &mut grad, &mut scratch)?;
             vector::axpy(-STEP_SIZE, &grad, &mut w)?;
         }
         let accuracy = network.accuracy(&w, test, &mut scratch)?;

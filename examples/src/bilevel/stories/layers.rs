@@ -91,7 +91,7 @@ pub fn two_layer(scope: Scope, seed: u64, threads: usize) -> Result<Report, Fail
         let batch = Batch::new(&x, network.inputs(), Labels::None).map_err(input)?;
         let mut y = vec![0.0; rows];
         let mut scratch = vec![0.0; network.scratch_len(rows)];
-        let drawn = network.outputs_into(&truth, &batch, &mut scratch, &mut y);
+        let drawn = network.outputs_into(&truth, &batch, &mut y, &mut scratch);
         drawn.map_err(input)?;
         for (y, e) in y.iter_mut().zip(normals(seed, number + 2, rows)) {
             *y += 0.1 * e;

@@ -2,7 +2,7 @@
 
 use thalweg::Error;
 use thalweg::compress::{
-    Compressor, Contractive, PermK, RandK, TopK, Unbiased, index_bits, perm_k::message_len,
+    Contractive, Operator as _, PermK, RandK, TopK, Unbiased, index_bits, perm_k::message_len,
 };
 use thalweg::federated::{Run, step_size};
 use thalweg::model::{Batch, Objective};
@@ -62,10 +62,10 @@ impl Job<'_> {
 pub(super) fn theory(problem: &Problem, method: Method, probability: f64, k: usize) -> f64 {
     let (d, n, c) = (problem.config.dim, problem.clients.len(), problem.constants);
     let ab = match method {
-        Method::PermK => Unbiased::<f64>::ab(&PermK::new(n), d, n),
-        Method::RandK => Unbiased::<f64>::ab(&RandK::new(k), d, n),
+        Method::PermK => PermK::new(n).ab(d, n),
+        Method::RandK => RandK::new(k).ab(d, n),
         Method::TopK => {
-            let alpha = Contractive::<f64>::alpha(&TopK { k }, d);
+            let alpha = (TopK { k }).alpha(d);
             return step_size::ef21(c.l_minus, c.l_tilde, alpha);
         }
         Method::Descent => return step_size::gradient_descent(c.l_minus),
@@ -130,7 +130,7 @@ pub(super) fn execute(job: &Job<'_>) -> Result<Vec<Score>, Error> {
             drive(job, runs, Some(draw))
         }
         Method::TopK => {
-            Compressor::<f64>::validate(&TopK { k: job.k }, d)?;
+            (TopK { k: job.k }).validate(d)?;
             let runs: Result<Vec<_>, _> = job
                 .exponents
                 .iter()
@@ -156,7 +156,7 @@ fn drive<R: Runner>(
     let mut gradient = vec![0.0; job.problem.config.dim];
     let mut square = |x: &[f64]| -> Result<f64, Error> {
         let mean = &job.problem.mean;
-        mean.gradient_into(x, &Batch::none(), &mut [], &mut gradient)?;
+        mean.gradient_into(x, &Batch::none(), &mut gradient, &mut [])?;
         Ok(vector::norm2_squared(&gradient))
     };
     let start = square(&job.problem.start)?;

@@ -2,9 +2,9 @@
 
 use std::array::from_fn;
 
-use thalweg::particle::stein::general::{Recipe, direction_into};
+use thalweg::Error;
+use thalweg::particle::stein::general::{self, Recipe, direction_into};
 use thalweg::random::{Purpose, normal, stream};
-use thalweg::{Arithmetic, Error};
 
 use crate::cli::Claims;
 
@@ -56,10 +56,8 @@ pub(super) fn formulas(claims: &mut Claims) -> Result<(), Error> {
         let out = phi.get_mut(..z.len()).unwrap_or_default();
         let width = 1.1;
         direction_into(
+            &general::Config::new(2, width),
             &dynamics,
-            Arithmetic::Portable,
-            width,
-            2,
             z,
             gradients,
             out,

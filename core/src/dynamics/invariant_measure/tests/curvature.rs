@@ -194,7 +194,7 @@ fn cubic_gradient<T: Real>(e: f64, tolerance: f64) {
     };
     let mut out = [T::ZERO];
     let at = [T::from_f64(1000.0)];
-    hessian_vector_into(&at, &[T::ONE], cube, &mut [T::ZERO; 2], &mut out).unwrap();
+    hessian_vector_into(&at, &[T::ONE], cube, &mut out, &mut [T::ZERO; 2]).unwrap();
     // ((x + e)^3 - (x - e)^3) / 2 e = 3 x^2 + e^2
     let off = out[0].to_f64() / (3e6 + e * e) - 1.0;
     assert!(off.abs() < tolerance, "{off:e}");

@@ -39,7 +39,7 @@ fn train<T: Real>(
     let config = sgd::Config::new(0.2);
     let full = |x: &[T], g: &mut [T]| {
         let mut scratch = vec![T::ZERO; model.scratch_len(ROWS)];
-        model.gradient_into(x, &all, &mut scratch, g)
+        model.gradient_into(x, &all, g, &mut scratch)
     };
     for k in 0..steps {
         let mut rows = [0; BATCH];
@@ -47,7 +47,7 @@ fn train<T: Real>(
             .for_each(|row| *row = random::below(&mut batches, ROWS as u32));
         let batch = all.select(&rows).unwrap();
         let loss = model
-            .value_and_gradient_into(&x, &batch, &mut scratch, &mut g)
+            .value_and_gradient_into(&x, &batch, &mut g, &mut scratch)
             .unwrap();
         watch(k, config.learning_rate, loss, &x, &g, &full);
         sgd::step(&config, &mut state, &mut x, &g).unwrap();

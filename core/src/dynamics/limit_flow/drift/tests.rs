@@ -153,7 +153,7 @@ fn the_second_derivative_of_phi_is_the_difference_of_phi() {
             let outer: Vec<f64> = v.iter().flat_map(|a| v.map(|b| a * b)).collect();
             let noise = Noise::Covariance(MatrixRef::new(&outer, 4, 4).unwrap());
             let (mut scratch, mut found) = ([0.0; drift_scratch_len(4)], [0.0; 4]);
-            second_derivative_into(&mut map, &x, &frame, noise, &mut scratch, &mut found).unwrap();
+            second_derivative_into(&mut map, &x, &frame, noise, &mut found, &mut scratch).unwrap();
             assert_close(&found, &expected, 1e-3);
             most = expected.iter().fold(most, |m, x| m.max(x.abs()));
         }
@@ -194,8 +194,8 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
             &x,
             &frame,
             Noise::Label(1.0),
-            &mut scratch,
             &mut found,
+            &mut scratch,
         )
         .unwrap();
         assert_close(&found, &expected, 1e-8);
@@ -204,7 +204,7 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
         map.hessian_into(&x, MatrixMut::new(&mut hess, 4, 4).unwrap())
             .unwrap();
         let noise = Noise::Covariance(MatrixRef::new(&hess, 4, 4).unwrap());
-        drift_into(&mut map, &x, &frame, noise, &mut scratch, &mut found).unwrap();
+        drift_into(&mut map, &x, &frame, noise, &mut found, &mut scratch).unwrap();
         assert_close(&found, &expected, 1e-8);
 
         let log = |x| (gram(x, 0, 0) * gram(x, 1, 1) - gram(x, 0, 1).powi(2)).ln();
@@ -218,7 +218,7 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
             *row = core::array::from_fn(|j| unit[j] - row[j]);
         }
         let noise = Noise::Covariance(MatrixRef::new(&normal, 4, 4).unwrap());
-        drift_into(&mut map, &x, &frame, noise, &mut scratch, &mut found).unwrap();
+        drift_into(&mut map, &x, &frame, noise, &mut found, &mut scratch).unwrap();
         assert_close(&found, &expected, 1e-8);
         assert!(expected.iter().any(|x| x.abs() > 1e-2));
     }
@@ -255,8 +255,8 @@ fn valley<T: Real>(tolerance: f64) {
         &x,
         &frame,
         Noise::Isotropic(c),
-        &mut scratch,
         &mut out,
+        &mut scratch,
     )
     .unwrap();
     // -c h' / (4 h), h' = 2 a
@@ -266,8 +266,8 @@ fn valley<T: Real>(tolerance: f64) {
         &x,
         &frame,
         Noise::Label(c),
-        &mut scratch,
         &mut out,
+        &mut scratch,
     )
     .unwrap();
     assert_close(&out, &[-2.0 * 1.5 / 4.0, 0.0], tolerance);
@@ -330,10 +330,10 @@ fn derivatives_of_the_sparse_model_are_differences_of_one_another() {
     let (mut found, mut expected) = ([0.0; 12], [0.0; 12]);
     let mut scratch = [0.0; 156];
     problem
-        .third_into(&START, s, &mut scratch, &mut found)
+        .third_into(&START, s, &mut found, &mut scratch)
         .unwrap();
     Differenced(problem)
-        .third_into(&START, s, &mut scratch, &mut expected)
+        .third_into(&START, s, &mut expected, &mut scratch)
         .unwrap();
     assert_close(&found, &expected, 1e-8);
     assert!(found.iter().all(|x| *x != 0.0));
@@ -455,11 +455,11 @@ fn wrong_lengths_and_flows_without_end_are_named() {
     let mut out = [0.0; 2];
     let noise = Noise::Label(1.0);
     let mut scratch = [0.0; step_scratch_len(2)];
-    assert!(drift_into(&mut Valley, &x[..1], &frame, noise, &mut scratch, &mut out).is_err());
-    assert!(drift_into(&mut Valley, &x, &frame, noise, &mut scratch[..17], &mut out).is_err());
+    assert!(drift_into(&mut Valley, &x[..1], &frame, noise, &mut out, &mut scratch).is_err());
+    assert!(drift_into(&mut Valley, &x, &frame, noise, &mut out, &mut scratch[..17]).is_err());
     let wide = MatrixRef::new(&[0.0; 6], 2, 3).unwrap();
     let noise = Noise::Covariance(wide);
-    assert!(drift_into(&mut Valley, &x, &frame, noise, &mut scratch, &mut out).is_err());
+    assert!(drift_into(&mut Valley, &x, &frame, noise, &mut out, &mut scratch).is_err());
     let error = settle(&mut Valley, &mut x, 0.1, 0.0, 7, &mut scratch).unwrap_err();
     assert_eq!(
         error,

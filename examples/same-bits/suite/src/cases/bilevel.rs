@@ -78,7 +78,7 @@ fn one<T: Real, const P: usize, const D: usize>(
                 let mut state = State::<[T; D]>::new();
                 for _ in 0..2 {
                     let value =
-                        es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h)?;
+                        es_jacobian::step(&config, &mut state, problem, &x, &mut h, &mut scratch)?;
                     hash.reals(&h);
                     hash.reals(&[value]);
                     saved(hash, &mut state)?;
@@ -310,7 +310,7 @@ fn gradients<T: Real, const P: usize, const D: usize>(
         };
         let mut state = State::<[T; D]>::new();
         for _ in 0..2 {
-            let value = es_jacobian::step(&config, &mut state, problem, &x, &mut scratch, &mut h)?;
+            let value = es_jacobian::step(&config, &mut state, problem, &x, &mut h, &mut scratch)?;
             hash.reals(&[value]);
             hash.reals(&h);
         }
@@ -325,14 +325,14 @@ fn parts<T: Real>(hash: &mut Hash, rows: &Batch<'_, T>) -> Outcome {
     let (mut scratch, mut out) = ([T::ZERO; SCRATCH], [T::ZERO; 4 * 3]);
     let mut params = [T::ZERO; HIDDEN];
     paint(&mut params, 47);
-    network.features_into(&params, rows, &mut scratch, &mut out)?;
+    network.features_into(&params, rows, &mut out, &mut scratch)?;
     hash.reals(&out);
     let (mut params, mut grad) = ([T::ZERO; HEAD], [T::ZERO; HEAD]);
     paint(&mut params, 48);
     let features = Batch::classes(&out, 3, &LABELS)?;
     let weights = [0.0, 0.5, 2.0, 1.0].map(T::from_f64);
     let head = network.head();
-    head.weighted_gradient_into(&params, &features, &weights, &mut scratch, &mut grad)?;
+    head.weighted_gradient_into(&params, &features, &weights, &mut grad, &mut scratch)?;
     hash.reals(&grad);
     Ok(())
 }

@@ -5,8 +5,8 @@ use thalweg::compress::perm_k::{self, Share, Table};
 use thalweg::compress::rand_k::Pool;
 use thalweg::compress::{
     Buffers, Compressor, Contracted, Contractive, Dithering, Identity, Key, Lazy, Message, Natural,
-    NaturalDithering, Norm, PermK, RandK, RandSeqK, Sign, TopK, Unbiased, Weight, error_feedback,
-    index_bits, k_from_ratio, top_k,
+    NaturalDithering, Norm, Operator, PermK, RandK, RandSeqK, Sign, TopK, Unbiased, Weight,
+    error_feedback, index_bits, k_from_ratio, top_k,
 };
 use thalweg::snapshot::Snapshot;
 
@@ -68,13 +68,16 @@ fn send<T: Real>(compressor: &impl Compressor<T>, hash: &mut Hash) -> Outcome {
     Ok(())
 }
 
-fn unbiased<T: Real>(compressor: &impl Unbiased<T>, hash: &mut Hash) -> Outcome {
+fn unbiased<T: Real>(compressor: &(impl Unbiased + Compressor<T>), hash: &mut Hash) -> Outcome {
     let ab = compressor.ab(D, 3);
     hash.reals(&[compressor.omega(D), ab.a, ab.b]);
     send(compressor, hash)
 }
 
-fn contractive<T: Real>(compressor: &impl Contractive<T>, hash: &mut Hash) -> Outcome {
+fn contractive<T: Real>(
+    compressor: &(impl Contractive + Compressor<T>),
+    hash: &mut Hash,
+) -> Outcome {
     hash.reals(&[compressor.alpha(D)]);
     send(compressor, hash)
 }
@@ -95,8 +98,8 @@ pub(super) fn supports<T: Real>(hash: &mut Hash) -> Outcome {
 
     unbiased::<T>(&PermK::new(5), hash)?;
     unbiased::<T>(&PermK::contiguous(7), hash)?;
-    Compressor::<T>::check_key(&PermK::contiguous(7), KEY)?;
-    if Compressor::<T>::clients(&PermK::contiguous(7)) != Some(7) {
+    PermK::contiguous(7).check_key(KEY)?;
+    if PermK::contiguous(7).clients() != Some(7) {
         return Err(MISSING);
     }
     unbiased::<T>(&PermK::new(60), hash)?;

@@ -154,10 +154,10 @@ pub(super) fn drift<T: Real>(hash: &mut Hash) -> Outcome {
     }
     let mut scratch = [T::ZERO; drift_scratch_len(SMALL)];
     let noise = Noise::Covariance(MatrixRef::new(&s, SMALL, SMALL)?);
-    second_derivative_into(&mut problem, &x, &frame, noise, &mut scratch, &mut out)?;
+    second_derivative_into(&mut problem, &x, &frame, noise, &mut out, &mut scratch)?;
     hash.reals(&out);
     let noise = Noise::Label(T::ONE);
-    drift_into(&mut problem, &x, &frame, noise, &mut scratch, &mut out)?;
+    drift_into(&mut problem, &x, &frame, noise, &mut out, &mut scratch)?;
     hash.reals(&out);
     let mut scratch = [T::ZERO; step_scratch_len(SMALL)];
     let (noise, increment) = (Noise::Isotropic(T::ONE), [T::from_f64(0.125); SMALL]);

@@ -1,6 +1,7 @@
 //! Protocols whose machines exchange frames.
 
-use thalweg::compress::{Ab, Buffers, Compressor, Message, Natural, PermK, RandK, TopK};
+use thalweg::aggregate::Mean;
+use thalweg::compress::{Ab, Buffers, Compressor, Message, Natural, RandK, TopK};
 use thalweg::federated::hessian_variance::HessianVariance;
 use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{
@@ -34,7 +35,7 @@ fn objective(client: usize) -> Quadratic<f32> {
 
 fn gradient(client: usize, x: &[f32]) -> Result<[f32; D], thalweg::Error> {
     let mut grad = [0.0; D];
-    objective(client).gradient_into(x, &Batch::none(), &mut [], &mut grad)?;
+    objective(client).gradient_into(x, &Batch::none(), &mut grad, &mut [])?;
     Ok(grad)
 }
 
@@ -125,7 +126,7 @@ fn marina_run<C: Compressor<f32>>(compressor: C, hash: &mut Hash) -> Outcome {
 }
 
 pub(super) fn marina_perm_k(hash: &mut Hash) -> Outcome {
-    marina_run(PermK::new(CLIENTS), hash)
+    marina_run(RUN.perm_k(), hash)
 }
 
 pub(super) fn marina_rand_k(hash: &mut Hash) -> Outcome {
@@ -147,6 +148,7 @@ pub(super) fn fed_avg_natural(hash: &mut Hash) -> Outcome {
         run: RUN,
         server_learning_rate: 0.9,
         compressor: Natural,
+        aggregator: Mean,
     };
     let mut server = Server::new(&config, &start(), [0.0; 2 * D])?;
     let (mut frame, mut values) = ([0; 288], [0.0; D]);

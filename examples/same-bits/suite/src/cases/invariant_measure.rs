@@ -109,11 +109,11 @@ pub(super) fn curvature<T: Real>(hash: &mut Hash) -> Outcome {
         shift: T::from_f64(0.25),
         linear: T::ONE,
     };
-    let gradient = |x: &[T], g: &mut [T]| problem.gradient_into(x, &Batch::none(), &mut [], g);
+    let gradient = |x: &[T], g: &mut [T]| problem.gradient_into(x, &Batch::none(), g, &mut []);
     let (mut x, mut v, mut out) = ([T::ZERO; D], [T::ZERO; D], [T::ZERO; D]);
     paint(&mut x, 83);
     paint(&mut v, 84);
-    hessian_vector_into(&x, &v, gradient, &mut [T::ZERO; 2 * D], &mut out)?;
+    hessian_vector_into(&x, &v, gradient, &mut out, &mut [T::ZERO; 2 * D])?;
     hash.reals(&out);
     let found = power_iteration(&x, gradient, 3, &mut [T::ZERO; power_scratch_len(D)])?;
     hash.reals(&[found.value]);

@@ -1,6 +1,6 @@
 //! Kernels of wide networks, and the functions of lane math that they are made of.
 
-use thalweg::kernel::arc_cosine::{self, Config, Order, work_len};
+use thalweg::kernel::arc_cosine::{self, Config, Order, scratch_len};
 use thalweg::kernel::covariance::Covariance;
 use thalweg::kernel::estimate::{Reading, Weights};
 use thalweg::kernel::orthant::{self, Complexity, Orthant};
@@ -17,7 +17,7 @@ use crate::{Hash, Outcome, paint};
 const N: usize = 7;
 const M: usize = 3;
 const D: usize = 5;
-const WORK: usize = work_len(N, M, D);
+const SCRATCH: usize = scratch_len(N, M, D);
 
 /// Every layer function, in the forms on slices and on single numbers.
 pub(super) fn arc_cosines<T: Real>(hash: &mut Hash) -> Outcome {
@@ -59,21 +59,21 @@ pub(super) fn arc_cosines<T: Real>(hash: &mut Hash) -> Outcome {
     let rows = MatrixRef::new(&x, N, D)?;
     let others = rows.block(2..2 + M, 0..D)?;
     let (mut k, mut theta) = ([T::ZERO; N * N], [T::ZERO; N * N]);
-    let mut work = [T::ZERO; WORK];
+    let mut scratch = [T::ZERO; SCRATCH];
     for (depth, order) in [(1, Order::One), (4, Order::One), (3, Order::Zero)] {
         let config = Config {
             order,
             ..Config::new(depth)
         };
-        arc_cosine::nngp_into(&config, rows, MatrixMut::new(&mut k, N, N)?, &mut work)?;
+        arc_cosine::nngp_into(&config, rows, MatrixMut::new(&mut k, N, N)?, &mut scratch)?;
         hash.reals(&k);
         let (k, theta) = (k.split_at_mut(N * M).0, theta.split_at_mut(N * M).0);
         let between = MatrixMut::new(k, N, M)?;
-        arc_cosine::nngp_between_into(&config, rows, others, between, &mut work)?;
+        arc_cosine::nngp_between_into(&config, rows, others, between, &mut scratch)?;
         hash.reals(k);
         if order == Order::One {
             let (nngp, ntk) = (MatrixMut::new(k, N, M)?, MatrixMut::new(theta, N, M)?);
-            arc_cosine::tangent_between_into(&config, rows, others, nngp, ntk, &mut work)?;
+            arc_cosine::tangent_between_into(&config, rows, others, nngp, ntk, &mut scratch)?;
             hash.reals(theta);
         }
         arc_cosine::nngp_of_cosines(&config, k)?;
@@ -84,7 +84,7 @@ pub(super) fn arc_cosines<T: Real>(hash: &mut Hash) -> Outcome {
         MatrixMut::new(&mut k, N, N)?,
         MatrixMut::new(&mut theta, N, N)?,
     );
-    arc_cosine::tangent_into(&config, rows, nngp, ntk, &mut work)?;
+    arc_cosine::tangent_into(&config, rows, nngp, ntk, &mut scratch)?;
     hash.reals(&theta);
     arc_cosine::tangent_of_gaps(&config, &mut k, &mut theta)?;
     hash.reals(&theta);
@@ -106,18 +106,18 @@ pub(super) fn regressions<T: Real>(hash: &mut Hash) -> Outcome {
     regression::mean_into(3.0, &weights, cross, &mut mean)?;
     hash.reals(&mean);
     let prior = [1.0, 0.1, 0.1, 1.0].map(T::from_f64);
-    let (mut out, mut work) = ([0.0; 4], [0.0; 4]);
+    let (mut out, mut scratch) = ([0.0; 4], [0.0; 4]);
     let view = MatrixMut::new(&mut out, 2, 2)?;
-    regression::covariance_into(&k, cross, MatrixRef::new(&prior, 2, 2)?, view, &mut work)?;
+    regression::covariance_into(&k, cross, MatrixRef::new(&prior, 2, 2)?, view, &mut scratch)?;
     hash.reals(&out);
     let spread = Covariance::new(MatrixRef::new(&out, 2, 2)?, &mut other)?;
     let mut rng = random::stream(1, 2, 3, Purpose::NOISE);
     regression::draw_into(&spread, &mean, &mut rng, &mut f)?;
     hash.reals(&f);
     let prior = [T::ONE; 2];
-    let view = MatrixMut::new(&mut work, 2, 2)?;
+    let view = MatrixMut::new(&mut scratch, 2, 2)?;
     posterior::conditional_into(&k, cross, &prior, view, &mut f)?;
-    hash.reals(&work);
+    hash.reals(&scratch);
     hash.reals(&f);
     Ok(())
 }
@@ -131,7 +131,7 @@ fn read(hash: &mut Hash, complexity: &Complexity) {
 
 /// Probabilities of signs, and functions given them.
 pub(super) fn signs(hash: &mut Hash) -> Outcome {
-    const WORK: usize = orthant::work_len(2);
+    const SCRATCH: usize = orthant::scratch_len(2);
     let labels = [1.0, -1.0];
     let mut memory = [0.0; 4];
     let k = Covariance::new(MatrixRef::new(&[1.0, 0.0, 0.6, 1.0], 2, 2)?, &mut memory)?;
@@ -139,8 +139,8 @@ pub(super) fn signs(hash: &mut Hash) -> Outcome {
     hash.size(signs.n());
     hash.reals(signs.labels());
     hash.reals(&[orthant::probability(&signs).unwrap_or(f64::NAN)]);
-    let mut work = [0.0; WORK];
-    let bounds = orthant::bounds(&signs, &mut work)?;
+    let mut scratch = [0.0; SCRATCH];
+    let bounds = orthant::bounds(&signs, &mut scratch)?;
     let complexity = bounds.complexity();
     hash.reals(&[
         complexity,
@@ -157,12 +157,17 @@ pub(super) fn signs(hash: &mut Hash) -> Outcome {
         let pushed = tally.push(log_weight, f, elsewhere, &[0.5]);
         refused = refused.and(pushed);
     };
-    let mut found = orthant::half_normal(&config, &signs, &mut work, &mut push)?;
+    let mut found = orthant::half_normal(&config, &signs, &mut push, &mut scratch)?;
     read(hash, &found);
     let other = orthant::Config { who: 1, ..config };
-    found.merge(&orthant::half_normal(&other, &signs, &mut work, &mut push)?);
+    found.merge(&orthant::half_normal(
+        &other,
+        &signs,
+        &mut push,
+        &mut scratch,
+    )?);
     read(hash, &found);
-    found = orthant::sequential(&config, &signs, &mut work, &mut push)?;
+    found = orthant::sequential(&config, &signs, &mut push, &mut scratch)?;
     read(hash, &found);
     refused?;
     let (Some(point), accuracy) = (tally.point(0), tally.accuracy(&[1.0])?) else {

@@ -25,9 +25,9 @@ fn evaluate<T: Real>(
     let grad = storage.get_mut(..objective.dim()).ok_or(MISSING)?;
     hash.size(objective.scratch_len(batch.len()));
     hash.reals(&[objective.value(params, batch, scratch)?]);
-    objective.gradient_into(params, batch, scratch, grad)?;
+    objective.gradient_into(params, batch, grad, scratch)?;
     hash.reals(grad);
-    hash.reals(&[objective.value_and_gradient_into(params, batch, scratch, grad)?]);
+    hash.reals(&[objective.value_and_gradient_into(params, batch, grad, scratch)?]);
     hash.reals(grad);
     Ok(())
 }
@@ -151,26 +151,26 @@ pub(super) fn networks<T: Real>(hash: &mut Hash) -> Outcome {
                 evaluate(&model, &params, &batch, &mut scratch, hash)?;
                 let size = ROWS * model.dim();
                 let rows = out.get_mut(..size).ok_or(MISSING)?;
-                model.sample_gradients_into(&params, &batch, &mut scratch, rows)?;
+                model.sample_gradients_into(&params, &batch, rows, &mut scratch)?;
                 hash.reals(rows);
                 let two = batch.range(1, 2)?;
                 let size = 2 * model.outputs() * model.dim();
                 let jacobian = out.get_mut(..size).ok_or(MISSING)?;
-                model.jacobian_into(&params, &two, &mut scratch, jacobian)?;
+                model.jacobian_into(&params, &two, jacobian, &mut scratch)?;
                 hash.reals(jacobian);
                 let outputs = out.get_mut(..ROWS * model.outputs()).ok_or(MISSING)?;
-                model.jacobian_times_into(&params, &batch, &v, &mut scratch, outputs)?;
+                model.jacobian_times_into(&params, &batch, &v, outputs, &mut scratch)?;
                 hash.reals(outputs);
                 let mut back = [T::ZERO; DIM];
                 model.jacobian_transpose_times_into(
                     &params,
                     &batch,
                     outputs,
-                    &mut scratch,
                     &mut back,
+                    &mut scratch,
                 )?;
                 hash.reals(&back);
-                model.outputs_into(&params, &batch, &mut scratch, outputs)?;
+                model.outputs_into(&params, &batch, outputs, &mut scratch)?;
                 hash.reals(outputs);
                 hash.reals(&[model.accuracy(&params, &batch, &mut scratch)?]);
                 hash.size(model.least_scratch_len(ROWS) + model.jacobian_scratch_len());
@@ -182,7 +182,7 @@ pub(super) fn networks<T: Real>(hash: &mut Hash) -> Outcome {
     let params = params.get(..model.dim()).ok_or(MISSING)?;
     evaluate(&model, params, &batch, &mut scratch, hash)?;
     let outputs = out.get_mut(..ROWS * 3).ok_or(MISSING)?;
-    model.outputs_into(params, &batch, &mut scratch, outputs)?;
+    model.outputs_into(params, &batch, outputs, &mut scratch)?;
     hash.reals(outputs);
     hash.reals(&[model.accuracy(params, &batch, &mut scratch)?]);
     hash.size(model.least_scratch_len(ROWS) + model.scratch_len(ROWS));
@@ -203,7 +203,7 @@ pub(super) fn autoencoder<T: Real>(hash: &mut Hash) -> Outcome {
     model.init_into(Init::XavierNormal, &mut rng, &mut params)?;
     let batch = Batch::new(&features, 8, Labels::None)?;
     evaluate(&model, &params, &batch, &mut scratch, hash)?;
-    model.outputs_into(&params, &batch, &mut scratch, &mut out)?;
+    model.outputs_into(&params, &batch, &mut out, &mut scratch)?;
     hash.reals(&out);
     hash.size(model.least_scratch_len(ROWS));
     Ok(())

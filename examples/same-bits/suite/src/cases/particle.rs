@@ -11,7 +11,8 @@ use thalweg::particle::rule::{self, Rule};
 use thalweg::particle::split_r_hat::split_r_hat;
 use thalweg::particle::stein::{self, Extended, general::Recipe};
 use thalweg::particle::{
-    count, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, score, sghmc, sgnht, svgd,
+    Evaluated, Particles, count, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, score,
+    sghmc, sgnht, svgd,
 };
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::{Arithmetic, Error, Real, matrix::MatrixRef};
@@ -52,7 +53,13 @@ pub(super) fn device<T: Real>(hash: &mut Hash) -> Outcome {
                 *g = -x;
             }
         })?;
-        let chosen = svgd::step(&config, &mut state, 2, particles, &scores, &mut scratch)?;
+        let chosen = svgd::step(
+            &config,
+            &mut state,
+            Particles::new(2, particles),
+            &scores,
+            &mut scratch,
+        )?;
         hash.reals(&[chosen.h]);
     }
     hash.reals(x.as_flattened());
@@ -83,8 +90,7 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
                 &mut RowByRow,
                 &config,
                 &mut state,
-                3,
-                &mut x,
+                Particles::new(3, &mut x),
                 &g,
                 &mut scratch,
             )?;
@@ -140,7 +146,17 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
         shift: T::ZERO,
         linear: half,
     };
-    score::from_objective(&f, &Batch::none(), 10, half, &x, &mut g, &mut [])?;
+    score::from_objective(
+        &f,
+        &Batch::none(),
+        score::Weights {
+            rows: T::from_usize(10),
+            precision: half,
+        },
+        &x,
+        &mut g,
+        &mut [],
+    )?;
     hash.reals(&g);
     Ok(())
 }
@@ -178,15 +194,49 @@ pub(super) fn deterministic<T: Real>(hash: &mut Hash) -> Outcome {
             bandwidth,
             ..config
         };
-        stein::sghmc::step(&config, &mut state, 2, &mut x, &g, &mut scratch)?;
+        stein::sghmc::step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &g,
+            &mut scratch,
+        )?;
         let by = &mut RowByRow;
-        stein::sghmc::step_by(by, &config, &mut state, 2, &mut x, &g, &mut scratch)?;
-        stein::sghmc::kick(by, &config, 0.5, &mut state, 2, &x, &g, &mut scratch)?;
-        stein::sghmc::drift(by, &config, 0.5, &state, 2, &mut x, &mut scratch)?;
+        stein::sghmc::step_by(
+            by,
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &g,
+            &mut scratch,
+        )?;
+        let half = stein::sghmc::Config {
+            step_size: 0.5 * config.step_size,
+            ..config
+        };
+        stein::sghmc::kick(&half, &mut state, 2, &x, &g, &mut scratch)?;
+        stein::sghmc::drift(&half, &state, Particles::new(2, &mut x), &mut scratch)?;
         let refill = |x: &[T], g: &mut [T]| score::from_fn(2, x, g, |x, g| paint_from(x, g));
-        stein::sghmc::step_strang(&config, &mut state, 2, &mut x, &mut g, &mut scratch, refill)?;
+        stein::sghmc::step_strang(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &mut g,
+            refill,
+            &mut scratch,
+        )?;
         let (s, room) = (&metric, &mut scratch);
-        stein::sgrhmc::step(&config, &mut state, 2, &mut x, &g, s, &[T::ZERO; 16], room)?;
+        stein::sgrhmc::step(
+            &config,
+            &mut state,
+            Particles::new(2, &mut x),
+            &Evaluated {
+                scores: &g,
+                metric: s,
+                divergence: &[T::ZERO; 16],
+            },
+            room,
+        )?;
         hash.reals(&x);
         hash.reals(state.momentum());
     }
@@ -194,18 +244,41 @@ pub(super) fn deterministic<T: Real>(hash: &mut Hash) -> Outcome {
     hash.size(stein::sgrhmc::scratch_len(&config, 8, 2) + stein::sgrhmc::least_scratch_len(8, 2));
     let mut none = svgd::State::<[T; 0]>::new();
     let (rld, s, room) = (svgd::Config::new(0.1), &metric, &mut scratch);
-    stein::riemannian::step(&rld, &mut none, 2, &mut x, &g, s, &[T::ONE; 16], room)?;
+    stein::riemannian::step(
+        &rld,
+        &mut none,
+        Particles::new(2, &mut x),
+        &Evaluated {
+            scores: &g,
+            metric: s,
+            divergence: &[T::ONE; 16],
+        },
+        room,
+    )?;
     hash.size(stein::riemannian::scratch_len(&rld, 8, 2));
     hash.size(stein::riemannian::least_scratch_len(8, 2));
     let mut state = Thermostats::from_storage([T::ZERO; 16], [T::ZERO; 8]);
     state.draw(&mut lanes, T::ONE);
-    stein::sgnht::step(&config, &mut state, 2, &mut x, &g, &mut scratch)?;
+    stein::sgnht::step(
+        &config,
+        &mut state,
+        Particles::new(2, &mut x),
+        &g,
+        &mut scratch,
+    )?;
     hash.size(stein::sgnht::scratch_len(&config, 8, 2) + stein::sgnht::least_scratch_len(8, 2));
     hash.reals(state.momentum());
     hash.reals(state.thermostat());
     hash.word(state.steps());
-    let (h, portable) = (T::ONE, Arithmetic::Portable);
-    stein::general::direction_into(&Sloped, portable, h, 2, &x, &g, &mut metric, &mut scratch)?;
+    let h = T::ONE;
+    stein::general::direction_into(
+        &stein::general::Config::new(2, h),
+        &Sloped,
+        &x,
+        &g,
+        &mut metric,
+        &mut scratch,
+    )?;
     hash.size(stein::general::scratch_len(8, 2) + stein::general::least_scratch_len(8, 2));
     Recipe::<T>::add_divergence(&Sloped, &x, &mut metric);
     hash.size(usize::from(Recipe::<T>::is_constant(&Sloped)));
@@ -231,28 +304,58 @@ pub(super) fn chains<T: Real>(hash: &mut Hash) -> Outcome {
     let mut rng = random::stream(4, 0, 0, Purpose::NOISE);
     let mut lanes = Lanes32::new(&mut rng);
     let room = &mut scratch;
-    langevin::step(0.1, 2, &mut x, &g, &mut lanes, room)?;
-    langevin::riemannian_step(0.1, 2, &mut x, &g, &metric, &metric, &mut lanes, room)?;
+    langevin::step(0.1, Particles::new(2, &mut x), &g, &mut lanes, room)?;
+    langevin::riemannian_step(
+        0.1,
+        Particles::new(2, &mut x),
+        &Evaluated {
+            scores: &g,
+            metric: &metric,
+            divergence: &metric,
+        },
+        &mut lanes,
+        room,
+    )?;
     let config = sghmc::Config {
         step_size: 0.1,
         friction: 0.5,
     };
     config.validate()?;
     let mut state = State::from_storage([T::ONE; 16]);
-    sghmc::step(&config, &mut state, 2, &mut x, &g, &mut lanes, room)?;
+    sghmc::step(
+        &config,
+        &mut state,
+        Particles::new(2, &mut x),
+        &g,
+        &mut lanes,
+        room,
+    )?;
     let mut thermostats = Thermostats::from_storage([T::ONE; 16], [T::ONE; 8]);
-    sgnht::step(&config, &mut thermostats, 2, &mut x, &g, &mut lanes, room)?;
+    sgnht::step(
+        &config,
+        &mut thermostats,
+        Particles::new(2, &mut x),
+        &g,
+        &mut lanes,
+        room,
+    )?;
     let leapfrog = hmc::Config {
         step_size: 0.3,
         leapfrog_steps: 3,
     };
     leapfrog.validate()?;
     hash.size(hmc::scratch_len(2));
-    let accepted = hmc::step(&leapfrog, 2, &mut x, &mut rng, room, |x, g| {
-        paint_from(x, g);
-        let square = x.iter().fold(T::ZERO, |sum, &x| sum + x * x);
-        T::from_f64(-0.5) * square
-    })?;
+    let accepted = hmc::step(
+        &leapfrog,
+        Particles::new(2, &mut x),
+        &mut rng,
+        |x, g| {
+            paint_from(x, g);
+            let square = x.iter().fold(T::ZERO, |sum, &x| sum + x * x);
+            T::from_f64(-0.5) * square
+        },
+        room,
+    )?;
     hash.size(accepted);
     hash.reals(&x);
     hash.reals(state.momentum());

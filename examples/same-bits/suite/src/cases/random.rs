@@ -38,7 +38,7 @@ pub(super) fn draws(hash: &mut Hash) -> Outcome {
     random::shuffle(&mut rng, &mut order);
     order.iter().for_each(|&i| hash.word(i));
     let (mut out, mut scratch) = ([0; 20], [0; random::sample_scratch_len(20)]);
-    random::sample_into(&mut rng, 1000, &mut scratch, &mut out)?;
+    random::sample_into(&mut rng, 1000, &mut out, &mut scratch)?;
     out.iter().for_each(|&i| hash.word(i.into()));
     let mut rng = Stream::from_state(rng.state());
     save_and_restore(&mut rng)?;

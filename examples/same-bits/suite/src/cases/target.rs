@@ -22,10 +22,17 @@ fn energy<T: Real>(
     let d = density.dim().min(8);
     paint(&mut x, phase);
     let (x, g) = (x.split_at(d).0, g.split_at_mut(d).0);
-    let value = density.value_and_gradient_into(x, batch, &mut scratch, g)?;
+    let value = density.value_and_gradient_into(x, batch, g, &mut scratch)?;
     hash.reals(&[value, density.value(x, batch, &mut scratch)?]);
     hash.reals(g);
-    score::from_objective(density, batch, 1, T::ZERO, x, g, &mut scratch)?;
+    score::from_objective(
+        density,
+        batch,
+        score::Weights::flat(T::ONE),
+        x,
+        g,
+        &mut scratch,
+    )?;
     hash.reals(g);
     Ok(())
 }

@@ -59,7 +59,7 @@ fn the_drift_of_isotropic_noise_on_a_circle_has_its_closed_form() {
         let frame = Frame::new(&mut circle, &x, &mut memory).unwrap();
         let (mut scratch, mut out) = ([0.0; drift_scratch_len(2)], [0.0; 2]);
         let noise = Noise::Isotropic(1.0);
-        drift_into(&mut circle, &x, &frame, noise, &mut scratch, &mut out).unwrap();
+        drift_into(&mut circle, &x, &frame, noise, &mut out, &mut scratch).unwrap();
         // ln h = -2 ln (1 + a cos theta).
         let slope = 2.0 * 0.6 * x[1] / (1.0 + 0.6 * x[0]);
         let expected = [

@@ -44,7 +44,7 @@ fn label_noise_takes_half_the_third_derivatives() {
     let hessians = |noise| {
         let (mut counted, mut out) = (Counted(0), [0.0; 2]);
         let mut scratch = [0.0; drift_scratch_len(2)];
-        drift_into(&mut counted, &x, &frame, noise, &mut scratch, &mut out).unwrap();
+        drift_into(&mut counted, &x, &frame, noise, &mut out, &mut scratch).unwrap();
         counted.0
     };
     let label = hessians(Noise::Label(1.0));
@@ -58,7 +58,7 @@ fn the_reach_of_a_third_derivative_grows_with_its_place() {
     let (x, s) = ([1e4, 0.0], [0.0, 0.0, 0.0, 1.0]);
     let (mut scratch, mut out) = ([0.0; 6], [0.0; 2]);
     let s = MatrixRef::new(&s, 2, 2).unwrap();
-    Valley.third_into(&x, s, &mut scratch, &mut out).unwrap();
+    Valley.third_into(&x, s, &mut out, &mut scratch).unwrap();
     assert!((out[0] / 2e4 - 1.0).abs() < 1e-9, "{out:?}");
     assert_eq!(out[1], 0.0);
 }

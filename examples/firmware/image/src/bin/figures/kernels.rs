@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::hint::black_box;
 
 use thalweg::bilevel::{descent, es_jacobian, ridge};
+use thalweg::aggregate::Mean;
 use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, PermK, RandK, TopK};
 use thalweg::dynamics::invariant_measure::step_stats;
 use thalweg::dynamics::label_noise;
@@ -17,7 +18,7 @@ use thalweg::mixture::component_selection::{self, statistics_len};
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{adam, lion, sgd};
-use thalweg::particle::svgd;
+use thalweg::particle::{Particles, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::simd::{self, Lanes, Map};
 use thalweg::snapshot::Snapshot;
@@ -151,6 +152,7 @@ const FED_AVG: fed_avg::Config<f32, Natural> = fed_avg::Config {
     run: RUN,
     server_learning_rate: 1.0,
     compressor: Natural,
+    aggregator: Mean,
 };
 /// Two frames of a model, and numbers of both sides.
 const ROUND: usize = 2 * (52 + 4 * F) + 4 * 8 * F;
@@ -212,7 +214,7 @@ fn hypergradient(room: &mut Room) -> Option<()> {
     let mut state = es_jacobian::State::<[f32; S]>::new();
     let (grad, scratch) = room.z.split_first_chunk_mut::<S>()?;
     let outer = y.1.last_chunk::<S>()?;
-    let value = es_jacobian::step(&ES_JACOBIAN, &mut state, &problem, outer, scratch, grad).ok()?;
+    let value = es_jacobian::step(&ES_JACOBIAN, &mut state, &problem, outer, grad, scratch).ok()?;
     room.result = value;
     Some(())
 }
@@ -355,7 +357,7 @@ kernels! {
     mlp_gradient ROWS * D, 4 * (2 * D + 8 * ROWS + NETWORK.least_scratch_len(ROWS)), |r| {
         let batch = Batch::classes(r.x.get(..8 * ROWS)?, 8, &CLASSES).ok()?;
         let (grad, scratch) = r.z.split_at_mut_checked(D)?;
-        NETWORK.gradient_into(r.y.get(..D)?, &batch, scratch, grad).ok()
+        NETWORK.gradient_into(r.y.get(..D)?, &batch, grad, scratch).ok()
     };
     marina_rounds 2 * F, ROUND, |r| rounds(r, &MARINA, 2);
     ef21_rounds 2 * F, ROUND, |r| rounds(r, &EF21, 2);
@@ -379,7 +381,7 @@ kernels! {
         for (x, start) in particles.iter_mut().zip(&r.z) {
             *x = *start;
         }
-        svgd::step(&svgd::Config::new(0.1), &mut state, 2, particles, r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
+        svgd::step(&svgd::Config::new(0.1), &mut state, Particles::new(2, particles), r.y.get(..2 * PARTICLES)?, scratch).ok().map(drop)
     };
     mixture_selection PROPOSALS, 4 * (2 * VISITED + MIXTURE + VISITED + WORDS) + 8 * (STATISTICS + SCRATCH), selection;
 }
