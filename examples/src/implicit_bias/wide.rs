@@ -24,10 +24,10 @@ const TRIES: usize = 10_000_000;
 fn kernel(depth: usize, rows: &Signs) -> Result<Vec<f64>, Error> {
     let (n, d) = (rows.len(), rows.columns);
     let mut out = vec![0.0; n * n];
-    let mut work = vec![0.0; arc_cosine::work_len(n, 0, d)];
+    let mut scratch = vec![0.0; arc_cosine::scratch_len(n, 0, d)];
     let x = MatrixRef::new(&rows.features, n, d)?;
     let config = arc_cosine::Config::new(depth);
-    nngp_into(&config, x, MatrixMut::new(&mut out, n, n)?, &mut work)?;
+    nngp_into(&config, x, MatrixMut::new(&mut out, n, n)?, &mut scratch)?;
     Ok(out)
 }
 
@@ -35,11 +35,11 @@ fn kernel(depth: usize, rows: &Signs) -> Result<Vec<f64>, Error> {
 fn cross_kernel(depth: usize, test: &Signs, train: &Signs) -> Result<Vec<f64>, Error> {
     let (t, n, d) = (test.len(), train.len(), train.columns);
     let mut out = vec![0.0; t * n];
-    let mut work = vec![0.0; arc_cosine::work_len(t, n, d)];
+    let mut scratch = vec![0.0; arc_cosine::scratch_len(t, n, d)];
     let x = MatrixRef::new(&test.features, t, d)?;
     let y = MatrixRef::new(&train.features, n, d)?;
     let config = arc_cosine::Config::new(depth);
-    nngp_between_into(&config, x, y, MatrixMut::new(&mut out, t, n)?, &mut work)?;
+    nngp_between_into(&config, x, y, MatrixMut::new(&mut out, t, n)?, &mut scratch)?;
     Ok(out)
 }
 
@@ -108,16 +108,16 @@ pub fn cost(
     let mut memory = vec![0.0; n * n];
     let k = Covariance::new(MatrixRef::new(&kernel, n, n)?, &mut memory)?;
     let orthant = Orthant::new(k, &rows.labels)?;
-    let mut work = vec![0.0; orthant::work_len(n)];
-    let bounds: Bounds = orthant::bounds(&orthant, &mut work)?;
+    let mut scratch = vec![0.0; orthant::scratch_len(n)];
+    let bounds: Bounds = orthant::bounds(&orthant, &mut scratch)?;
     let c1 = bounds.rounded_complexity();
     let c0 = Estimate::new(&orthant::sequential(
         config,
         &orthant,
-        &mut work,
         |_, _| (),
+        &mut scratch,
     )?);
-    let half_normal = orthant::half_normal(config, &orthant, &mut work, |_, _| ())?;
+    let half_normal = orthant::half_normal(config, &orthant, |_, _| (), &mut scratch)?;
     Ok(Cost {
         labels,
         rows: n,
@@ -231,12 +231,12 @@ pub fn posterior(
         who: draws.draw,
         ..orthant::Config::new(draws.seed, draws.probabilities)
     };
-    let mut work = vec![0.0; orthant::work_len(n + 1)];
-    let c0 = orthant::sequential(&config, &orthant, &mut work, |_, _| ())?;
+    let mut scratch = vec![0.0; orthant::scratch_len(n + 1)];
+    let c0 = orthant::sequential(&config, &orthant, |_, _| (), &mut scratch)?;
     let c0 = Estimate::new(&c0).value;
     let mut quotient = 0.0;
     for (row, &label) in cross.row_iter().zip(&test.labels) {
-        quotient += (c0 - with_one_more(&inner, row, train, label, &config, &mut work)?).exp();
+        quotient += (c0 - with_one_more(&inner, row, train, label, &config, &mut scratch)?).exp();
     }
     Ok(Posterior {
         depth,
@@ -260,7 +260,7 @@ fn with_one_more(
     train: &Signs,
     label: f64,
     config: &orthant::Config,
-    work: &mut [f64],
+    scratch: &mut [f64],
 ) -> Result<f64, Error> {
     let (n, m) = (train.len(), train.len() + 1);
     let mut kernel = Vec::with_capacity(m * m);
@@ -273,7 +273,7 @@ fn with_one_more(
     let labels: Vec<f64> = train.labels.iter().copied().chain([label]).collect();
     let mut memory = vec![0.0; m * m];
     let k = Covariance::new(MatrixRef::new(&kernel, m, m)?, &mut memory)?;
-    let found = orthant::sequential(config, &Orthant::new(k, &labels)?, work, |_, _| ())?;
+    let found = orthant::sequential(config, &Orthant::new(k, &labels)?, |_, _| (), scratch)?;
     Ok(Estimate::new(&found).value)
 }
 
