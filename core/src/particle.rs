@@ -49,6 +49,7 @@ pub mod svgd;
 pub mod target;
 
 use crate::error::{check, check_length, ensure_finite_by};
+use crate::memory::must_or;
 use crate::real::kernels;
 use crate::{At, Error, Real, simd};
 
@@ -168,7 +169,7 @@ pub const fn count(len: usize, d: usize) -> Result<usize, Error> {
 
 /// Refuses values that are not finite, by the index of their particle.
 fn check_finite<T: Real>(name: &'static str, x: &[T], d: usize) -> Result<(), Error> {
-    ensure_finite_by(name, x, |i| At::Particle(i.checked_div(d).unwrap_or(i)))
+    ensure_finite_by(name, x, |i| At::Particle(must_or(i.checked_div(d), i)))
 }
 
 /// Checks shapes and scores; answers the number of particles.

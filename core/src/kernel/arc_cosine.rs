@@ -37,7 +37,7 @@
 use crate::error::{At, check, check_length, check_scratch, ensure_finite_at};
 use crate::kernel::Kernels as _;
 use crate::matrix::{MatrixMut, MatrixRef, Product, Upper, gemm, gemm_scratch, symmetrize, syrk};
-use crate::memory::cut;
+use crate::memory::{cut, must_or};
 use crate::{Arithmetic, Error, Real, vector};
 
 pub(super) mod layers;
@@ -429,7 +429,7 @@ fn gaps_of_row<T: Real>(u: &[T], rows: MatrixRef<'_, T>, cosines: &mut [T]) {
         if found > 0 {
             for (j, (gap, c)) in chunk.iter_mut().zip(flags).enumerate() {
                 if c.abs() > near {
-                    *gap = near_gap(u, rows.row(at + j).unwrap_or(u), c);
+                    *gap = near_gap(u, must_or(rows.row(at + j), u), c);
                 }
             }
         }
@@ -441,7 +441,7 @@ fn near_gap<T: Real>(u: &[T], v: &[T], cosine: T) -> T {
     let half = T::from_f64(0.5);
     if cosine > T::ZERO {
         // + 0: a sum without terms is -0.
-        half * vector::squared_distance(u, v).unwrap_or(T::NAN) + T::ZERO
+        half * must_or(vector::squared_distance(u, v).ok(), T::NAN) + T::ZERO
     } else {
         -(half * T::Kernels::squared_sum(u, v) + T::ZERO)
     }

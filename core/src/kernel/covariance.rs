@@ -8,6 +8,7 @@
 
 use crate::error::{At, check_length, ensure_finite_at};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky};
+use crate::memory::must_or;
 use crate::{Error, Real};
 
 /// Multiples of the largest diagonal element that are tried in turn.
@@ -48,7 +49,7 @@ impl<'a> Covariance<'a> {
         check_length("memory", n.saturating_mul(n), memory.len())?;
         let mut largest = 0.0;
         for (index, row) in kernel.row_iter().enumerate() {
-            let row = row.get(..=index).unwrap_or(row);
+            let row = must_or(row.get(..=index), row);
             let is_finite = row.iter().all(|x| x.is_finite());
             ensure_finite_at("kernel", is_finite, At::Row(index))?;
             largest = row.last().map_or(0.0, |x| x.to_f64()).largest(largest);

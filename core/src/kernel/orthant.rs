@@ -48,7 +48,7 @@ use super::estimate::Weights;
 use super::{PURPOSE, dot};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, solve_lower};
-use crate::memory::cut;
+use crate::memory::{cut, must, must_or};
 use crate::random::{Lanes32, stream};
 use crate::{Error, vector};
 
@@ -106,8 +106,8 @@ impl<'a> Orthant<'a> {
 
     /// Row `i` of the factor up to the diagonal.
     fn row(&self, i: usize) -> &'a [f64] {
-        let row = self.covariance.factor().row(i).unwrap_or(&[]);
-        row.get(..=i).unwrap_or(&[])
+        let row = must(self.covariance.factor().row(i));
+        must(row.get(..=i))
     }
 
     /// `ln rd`, the mean logarithm of the determinant; 0 for no rows.
@@ -139,7 +139,7 @@ pub fn probability(orthant: &Orthant<'_>) -> Option<f64> {
     let norm = |i| vector::norm2(orthant.row(i));
     // The angle between the signed directions of two points.
     let angle = |i: usize, j: usize| {
-        let product = dot(orthant.row(i), orthant.row(j).get(..=i).unwrap_or(&[]));
+        let product = dot(orthant.row(i), must(orthant.row(j).get(..=i)));
         let signs = orthant.labels.get(i)? * orthant.labels.get(j)?;
         // Pivots are positive, and so are norms; rounding may pass 1.
         let r = (signs * product / (norm(i) * norm(j))).clamp(-1.0, 1.0);
@@ -456,7 +456,7 @@ pub fn half_normal<V: FnMut(f64, &[f64])>(
             let log_weight = 0.5 * (plain - rd * scaled);
             weights.push(log_weight);
             for (f, row) in f.iter_mut().zip(draws.chunks_exact(PANEL)) {
-                *f = root * row.get(j).copied().unwrap_or(0.0);
+                *f = root * must(row.get(j).copied());
             }
             visit(log_weight, f);
         }
@@ -499,11 +499,8 @@ pub fn sequential<V: FnMut(f64, &[f64])>(
         lanes.fill_uniform(draws);
         log_weights.fill(0.0);
         for i in 0..n {
-            let (row, c) = (
-                orthant.row(i),
-                orthant.labels.get(i).copied().unwrap_or(1.0),
-            );
-            let (done, rest) = draws.split_at_mut_checked(i * PANEL).unwrap_or_default();
+            let (row, c) = (orthant.row(i), must_or(orthant.labels.get(i).copied(), 1.0));
+            let (done, rest) = must(draws.split_at_mut_checked(i * PANEL));
             let (Some(&pivot), Some(now)) = (row.last(), rest.get_mut(..PANEL)) else {
                 break;
             };
@@ -512,7 +509,7 @@ pub fn sequential<V: FnMut(f64, &[f64])>(
             for (&l, done) in row.iter().zip(done.chunks_exact(PANEL)) {
                 vector::axpy(l, done, sums)?;
             }
-            let to = values.get_mut(i * PANEL..).unwrap_or(&mut []);
+            let to = must(values.get_mut(i * PANEL..));
             let lanes = now.iter_mut().zip(sums.iter()).zip(log_weights.iter_mut());
             for (((e, &sum), log_weight), to) in lanes.zip(to) {
                 // The pivot is positive.
@@ -528,7 +525,7 @@ pub fn sequential<V: FnMut(f64, &[f64])>(
         for (j, &log_weight) in log_weights.iter().enumerate().take(count) {
             weights.push(log_weight);
             for (f, row) in f.iter_mut().zip(values.chunks_exact(PANEL)) {
-                *f = row.get(j).copied().unwrap_or(0.0);
+                *f = must(row.get(j).copied());
             }
             visit(log_weight, f);
         }

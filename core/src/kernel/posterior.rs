@@ -40,6 +40,7 @@ use super::orthant::{Orthant, truncated};
 use super::{PURPOSE, dot};
 use crate::error::{At, check, check_length, ensure_finite_at};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve, cholesky_solve_vector, symmetrize};
+use crate::memory::must;
 use crate::random::{normal, stream, uniform};
 use crate::simd::math::scalar::normal_cdf;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
@@ -75,8 +76,8 @@ pub fn reject(
     for t in 1..=tries {
         f.fill_with(|| normal(rng));
         for i in (0..f.len()).rev() {
-            let row = l.row(i).and_then(|row| row.get(..=i)).unwrap_or(&[]);
-            let value = dot(row, f.get(..=i).unwrap_or(&[]));
+            let row = must(l.row(i).and_then(|row| row.get(..=i)));
+            let value = dot(row, must(f.get(..=i)));
             if let Some(f) = f.get_mut(i) {
                 *f = value;
             }

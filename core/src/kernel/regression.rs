@@ -21,10 +21,11 @@ use rand_core::Rng;
 
 use super::covariance::Covariance;
 use super::dot;
-use crate::error::{check, check_length, check_scratch};
+use crate::error::{check, check_length};
 use crate::matrix::{
     MatrixMut, MatrixRef, Product, Upper, cholesky_solve_vector, solve_lower, syrk,
 };
+use crate::memory::{front, must};
 use crate::random::normal;
 use crate::{Arithmetic, Error, Real};
 
@@ -118,8 +119,7 @@ pub fn covariance_into<T: Real>(
     check_length("rows of out", tests, out.rows())?;
     check_length("columns of out", tests, out.columns())?;
     let len = n.saturating_mul(tests);
-    check_scratch("scratch", len, scratch.len())?;
-    let mut v = MatrixMut::new(scratch.get_mut(..len).unwrap_or(&mut []), n, tests)?;
+    let mut v = MatrixMut::new(front("scratch", scratch, len)?, n, tests)?;
     for (j, row) in cross.row_iter().enumerate() {
         for (i, x) in row.iter().enumerate() {
             if let Some(v) = v.get_mut(i, j) {
@@ -179,8 +179,8 @@ pub fn draw_into(
     // Rows from the last on, so that each reads the normal numbers before it.
     let rows = covariance.factor();
     for (i, &mean) in mean.iter().enumerate().rev() {
-        let row = rows.row(i).and_then(|row| row.get(..=i)).unwrap_or(&[]);
-        let value = mean + dot(row, out.get(..=i).unwrap_or(&[]));
+        let row = must(rows.row(i).and_then(|row| row.get(..=i)));
+        let value = mean + dot(row, must(out.get(..=i)));
         if let Some(out) = out.get_mut(i) {
             *out = value;
         }

@@ -72,9 +72,7 @@ impl Loss {
                 let scale = scale / T::from_usize(outputs);
                 rows.fold(0.0, |sum, (i, z)| {
                     let class = batch.class(i).map(|c| c as usize);
-                    // Either classes or targets.
-                    let target = batch.target(i).unwrap_or_default();
-                    sum + squared(z, class, target, scale).to_f64()
+                    sum + squared(z, class, batch.target(i), scale).to_f64()
                 })
             }
         }
@@ -110,14 +108,14 @@ fn normalise<T: Real>(e: &mut [T], class: usize, scale: T) -> T {
     math::scalar::ln(sum)
 }
 
-/// Sum of squared residuals of one row, whose outputs become `scale` times the residuals.
-fn squared<T: Real>(z: &mut [T], class: Option<usize>, target: &[T], scale: T) -> T {
+/// Sum of squared residuals of one row with a class or targets, whose outputs become `scale` times the residuals.
+fn squared<T: Real>(z: &mut [T], class: Option<usize>, targets: Option<&[T]>, scale: T) -> T {
     let mut sum = T::ZERO;
     for (c, z) in z.iter_mut().enumerate() {
         let target = match class {
             Some(class) if c == class => T::ONE,
             Some(_) => T::ZERO,
-            None => must_or(target.get(c).copied(), T::NAN),
+            None => must_or(targets.and_then(|row| row.get(c).copied()), T::NAN),
         };
         let residual = *z - target;
         sum += residual * residual;
