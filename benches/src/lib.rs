@@ -73,6 +73,10 @@
 //! out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
 //! 1.00 to 1.02.
 //!
+//! `cargo bench --bench kernel`, AMD EPYC (AVX-512), other programs running, least times: the kernel of 2000 rows of 784 numbers for three layers takes
+//! 97 ms `Portable` and 55 ms `Fast`, of which the product of the rows is 71 and 48; 22 and 39 times as fast as the plain loop. For 1000 rows of 64 and seven layers
+//! 4.9 and 4.1 ms, 25 and 30 times. A draw of the sequential estimator takes 12 to 25 times as long as one of half-normal magnitudes.
+//!
 //! `cargo bench --bench train`, AMD EPYC (AVX-512), other programs running, at real-time priority, least times in microseconds of AdamW on
 //! tensors of one group in one slice, of two groups in turn, and in slices of their own; the core's step on one slice beside them, which checks nothing, and for
 //! clipping takes three passes and writes the gradient, where the trainer reads it twice:
