@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::time::Duration;
 use thalweg::Arithmetic::{self, Fast, Portable};
 use thalweg::Real;
-use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
 use thalweg::simd::{self, Level};
 use thalweg_benches::plain;
 use thalweg_benches::race::{Buffer, Contender, race, race_within};
@@ -121,7 +121,7 @@ fn zeros<T: Real>(n: usize, offset: usize) -> Buffer<T> {
 }
 
 fn sgd_contenders<T: Number>(level: Level, _: usize, _: usize) -> Vec<(&'static str, Step<T>)> {
-    let mut state = sgd::State::<[T; 0]>::new();
+    let mut state = State::new([T::ZERO; 0]);
     let looped = |f: fn(&mut [T], &[T])| -> Step<T> {
         Box::new(move |s| f(black_box(&mut s.x), black_box(&s.g)))
     };
@@ -134,7 +134,7 @@ fn sgd_contenders<T: Number>(level: Level, _: usize, _: usize) -> Vec<(&'static 
             "portable",
             Box::new(move |s| {
                 let config = black_box(&config);
-                let done = sgd::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
+                let done = config.step(&mut state, black_box(&mut s.x), black_box(&s.g));
                 debug_assert!(done.is_ok());
             }),
         ),
@@ -151,7 +151,7 @@ fn momentum_contenders<T: Number>(
     n: usize,
     offset: usize,
 ) -> Vec<(&'static str, Step<T>)> {
-    let mut state = sgd::State::from_storage(zeros(n, offset));
+    let mut state = State::new_in(zeros(n, offset));
     let config = sgd::Config {
         momentum: 0.9,
         ..sgd::Config::new(RATE)
@@ -164,7 +164,7 @@ fn momentum_contenders<T: Number>(
             "portable",
             Box::new(move |s| {
                 let config = black_box(&config);
-                let done = sgd::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
+                let done = config.step(&mut state, black_box(&mut s.x), black_box(&s.g));
                 debug_assert!(done.is_ok());
             }),
         ),
@@ -188,7 +188,7 @@ fn adam_contenders<T: Number>(
         Box::new(move |s| f(black_box(&mut s.x), &mut m, &mut v, black_box(&s.g)))
     };
     let ours = |arithmetic| -> Step<T> {
-        let mut state = adam::State::from_storage(zeros(n, offset), zeros(n, offset));
+        let mut state = State::new(zeros(2 * n, offset));
         let config = adam::Config {
             learning_rate: RATE,
             arithmetic,
@@ -196,7 +196,7 @@ fn adam_contenders<T: Number>(
         };
         Box::new(move |s| {
             let config = black_box(&config);
-            let done = adam::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
+            let done = config.step(&mut state, black_box(&mut s.x), black_box(&s.g));
             debug_assert!(done.is_ok());
         })
     };
@@ -214,7 +214,7 @@ fn lion_contenders<T: Number>(
     n: usize,
     offset: usize,
 ) -> Vec<(&'static str, Step<T>)> {
-    let mut state = lion::State::from_storage(zeros(n, offset));
+    let mut state = State::new_in(zeros(n, offset));
     let config = lion::Config::new(RATE);
     vec![
         ("native", looped(n, offset, T::lion(level))),
@@ -224,7 +224,7 @@ fn lion_contenders<T: Number>(
             "portable",
             Box::new(move |s| {
                 let config = black_box(&config);
-                let done = lion::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
+                let done = config.step(&mut state, black_box(&mut s.x), black_box(&s.g));
                 debug_assert!(done.is_ok());
             }),
         ),
@@ -237,7 +237,7 @@ fn rmsprop_contenders<T: Number>(
     offset: usize,
 ) -> Vec<(&'static str, Step<T>)> {
     let ours = |arithmetic: Arithmetic| -> Step<T> {
-        let mut state = rmsprop::State::from_storage(zeros(n, offset));
+        let mut state = State::new_in(zeros(n, offset));
         let config = rmsprop::Config {
             learning_rate: RATE,
             arithmetic,
@@ -245,7 +245,7 @@ fn rmsprop_contenders<T: Number>(
         };
         Box::new(move |s| {
             let config = black_box(&config);
-            let done = rmsprop::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
+            let done = config.step(&mut state, black_box(&mut s.x), black_box(&s.g));
             debug_assert!(done.is_ok());
         })
     };
@@ -264,7 +264,7 @@ fn adagrad_contenders<T: Number>(
     offset: usize,
 ) -> Vec<(&'static str, Step<T>)> {
     let ours = |arithmetic: Arithmetic| -> Step<T> {
-        let mut state = adagrad::State::from_storage(zeros(n, offset));
+        let mut state = State::new_in(zeros(n, offset));
         let config = adagrad::Config {
             learning_rate: RATE,
             arithmetic,
@@ -272,7 +272,7 @@ fn adagrad_contenders<T: Number>(
         };
         Box::new(move |s| {
             let config = black_box(&config);
-            let done = adagrad::step(config, &mut state, black_box(&mut s.x), black_box(&s.g));
+            let done = config.step(&mut state, black_box(&mut s.x), black_box(&s.g));
             debug_assert!(done.is_ok());
         })
     };

@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use thalweg::matrix::{MatrixMut, MatrixRef, Product};
 use thalweg::model::{Batch, Objective, mlp};
-use thalweg::optim::{adam, sgd};
+use thalweg::optim::{Optimiser, State, adam, sgd};
 use thalweg::{Arithmetic, Error, matrix, vector};
 use thalweg_benches::race::{Contender, race};
 use thalweg_std::par::{self, objective::Rows, optimiser::Blocks};
@@ -23,13 +23,13 @@ const ADAM: adam::Config = adam::Config {
 struct Shared {
     x: Vec<f32>,
     g: Vec<f32>,
-    one: adam::State<Vec<f32>>,
-    many: Blocks<adam::State<Vec<f32>>>,
+    one: State<adam::Config, Vec<f32>>,
+    many: Blocks<State<adam::Config, Vec<f32>>>,
 }
 
 impl Shared {
     fn new(n: usize) -> Self {
-        let state = |n| adam::State::from_storage(vec![0.0; n], vec![0.0; n]);
+        let state = |n| State::new(vec![0.0; 2 * n]);
         Self {
             x: vec![1.0; n],
             g: (0..n).map(|i| (i % 97) as f32 * 0.01 - 0.475).collect(),
@@ -46,7 +46,7 @@ fn check(done: Result<(), Error>) {
 fn elementwise(n: usize) {
     let mut shared = Shared::new(n);
     let descent = sgd::Config::new(RATE);
-    let mut stateless = Blocks::new(n, |_| sgd::State::<[f32; 0]>::new());
+    let mut stateless = Blocks::new(n, |_| State::new([0.0_f32; 0]));
     let half = n / 2;
     let mut pairs: [(&str, usize, &mut [Contender<'_, Shared>]); 3] = [
         (
@@ -71,19 +71,19 @@ fn elementwise(n: usize) {
             12,
             &mut [
                 ("one", &mut |s: &mut Shared| {
-                    let mut state = sgd::State::<[f32; 0]>::new();
-                    check(sgd::step(&descent, &mut state, black_box(&mut s.x), &s.g));
+                    let mut state = State::new([0.0_f32; 0]);
+                    check(descent.step(&mut state, black_box(&mut s.x), &s.g));
                 }),
                 ("par", &mut |s: &mut Shared| {
                     check(stateless.step(black_box(&mut s.x), &s.g, |state, x, g| {
-                        sgd::step(&descent, state, x, g)
+                        descent.step(state, x, g)
                     }));
                 }),
                 ("halves", &mut |s: &mut Shared| {
                     let ((x, y), (g, h)) = (s.x.split_at_mut(half), s.g.split_at(half));
                     let descend = |x: &mut [f32], g| {
-                        let mut state = sgd::State::<[f32; 0]>::new();
-                        check(sgd::step(&descent, &mut state, black_box(x), g));
+                        let mut state = State::new([0.0_f32; 0]);
+                        check(descent.step(&mut state, black_box(x), g));
                     };
                     rayon::join(|| descend(x, g), || descend(y, h));
                 }),
@@ -94,11 +94,11 @@ fn elementwise(n: usize) {
             28,
             &mut [
                 ("one", &mut |s: &mut Shared| {
-                    check(adam::step(&ADAM, &mut s.one, black_box(&mut s.x), &s.g));
+                    check(ADAM.step(&mut s.one, black_box(&mut s.x), &s.g));
                 }),
                 ("par", &mut |s: &mut Shared| {
                     check(s.many.step(black_box(&mut s.x), &s.g, |state, x, g| {
-                        adam::step(&ADAM, state, x, g)
+                        ADAM.step(state, x, g)
                     }));
                 }),
             ],
@@ -174,12 +174,12 @@ fn threads(c: &mut Criterion) {
     for n in [1000, 10_000_000] {
         let mut s = Shared::new(n);
         group.bench_function(BenchmarkId::new("adam_one", n), |b| {
-            b.iter(|| adam::step(&ADAM, &mut s.one, black_box(&mut s.x), &s.g));
+            b.iter(|| ADAM.step(&mut s.one, black_box(&mut s.x), &s.g));
         });
         group.bench_function(BenchmarkId::new("adam_par", n), |b| {
             b.iter(|| {
                 s.many.step(black_box(&mut s.x), &s.g, |state, x, g| {
-                    adam::step(&ADAM, state, x, g)
+                    ADAM.step(state, x, g)
                 })
             });
         });

@@ -42,7 +42,7 @@ use thalweg::compress::{
 use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
-use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::kernel::Serial;
 use thalweg::particle::{Particles, svgd};
@@ -229,20 +229,16 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
         "randk_1%" => values(n, n / 100, RandK::new(n / 100)),
         "sgd" => {
             let config = sgd::Config::new(RATE);
-            let state = |_| sgd::State::<[f32; 0]>::new();
-            optimiser(n, threads, state, move |s, x, g| {
-                sgd::step(&config, s, x, g)
-            })
+            let state = |_| State::new([0.0_f32; 0]);
+            optimiser(n, threads, state, move |s, x, g| config.step(s, x, g))
         }
         "momentum" => {
             let config = sgd::Config {
                 momentum: 0.9,
                 ..sgd::Config::new(RATE)
             };
-            let state = |n| sgd::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| {
-                sgd::step(&config, s, x, g)
-            })
+            let state = |n| State::new(zeros(n));
+            optimiser(n, threads, state, move |s, x, g| config.step(s, x, g))
         }
         "adam" | "adam_fast" => {
             let config = adam::Config {
@@ -250,37 +246,29 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
                 arithmetic,
                 ..adam::Config::adam()
             };
-            let state = |n| adam::State::from_storage(zeros(n), zeros(n));
-            optimiser(n, threads, state, move |s, x, g| {
-                adam::step(&config, s, x, g)
-            })
+            let state = |n| State::new(zeros(2 * n));
+            optimiser(n, threads, state, move |s, x, g| config.step(s, x, g))
         }
         "rmsprop" => {
             let config = rmsprop::Config {
                 learning_rate: RATE,
                 ..Default::default()
             };
-            let state = |n| rmsprop::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| {
-                rmsprop::step(&config, s, x, g)
-            })
+            let state = |n| State::new(zeros(n));
+            optimiser(n, threads, state, move |s, x, g| config.step(s, x, g))
         }
         "adagrad" => {
             let config = adagrad::Config {
                 learning_rate: RATE,
                 ..Default::default()
             };
-            let state = |n| adagrad::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| {
-                adagrad::step(&config, s, x, g)
-            })
+            let state = |n| State::new(zeros(n));
+            optimiser(n, threads, state, move |s, x, g| config.step(s, x, g))
         }
         "lion" => {
             let config = lion::Config::new(RATE);
-            let state = |n| lion::State::from_storage(zeros(n));
-            optimiser(n, threads, state, move |s, x, g| {
-                lion::step(&config, s, x, g)
-            })
+            let state = |n| State::new(zeros(n));
+            optimiser(n, threads, state, move |s, x, g| config.step(s, x, g))
         }
         "svgd_fixed" | "svgd_fixed_fast" => {
             let d = size.get(1).copied()?;

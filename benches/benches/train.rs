@@ -8,8 +8,8 @@
 
 use std::hint::black_box;
 
-use thalweg::optim::adam;
 use thalweg::optim::clip::{self, GlobalNorm};
+use thalweg::optim::{Optimiser as _, State, adam};
 use thalweg_benches::race::{Buffer, Contender, race};
 use thalweg_std::train::{Group, Optimiser, Tensor, Trainer};
 
@@ -46,7 +46,7 @@ fn flat(mut trainer: Trainer<f32>) -> Step {
 
 fn contenders(count: usize, len: usize, clip: Option<f64>) -> Vec<(&'static str, Step)> {
     let n = count * len;
-    let mut state = adam::State::from_storage(vec![0.0_f32; n], vec![0.0; n]);
+    let mut state = State::new(vec![0.0_f32; 2 * n]);
     let mut coefficient = 0.5;
     let mut slices = trainer(count, len, 1, clip);
     vec![
@@ -62,7 +62,9 @@ fn contenders(count: usize, len: usize, clip: Option<f64>) -> Vec<(&'static str,
                     coefficient = 1.0 / coefficient;
                 }
                 let config = adam::Config::adamw();
-                adam::step(&config, &mut state, black_box(&mut s.x), black_box(&s.g)).unwrap();
+                config
+                    .step(&mut state, black_box(&mut s.x), black_box(&s.g))
+                    .unwrap();
             }),
         ),
         ("trainer", flat(trainer(count, len, 1, clip))),

@@ -14,14 +14,14 @@
 //! through [`snapshot`]; the client of FedAvg and the Hessian variance of a round begin anew with the next one.
 //!
 //! ```
-//! use thalweg::optim::sgd;
+//! use thalweg::optim::{Optimiser, State, sgd};
 //! // A parabola, with momentum 1/2 and step 1/4.
 //! let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(0.25) };
-//! let mut state = sgd::State::<[f64; 1]>::new();
+//! let mut state = State::new([0.0_f64; 1]);
 //! let mut x = [8.0];
 //! for _ in 0..2 {
 //!     let gradient = x;
-//!     sgd::step(&config, &mut state, &mut x, &gradient)?;
+//!     config.step(&mut state, &mut x, &gradient)?;
 //! }
 //! assert_eq!(x, [3.5]); // 8 - 8/4 = 6, then 6 - (6 + 8/2)/4
 //! # Ok::<(), thalweg::Error>(())

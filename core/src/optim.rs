@@ -1,16 +1,16 @@
 //! First-order optimisers: one fused pass over parameters, gradient and moments per step.
 //!
 //! Each member is a `Config` that is passed at every step (parameter groups and schedules then need no
-//! machinery), a `State` that holds moments and counters, and a free function `step`:
+//! machinery); one [`State`] holds the memory and the count of steps of any of them; [`Optimiser::step`] advances:
 //!
 //! ```
-//! use thalweg::optim::adam;
+//! use thalweg::optim::{Optimiser, State, adam};
 //! let mut params = [1.0_f32; 64];
 //! let grad = [0.5_f32; 64];
 //!
-//! let config = adam::Config { learning_rate: 1e-3, ..Default::default() };
-//! let mut state = adam::State::<[f32; 64]>::new(); // a static, a stack value, or &mut [f32]
-//! adam::step(&config, &mut state, &mut params, &grad)?;
+//! const CONFIG: adam::Config = adam::Config { learning_rate: 1e-3, ..adam::Config::adam() };
+//! let mut state = State::new([0.0; CONFIG.state_len(64)]); // a static, a stack value, &mut [f32], or Vec<f32>
+//! CONFIG.step(&mut state, &mut params, &grad)?;
 //! // The first step of Adam has the length of the learning rate, whatever the gradient.
 //! assert!((params[0] - 0.999).abs() < 1e-6);
 //! # Ok::<(), thalweg::Error>(())
@@ -23,7 +23,8 @@
 //! | [`rmsprop`] | 1, one more centred, one more with momentum | 20; 28; 36 | PyTorch |
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
-//! | [`bf16::adam`], [`bf16::sgd`] | 2 of `u16`; 1 of `u16` | 20; 16 | PyTorch |
+//!
+//! [`bf16`] keeps the buffers of any of them in half of the memory of `f32`.
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
 //! Every state, those of [`schedule::Plateau`] and [`clip::Guard`] included, is saved and restored through
@@ -47,11 +48,11 @@
 //! - A hyperparameter that the scalar type cannot tell from 0, 1 or infinity is refused by name: `eps = 1e-50` is 0 in `f32`.
 //!
 //! # What was rejected
-//! A trait over optimisers (their states differ; a caller writes one `match`), registries of parameter groups
-//! (one call per slice does it), and step counters kept as floats (they stop counting at 2^24).
+//! A type of state for each optimiser, with a type of storage for each buffer (each repeats the same snapshot, reset and constructors),
+//! registries of parameter groups (one call per slice does it), and step counters kept as floats (they stop counting at 2^24).
 
-// What holds the promises above: `tests::every_optimiser_resumes_with_the_same_bits` and the tests named `*restored*` and `*resumes*`
-// of `schedule::plateau`, `clip`, `average` and `bf16` for saved states; `adam::tests::moments_of_a_silent_parameter_become_zero_not_subnormal`
+// What holds the promises above: `optimiser::tests::every_optimiser_resumes_with_the_same_bits` and the tests named `*restored*` and `*resumes*`
+// of `schedule::plateau`, `clip` and `average` for saved states; `adam::tests::moments_of_a_silent_parameter_become_zero_not_subnormal`
 // for small moments; `extremes` for huge gradients, gradients that are not finite, and numbers that a type cannot tell.
 pub mod adagrad;
 #[allow(clippy::too_many_arguments, reason = "the buffers of one pass")]
@@ -60,6 +61,8 @@ pub mod average;
 pub mod bf16;
 pub mod clip;
 pub mod lion;
+pub mod optimiser;
+pub mod registry;
 pub mod rmsprop;
 pub mod schedule;
 pub mod sgd;
@@ -67,83 +70,62 @@ pub mod sgd;
 #[cfg(test)]
 mod extremes;
 
+use optimiser::elementwise;
+pub use optimiser::{BUFFERS, Elementwise, Layer, Optimiser, Precision, State, params_len};
+
 use crate::error::check;
-use crate::random::Lanes32;
 use crate::real::kernels;
 use crate::simd::Lanes;
 use crate::{Error, Real, simd};
 
 kernels! {
-    /// Steps on slices whose lengths fit, under a config that is valid; those with a count get it before or after the step, as the
-    /// functions that they call say.
+    /// Bodies of the optimisers, on slices whose lengths fit, and of averages.
     trait Kernels<T> {
-        fn sgd(config: &sgd::Config, params: &mut [T], grad: &[T]) -> Result<(), Error> {
-            sgd::plain(config, params, grad)
-        }
-        fn momentum(
-            config: &sgd::Config,
-            steps: u64,
-            buffer: &mut [T],
+        fn sgd(
+            prepared: &sgd::Prepared<T>,
+            buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) -> Result<(), Error> {
-            sgd::Prepared::new(config, steps)?.run(params, buffer, grad);
-            Ok(())
+        ) {
+            prepared.run(buffers, params, grad);
         }
         fn adam(
-            config: &adam::Config,
-            steps: u64,
-            [m, v, largest]: [&mut [T]; 3],
+            prepared: &adam::Prepared<T>,
+            buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) -> Result<(), Error> {
-            adam::Prepared::new(config, steps, Bounds::new())?.run(params, m, v, largest, grad);
-            Ok(())
-        }
-        fn lion(
-            config: &lion::Config,
-            momentum: &mut [T],
-            params: &mut [T],
-            grad: &[T],
-        ) -> Result<(), Error> {
-            lion::on_slices(config, momentum, params, grad)
+        ) {
+            prepared.run(buffers, params, grad);
         }
         fn rmsprop(
-            config: &rmsprop::Config,
-            buffers: [&mut [T]; 3],
+            prepared: &rmsprop::Prepared<T>,
+            buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) -> Result<(), Error> {
-            rmsprop::on_slices(config, buffers, params, grad)
+        ) {
+            prepared.run(buffers, params, grad);
         }
         fn adagrad(
-            config: &adagrad::Config,
-            steps: u64,
-            sum: &mut [T],
+            prepared: &adagrad::Prepared<T>,
+            buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) -> Result<(), Error> {
-            adagrad::on_slices(config, steps, sum, params, grad)
+        ) {
+            prepared.run(buffers, params, grad);
         }
-        fn bf16_momentum(
-            config: &sgd::Config,
-            steps: u64,
-            buffer: &mut [u16],
+        fn lion(
+            prepared: &lion::Prepared<T>,
+            buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-            lanes: &mut Lanes32,
-        ) -> Result<(), Error> {
-            bf16::sgd::on_slices(config, steps, buffer, params, grad, lanes)
+        ) {
+            prepared.run(buffers, params, grad);
         }
-        fn bf16_adam(
-            config: &adam::Config,
-            steps: u64,
-            moments: [&mut [u16]; 2],
-            params: &mut [T],
-            grad: &[T],
-            lanes: &mut Lanes32,
-        ) -> Result<(), Error> {
-            bf16::adam::on_slices(config, steps, moments, params, grad, lanes)
+        fn widen(from: &[u16], to: &mut [T]) {
+            simd::dispatch(bf16::Widen { from, to });
+        }
+        fn narrow(from: &[T], words: &[u32], shift: u32, to: &mut [u16]) {
+            simd::dispatch(bf16::Narrow { from, words, shift, to });
         }
         fn blend(old: T, new: T, x: &[T], average: &mut [T]) {
             simd::update(&average::Blend { old, new }, [average], [x]);
@@ -163,11 +145,11 @@ kernels! {
 /// What weight decay means.
 ///
 /// ```
-/// use thalweg::optim::{sgd, Decay};
+/// use thalweg::optim::{sgd, Decay, Optimiser, State};
 /// let shrunk = |decay| {
 ///     let config = sgd::Config { weight_decay: 0.5, decay, ..sgd::Config::new(0.5) };
 ///     let mut x = [8.0_f64];
-///     sgd::step(&config, &mut sgd::State::<[f64; 0]>::new(), &mut x, &[0.0]).map(|()| x[0])
+///     config.step(&mut State::new([0.0; 0]), &mut x, &[0.0]).map(|()| x[0])
 /// };
 /// assert_eq!(shrunk(Decay::L2), Ok(6.0));          // x - 0.5 * (0.5 x)
 /// assert_eq!(shrunk(Decay::Decoupled), Ok(6.0));   // x - 0.5 * 0.5 * x
@@ -302,25 +284,19 @@ struct Bounds<T> {
 }
 
 impl<T: Real> Bounds<T> {
-    /// Those of the scalar type.
+    /// Those of the scalar type; of `f32` for moments in bf16, which has the exponents of `f32`.
     #[inline]
-    fn new() -> Self {
+    fn new(precision: Precision) -> Self {
+        if T::BYTES == 4 || precision == Precision::Bf16 {
+            return Self {
+                square: T::from_f64(f32::MAX.into()),
+                gradient: T::from_f64(ROOT_F32),
+            };
+        }
         Self {
             square: T::MAX,
-            gradient: T::from_f64(if T::BYTES == 4 {
-                ROOT_F32
-            } else {
-                // The number before 2^512.
-                f64::from_bits(((1023 + 512) << 52) - 1)
-            }),
-        }
-    }
-
-    /// Those of `f32`, for moments that are kept in fewer bits than the scalar type has.
-    fn of_f32() -> Self {
-        Self {
-            square: T::from_f64(f32::MAX.into()),
-            gradient: T::from_f64(ROOT_F32),
+            // The number before 2^512.
+            gradient: T::from_f64(f64::from_bits(((1023 + 512) << 52) - 1)),
         }
     }
 
@@ -413,7 +389,6 @@ fn check_fraction(name: &'static str, x: f64) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    use crate::snapshot::Snapshot;
     use core::fmt::Debug;
     use std::vec::Vec;
 
@@ -445,106 +420,5 @@ mod tests {
         assert_eq!((least / 2.0).flush().to_bits(), 0);
         assert_eq!((-least / 2.0).flush().to_bits(), 0);
         assert!(f32::NAN.flush().is_nan());
-    }
-
-    /// Ten steps, save, ten more; restore the save elsewhere, ten more: the same bits.
-    pub(super) fn assert_resumes<S: Snapshot + Clone + PartialEq + Debug>(
-        fresh: S,
-        mut step: impl FnMut(&mut S, &mut [f32], &[f32]),
-    ) {
-        let (mut state, mut x) = (fresh.clone(), [0.5_f32; 5]);
-        let mut advance = |state: &mut S, x: &mut [f32], from: usize| {
-            for t in from..from + 10 {
-                step(state, x, &painted(5, t));
-            }
-        };
-        advance(&mut state, &mut x, 0);
-        assert_ne!(state, fresh);
-        let mut bytes = std::vec![0; state.snapshot_len()];
-        assert_eq!(state.save(&mut bytes), Ok(bytes.len()));
-        let (mut resumed, mut y) = (fresh.clone(), x);
-        resumed.restore(&bytes).unwrap();
-        advance(&mut state, &mut x, 10);
-        advance(&mut resumed, &mut y, 10);
-        assert_eq!((state, x.map(f32::to_bits)), (resumed, y.map(f32::to_bits)));
-        // A damaged save changes nothing.
-        let mut other = fresh.clone();
-        bytes[30] ^= 1;
-        assert!(other.restore(&bytes).is_err());
-        assert_eq!(other, fresh);
-    }
-
-    #[test]
-    fn every_optimiser_resumes_with_the_same_bits() {
-        type B = [f32; 5];
-        let config = sgd::Config {
-            momentum: 0.9,
-            dampening: 0.5,
-            ..sgd::Config::new(0.1)
-        };
-        assert_resumes(sgd::State::<B>::new(), |s, x, g| {
-            sgd::step(&config, s, x, g).unwrap();
-        });
-        assert_resumes(adam::State::<B>::new(), |s, x, g| {
-            adam::step(&adam::Config::adamw(), s, x, g).unwrap();
-        });
-        let config = adam::Config {
-            amsgrad: true,
-            ..Default::default()
-        };
-        assert_resumes(adam::State::<B, B>::zeroed(), |s, x, g| {
-            adam::step(&config, s, x, g).unwrap();
-        });
-        let config = rmsprop::Config {
-            centered: true,
-            momentum: 0.9,
-            ..Default::default()
-        };
-        assert_resumes(rmsprop::State::<B, B, B>::zeroed(), |s, x, g| {
-            rmsprop::step(&config, s, x, g).unwrap();
-        });
-        let config = adagrad::Config {
-            lr_decay: 0.1,
-            initial_accumulator: 0.1,
-            ..Default::default()
-        };
-        assert_resumes(adagrad::State::<B>::new(), |s, x, g| {
-            adagrad::step(&config, s, x, g).unwrap();
-        });
-        assert_resumes(lion::State::<B>::new(), |s, x, g| {
-            lion::step(&lion::Config::new(0.01), s, x, g).unwrap();
-        });
-    }
-
-    #[test]
-    fn states_are_as_large_as_stated() {
-        type B = [f32; 64];
-        let bytes = |elements: usize, counters: usize| elements * 4 + counters * 8;
-        assert_eq!(
-            size_of::<sgd::State<B>>(),
-            bytes(sgd::state_len(64, true), 1)
-        );
-        assert_eq!(
-            size_of::<adam::State<B>>(),
-            bytes(adam::state_len(64, false), 1)
-        );
-        assert_eq!(
-            size_of::<adam::State<B, B>>(),
-            bytes(adam::state_len(64, true), 1)
-        );
-        assert_eq!(
-            size_of::<rmsprop::State<B>>(),
-            bytes(rmsprop::state_len(64, false, false), 0)
-        );
-        assert_eq!(
-            size_of::<rmsprop::State<B, B, B>>(),
-            bytes(rmsprop::state_len(64, true, true), 0)
-        );
-        assert_eq!(
-            size_of::<adagrad::State<B>>(),
-            bytes(adagrad::state_len(64), 1)
-        );
-        assert_eq!(size_of::<lion::State<B>>(), bytes(lion::state_len(64), 0));
-        assert_eq!(size_of::<average::Ema<B>>(), bytes(64, 1));
     }
 }

@@ -94,7 +94,7 @@ pub trait Real:
     + SubAssign
     + MulAssign
     + DivAssign
-    + crate::storage::Zeroed
+    + crate::snapshot::Stored
     + crate::simd::math::Math
     + sealed::Sealed
     + 'static

@@ -32,6 +32,7 @@ mod error;
 mod field;
 mod reader;
 mod slots;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -40,6 +41,7 @@ pub use error::SnapshotError;
 pub use field::{Element, Field, Word, saved_len};
 pub use reader::Reader;
 pub use slots::{Flash, Slots, SlotsError};
+pub use stored::Stored;
 pub use writer::Writer;
 
 /// The first four bytes of every saved state.

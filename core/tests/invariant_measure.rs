@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use thalweg::dynamics::invariant_measure::{StepStats, step_stats};
-use thalweg::optim::sgd;
+use thalweg::optim::{Optimiser, State, sgd};
 use thalweg::random::{self, Purpose};
 
 const D: usize = 1003;
@@ -14,7 +14,7 @@ const RATE: f64 = 0.05;
 fn run() -> Vec<StepStats> {
     let mut rng = random::stream(1, 0, 0, Purpose::NOISE);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| random::normal(&mut rng)).collect() };
-    let (config, mut state) = (sgd::Config::new(RATE), sgd::State::<[f32; 0]>::new());
+    let (config, mut state) = (sgd::Config::new(RATE), State::new([0.0_f32; 0]));
     let mut theta = draw(D);
     let mut sums = Vec::new();
     for _ in 0..=STEPS {
@@ -24,7 +24,7 @@ fn run() -> Vec<StepStats> {
             .map(|(x, e)| 2.0 * x + e)
             .collect();
         sums.push(step_stats(&theta, &grad).unwrap());
-        sgd::step(&config, &mut state, &mut theta, &grad).unwrap();
+        config.step(&mut state, &mut theta, &grad).unwrap();
     }
     sums
 }

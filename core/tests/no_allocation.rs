@@ -26,11 +26,12 @@ use thalweg::mixture::component_selection::{self, Current, Proposal};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
-use thalweg::optim::{adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Elementwise, State, bf16, registry};
 use thalweg::particle::{
     Evaluated, Particles, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc,
     sgnht, stein, svgd,
 };
+use thalweg::random::{Lanes32, Purpose, stream};
 use thalweg::snapshot::Snapshot;
 
 struct Counting;
@@ -139,26 +140,30 @@ fn no_diagnostic_allocates() {
     assert_eq!(count, 0);
 }
 
+struct Steps;
+
+impl registry::Visitor for Steps {
+    fn visit<C: Elementwise>(&mut self, name: &'static str, config: C) {
+        let (mut x, g, mut memory, mut bytes) = ([1.0_f32; D], [0.5; D], [0.0; 3 * D], [0; 16 * D]);
+        let mut narrow = [0; 3 * D];
+        let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
+        let len = config.memory_len(D);
+        let count = allocations(|| {
+            let mut state = State::new(&mut memory[..len]);
+            config.step(&mut state, &mut x, &g).unwrap();
+            let len = state.save(&mut bytes).unwrap();
+            state.restore(&bytes[..len]).unwrap();
+            let mut state = State::new(&mut narrow[..config.memory_len(D)]);
+            let rounded = bf16::step(&config, &mut state, &mut x, &g, &mut lanes);
+            assert!(rounded.is_ok() || name == "amsgrad");
+        });
+        assert_eq!((count, x != [1.0; D]), (0, true), "{name}");
+    }
+}
+
 #[test]
 fn no_optimiser_allocates() {
-    let (mut x, g) = ([1.0_f32; D], [0.5_f32; D]);
-    let mut momentum = sgd::State::<[f32; D]>::new();
-    let mut moments = adam::State::<[f32; D]>::new();
-    let mut squares = rmsprop::State::<[f32; D]>::new();
-    let mut sum = adagrad::State::<[f32; D]>::new();
-    let mut sign = lion::State::<[f32; D]>::new();
-    let heavy = sgd::Config {
-        momentum: 0.9,
-        ..sgd::Config::new(0.1)
-    };
-    let count = allocations(|| {
-        sgd::step(&heavy, &mut momentum, &mut x, &g).unwrap();
-        adam::step(&adam::Config::adamw(), &mut moments, &mut x, &g).unwrap();
-        rmsprop::step(&rmsprop::Config::default(), &mut squares, &mut x, &g).unwrap();
-        adagrad::step(&adagrad::Config::default(), &mut sum, &mut x, &g).unwrap();
-        lion::step(&lion::Config::new(0.1), &mut sign, &mut x, &g).unwrap();
-    });
-    assert_eq!(count, 0);
+    registry::visit(&mut Steps);
 }
 
 #[test]

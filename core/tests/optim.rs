@@ -8,7 +8,7 @@
     reason = "a test fails by panicking, in helpers too"
 )]
 
-use thalweg::optim::{Decay, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
 use thalweg::{Error, Real};
 
 const GOLDEN: &str = include_str!("golden/optim.txt");
@@ -50,8 +50,8 @@ fn optimiser<T: Real>(algorithm: &str, o: &Options<'_>) -> Step<'static, T> {
                 maximize: o.flag("maximize"),
                 ..sgd::Config::new(o.get("lr"))
             };
-            let mut state = sgd::State::<[T; N]>::new();
-            Box::new(move |x, g| sgd::step(&config, &mut state, x, g))
+            let mut state = State::new(vec![T::ZERO; config.state_len(N)]);
+            Box::new(move |x, g| config.step(&mut state, x, g))
         }
         "adam" | "adamw" => {
             let config = adam::Config {
@@ -69,8 +69,8 @@ fn optimiser<T: Real>(algorithm: &str, o: &Options<'_>) -> Step<'static, T> {
                 maximize: o.flag("maximize"),
                 ..Default::default()
             };
-            let mut state = adam::State::<[T; N], [T; N]>::zeroed();
-            Box::new(move |x, g| adam::step(&config, &mut state, x, g))
+            let mut state = State::new(vec![T::ZERO; config.state_len(N)]);
+            Box::new(move |x, g| config.step(&mut state, x, g))
         }
         "rmsprop" | "rmsprop_optax" => {
             let base = rmsprop::Config {
@@ -95,8 +95,8 @@ fn optimiser<T: Real>(algorithm: &str, o: &Options<'_>) -> Step<'static, T> {
                     ..base
                 }
             };
-            let mut state = rmsprop::State::<[T; N], [T; N], [T; N]>::zeroed();
-            Box::new(move |x, g| rmsprop::step(&config, &mut state, x, g))
+            let mut state = State::new(vec![T::ZERO; config.state_len(N)]);
+            Box::new(move |x, g| config.step(&mut state, x, g))
         }
         "adagrad" => {
             let config = adagrad::Config {
@@ -108,8 +108,8 @@ fn optimiser<T: Real>(algorithm: &str, o: &Options<'_>) -> Step<'static, T> {
                 maximize: o.flag("maximize"),
                 ..Default::default()
             };
-            let mut state = adagrad::State::<[T; N]>::new();
-            Box::new(move |x, g| adagrad::step(&config, &mut state, x, g))
+            let mut state = State::new(vec![T::ZERO; config.state_len(N)]);
+            Box::new(move |x, g| config.step(&mut state, x, g))
         }
         "lion" => {
             let config = lion::Config {
@@ -118,8 +118,8 @@ fn optimiser<T: Real>(algorithm: &str, o: &Options<'_>) -> Step<'static, T> {
                 weight_decay: o.get("weight_decay"),
                 ..lion::Config::new(o.get("learning_rate"))
             };
-            let mut state = lion::State::<[T; N]>::new();
-            Box::new(move |x, g| lion::step(&config, &mut state, x, g))
+            let mut state = State::new(vec![T::ZERO; config.state_len(N)]);
+            Box::new(move |x, g| config.step(&mut state, x, g))
         }
         other => panic!("no such algorithm: {other}"),
     }

@@ -7,7 +7,7 @@
 )]
 
 use rand_core::Rng;
-use thalweg::optim::adam;
+use thalweg::optim::{Optimiser, State, adam};
 use thalweg::random::{self, Purpose};
 use thalweg::snapshot::{
     Field, Flash, Reader, Slots, SlotsError, Snapshot, SnapshotError, Writer, saved_len,
@@ -124,14 +124,14 @@ impl Flash for Simulated {
 /// A model under training: parameters and Adam's moments.
 #[derive(Clone, Debug)]
 struct Training<const D: usize> {
-    adam: adam::State<[f32; D]>,
+    adam: State<adam::Config, Vec<f32>>,
     params: [f32; D],
 }
 
 impl<const D: usize> Training<D> {
     fn new() -> Self {
         Self {
-            adam: adam::State::new(),
+            adam: State::new(vec![0.0; 2 * D]),
             params: [1.0; D],
         }
     }
@@ -143,7 +143,9 @@ impl<const D: usize> Training<D> {
             *g *= (j + 1) as f32;
         }
         let config = adam::Config::default();
-        adam::step(&config, &mut self.adam, &mut self.params, &gradient).unwrap();
+        config
+            .step(&mut self.adam, &mut self.params, &gradient)
+            .unwrap();
     }
 
     fn after(steps: u64) -> Self {

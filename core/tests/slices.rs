@@ -23,7 +23,7 @@ use thalweg::matrix::MatrixRef;
 use thalweg::mixture::component_selection::{self, statistics_len};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
-use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
+use thalweg::optim::{Optimiser, State, adam, average, bf16, rmsprop, sgd};
 use thalweg::particle::momentum::{State as Momentum, Thermostats};
 use thalweg::particle::rule::Rule;
 use thalweg::particle::{Particles, sghmc, sgnht, stein, svgd};
@@ -156,107 +156,46 @@ fn steps<S: Snapshot>(
     Ok([bits(&x), saved(&state)?].concat())
 }
 
-fn heavy_ball<B: Storage<Elem = f32>>([b]: [B; 1]) -> Outcome {
+fn descend<C: Optimiser, B: Storage<Elem = f32>>(config: C, memory: B) -> Outcome {
+    steps(State::new_in(memory), |s, x, g| config.step(s, x, g))
+}
+
+fn heavy_ball<B: Storage<Elem = f32>>([memory]: [B; 1]) -> Outcome {
     let config = sgd::Config {
         momentum: 0.9,
         nesterov: true,
         ..sgd::Config::new(0.1)
     };
-    steps(sgd::State::from_storage(b), |s, x, g| {
-        sgd::step(&config, s, x, g)
-    })
+    descend(config, memory)
 }
 
-fn adamw<B: Storage<Elem = f32>>([m, v]: [B; 2]) -> Outcome {
-    let config = adam::Config::adamw();
-    steps(adam::State::from_storage(m, v), |s, x, g| {
-        adam::step(&config, s, x, g)
-    })
+fn adamw<B: Storage<Elem = f32>>([memory]: [B; 1]) -> Outcome {
+    descend(adam::Config::adamw(), memory)
 }
 
-fn amsgrad<B: Storage<Elem = f32>>([m, v, largest]: [B; 3]) -> Outcome {
-    let config = adam::Config {
-        amsgrad: true,
-        ..adam::Config::adam()
-    };
-    let state = adam::State::from_storage_amsgrad(m, v, largest);
-    steps(state, |s, x, g| adam::step(&config, s, x, g))
-}
-
-fn centred_rmsprop<B: Storage<Elem = f32>>([square, mean, buffer]: [B; 3]) -> Outcome {
+fn centred_rmsprop<B: Storage<Elem = f32>>([memory]: [B; 1]) -> Outcome {
     let config = rmsprop::Config {
         momentum: 0.9,
         centered: true,
         ..rmsprop::Config::default()
     };
-    let state = rmsprop::State::from_storages(square, mean, buffer);
-    steps(state, |s, x, g| rmsprop::step(&config, s, x, g))
+    descend(config, memory)
 }
 
-fn sums_of_squares<B: Storage<Elem = f32>>([sum]: [B; 1]) -> Outcome {
-    let config = adagrad::Config::default();
-    steps(adagrad::State::from_storage(sum), |s, x, g| {
-        adagrad::step(&config, s, x, g)
-    })
-}
-
-fn signs<B: Storage<Elem = f32>>([m]: [B; 1]) -> Outcome {
-    let config = lion::Config::new(0.01);
-    steps(lion::State::from_storage(m), |s, x, g| {
-        lion::step(&config, s, x, g)
-    })
-}
-
-/// Steps of which each draws words.
-fn rounded<S: Snapshot>(
-    state: S,
-    step: impl Fn(&mut S, &mut [f32], &[f32], &mut Lanes32) -> Result<(), thalweg::Error>,
-) -> Outcome {
-    let lanes = std::cell::RefCell::new(Lanes32::new(&mut stream(3, 0, 0, Purpose::ROUNDING)));
-    steps(state, |s, x, g| step(s, x, g, &mut lanes.borrow_mut()))
-}
-
-fn narrow_sgd<B: Storage<Elem = u16>>([b]: [B; 1]) -> Outcome {
-    let config = sgd::Config {
-        momentum: 0.9,
-        ..sgd::Config::new(0.1)
-    };
-    rounded(bf16::sgd::State::from_storage(b), |s, x, g, lanes| {
-        bf16::sgd::step(&config, s, x, g, lanes)
-    })
-}
-
-fn narrow_adam<B: Storage<Elem = u16>>([m, v]: [B; 2]) -> Outcome {
+fn narrow_adam<B: Storage<Elem = u16>>([memory]: [B; 1]) -> Outcome {
     let config = adam::Config::adamw();
-    rounded(bf16::adam::State::from_storage(m, v), |s, x, g, lanes| {
-        bf16::adam::step(&config, s, x, g, lanes)
+    let lanes = std::cell::RefCell::new(Lanes32::new(&mut stream(3, 0, 0, Purpose::ROUNDING)));
+    steps(State::new_in(memory), |s, x, g| {
+        bf16::step(&config, s, x, g, &mut lanes.borrow_mut())
     })
 }
 
 #[test]
 fn optimisers() {
     alike!(heavy_ball, f32, D, 1);
-    alike!(adamw, f32, D, 2);
-    alike!(amsgrad, f32, D, 3);
-    alike!(centred_rmsprop, f32, D, 3);
-    alike!(sums_of_squares, f32, D, 1);
-    alike!(signs, f32, D, 1);
-    alike!(narrow_sgd, u16, D, 1);
-    alike!(narrow_adam, u16, D, 2);
-}
-
-/// A state of plain descent has no buffer to be wrong.
-#[test]
-fn plain_descent_takes_any_buffer() {
-    for len in [0, 1, D, 2 * D] {
-        let mut memory = vec![3.0_f32; len];
-        let mut x = painted(1);
-        let mut state = sgd::State::from_storage(&mut memory[..]);
-        sgd::step(&sgd::Config::new(0.5), &mut state, &mut x, &painted(2)).unwrap();
-        let expected = painted(1).into_iter().zip(painted(2));
-        let expected = expected.map(|(x, g)| x - 0.5 * g);
-        assert!(x.into_iter().eq(expected));
-    }
+    alike!(adamw, f32, 2 * D, 1);
+    alike!(centred_rmsprop, f32, 3 * D, 1);
+    alike!(narrow_adam, u16, 2 * D, 1);
 }
 
 /// Two states over the halves of one buffer are two states.
@@ -265,25 +204,22 @@ fn halves_of_one_buffer_do_not_meet() {
     let config = adam::Config::adamw();
     let (mut memory, mut x) = ([9.0_f32; 4 * D], [painted(1), painted(2)]);
     let (first, second) = memory.split_at_mut(2 * D);
-    let ((m, v), (n, w)) = (first.split_at_mut(D), second.split_at_mut(D));
-    let (mut a, mut b) = (
-        adam::State::from_storage(m, v),
-        adam::State::from_storage(n, w),
-    );
-    let (mut c, mut d) = (
-        adam::State::<[f32; D]>::new(),
-        adam::State::<[f32; D]>::new(),
-    );
+    let (mut a, mut b) = (State::new_in(first), State::new_in(second));
+    let (mut c, mut d) = (State::new([0.0_f32; 2 * D]), State::new([0.0_f32; 2 * D]));
     let mut y = x;
     for t in 0..20 {
-        adam::step(&config, &mut a, &mut x[0], &painted(10 + t)).unwrap();
-        adam::step(&config, &mut b, &mut x[1], &painted(50 + 3 * t)).unwrap();
+        config.step(&mut a, &mut x[0], &painted(10 + t)).unwrap();
+        config
+            .step(&mut b, &mut x[1], &painted(50 + 3 * t))
+            .unwrap();
     }
     for t in 0..20 {
-        adam::step(&config, &mut c, &mut y[0], &painted(10 + t)).unwrap();
+        config.step(&mut c, &mut y[0], &painted(10 + t)).unwrap();
     }
     for t in 0..20 {
-        adam::step(&config, &mut d, &mut y[1], &painted(50 + 3 * t)).unwrap();
+        config
+            .step(&mut d, &mut y[1], &painted(50 + 3 * t))
+            .unwrap();
     }
     assert_eq!(x.map(|x| bits(&x)), y.map(|y| bits(&y)));
     assert_eq!(
@@ -296,13 +232,13 @@ fn halves_of_one_buffer_do_not_meet() {
 #[test]
 fn saved_states_move_between_storages() {
     let config = adam::Config::adamw();
-    let (mut x, mut from) = (painted(1), adam::State::<[f32; D]>::new());
-    adam::step(&config, &mut from, &mut x, &painted(2)).unwrap();
+    let (mut x, mut from) = (painted(1), State::new([0.0_f32; 2 * D]));
+    config.step(&mut from, &mut x, &painted(2)).unwrap();
     let mut bytes = vec![0; from.snapshot_len()];
     let len = from.save(&mut bytes).unwrap();
     for n in [0, 1, D - 1, D, D + 1] {
-        let (mut m, mut v) = (vec![7.0_f32; n], vec![7.0; D]);
-        let mut to = adam::State::from_storage(&mut m[..], &mut v[..]);
+        let mut memory = vec![7.0_f32; n + D];
+        let mut to = State::new_in(&mut memory[..]);
         let before = saved(&to).unwrap();
         let restored = to.restore(&bytes[..len]);
         assert_eq!(restored.is_ok(), n == D, "{n}");
@@ -311,8 +247,8 @@ fn saved_states_move_between_storages() {
             continue;
         }
         let mut y = x;
-        adam::step(&config, &mut to, &mut y, &painted(3)).unwrap();
-        adam::step(&config, &mut from, &mut x, &painted(3)).unwrap();
+        config.step(&mut to, &mut y, &painted(3)).unwrap();
+        config.step(&mut from, &mut x, &painted(3)).unwrap();
         assert_eq!(
             (bits(&x), saved(&from).unwrap()),
             (bits(&y), saved(&to).unwrap())

@@ -16,7 +16,7 @@ use thalweg::mixture::component_selection;
 use thalweg::mixture::gaussian::Mixture;
 use thalweg::optim::clip::Guard;
 use thalweg::optim::schedule::Plateau;
-use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
+use thalweg::optim::{Elementwise, Optimiser, State, average, registry, sgd};
 use thalweg::particle;
 use thalweg::random::{Lanes32, Permutation, Stream};
 use thalweg::wire::{Dtype, Kind, encoded_len};
@@ -45,46 +45,14 @@ const fn vectors(count: usize, (slope, rest): (usize, usize)) -> (usize, usize) 
 #[cfg(target_pointer_width = "64")]
 fn sizes() -> Vec<(&'static str, (usize, usize))> {
     vec![
+        // The memory of any optimiser: `optimisers_keep_what_the_family_table_says`.
         (
-            "`optim::sgd::State`, no momentum",
-            size!(N => sgd::State<[f32; 0]>),
+            "`optim::State`, a buffer",
+            size!(N => State<sgd::Config, [f32; N]>),
         ),
         (
-            "`optim::sgd::State`, momentum",
-            size!(N => sgd::State<[f32; N]>),
-        ),
-        (
-            "`optim::adam::State` (Adam, AdamW)",
-            size!(N => adam::State<[f32; N]>),
-        ),
-        (
-            "`optim::adam::State`, AMSGrad",
-            size!(N => adam::State<[f32; N], [f32; N]>),
-        ),
-        (
-            "`optim::rmsprop::State`",
-            size!(N => rmsprop::State<[f32; N]>),
-        ),
-        (
-            "`optim::rmsprop::State`, centred or momentum",
-            size!(N => rmsprop::State<[f32; N], [f32; N]>),
-        ),
-        (
-            "`optim::rmsprop::State`, centred and momentum",
-            size!(N => rmsprop::State<[f32; N], [f32; N], [f32; N]>),
-        ),
-        (
-            "`optim::adagrad::State`",
-            size!(N => adagrad::State<[f32; N]>),
-        ),
-        ("`optim::lion::State`", size!(N => lion::State<[f32; N]>)),
-        (
-            "`optim::bf16::sgd::State`",
-            size!(N => bf16::sgd::State<[u16; N]>),
-        ),
-        (
-            "`optim::bf16::adam::State` (Adam, AdamW)",
-            size!(N => bf16::adam::State<[u16; N]>),
+            "`optim::State`, a buffer in bf16",
+            size!(N => State<sgd::Config, [u16; N]>),
         ),
         ("`optim::average::Ema`", size!(N => average::Ema<[f32; N]>)),
         ("`optim::average::Swa`", size!(N => average::Swa<[f32; N]>)),
@@ -198,46 +166,39 @@ fn every_line_of_the_table_is_the_size_of_the_type() {
     assert_eq!(lines, expected, "core/docs/state_sizes.md");
 }
 
-#[test]
-fn lengths_of_buffers_are_those_of_the_states() {
-    const N: usize = 1000;
-    let numbers = |bytes: usize| bytes / size_of::<f32>() / N * N;
-    for (bytes, len) in [
-        (size_of::<sgd::State<[f32; N]>>(), sgd::state_len(N, true)),
-        (size_of::<sgd::State<[f32; 0]>>(), sgd::state_len(N, false)),
-        (
-            size_of::<adam::State<[f32; N]>>(),
-            adam::state_len(N, false),
-        ),
-        (
-            size_of::<adam::State<[f32; N], [f32; N]>>(),
-            adam::state_len(N, true),
-        ),
-        (
-            size_of::<rmsprop::State<[f32; N]>>(),
-            rmsprop::state_len(N, false, false),
-        ),
-        (
-            size_of::<rmsprop::State<[f32; N], [f32; N]>>(),
-            rmsprop::state_len(N, true, false),
-        ),
-        (
-            size_of::<rmsprop::State<[f32; N], [f32; N], [f32; N]>>(),
-            rmsprop::state_len(N, true, true),
-        ),
-        (size_of::<adagrad::State<[f32; N]>>(), adagrad::state_len(N)),
-        (size_of::<lion::State<[f32; N]>>(), lion::state_len(N)),
-        (
-            2 * size_of::<bf16::sgd::State<[u16; N]>>(),
-            bf16::sgd::state_len(N),
-        ),
-        (
-            2 * size_of::<bf16::adam::State<[u16; N]>>(),
-            bf16::adam::state_len(N),
-        ),
-    ] {
-        assert_eq!(numbers(bytes), len);
+struct Kept(Vec<(&'static str, usize)>);
+
+impl registry::Visitor for Kept {
+    fn visit<C: Elementwise>(&mut self, name: &'static str, config: C) {
+        assert_eq!(config.memory_len(1000) % 1000, 0);
+        self.0.push((name, config.memory_len(1000) / 1000));
     }
+}
+
+#[test]
+fn optimisers_keep_what_the_family_table_says() {
+    let mut kept = Kept(vec![]);
+    registry::visit(&mut kept);
+    let expected = [
+        ("sgd", 0),
+        ("momentum", 1),
+        ("nesterov", 1),
+        ("adam", 2),
+        ("adamw", 2),
+        ("amsgrad", 3),
+        ("rmsprop", 1),
+        ("rmsprop, centred", 2),
+        ("rmsprop with momentum", 2),
+        ("rmsprop, centred, with momentum", 3),
+        ("adagrad", 1),
+        ("lion", 1),
+    ];
+    assert_eq!(kept.0, expected);
+    const HEAVY: sgd::Config = sgd::Config {
+        momentum: 0.9,
+        ..sgd::Config::new(0.1)
+    };
+    assert_eq!(HEAVY.state_len(10), HEAVY.memory_len(10));
 }
 
 const D: usize = 960;

@@ -11,7 +11,7 @@ use thalweg::dynamics::limit_flow::{self, Exact, exact_len};
 use thalweg::federated::{Run, decode, fed_avg, machine, marina};
 use thalweg::matrix::MatrixRef;
 use thalweg::mixture::{component_selection, em, gaussian};
-use thalweg::optim::{adagrad, adam, average, bf16, lion, rmsprop, sgd};
+use thalweg::optim::{Elementwise, State, adagrad, adam, average, bf16, lion, rmsprop, sgd};
 use thalweg::particle::{Particles, momentum, rule, stein, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::{FIELD_HEADER, HEADER, Snapshot};
@@ -88,75 +88,50 @@ fn gradient(bytes: &mut Bytes<'_>) -> [f32; D] {
 
 fn optimisers(bytes: &mut Bytes<'_>, which: u8) {
     let (mut x, g) = ([0.5_f32; D], gradient(bytes));
-    let mut noise = Lanes32::new(&mut random::stream(1, 2, 3, Purpose::NOISE));
     let sgd = sgd::Config {
         momentum: 0.9,
         dampening: 0.1,
         ..sgd::Config::new(0.1)
     };
-    // Twice: the counts go on from where they were restored. What a step refuses, it refuses.
+    let adam = adam::Config {
+        amsgrad: bytes.rarely(2),
+        ..Default::default()
+    };
+    let rmsprop = rmsprop::Config {
+        centered: true,
+        momentum: 0.9,
+        ..Default::default()
+    };
+    let adagrad = adagrad::Config {
+        lr_decay: 0.5,
+        ..Default::default()
+    };
     match which {
-        0 => {
-            let mut state = sgd::State::<[f32; D]>::new();
-            twist(bytes, &mut state);
-            for _ in 0..2 {
-                let _ = sgd::step(&sgd, &mut state, &mut x, &g);
-            }
-        }
-        1 => {
-            let mut state = adam::State::<[f32; D], [f32; D]>::zeroed();
-            twist(bytes, &mut state);
-            let config = adam::Config {
-                amsgrad: bytes.rarely(2),
-                ..Default::default()
-            };
-            for _ in 0..2 {
-                let _ = adam::step(&config, &mut state, &mut x, &g);
-            }
-        }
-        2 => {
-            let mut state = rmsprop::State::<[f32; D], [f32; D], [f32; D]>::zeroed();
-            twist(bytes, &mut state);
-            let config = rmsprop::Config {
-                centered: true,
-                momentum: 0.9,
-                ..Default::default()
-            };
-            let _ = rmsprop::step(&config, &mut state, &mut x, &g);
-        }
-        3 => {
-            let mut state = adagrad::State::<[f32; D]>::new();
-            twist(bytes, &mut state);
-            let config = adagrad::Config {
-                lr_decay: 0.5,
-                ..Default::default()
-            };
-            for _ in 0..2 {
-                let _ = adagrad::step(&config, &mut state, &mut x, &g);
-            }
-        }
-        4 => {
-            let mut state = lion::State::<[f32; D]>::new();
-            twist(bytes, &mut state);
-            let _ = lion::step(&lion::Config::new(0.1), &mut state, &mut x, &g);
-        }
-        5 => {
-            let mut state = bf16::adam::State::<[u16; D]>::new();
-            twist(bytes, &mut state);
-            for _ in 0..2 {
-                let config = adam::Config::adam();
-                let _ = bf16::adam::step(&config, &mut state, &mut x, &g, &mut noise);
-            }
-        }
-        _ => {
-            let mut state = bf16::sgd::State::<[u16; D]>::new();
-            twist(bytes, &mut state);
-            let config = sgd::Config {
-                dampening: 0.0,
-                ..sgd
-            };
-            let _ = bf16::sgd::step(&config, &mut state, &mut x, &g, &mut noise);
-        }
+        0 => wide(bytes, &sgd, &mut x, &g),
+        1 => wide(bytes, &adam, &mut x, &g),
+        2 => wide(bytes, &rmsprop, &mut x, &g),
+        3 => wide(bytes, &adagrad, &mut x, &g),
+        4 => wide(bytes, &lion::Config::new(0.1), &mut x, &g),
+        5 => narrow(bytes, &adam::Config::adam(), &mut x, &g),
+        _ => narrow(bytes, &sgd, &mut x, &g),
+    }
+}
+
+/// Two steps: the counts go on from where they were restored. What a step refuses, it refuses.
+fn wide<C: Elementwise>(bytes: &mut Bytes<'_>, config: &C, x: &mut [f32], g: &[f32]) {
+    let mut state = State::new(vec![0.0; config.memory_len(D)]);
+    twist(bytes, &mut state);
+    for _ in 0..2 {
+        let _ = config.step(&mut state, x, g);
+    }
+}
+
+fn narrow<C: Elementwise>(bytes: &mut Bytes<'_>, config: &C, x: &mut [f32], g: &[f32]) {
+    let mut noise = Lanes32::new(&mut random::stream(1, 2, 3, Purpose::NOISE));
+    let mut state = State::new(vec![0; config.memory_len(D)]);
+    twist(bytes, &mut state);
+    for _ in 0..2 {
+        let _ = bf16::step(config, &mut state, x, g, &mut noise);
     }
 }
 

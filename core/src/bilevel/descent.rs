@@ -9,7 +9,7 @@
 
 use crate::error::{check, check_scratch, ensure_finite};
 use crate::memory::cut;
-use crate::optim::{adam, sgd};
+use crate::optim::{Optimiser, State, adam, sgd};
 use crate::{Error, Real};
 
 use super::{Place, Problem, Round, Variables, copy, is_bounded, lost};
@@ -45,8 +45,8 @@ impl Method {
     #[must_use]
     pub const fn state_len(&self, d: usize) -> usize {
         match self {
-            Self::Sgd(config) => sgd::state_len(d, config.momentum > 0.0),
-            Self::Adam(_) => adam::state_len(d, false),
+            Self::Sgd(config) => config.state_len(d),
+            Self::Adam(config) => config.state_len(d),
         }
     }
 }
@@ -145,6 +145,9 @@ pub fn run<T: Real>(
     Ok(())
 }
 
+/// A step of an optimiser, with its state, on weights and their gradient.
+type Step<'a, T> = &'a mut dyn FnMut(&mut [T], &[T]) -> Result<(), Error>;
+
 /// Descends from `y` in place; `lost` makes the error of the step whose result has no finite squared norm.
 pub(super) fn descend<T: Real>(
     config: &Config,
@@ -158,25 +161,24 @@ pub(super) fn descend<T: Real>(
     let d = y.len();
     let ([grad, state], scratch) = cut(scratch, [d, config.method.state_len(d)])?;
     problem.prepare(x, scratch)?;
-    let check = |y: &[T], t| if is_bounded(y) { Ok(()) } else { Err(lost(t)) };
+    let mut follow = |step: Step<'_, T>| {
+        for t in 0..config.steps {
+            problem.inner_gradient_into(Place::new(x, y, &round.inner(t)), grad, scratch)?;
+            step(y, grad)?;
+            if !is_bounded(y) {
+                return Err(lost(t));
+            }
+        }
+        Ok(())
+    };
     match config.method {
         Method::Sgd(method) => {
-            let mut state = sgd::State::from_storage(state);
-            for t in 0..config.steps {
-                problem.inner_gradient_into(Place::new(x, y, &round.inner(t)), grad, scratch)?;
-                sgd::step(&method, &mut state, y, grad)?;
-                check(y, t)?;
-            }
+            let mut state = State::new_in(state);
+            follow(&mut |y, grad| method.step(&mut state, y, grad))
         }
         Method::Adam(method) => {
-            let ([m], v) = cut(state, [d])?;
-            let mut state = adam::State::from_storage(m, v);
-            for t in 0..config.steps {
-                problem.inner_gradient_into(Place::new(x, y, &round.inner(t)), grad, scratch)?;
-                adam::step(&method, &mut state, y, grad)?;
-                check(y, t)?;
-            }
+            let mut state = State::new_in(state);
+            follow(&mut |y, grad| method.step(&mut state, y, grad))
         }
     }
-    Ok(())
 }

@@ -23,14 +23,14 @@
 //! # Two lines in a loop
 //! ```
 //! use thalweg::dynamics::invariant_measure::{Monitor, Observable, Verdict};
-//! use thalweg::optim::sgd;
-//! let (config, mut state) = (sgd::Config::new(0.25), sgd::State::<[f64; 0]>::new());
+//! use thalweg::optim::{Optimiser, State, sgd};
+//! let (config, mut state) = (sgd::Config::new(0.25), State::new([0.0_f64; 0]));
 //! let mut monitor = Monitor::new(64)?; // one
 //! let mut x = [8.0];
 //! for _ in 0..1024 {
 //!     let (loss, gradient) = (x[0] * x[0], [2.0 * x[0]]);
 //!     monitor.observe(config.learning_rate, loss, &x, &gradient)?; // two
-//!     sgd::step(&config, &mut state, &mut x, &gradient)?;
+//!     config.step(&mut state, &mut x, &gradient)?;
 //! }
 //! // Halved at each step: both windows are at the minimum to 1e-77.
 //! assert_eq!(monitor.report(Observable::Loss)?.verdict, Verdict::Stationary);

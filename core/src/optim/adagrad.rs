@@ -15,7 +15,7 @@
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
 //! Cost per element: 9 flops and a comparison, among them a root and a division, and five accesses (20 bytes in `f32`). State:
-//! [`state_len`] elements and the `u64` count of steps. The first step writes `initial_accumulator` into the sum.
+//! n elements ([`Config::buffers`]) and the `u64` count of steps. The first step writes `initial_accumulator` into the sum.
 //!
 //! [`Arithmetic::Fast`] fuses products with sums and multiplies by the estimated reciprocal root of `s_t + eps^2`: relative error at most 2^-21 in
 //! `f32`, steps longer by at most sqrt(2) where `sqrt(s_t)` is near eps. With `eps = 0` a parameter that has only
@@ -27,12 +27,10 @@
 //! Reference: Duchi, Hazan and Singer, *Adaptive subgradient methods for online learning and stochastic optimization*, JMLR 12
 //! (2011), figure 1, diagonal form; semantics of `torch.optim.Adagrad`.
 
+use super::{BUFFERS, Precision, elementwise};
 use super::{Bounds, Decay, Terms, check_non_negative, narrow, told, told_product};
-use crate::error::check_length;
-use crate::optim::Kernels as _;
 use crate::simd::{self, Lanes, Update};
-use crate::storage::Fixed;
-use crate::{Arithmetic, Error, Real, Storage};
+use crate::{Arithmetic, Error, Real};
 
 /// Hyperparameters; the defaults are PyTorch's.
 ///
@@ -40,6 +38,15 @@ use crate::{Arithmetic, Error, Real, Storage};
 /// use thalweg::optim::adagrad;
 /// let config = adagrad::Config { initial_accumulator: 0.1, ..Default::default() };
 /// assert_eq!((config.learning_rate, config.eps), (1e-2, 1e-10));
+///
+/// use thalweg::optim::{Optimiser, State};
+/// let config = adagrad::Config { learning_rate: 1.0, eps: 0.0, ..Default::default() };
+/// let mut state = State::new([0.0_f64]);
+/// let mut x = [0.0];
+/// config.step(&mut state, &mut x, &[3.0])?; // 3 / sqrt(9)
+/// config.step(&mut state, &mut x, &[4.0])?; // 4 / sqrt(25)
+/// assert_eq!((x, state.memory()), ([-1.8], &[25.0][..]));
+/// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -95,95 +102,21 @@ impl Config {
         check_non_negative("eps", self.eps)?;
         check_non_negative("weight_decay", self.weight_decay)
     }
-}
 
-/// Elements of the sum of squares for `n` parameters.
-///
-/// ```
-/// assert_eq!(thalweg::optim::adagrad::state_len(10), 10);
-/// ```
-pub const fn state_len(n: usize) -> usize {
-    n
-}
-
-/// Sum of squares and the count of steps.
-///
-/// ```
-/// use thalweg::optim::adagrad;
-/// const EMPTY: adagrad::State<[f32; 64]> = adagrad::State::new();
-/// assert_eq!((EMPTY.sum().len(), EMPTY.steps()), (64, 0));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State<B> {
-    sum: B,
-    steps: u64,
-}
-
-impl<B: Storage> State<B> {
-    /// A state in an owned array.
-    pub const fn new() -> Self
-    where
-        B: Fixed,
-    {
-        Self {
-            sum: B::ZERO,
-            steps: 0,
-        }
-    }
-
-    /// A state in memory that is passed in; its contents are set to zero.
-    pub fn from_storage(sum: B) -> Self
-    where
-        B::Elem: Real,
-    {
-        let mut state = Self { sum, steps: 0 };
-        state.reset();
-        state
-    }
-
-    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    /// Lengths of the buffers for `n` parameters: the sum of squares.
     ///
     /// ```
-    /// use thalweg::optim::adagrad::{self, Config, State};
-    /// let (mut params, mut sum) = ([1.0_f64], [16.0]); // one gradient of 4 came before
-    /// let mut state = State::resume(&mut sum[..], 1);
-    /// adagrad::step(&Config { learning_rate: 0.5, eps: 0.0, ..Config::default() }, &mut state, &mut params, &[3.0])?;
-    /// assert_eq!((params, state.steps()), ([1.0 - 0.5 * 3.0 / 5.0], 2)); // the root of 16 + 9
-    /// # Ok::<(), thalweg::Error>(())
+    /// assert_eq!(thalweg::optim::adagrad::Config::default().buffers(10), [10, 0, 0]);
     /// ```
-    pub const fn resume(sum: B, steps: u64) -> Self {
-        Self { sum, steps }
-    }
-
-    /// Forgets the past.
-    pub fn reset(&mut self)
-    where
-        B::Elem: Real,
-    {
-        self.sum.as_mut_slice().fill(B::Elem::ZERO);
-        self.steps = 0;
-    }
-
-    /// Sum of squared gradients.
-    pub fn sum(&self) -> &[B::Elem] {
-        self.sum.as_slice()
-    }
-
-    /// Steps taken.
-    pub const fn steps(&self) -> u64 {
-        self.steps
+    #[must_use]
+    pub const fn buffers(&self, n: usize) -> [usize; BUFFERS] {
+        [n, 0, 0]
     }
 }
 
-impl<B: Fixed> Default for State<B> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+elementwise!(b"ADAG", adagrad);
 
-super::snapshot!([B] State<B>, b"ADAG", [steps], [sum]);
-
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     terms: Terms<T>,
     /// Half of it when fast.
@@ -241,104 +174,92 @@ impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 2, 1> for Scalars<
     }
 }
 
-/// One step of descent on `params` along `grad`.
-///
-/// # Errors
-/// [`Error::Length`] when `grad` or the sum differs in length from `params`; [`Error::Parameter`] when the config is not
-/// valid. Nothing is changed then.
-///
-/// ```
-/// use thalweg::optim::adagrad;
-/// let config = adagrad::Config { learning_rate: 1.0, eps: 0.0, ..Default::default() };
-/// let mut state = adagrad::State::<[f64; 1]>::new();
-/// let mut x = [0.0];
-/// adagrad::step(&config, &mut state, &mut x, &[3.0])?; // 3 / sqrt(9)
-/// adagrad::step(&config, &mut state, &mut x, &[4.0])?; // 4 / sqrt(25)
-/// assert_eq!((x, state.sum()), ([-1.8], &[25.0][..]));
-/// # Ok::<(), thalweg::Error>(())
-/// ```
-pub fn step<T: Real, B: Storage<Elem = T>>(
-    config: &Config,
-    state: &mut State<B>,
-    params: &mut [T],
-    grad: &[T],
-) -> Result<(), Error> {
-    config.validate()?;
-    check_length("grad", params.len(), grad.len())?;
-    let sum = state.sum.as_mut_slice();
-    check_length("state.sum", params.len(), sum.len())?;
-    T::Kernels::adagrad(config, state.steps, sum, params, grad)?;
-    state.steps = state.steps.saturating_add(1);
-    Ok(())
+/// One step with its scalars worked out.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<T> {
+    scalars: Scalars<T, false, false>,
+    /// What the first step writes into the sum.
+    initial: Option<T>,
+    is_fast: bool,
 }
 
-/// The step that follows `steps` steps.
-pub(super) fn on_slices<T: Real>(
-    config: &Config,
-    steps: u64,
-    sum: &mut [T],
-    params: &mut [T],
-    grad: &[T],
-) -> Result<(), Error> {
-    let terms = Terms::new(
-        config.learning_rate,
-        config.weight_decay,
-        config.decay,
-        config.maximize,
-    )?;
-    // At least 1; what a long decay leaves of a rate that can be told may round to 0.
-    let divisor = 1.0 + steps as f64 * config.lr_decay;
-    let share = if config.arithmetic == Arithmetic::Fast {
-        0.5
-    } else {
-        1.0
-    };
-    told_product::<T>(
-        "learning_rate",
-        config.learning_rate,
-        config.learning_rate * share,
-    )?;
-    let rate = narrow("learning_rate", config.learning_rate / divisor * share)?;
-    let eps: T = told("eps", config.eps)?;
-    let initial = told("initial_accumulator", config.initial_accumulator)?;
-    let bounds = Bounds::new();
-    if steps == 0 {
-        sum.fill(initial);
-    }
-    let is_fast = config.arithmetic == Arithmetic::Fast;
-    let eps = if is_fast {
-        (eps * eps).largest(T::MIN_POSITIVE)
-    } else {
-        eps
-    };
-    macro_rules! run {
-        ($active:literal, $fast:literal) => {
-            simd::update(
-                &Scalars::<T, $active, $fast> {
-                    terms,
-                    rate,
-                    eps,
-                    bounds,
-                },
-                [params, sum],
-                [grad],
-            )
+impl<T: Real> Prepared<T> {
+    #[inline]
+    fn new(config: &Config, steps: u64, precision: Precision) -> Result<Self, Error> {
+        let is_fast = config.arithmetic == Arithmetic::Fast;
+        let share = if is_fast { 0.5 } else { 1.0 };
+        // At least 1; what a long decay leaves of a rate that can be told may round to 0.
+        let divisor = 1.0 + steps as f64 * config.lr_decay;
+        told_product::<T>(
+            "learning_rate",
+            config.learning_rate,
+            config.learning_rate * share,
+        )?;
+        let eps: T = told("eps", config.eps)?;
+        let initial = told("initial_accumulator", config.initial_accumulator)?;
+        let scalars = Scalars {
+            terms: Terms::new(
+                config.learning_rate,
+                config.weight_decay,
+                config.decay,
+                config.maximize,
+            )?,
+            rate: narrow("learning_rate", config.learning_rate / divisor * share)?,
+            eps: if is_fast {
+                (eps * eps).largest(T::MIN_POSITIVE)
+            } else {
+                eps
+            },
+            bounds: Bounds::new(precision),
         };
+        Ok(Self {
+            scalars,
+            initial: (steps == 0).then_some(initial),
+            is_fast,
+        })
     }
-    match (terms.is_active(), is_fast) {
-        (false, false) => run!(false, false),
-        (false, true) => run!(false, true),
-        (true, false) => run!(true, false),
-        (true, true) => run!(true, true),
+
+    #[inline(always)]
+    pub(super) fn run(&self, [sum, ..]: [&mut [T]; BUFFERS], x: &mut [T], g: &[T]) {
+        if let Some(initial) = self.initial {
+            sum.fill(initial);
+        }
+        let Scalars {
+            terms,
+            rate,
+            eps,
+            bounds,
+        } = self.scalars;
+        macro_rules! run {
+            ($active:literal, $fast:literal) => {
+                simd::update(
+                    &Scalars::<T, $active, $fast> {
+                        terms,
+                        rate,
+                        eps,
+                        bounds,
+                    },
+                    [x, sum],
+                    [g],
+                )
+            };
+        }
+        match (terms.is_active(), self.is_fast) {
+            (false, false) => run!(false, false),
+            (false, true) => run!(false, true),
+            (true, false) => run!(true, false),
+            (true, true) => run!(true, true),
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::tests::{assert_levels_agree, painted};
-    use std::vec::Vec;
+    use crate::optim::optimiser::tests::assert_refuses;
+    use crate::optim::tests::painted;
+    use crate::optim::{Optimiser, State};
 
     #[test]
     fn the_sum_starts_where_the_config_says() {
@@ -348,10 +269,10 @@ mod tests {
             eps: 1.0,
             ..Default::default()
         };
-        let mut state = State::<[f32; 1]>::new();
+        let mut state = State::new([0.0_f32; 1]);
         let mut x = [0.0];
-        step(&config, &mut state, &mut x, &[3.0]).unwrap();
-        assert_eq!((x, state.sum()), ([-0.5], &[25.0][..]));
+        config.step(&mut state, &mut x, &[3.0]).unwrap();
+        assert_eq!((x, state.memory()), ([-0.5], &[25.0][..]));
     }
 
     #[test]
@@ -362,11 +283,11 @@ mod tests {
             eps: 0.0,
             ..Default::default()
         };
-        let mut state = State::<[f64; 1]>::new();
+        let mut state = State::new([0.0_f64; 1]);
         let mut x = [0.0];
-        step(&config, &mut state, &mut x, &[3.0]).unwrap();
+        config.step(&mut state, &mut x, &[3.0]).unwrap();
         assert_eq!(x, [-1.0]);
-        step(&config, &mut state, &mut x, &[4.0]).unwrap();
+        config.step(&mut state, &mut x, &[4.0]).unwrap();
         assert_eq!(x, [-1.4]);
     }
 
@@ -377,11 +298,11 @@ mod tests {
             ..Default::default()
         };
         let (mut x, mut y) = (painted::<f32>(100, 1), painted::<f32>(100, 1));
-        let (mut s, mut t) = (State::<[f32; 100]>::new(), State::<[f32; 100]>::new());
+        let (mut s, mut t) = (State::new([0.0_f32; 100]), State::new([0.0_f32; 100]));
         for phase in 0..20 {
             let g = painted::<f32>(100, phase);
-            step(&Config::default(), &mut s, &mut x, &g).unwrap();
-            step(&fast, &mut t, &mut y, &g).unwrap();
+            Config::default().step(&mut s, &mut x, &g).unwrap();
+            fast.step(&mut t, &mut y, &g).unwrap();
         }
         assert_ne!(x, painted::<f32>(100, 1));
         for (x, y) in x.iter().zip(&y) {
@@ -401,32 +322,6 @@ mod tests {
             ("eps", Config { eps: -1.0, ..good }),
             ("weight_decay", Config { weight_decay: f64::NAN, ..good }),
         ];
-        let mut state = State::<[f32; 2]>::new();
-        let mut x = [1.0_f32, 2.0];
-        for (expected, config) in bad {
-            match step(&config, &mut state, &mut x, &[1.0, 1.0]) {
-                Err(Error::Parameter { name, .. }) => assert_eq!(name, expected),
-                other => panic!("{config:?} gave {other:?}"),
-            }
-        }
-        assert!(step(&good, &mut state, &mut x, &[1.0]).is_err());
-        assert!(step(&good, &mut state, &mut [0.0; 3], &[1.0; 3]).is_err());
-        assert_eq!((state, x), (State::new(), [1.0, 2.0]));
-    }
-
-    #[test]
-    fn bits_do_not_depend_on_the_level() {
-        assert_levels_agree(|n| {
-            let (mut x, mut s) = (painted::<f32>(n, 1), painted::<f32>(n, 2));
-            let mut state = State::from_storage(&mut s[..]);
-            for t in 0..3 {
-                step(&Config::default(), &mut state, &mut x, &painted(n, 10 + t)).unwrap();
-            }
-            let bits = [&x[..], state.sum()];
-            bits.concat()
-                .iter()
-                .map(|v| v.to_bits())
-                .collect::<Vec<_>>()
-        });
+        assert_refuses(good, &bad);
     }
 }

@@ -29,7 +29,7 @@
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
 //! Cost per element: 12 flops and a comparison, among them a root and a division, and seven accesses (28 bytes in `f32`; 36 with
-//! AMSGrad). State: [`state_len`] elements and the `u64` count of steps; powers of beta are taken in `f64`.
+//! AMSGrad). State: 2 n elements, 3 n with AMSGrad ([`Config::buffers`]), and the `u64` count of steps; powers of beta are taken in `f64`.
 //!
 //! With [`Arithmetic::Fast`] products and sums are fused, and the quotient becomes `m_t / sqrt(u_t + eps^2 r_t^2)` by the
 //! machine's estimate of the reciprocal root and one Newton step (relative error at most 2^-21 in `f32`). The first moment
@@ -47,15 +47,14 @@
 //! decay regularization* (2019); Reddi, Kale and Kumar, *On the convergence of Adam and beyond* (2018), algorithm 2, with
 //! the bias correction of PyTorch: semantics of `torch.optim.Adam` and `AdamW`.
 
+use super::{BUFFERS, Precision, elementwise};
 use super::{
     Bounds, Decay, FLUSH_EVERY, Terms, check_fraction, check_non_negative, told_fraction,
     told_product,
 };
-use crate::error::check_length;
-use crate::optim::Kernels as _;
+use crate::error::check;
 use crate::simd::{self, Lanes, Update};
-use crate::storage::Fixed;
-use crate::{Arithmetic, Error, Real, Storage};
+use crate::{Arithmetic, Error, Real};
 
 /// Hyperparameters; the defaults are PyTorch's for Adam.
 ///
@@ -63,6 +62,16 @@ use crate::{Arithmetic, Error, Real, Storage};
 /// use thalweg::optim::adam;
 /// let config = adam::Config { learning_rate: 3e-4, ..adam::Config::adamw() };
 /// assert_eq!((config.beta1, config.weight_decay), (0.9, 1e-2));
+///
+/// use thalweg::optim::{Optimiser, State};
+/// let config = adam::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
+/// let mut state = State::new([0.0_f64; 4]);
+/// let mut x = [1.0, 1.0];
+/// config.step(&mut state, &mut x, &[3.0, -4.0])?;
+/// // Bias correction makes the first step learning_rate * sign(g).
+/// assert!((x[0] - 0.5).abs() < 1e-12 && (x[1] - 1.5).abs() < 1e-12);
+/// assert!((state.memory()[0] - 0.3).abs() < 1e-15);
+/// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -139,156 +148,27 @@ impl Config {
         check_non_negative("eps", self.eps)?;
         check_non_negative("weight_decay", self.weight_decay)
     }
+
+    /// Lengths of the buffers for `n` parameters: m, v, and with AMSGrad u.
+    ///
+    /// ```
+    /// use thalweg::optim::adam::Config;
+    /// assert_eq!(Config::adam().buffers(10), [10, 10, 0]);
+    /// assert_eq!(Config { amsgrad: true, ..Config::adam() }.state_len(10), 30);
+    /// ```
+    #[must_use]
+    pub const fn buffers(&self, n: usize) -> [usize; BUFFERS] {
+        [n, n, if self.amsgrad { n } else { 0 }]
+    }
 }
+
+elementwise!(b"ADAM", adam);
 
 impl Default for Config {
     fn default() -> Self {
         Self::adam()
     }
 }
-
-/// Elements of the moments for `n` parameters.
-///
-/// ```
-/// assert_eq!(thalweg::optim::adam::state_len(10, false), 20);
-/// assert_eq!(thalweg::optim::adam::state_len(10, true), 30);
-/// ```
-pub const fn state_len(n: usize, amsgrad: bool) -> usize {
-    n.saturating_mul(if amsgrad { 3 } else { 2 })
-}
-
-/// Moments and the count of steps; the second type is the room of AMSGrad, none by default.
-///
-/// ```
-/// use thalweg::optim::adam;
-/// const EMPTY: adam::State<[f32; 64]> = adam::State::new();
-/// assert_eq!(EMPTY.steps(), 0);
-/// let (mut m, mut v) = ([0.0_f32; 8], [0.0_f32; 8]);
-/// let borrowed = adam::State::from_storage(&mut m[..], &mut v[..]);
-/// assert_eq!(borrowed.m().len(), 8);
-/// let amsgrad = adam::State::<[f64; 8], [f64; 8]>::zeroed();
-/// assert_eq!(amsgrad.largest().len(), 8);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State<B: Storage, U = [<B as Storage>::Elem; 0]> {
-    m: B,
-    v: B,
-    largest: U,
-    steps: u64,
-}
-
-impl<B: Storage> State<B> {
-    /// Adam's or AdamW's state in owned arrays.
-    pub const fn new() -> Self
-    where
-        B: Fixed,
-    {
-        Self {
-            m: B::ZERO,
-            v: B::ZERO,
-            largest: [],
-            steps: 0,
-        }
-    }
-
-    /// Adam's or AdamW's state in memory that is passed in; its contents are set to zero.
-    pub fn from_storage(m: B, v: B) -> Self
-    where
-        B::Elem: Real,
-    {
-        Self::from_storage_amsgrad(m, v, [])
-    }
-}
-
-impl<B: Storage, U: Storage<Elem = B::Elem>> State<B, U> {
-    /// A state in owned arrays, for any pair of storages.
-    pub const fn zeroed() -> Self
-    where
-        B: Fixed,
-        U: Fixed,
-    {
-        Self {
-            m: B::ZERO,
-            v: B::ZERO,
-            largest: U::ZERO,
-            steps: 0,
-        }
-    }
-
-    /// AMSGrad's state in memory that is passed in; its contents are set to zero.
-    pub fn from_storage_amsgrad(m: B, v: B, largest: U) -> Self
-    where
-        B::Elem: Real,
-    {
-        let mut state = Self {
-            m,
-            v,
-            largest,
-            steps: 0,
-        };
-        state.reset();
-        state
-    }
-
-    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
-    ///
-    /// ```
-    /// use thalweg::optim::adam::{self, Config, State};
-    /// let (mut params, mut m, mut v) = ([1.0_f64], [1.0], [0.0]);
-    /// let mut state = State::<_, [f64; 0]>::resume(&mut m[..], &mut v[..], [], 1);
-    /// let config = Config { learning_rate: 0.5, beta1: 0.5, beta2: 0.0, eps: 0.0, ..Config::adam() };
-    /// adam::step(&config, &mut state, &mut params, &[2.0])?;
-    /// assert_eq!((params, state.steps()), ([0.5], 2)); // (0.5 + 1) / (1 - 0.5^2) over the root of 4
-    /// # Ok::<(), thalweg::Error>(())
-    /// ```
-    pub const fn resume(m: B, v: B, largest: U, steps: u64) -> Self {
-        Self {
-            m,
-            v,
-            largest,
-            steps,
-        }
-    }
-
-    /// Forgets the past.
-    pub fn reset(&mut self)
-    where
-        B::Elem: Real,
-    {
-        self.m.as_mut_slice().fill(B::Elem::ZERO);
-        self.v.as_mut_slice().fill(B::Elem::ZERO);
-        self.largest.as_mut_slice().fill(B::Elem::ZERO);
-        self.steps = 0;
-    }
-
-    /// First moment, not corrected for its bias.
-    pub fn m(&self) -> &[B::Elem] {
-        self.m.as_slice()
-    }
-
-    /// Second moment, not corrected for its bias.
-    pub fn v(&self) -> &[B::Elem] {
-        self.v.as_slice()
-    }
-
-    /// Largest second moment of AMSGrad.
-    pub fn largest(&self) -> &[B::Elem] {
-        self.largest.as_slice()
-    }
-
-    /// Steps taken.
-    pub const fn steps(&self) -> u64 {
-        self.steps
-    }
-}
-
-impl<B: Fixed, U: Fixed<Elem = B::Elem>> Default for State<B, U> {
-    fn default() -> Self {
-        Self::zeroed()
-    }
-}
-
-super::snapshot!([B, U] State<B, U>, b"ADAM", [steps], [m, v, largest]);
 
 /// Elements that are advanced, then flushed, while they are in the first cache.
 const FLUSH_CHUNK: usize = 1024;
@@ -310,7 +190,7 @@ fn flush<T: Real>(moment: &mut [T]) {
 }
 
 /// The scalars of one step.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     terms: Terms<T>,
     beta1: T,
@@ -426,48 +306,10 @@ impl<T: Real, const ACTIVE: bool, const FAST: bool> Update<T, 4, 1> for Scalars<
     }
 }
 
-/// One step of descent on `params` along `grad`.
-///
-/// # Errors
-/// [`Error::Length`] when `grad` or a moment (with AMSGrad also the largest second moment) differs in length from
-/// `params`; [`Error::Parameter`] when the config is not valid. Nothing is changed then.
-///
-/// ```
-/// use thalweg::optim::adam;
-/// let config = adam::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
-/// let mut state = adam::State::<[f64; 2]>::new();
-/// let mut x = [1.0, 1.0];
-/// adam::step(&config, &mut state, &mut x, &[3.0, -4.0])?;
-/// // Bias correction makes the first step learning_rate * sign(g).
-/// assert!((x[0] - 0.5).abs() < 1e-12 && (x[1] - 1.5).abs() < 1e-12);
-/// assert!((state.m()[0] - 0.3).abs() < 1e-15);
-/// # Ok::<(), thalweg::Error>(())
-/// ```
-pub fn step<T: Real, B: Storage<Elem = T>, U: Storage<Elem = T>>(
-    config: &Config,
-    state: &mut State<B, U>,
-    params: &mut [T],
-    grad: &[T],
-) -> Result<(), Error> {
-    config.validate()?;
-    let n = params.len();
-    check_length("grad", n, grad.len())?;
-    let (m, v) = (state.m.as_mut_slice(), state.v.as_mut_slice());
-    let largest = state.largest.as_mut_slice();
-    check_length("state.m", n, m.len())?;
-    check_length("state.v", n, v.len())?;
-    if config.amsgrad {
-        check_length("state.largest", n, largest.len())?;
-    }
-    let steps = state.steps.saturating_add(1);
-    T::Kernels::adam(config, steps, [m, v, largest], params, grad)?;
-    state.steps = steps;
-    Ok(())
-}
-
-/// One step with its scalars worked out; other ways to keep the moments run it too.
-#[derive(Clone, Copy)]
-pub(super) struct Prepared<T> {
+/// One step with its scalars worked out.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<T> {
     scalars: Scalars<T, false, false>,
     amsgrad: bool,
     is_fast: bool,
@@ -475,10 +317,14 @@ pub(super) struct Prepared<T> {
 }
 
 impl<T: Real> Prepared<T> {
-    /// The step that brings the count of steps to `steps`, at least 1, under a valid config, for a state with these
-    /// bounds.
     #[inline]
-    pub(super) fn new(config: &Config, steps: u64, bounds: Bounds<T>) -> Result<Self, Error> {
+    fn new(config: &Config, steps: u64, precision: Precision) -> Result<Self, Error> {
+        check(
+            "amsgrad",
+            !config.amsgrad || precision == Precision::Scalar,
+            "must be off with moments in bf16",
+        )?;
+        let steps = steps.saturating_add(1);
         let is_fast = config.arithmetic == Arithmetic::Fast;
         let root = libm::sqrt(bias_correction(config.beta2, steps));
         let correction = bias_correction(config.beta1, steps);
@@ -498,7 +344,7 @@ impl<T: Real> Prepared<T> {
             } else {
                 eps
             },
-            bounds,
+            bounds: Bounds::new(precision),
             terms: Terms::new(
                 config.learning_rate,
                 config.weight_decay,
@@ -514,16 +360,8 @@ impl<T: Real> Prepared<T> {
         })
     }
 
-    /// Advances as many parameters as the shortest slice has (`largest` counts with AMSGrad only).
     #[inline(always)]
-    pub(super) fn run(
-        &self,
-        params: &mut [T],
-        m: &mut [T],
-        v: &mut [T],
-        largest: &mut [T],
-        grad: &[T],
-    ) {
+    pub(super) fn run(&self, [m, v, largest]: [&mut [T]; BUFFERS], params: &mut [T], grad: &[T]) {
         if !self.flushes {
             return self.advance(params, m, v, largest, grad);
         }

@@ -28,28 +28,28 @@ fn adams<T: Real>(arithmetic: Arithmetic) -> Vec<Member<T>> {
         amsgrad: true,
         ..adam
     };
-    let mut state = adam::State::<[T; 3]>::new();
-    let mut largest = adam::State::<[T; 3], [T; 3]>::zeroed();
-    let mut narrow = bf16::adam::State::<[u16; 3]>::new();
+    let mut state = State::new([T::ZERO; 6]);
+    let mut largest = State::new([T::ZERO; 9]);
+    let mut narrow = State::new([0_u16; 6]);
     let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
     vec![
         (
             "adam",
             1.0,
             true,
-            Box::new(move |x, g| adam::step(&adam, &mut state, x, g)),
+            Box::new(move |x, g| adam.step(&mut state, x, g)),
         ),
         (
             "amsgrad",
             1.0,
             false,
-            Box::new(move |x, g| adam::step(&amsgrad, &mut largest, x, g)),
+            Box::new(move |x, g| amsgrad.step(&mut largest, x, g)),
         ),
         (
             "bf16 adam",
             1.0,
             false,
-            Box::new(move |x, g| bf16::adam::step(&adam, &mut narrow, x, g, &mut lanes)),
+            Box::new(move |x, g| bf16::step(&adam, &mut narrow, x, g, &mut lanes)),
         ),
     ]
 }
@@ -67,10 +67,10 @@ fn rmsprops<T: Real>(arithmetic: Arithmetic) -> Vec<Member<T>> {
             momentum,
             ..plain
         };
-        let mut state = rmsprop::State::<[T; 3], [T; 3], [T; 3]>::zeroed();
+        let mut state = State::new(vec![T::ZERO; config.state_len(3)]);
         // v = (1 - a) g^2, and v - c^2 = a (1 - a) g^2.
         let share = (1.0 - DECAY) * if centered { DECAY } else { 1.0 };
-        let step: Step<T> = Box::new(move |x, g| rmsprop::step(&config, &mut state, x, g));
+        let step: Step<T> = Box::new(move |x, g| config.step(&mut state, x, g));
         ("rmsprop", 1.0 / share.sqrt(), true, step)
     };
     vec![
@@ -88,8 +88,8 @@ fn dividers<T: Real>(arithmetic: Arithmetic) -> Vec<Member<T>> {
         arithmetic,
         ..Default::default()
     };
-    let mut state = adagrad::State::<[T; 3]>::new();
-    let adagrad: Step<T> = Box::new(move |x, g| adagrad::step(&config, &mut state, x, g));
+    let mut state = State::new([T::ZERO; 3]);
+    let adagrad: Step<T> = Box::new(move |x, g| config.step(&mut state, x, g));
     let mut all = adams(arithmetic);
     all.extend(rmsprops(arithmetic));
     all.push(("adagrad", 1.0, false, adagrad));
@@ -102,12 +102,12 @@ fn lion<T: Real>() -> Member<T> {
         weight_decay: 0.0,
         ..lion::Config::new(RATE)
     };
-    let mut state = lion::State::<[T; 3]>::new();
+    let mut state = State::new([T::ZERO; 3]);
     (
         "lion",
         1.0,
         true,
-        Box::new(move |x, g| lion::step(&config, &mut state, x, g)),
+        Box::new(move |x, g| config.step(&mut state, x, g)),
     )
 }
 
@@ -163,14 +163,16 @@ fn a_huge_gradient_moves_its_parameter_by_the_learning_rate_and_is_forgotten() {
 fn adam_after_a_huge_gradient_is_that_of_exact_arithmetic() {
     // The recurrences in f64, where nothing overflows. PyTorch 2.15 in f32: 0.999 after one step, 0.994 after 20000.
     let (mut m, mut v, mut y) = (0.0_f64, 0.0_f64, 1.0_f64);
-    let (mut state, mut x) = (adam::State::<[f32; 1]>::new(), [1.0_f32]);
+    let (mut state, mut x) = (State::new([0.0_f32; 2]), [1.0_f32]);
     for t in 1..=20_000 {
         let g = if t == 1 { 2e19 } else { 0.1 };
         m = 0.9 * m + 0.1 * g;
         v = 0.999 * v + 0.001 * g * g;
         let corrected = m / (1.0 - 0.9_f64.powi(t));
         y -= 1e-3 * corrected / ((v / (1.0 - 0.999_f64.powi(t))).sqrt() + 1e-8);
-        adam::step(&adam::Config::adam(), &mut state, &mut x, &[g as f32]).unwrap();
+        adam::Config::adam()
+            .step(&mut state, &mut x, &[g as f32])
+            .unwrap();
         if t == 1 {
             assert!((x[0] - 0.999).abs() < 1e-6, "{}", x[0]);
         }
@@ -186,20 +188,20 @@ fn adagrad_stays_finite_under_many_huge_gradients() {
             arithmetic,
             ..Default::default()
         };
-        let (mut state, mut x) = (adagrad::State::<[f32; 1]>::new(), [1.0_f32]);
+        let (mut state, mut x) = (State::new([0.0_f32; 1]), [1.0_f32]);
         for _ in 0..10 {
-            adagrad::step(&config, &mut state, &mut x, &[f32::MAX]).unwrap();
+            config.step(&mut state, &mut x, &[f32::MAX]).unwrap();
         }
-        adagrad::step(&config, &mut state, &mut x, &[0.1]).unwrap();
+        config.step(&mut state, &mut x, &[0.1]).unwrap();
         assert!(x[0].is_finite() && x[0] < 0.97, "{arithmetic:?}: {x:?}");
-        assert_eq!(state.sum(), [f32::MAX]);
+        assert_eq!(state.memory(), [f32::MAX]);
     }
 }
 
 /// Steps of SGD with momentum on three parameters, of which the second gets `huge` and the others 1/4: the second parameter's last
 /// change and its buffer.
 fn sums(config: &sgd::Config, huge: f32, steps: usize, clip: Option<f32>) -> (f32, f32) {
-    let (mut state, mut twin) = (sgd::State::<[f32; 3]>::new(), sgd::State::<[f32; 3]>::new());
+    let (mut state, mut twin) = (State::new([0.0_f32; 3]), State::new([0.0_f32; 3]));
     let mut last = 0.0;
     for _ in 0..steps {
         let (mut x, mut y) = ([0.0; 3], [0.0; 3]);
@@ -207,13 +209,13 @@ fn sums(config: &sgd::Config, huge: f32, steps: usize, clip: Option<f32>) -> (f3
         if let Some(bound) = clip {
             clip::by_value(bound, &mut g).unwrap();
         }
-        sgd::step(config, &mut state, &mut x, &g).unwrap();
-        sgd::step(config, &mut twin, &mut y, &[0.25; 3]).unwrap();
+        config.step(&mut state, &mut x, &g).unwrap();
+        config.step(&mut twin, &mut y, &[0.25; 3]).unwrap();
         // Neighbours do not notice.
         assert_eq!((x[0], x[2]), (y[0], y[2]));
         last = x[1];
     }
-    (last, state.buffer()[1])
+    (last, state.memory()[1])
 }
 
 #[test]
@@ -274,13 +276,13 @@ fn a_gradient_that_is_not_finite_reaches_its_parameter_and_no_other() {
 
 #[test]
 fn only_gradients_whose_square_overflows_are_cut() {
-    let narrow = Bounds::<f32>::new();
+    let narrow = Bounds::<f32>::new(Precision::Scalar);
     let top = narrow.gradient;
     assert!((top * top).is_finite() && top.to_bits() + 1 == (2.0_f32).powi(64).to_bits());
     for g in [0.0, -0.0, 1e-45, -1.5, 9e18, top, -top, f32::MIN_POSITIVE] {
         assert_eq!(Real::to_bits_u64(narrow.limit(g)), u64::from(g.to_bits()));
     }
-    let wide = Bounds::<f64>::new();
+    let wide = Bounds::<f64>::new(Precision::Scalar);
     let most = wide.gradient;
     assert!((most * most).is_finite() && most.to_bits() + 1 == (2.0_f64).powi(512).to_bits());
     for g in [0.0, -0.0, 1e19, -6e153, most, 5e-324] {
@@ -292,96 +294,26 @@ fn only_gradients_whose_square_overflows_are_cut() {
     assert!(!narrow.exceeded(f32::NAN) && narrow.cap(f32::NAN).is_nan());
 }
 
-/// Steps of an optimiser on parameters, a gradient a step.
-type Run = fn(&mut [f32], &[Vec<f32>]);
-
-/// Every optimiser, in portable arithmetic, with the terms that change its kernel.
-const RUNS: [(&str, Run); 8] = [
-    ("momentum", |x, gradients| {
-        let mut b = vec![0.0; x.len()];
-        let mut state = sgd::State::from_storage(&mut b[..]);
-        let config = sgd::Config {
-            momentum: 0.5,
-            ..sgd::Config::new(0.5)
-        };
-        for g in gradients {
-            sgd::step(&config, &mut state, x, g).unwrap();
-        }
-        x.copy_from_slice(state.buffer());
-    }),
-    ("adam", |x, gradients| {
-        let (mut m, mut v) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        let mut state = adam::State::from_storage(&mut m[..], &mut v[..]);
-        for g in gradients {
-            adam::step(&adam::Config::adam(), &mut state, x, g).unwrap();
-        }
-    }),
-    ("amsgrad", |x, gradients| {
-        let mut buffers = vec![vec![0.0; x.len()]; 3];
-        let [m, v, u] = &mut buffers[..] else {
-            unreachable!()
-        };
-        let mut state = adam::State::from_storage_amsgrad(&mut m[..], &mut v[..], &mut u[..]);
-        let config = adam::Config {
-            amsgrad: true,
-            ..adam::Config::adamw()
-        };
-        for g in gradients {
-            adam::step(&config, &mut state, x, g).unwrap();
-        }
-    }),
-    ("lion", |x, gradients| {
-        let mut m = vec![0.0; x.len()];
-        let mut state = lion::State::from_storage(&mut m[..]);
-        for g in gradients {
-            lion::step(&lion::Config::new(0.5), &mut state, x, g).unwrap();
-        }
-    }),
-    ("rmsprop", |x, gradients| {
-        let mut v = vec![0.0; x.len()];
-        let mut state = rmsprop::State::from_storage(&mut v[..]);
-        for g in gradients {
-            rmsprop::step(&rmsprop::Config::default(), &mut state, x, g).unwrap();
-        }
-    }),
-    ("rmsprop, centred with momentum", |x, gradients| {
-        let mut buffers = vec![vec![0.0; x.len()]; 3];
-        let [v, c, b] = &mut buffers[..] else {
-            unreachable!()
-        };
-        let mut state = rmsprop::State::from_storages(&mut v[..], &mut c[..], &mut b[..]);
-        let config = rmsprop::Config {
-            centered: true,
-            momentum: 0.5,
-            weight_decay: 0.1,
-            ..Default::default()
-        };
-        for g in gradients {
-            rmsprop::step(&config, &mut state, x, g).unwrap();
-        }
-    }),
-    ("adagrad", |x, gradients| {
-        let mut s = vec![0.0; x.len()];
-        let mut state = adagrad::State::from_storage(&mut s[..]);
-        for g in gradients {
-            adagrad::step(&adagrad::Config::default(), &mut state, x, g).unwrap();
-        }
-    }),
-    ("adagrad with decay", |x, gradients| {
-        let mut s = vec![0.0; x.len()];
-        let mut state = adagrad::State::from_storage(&mut s[..]);
-        let config = adagrad::Config {
-            weight_decay: 0.1,
-            ..Default::default()
-        };
-        for g in gradients {
-            adagrad::step(&config, &mut state, x, g).unwrap();
-        }
-    }),
-];
-
 #[test]
 fn a_parameter_among_unusual_ones_has_the_bits_that_it_has_alone() {
+    registry::visit(&mut Alone);
+}
+
+struct Alone;
+
+impl registry::Visitor for Alone {
+    fn visit<C: Elementwise>(&mut self, name: &'static str, config: C) {
+        alone(name, &config);
+    }
+}
+
+fn alone(name: &str, config: &impl Optimiser) {
+    let run = |x: &mut [f32], gradients: &[Vec<f32>]| {
+        let mut state = State::new(vec![0.0; config.memory_len(x.len())]);
+        for g in gradients {
+            config.step(&mut state, x, g).unwrap();
+        }
+    };
     // A lone parameter never shares a register or a turn of the loop; 2e19 and above overflow, 1e-20 has a subnormal square.
     let unusual = [2e19, f32::MAX, -1e30, 1e-20, 0.0, f32::NAN, f32::INFINITY];
     let gradient = |i: usize, t: usize| match (i * 29 + t * 7) % 61 {
@@ -397,37 +329,28 @@ fn a_parameter_among_unusual_ones_has_the_bits_that_it_has_alone() {
                 (0..n).map(of).collect()
             })
             .collect();
-        for (name, run) in RUNS {
-            let mut alone = vec![1.0; n];
-            for (i, x) in alone.chunks_mut(1).enumerate() {
-                let of_one: Vec<_> = gradients.iter().map(|g| vec![g[i]]).collect();
-                run(x, &of_one);
+        let mut alone = vec![1.0; n];
+        for (i, x) in alone.chunks_mut(1).enumerate() {
+            let of_one: Vec<_> = gradients.iter().map(|g| vec![g[i]]).collect();
+            run(x, &of_one);
+        }
+        for level in crate::testing::levels() {
+            let mut x = vec![1.0; n];
+            run(&mut x, &gradients);
+            for (i, (x, y)) in x.iter().zip(&alone).enumerate() {
+                assert!(
+                    x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan(),
+                    "{name}, {level:?}, {i} of {n}: {x} alone {y}"
+                );
             }
-            for level in crate::testing::levels() {
-                let mut x = vec![1.0; n];
-                run(&mut x, &gradients);
-                for (i, (x, y)) in x.iter().zip(&alone).enumerate() {
-                    assert!(
-                        x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan(),
-                        "{name}, {level:?}, {i} of {n}: {x} alone {y}"
-                    );
-                }
-                assert!(n < 203 || x[160] != 1.0 && x[160].is_finite(), "{name}");
-            }
+            assert!(n < 203 || x[160] != 1.0 && x[160].is_finite(), "{name}");
         }
     }
 }
 
-/// A saved Adam whose second moment is infinite, as older releases left it after a huge gradient.
+/// An Adam whose second moment is infinite, as PyTorch leaves it after a huge gradient.
 #[test]
-fn an_infinite_second_moment_that_is_restored_decays() {
-    let mut bytes = [0; 128];
-    let mut writer = crate::snapshot::Writer::new(&mut bytes, *b"ADAM", 1).unwrap();
-    writer.u64(1).unwrap();
-    writer.slice(&[0.0_f32]).unwrap();
-    writer.slice(&[f32::INFINITY]).unwrap();
-    writer.slice::<f32>(&[]).unwrap();
-    let len = writer.finish().unwrap();
+fn an_infinite_second_moment_that_is_resumed_decays() {
     for arithmetic in [Portable, Fast] {
         let config = adam::Config {
             learning_rate: RATE,
@@ -435,12 +358,11 @@ fn an_infinite_second_moment_that_is_restored_decays() {
             arithmetic,
             ..adam::Config::adam()
         };
-        let mut state = adam::State::<[f32; 1]>::new();
-        crate::snapshot::Snapshot::restore(&mut state, &bytes[..len]).unwrap();
+        let mut state = State::resume([0.0, f32::INFINITY], 1);
         let mut x = [1.0_f32];
         for _ in 0..1200 {
             x = [1.0];
-            adam::step(&config, &mut state, &mut x, &[0.25]).unwrap();
+            config.step(&mut state, &mut x, &[0.25]).unwrap();
         }
         // A constant gradient: steps of the learning rate.
         assert!((x[0] - 0.5).abs() < 1e-4, "{arithmetic:?}: {x:?}");
@@ -474,7 +396,7 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
                 arithmetic,
                 ..adam::Config::adam()
             };
-            adam::step(&config, &mut adam::State::<[T; 1]>::new(), x, g)
+            config.step(&mut State::new([T::ZERO; 2]), x, g)
         }));
         for eps_in_sqrt in [false, true] {
             all.push(first::<T>(|x, g| {
@@ -487,7 +409,7 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
                     arithmetic,
                     ..Default::default()
                 };
-                rmsprop::step(&config, &mut rmsprop::State::<[T; 1]>::new(), x, g)
+                config.step(&mut State::new([T::ZERO; 1]), x, g)
             }));
         }
         all.push(first::<T>(|x, g| {
@@ -498,7 +420,7 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
                 arithmetic,
                 ..Default::default()
             };
-            adagrad::step(&config, &mut adagrad::State::<[T; 1]>::new(), x, g)
+            config.step(&mut State::new([T::ZERO; 1]), x, g)
         }));
     }
     all.push(first::<T>(|x, g| {
@@ -508,7 +430,7 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
             decay: Decay::L2,
             ..lion::Config::new(rate)
         };
-        lion::step(&config, &mut lion::State::<[T; 1]>::new(), x, g)
+        config.step(&mut State::new([T::ZERO; 1]), x, g)
     }));
     all.push(first::<T>(|x, g| {
         let config = sgd::Config {
@@ -516,7 +438,7 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
             weight_decay,
             ..sgd::Config::new(rate)
         };
-        sgd::step(&config, &mut sgd::State::<[T; 1]>::new(), x, g)
+        config.step(&mut State::new([T::ZERO; 1]), x, g)
     }));
     all.push(first::<T>(|x, g| {
         let config = adam::Config {
@@ -525,9 +447,9 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
             weight_decay,
             ..adam::Config::adam()
         };
-        let mut state = bf16::adam::State::<[u16; 1]>::new();
+        let mut state = State::new([0_u16; 2]);
         let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
-        bf16::adam::step(&config, &mut state, x, g, &mut lanes)
+        bf16::step(&config, &mut state, x, g, &mut lanes)
     }));
     all
 }
@@ -624,7 +546,7 @@ fn a_small_eps_is_told_from_none() {
                 eps,
                 ..adam::Config::adam()
             };
-            adam::step(&config, &mut adam::State::<[f32; 1]>::new(), x, g)
+            config.step(&mut State::new([0.0_f32; 2]), x, g)
         })
     };
     // sqrt(0.001) times the least number rounds to 0; none at all is PyTorch's 0 / 0.

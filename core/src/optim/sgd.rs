@@ -17,7 +17,7 @@
 //! | symbol | meaning | shape |
 //! |---|---|---|
 //! | x | parameters | n |
-//! | b | momentum buffer ([`state_len`]; none without momentum) | n or 0 |
+//! | b | momentum buffer, none without momentum ([`Config::buffers`]) | n or 0 |
 //! | l2, keep | weight decay ([`Decay`]) | scalars |
 //!
 //! At every 16th step buffer elements below the smallest normal number become 0, as in [`adam`](super::adam).
@@ -26,12 +26,11 @@
 //! with it. Reference: Sutskever, Martens, Dahl and Hinton, *On the importance of initialization and momentum*
 //! (2013); semantics of `torch.optim.SGD`.
 
+use super::{BUFFERS, Precision, elementwise};
 use super::{Decay, FLUSH_EVERY, Terms, check_non_negative, told, told_fraction};
-use crate::error::{check, check_length};
-use crate::optim::Kernels as _;
+use crate::error::check;
 use crate::simd::{self, Lanes, Update};
-use crate::storage::Fixed;
-use crate::{Error, Real, Storage};
+use crate::{Error, Real};
 
 /// Hyperparameters; [`Config::new`] sets all but the learning rate to PyTorch's defaults.
 ///
@@ -39,6 +38,16 @@ use crate::{Error, Real, Storage};
 /// use thalweg::optim::sgd;
 /// let config = sgd::Config { momentum: 0.9, nesterov: true, ..sgd::Config::new(0.1) };
 /// assert!(config.validate().is_ok());
+///
+/// use thalweg::optim::{Optimiser, State};
+/// let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(0.25) };
+/// let mut state = State::new([0.0; 1]);
+/// let mut x = [4.0];
+/// config.step(&mut state, &mut x, &[4.0])?; // buffer 4
+/// assert_eq!(x, [3.0]);
+/// config.step(&mut state, &mut x, &[2.0])?; // buffer 0.5 * 4 + 2
+/// assert_eq!(x, [2.0]);
+/// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -102,98 +111,21 @@ impl Config {
             "needs momentum above 0 and dampening 0",
         )
     }
-}
 
-/// Elements of the momentum buffer for `n` parameters.
-///
-/// ```
-/// assert_eq!(thalweg::optim::sgd::state_len(10, false), 0);
-/// assert_eq!(thalweg::optim::sgd::state_len(10, true), 10);
-/// ```
-pub const fn state_len(n: usize, momentum: bool) -> usize {
-    if momentum { n } else { 0 }
-}
-
-/// The momentum buffer; `State<[f32; 0]>` does for plain descent.
-///
-/// ```
-/// use thalweg::optim::sgd;
-/// const EMPTY: sgd::State<[f32; 64]> = sgd::State::new();
-/// assert_eq!(EMPTY.buffer().len(), 64);
-/// let mut memory = [0.0_f32; 8];
-/// let borrowed = sgd::State::from_storage(&mut memory[..]);
-/// assert_eq!(borrowed.buffer().len(), 8);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State<B> {
-    buffer: B,
-    /// Steps with momentum: 0 until the buffer holds a gradient.
-    steps: u64,
-}
-
-impl<B: Storage> State<B> {
-    /// A state in an owned array.
-    pub const fn new() -> Self
-    where
-        B: Fixed,
-    {
-        Self {
-            buffer: B::ZERO,
-            steps: 0,
-        }
-    }
-
-    /// A state in memory that is passed in; its contents are set to zero.
-    pub fn from_storage(buffer: B) -> Self
-    where
-        B::Elem: Real,
-    {
-        let mut state = Self { buffer, steps: 0 };
-        state.reset();
-        state
-    }
-
-    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    /// Lengths of the buffers for `n` parameters: b, with momentum.
     ///
     /// ```
-    /// use thalweg::optim::sgd::{self, Config, State};
-    /// let (mut params, mut buffer) = ([1.0_f64], [4.0]); // one gradient of 4 came before
-    /// let mut state = State::resume(&mut buffer[..], 1);
-    /// sgd::step(&Config { momentum: 0.5, ..Config::new(0.25) }, &mut state, &mut params, &[2.0])?;
-    /// assert_eq!((params, state.steps()), ([0.0], 2)); // 1 - 0.25 (0.5 * 4 + 2)
-    /// # Ok::<(), thalweg::Error>(())
+    /// use thalweg::optim::sgd::Config;
+    /// assert_eq!(Config::new(0.1).buffers(10), [0, 0, 0]);
+    /// assert_eq!(Config { momentum: 0.9, ..Config::new(0.1) }.state_len(10), 10);
     /// ```
-    pub const fn resume(buffer: B, steps: u64) -> Self {
-        Self { buffer, steps }
-    }
-
-    /// Steps taken.
-    pub const fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Forgets the past.
-    pub fn reset(&mut self)
-    where
-        B::Elem: Real,
-    {
-        self.buffer.as_mut_slice().fill(B::Elem::ZERO);
-        self.steps = 0;
-    }
-
-    /// The decaying sum of gradients.
-    pub fn buffer(&self) -> &[B::Elem] {
-        self.buffer.as_slice()
+    #[must_use]
+    pub const fn buffers(&self, n: usize) -> [usize; BUFFERS] {
+        [if self.momentum == 0.0 { 0 } else { n }, 0, 0]
     }
 }
 
-impl<B: Fixed> Default for State<B> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-super::snapshot!([B] State<B>, b"SGDM", [steps], [buffer]);
+elementwise!(b"SGDM", sgd);
 
 #[derive(Clone, Copy)]
 struct Plain<T, const ACTIVE: bool> {
@@ -210,7 +142,7 @@ impl<T: Real, const ACTIVE: bool> Update<T, 1, 1> for Plain<T, ACTIVE> {
 }
 
 /// Not `ACTIVE`: no term changes anything, and the gradient enters the buffer undamped.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Momentum<T, const ACTIVE: bool, const NESTEROV: bool, const FLUSH: bool> {
     terms: Terms<T>,
     rate: T,
@@ -241,77 +173,19 @@ impl<T: Real, const ACTIVE: bool, const NESTEROV: bool, const FLUSH: bool> Updat
     }
 }
 
-/// One step of descent on `params` along `grad`.
-///
-/// # Errors
-/// [`Error::Length`] when `grad`, or with momentum the buffer, differs in length from `params`;
-/// [`Error::Parameter`] when the config is not valid. Nothing is changed then.
-///
-/// ```
-/// use thalweg::optim::sgd;
-/// let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(0.25) };
-/// let mut state = sgd::State::<[f32; 1]>::new();
-/// let mut x = [4.0];
-/// sgd::step(&config, &mut state, &mut x, &[4.0])?; // buffer 4
-/// assert_eq!(x, [3.0]);
-/// sgd::step(&config, &mut state, &mut x, &[2.0])?; // buffer 0.5 * 4 + 2
-/// assert_eq!(x, [2.0]);
-/// # Ok::<(), thalweg::Error>(())
-/// ```
-pub fn step<T: Real, B: Storage<Elem = T>>(
-    config: &Config,
-    state: &mut State<B>,
-    params: &mut [T],
-    grad: &[T],
-) -> Result<(), Error> {
-    config.validate()?;
-    check_length("grad", params.len(), grad.len())?;
-    if config.momentum == 0.0 {
-        return T::Kernels::sgd(config, params, grad);
-    }
-    let buffer = state.buffer.as_mut_slice();
-    check_length("state.buffer", params.len(), buffer.len())?;
-    T::Kernels::momentum(config, state.steps, buffer, params, grad)?;
-    state.steps = state.steps.saturating_add(1);
-    Ok(())
-}
-
-/// One step without momentum.
-pub(super) fn plain<T: Real>(config: &Config, params: &mut [T], grad: &[T]) -> Result<(), Error> {
-    let (terms, rate) = scalars(config)?;
-    if terms.is_active() {
-        simd::update(&Plain::<T, true> { terms, rate }, [params], [grad]);
-    } else {
-        simd::update(&Plain::<T, false> { terms, rate }, [params], [grad]);
-    }
-    Ok(())
-}
-
-/// Terms and rate of a valid config.
-#[inline]
-fn scalars<T: Real>(config: &Config) -> Result<(Terms<T>, T), Error> {
-    let terms = Terms::new(
-        config.learning_rate,
-        config.weight_decay,
-        config.decay,
-        config.maximize,
-    )?;
-    Ok((terms, told("learning_rate", config.learning_rate)?))
-}
-
-/// One step with momentum, its scalars worked out; other ways to keep the buffer run it too.
-#[derive(Clone, Copy)]
-pub(super) struct Prepared<T> {
+/// One step with its scalars worked out.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<T> {
     kernel: Momentum<T, false, false, false>,
+    has_momentum: bool,
     nesterov: bool,
     flushes: bool,
 }
 
 impl<T: Real> Prepared<T> {
-    /// The step that follows `steps` steps, under a valid config.
-    #[inline(always)]
-    pub(super) fn new(config: &Config, steps: u64) -> Result<Self, Error> {
-        let (terms, rate) = scalars(config)?;
+    #[inline]
+    fn new(config: &Config, steps: u64, _: Precision) -> Result<Self, Error> {
         let momentum = told_fraction("momentum", config.momentum)?;
         // The buffer starts as the first gradient, undamped.
         let (old, new) = if steps > 0 {
@@ -320,22 +194,27 @@ impl<T: Real> Prepared<T> {
             (T::ZERO, T::ONE)
         };
         let kernel = Momentum {
-            terms,
-            rate,
+            terms: Terms::new(
+                config.learning_rate,
+                config.weight_decay,
+                config.decay,
+                config.maximize,
+            )?,
+            rate: told("learning_rate", config.learning_rate)?,
             old,
             new,
             momentum,
         };
         Ok(Self {
             kernel,
+            has_momentum: config.momentum != 0.0,
             nesterov: config.nesterov,
             flushes: steps.saturating_add(1).is_multiple_of(FLUSH_EVERY),
         })
     }
 
-    /// Advances as many parameters as the shortest slice has.
     #[inline(always)]
-    pub(super) fn run(&self, params: &mut [T], buffer: &mut [T], grad: &[T]) {
+    pub(super) fn run(&self, [b, ..]: [&mut [T]; BUFFERS], x: &mut [T], g: &[T]) {
         let Momentum {
             terms,
             rate,
@@ -343,6 +222,13 @@ impl<T: Real> Prepared<T> {
             new,
             momentum,
         } = self.kernel;
+        if !self.has_momentum {
+            return if terms.is_active() {
+                simd::update(&Plain::<T, true> { terms, rate }, [x], [g]);
+            } else {
+                simd::update(&Plain::<T, false> { terms, rate }, [x], [g]);
+            };
+        }
         macro_rules! run {
             ($active:literal, $nesterov:literal, $flush:literal) => {
                 simd::update(
@@ -353,8 +239,8 @@ impl<T: Real> Prepared<T> {
                         new,
                         momentum,
                     },
-                    [params, buffer],
-                    [grad],
+                    [x, b],
+                    [g],
                 )
             };
         }
@@ -375,8 +261,8 @@ impl<T: Real> Prepared<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::tests::{assert_levels_agree, painted};
-    use std::vec::Vec;
+    use crate::optim::optimiser::tests::assert_refuses;
+    use crate::optim::{Optimiser, State};
 
     #[test]
     fn first_momentum_step_ignores_dampening() {
@@ -385,13 +271,13 @@ mod tests {
             dampening: 0.25,
             ..Config::new(1.0)
         };
-        let mut state = State::<[f64; 1]>::new();
+        let mut state = State::new([0.0_f64; 1]);
         let mut x = [0.0];
-        step(&config, &mut state, &mut x, &[8.0]).unwrap();
-        assert_eq!((x, state.buffer()), ([-8.0], &[8.0][..]));
-        step(&config, &mut state, &mut x, &[8.0]).unwrap();
+        config.step(&mut state, &mut x, &[8.0]).unwrap();
+        assert_eq!((x, state.memory()), ([-8.0], &[8.0][..]));
+        config.step(&mut state, &mut x, &[8.0]).unwrap();
         // 0.5 * 8 + 0.75 * 8
-        assert_eq!((x, state.buffer()), ([-18.0], &[10.0][..]));
+        assert_eq!((x, state.memory()), ([-18.0], &[10.0][..]));
     }
 
     #[test]
@@ -402,7 +288,9 @@ mod tests {
             ..Config::new(1.0)
         };
         let mut x = [0.0_f32];
-        step(&config, &mut State::<[f32; 1]>::new(), &mut x, &[8.0]).unwrap();
+        config
+            .step(&mut State::new([0.0_f32; 1]), &mut x, &[8.0])
+            .unwrap();
         assert_eq!(x, [-12.0]);
     }
 
@@ -414,7 +302,9 @@ mod tests {
             ..Config::new(0.5)
         };
         let mut x = [4.0_f64];
-        step(&config, &mut State::<[f64; 0]>::new(), &mut x, &[1.0]).unwrap();
+        config
+            .step(&mut State::new([0.0_f64; 0]), &mut x, &[1.0])
+            .unwrap();
         // 4 - 0.5 * (-1 + 0.5 * 4)
         assert_eq!(x, [3.5]);
     }
@@ -459,19 +349,7 @@ mod tests {
                 },
             ),
         ];
-        let mut state = State::<[f32; 2]>::new();
-        step(&good, &mut state, &mut [1.0, 2.0], &[3.0, 4.0]).unwrap();
-        let before = state;
-        let mut x = [1.0_f32, 2.0];
-        for (expected, config) in bad {
-            match step(&config, &mut state, &mut x, &[1.0, 1.0]) {
-                Err(Error::Parameter { name, .. }) => assert_eq!(name, expected),
-                other => panic!("{config:?} gave {other:?}"),
-            }
-        }
-        assert!(step(&good, &mut state, &mut x, &[1.0]).is_err());
-        assert!(step(&good, &mut state, &mut [0.0; 3], &[1.0; 3]).is_err());
-        assert_eq!((state, x), (before, [1.0, 2.0]));
+        assert_refuses(good, &bad);
     }
 
     #[test]
@@ -481,47 +359,18 @@ mod tests {
             ..Config::new(0.1)
         };
         // More than a chunk, and a part of one.
-        let mut state = State::<[f32; 2500]>::new();
+        let mut state = State::new([0.0_f32; 2500]);
         let mut x = [0.0; 2500];
-        step(
-            &config,
-            &mut state,
-            &mut x,
-            &[f32::MIN_POSITIVE * 4.0; 2500],
-        )
-        .unwrap();
+        config
+            .step(&mut state, &mut x, &[f32::MIN_POSITIVE * 4.0; 2500])
+            .unwrap();
         for t in 2..16 {
-            step(&config, &mut state, &mut x, &[0.0; 2500]).unwrap();
+            config.step(&mut state, &mut x, &[0.0; 2500]).unwrap();
             // 4 halved t - 1 times: subnormal from the fourth step on, and nothing has rounded yet.
             let expected = f32::MIN_POSITIVE * 4.0 / (1 << (t - 1)) as f32;
-            assert_eq!(state.buffer(), [expected; 2500]);
+            assert_eq!(state.memory(), [expected; 2500]);
         }
-        step(&config, &mut state, &mut x, &[0.0; 2500]).unwrap();
-        assert_eq!(state.buffer(), [0.0; 2500]);
-    }
-
-    #[test]
-    fn bits_do_not_depend_on_the_level() {
-        for nesterov in [false, true] {
-            for weight_decay in [0.0, 0.1] {
-                assert_levels_agree(|n| {
-                    let config = Config {
-                        momentum: 0.9,
-                        nesterov,
-                        weight_decay,
-                        ..Config::new(0.01)
-                    };
-                    let (mut x, mut b) = (painted::<f32>(n, 1), painted::<f32>(n, 2));
-                    let mut state = State::from_storage(&mut b[..]);
-                    for t in 0..3 {
-                        step(&config, &mut state, &mut x, &painted(n, 10 + t)).unwrap();
-                    }
-                    x.iter()
-                        .chain(state.buffer())
-                        .map(|v| v.to_bits())
-                        .collect::<Vec<_>>()
-                });
-            }
-        }
+        config.step(&mut state, &mut x, &[0.0; 2500]).unwrap();
+        assert_eq!(state.memory(), [0.0; 2500]);
     }
 }

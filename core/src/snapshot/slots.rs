@@ -125,7 +125,7 @@ struct Good {
 /// Two slots on a flash.
 ///
 /// ```
-/// use thalweg::optim::sgd;
+/// use thalweg::optim::{Optimiser, State, sgd};
 /// use thalweg::snapshot::{Flash, Slots, Snapshot};
 ///
 /// /// Eight sectors of 64 bytes in RAM.
@@ -150,9 +150,9 @@ struct Good {
 /// }
 ///
 /// let config = sgd::Config { momentum: 0.9, ..sgd::Config::new(0.1) };
-/// let mut state = sgd::State::<[f32; 2]>::new();
+/// let mut state = State::new([0.0_f32; 2]);
 /// let mut x = [1.0, 2.0];
-/// sgd::step(&config, &mut state, &mut x, &[0.5, 0.5])?;
+/// config.step(&mut state, &mut x, &[0.5, 0.5])?;
 ///
 /// let mut buffer = [0; 256];
 /// let mut slots = Slots::open(Ram([0xFF; 512]), &mut buffer).unwrap();
@@ -161,7 +161,7 @@ struct Good {
 ///
 /// // After a restart.
 /// let mut slots = Slots::open(slots.release(), &mut buffer).unwrap();
-/// let mut again = sgd::State::<[f32; 2]>::new();
+/// let mut again = State::<sgd::Config, _>::new([0.0_f32; 2]);
 /// assert_eq!(slots.restore(&mut again, &mut buffer).unwrap(), Some(1));
 /// let (mut a, mut b) = ([0; 128], [0; 128]);
 /// assert_eq!(state.save(&mut a), again.save(&mut b));

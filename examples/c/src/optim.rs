@@ -4,15 +4,16 @@ mod config;
 
 pub use config::*;
 
-use super::{Error, Fault, Status, arithmetic, finish, flag, one, one_mut, slice, slice_mut};
-use config::decay;
+use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
+use config::Hyperparameters;
 use thalweg::Real;
-use thalweg::optim::{adagrad, adam, clip, lion, rmsprop, sgd};
+use thalweg::optim::{BUFFERS, Layer, Optimiser, clip};
 
-unsafe fn sgd_step<T: Real>(
-    config: *const SgdConfig,
-    steps: *mut u64,
-    buffer: *mut T,
+/// One step of any optimiser; of the buffers those that the config keeps are read, and the count where there is one.
+unsafe fn step<T: Real, C: Hyperparameters>(
+    config: *const C,
+    steps: Option<*mut u64>,
+    buffers: [(&'static str, *mut T); BUFFERS],
     params: *mut T,
     grad: *const T,
     n: usize,
@@ -20,181 +21,34 @@ unsafe fn sgd_step<T: Real>(
     // SAFETY: the contract of the call.
     let (config, steps, params, grad) = unsafe {
         (
-            one("config", config)?,
-            one_mut("steps", steps)?,
+            one("config", config)?.read()?,
+            steps.map(|steps| one_mut("steps", steps)).transpose()?,
             slice_mut("params", params, n)?,
             slice("grad", grad, n)?,
         )
     };
-    let config = sgd::Config {
-        learning_rate: config.learning_rate,
-        momentum: config.momentum,
-        dampening: config.dampening,
-        weight_decay: config.weight_decay,
-        decay: decay(config.decay)?,
-        nesterov: flag("nesterov", config.nesterov)?,
-        maximize: flag("maximize", config.maximize)?,
-    };
-    let room = if config.momentum == 0.0 { 0 } else { n };
+    let layers = [Layer::Vector(n)];
+    let [(a, i), (b, j), (c, k)] = buffers;
+    let [x, y, z] = config.lengths(&layers);
     // SAFETY: the contract of the call.
-    let buffer = unsafe { slice_mut("buffer", buffer, room)? };
-    let mut state = sgd::State::resume(buffer, *steps);
-    sgd::step(&config, &mut state, params, grad)?;
-    *steps = state.steps();
+    let buffers = unsafe {
+        [
+            slice_mut(a, i, x)?,
+            slice_mut(b, j, y)?,
+            slice_mut(c, k, z)?,
+        ]
+    };
+    let taken = steps.as_ref().map_or(0, |steps| **steps);
+    config.advance(&layers, taken, buffers, params, grad)?;
+    if let Some(steps) = steps {
+        *steps = taken.saturating_add(1);
+    }
     Ok(())
 }
 
-unsafe fn adam_step<T: Real>(
-    config: *const AdamConfig,
-    steps: *mut u64,
-    m: *mut T,
-    v: *mut T,
-    largest: *mut T,
-    params: *mut T,
-    grad: *const T,
-    n: usize,
-) -> Result<(), Fault> {
-    // SAFETY: the contract of the call.
-    let (config, steps, params, grad) = unsafe {
-        (
-            one("config", config)?,
-            one_mut("steps", steps)?,
-            slice_mut("params", params, n)?,
-            slice("grad", grad, n)?,
-        )
-    };
-    let config = adam::Config {
-        learning_rate: config.learning_rate,
-        beta1: config.beta1,
-        beta2: config.beta2,
-        eps: config.eps,
-        weight_decay: config.weight_decay,
-        decay: decay(config.decay)?,
-        amsgrad: flag("amsgrad", config.amsgrad)?,
-        maximize: flag("maximize", config.maximize)?,
-        arithmetic: arithmetic(config.arithmetic)?,
-    };
-    let room = if config.amsgrad { n } else { 0 };
-    // SAFETY: the contract of the call.
-    let (m, v, largest) = unsafe {
-        (
-            slice_mut("m", m, n)?,
-            slice_mut("v", v, n)?,
-            slice_mut("largest", largest, room)?,
-        )
-    };
-    let mut state = adam::State::resume(m, v, largest, *steps);
-    adam::step(&config, &mut state, params, grad)?;
-    *steps = state.steps();
-    Ok(())
-}
-
-unsafe fn lion_step<T: Real>(
-    config: *const LionConfig,
-    momentum: *mut T,
-    params: *mut T,
-    grad: *const T,
-    n: usize,
-) -> Result<(), Fault> {
-    // SAFETY: the contract of the call.
-    let (config, momentum, params, grad) = unsafe {
-        (
-            one("config", config)?,
-            slice_mut("momentum", momentum, n)?,
-            slice_mut("params", params, n)?,
-            slice("grad", grad, n)?,
-        )
-    };
-    let config = lion::Config {
-        learning_rate: config.learning_rate,
-        beta1: config.beta1,
-        beta2: config.beta2,
-        weight_decay: config.weight_decay,
-        decay: decay(config.decay)?,
-        maximize: flag("maximize", config.maximize)?,
-    };
-    Ok(lion::step(
-        &config,
-        &mut lion::State::resume(momentum),
-        params,
-        grad,
-    )?)
-}
-
-unsafe fn rmsprop_step<T: Real>(
-    config: *const RmspropConfig,
-    mean_square: *mut T,
-    mean: *mut T,
-    buffer: *mut T,
-    params: *mut T,
-    grad: *const T,
-    n: usize,
-) -> Result<(), Fault> {
-    // SAFETY: the contract of the call.
-    let (config, params, grad) = unsafe {
-        (
-            one("config", config)?,
-            slice_mut("params", params, n)?,
-            slice("grad", grad, n)?,
-        )
-    };
-    let config = rmsprop::Config {
-        learning_rate: config.learning_rate,
-        alpha: config.alpha,
-        eps: config.eps,
-        eps_in_sqrt: flag("eps_in_sqrt", config.eps_in_sqrt)?,
-        centered: flag("centered", config.centered)?,
-        momentum: config.momentum,
-        weight_decay: config.weight_decay,
-        decay: decay(config.decay)?,
-        maximize: flag("maximize", config.maximize)?,
-        arithmetic: arithmetic(config.arithmetic)?,
-    };
-    let of = |is_used| if is_used { n } else { 0 };
-    // SAFETY: the contract of the call.
-    let (mean_square, mean, buffer) = unsafe {
-        (
-            slice_mut("mean_square", mean_square, n)?,
-            slice_mut("mean", mean, of(config.centered))?,
-            slice_mut("buffer", buffer, of(config.momentum != 0.0))?,
-        )
-    };
-    let mut state = rmsprop::State::resume(mean_square, mean, buffer);
-    Ok(rmsprop::step(&config, &mut state, params, grad)?)
-}
-
-unsafe fn adagrad_step<T: Real>(
-    config: *const AdagradConfig,
-    steps: *mut u64,
-    sum: *mut T,
-    params: *mut T,
-    grad: *const T,
-    n: usize,
-) -> Result<(), Fault> {
-    // SAFETY: the contract of the call.
-    let (config, steps, sum, params, grad) = unsafe {
-        (
-            one("config", config)?,
-            one_mut("steps", steps)?,
-            slice_mut("sum", sum, n)?,
-            slice_mut("params", params, n)?,
-            slice("grad", grad, n)?,
-        )
-    };
-    let config = adagrad::Config {
-        learning_rate: config.learning_rate,
-        lr_decay: config.lr_decay,
-        initial_accumulator: config.initial_accumulator,
-        eps: config.eps,
-        weight_decay: config.weight_decay,
-        decay: decay(config.decay)?,
-        maximize: flag("maximize", config.maximize)?,
-        arithmetic: arithmetic(config.arithmetic)?,
-    };
-    let mut state = adagrad::State::resume(sum, *steps);
-    adagrad::step(&config, &mut state, params, grad)?;
-    *steps = state.steps();
-    Ok(())
+/// The place of a buffer that an optimiser does not have.
+const fn none<T>() -> (&'static str, *mut T) {
+    ("", core::ptr::null_mut())
 }
 
 unsafe fn clip_step<T: Real>(
@@ -224,7 +78,19 @@ pub unsafe extern "C" fn thalweg_sgd_step_f32(
     error: *mut Error,
 ) -> Status {
     // SAFETY: the contract of the call.
-    unsafe { finish(error, sgd_step(config, steps, buffer, params, grad, n)) }
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                Some(steps),
+                [("buffer", buffer), none(), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
 }
 
 /// [`thalweg_sgd_step_f32`] in `f64`.
@@ -242,7 +108,19 @@ pub unsafe extern "C" fn thalweg_sgd_step_f64(
     error: *mut Error,
 ) -> Status {
     // SAFETY: the contract of the call.
-    unsafe { finish(error, sgd_step(config, steps, buffer, params, grad, n)) }
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                Some(steps),
+                [("buffer", buffer), none(), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
 }
 
 /// One step of Adam; `largest` is read only by AMSGrad, and may be null otherwise.
@@ -265,7 +143,14 @@ pub unsafe extern "C" fn thalweg_adam_step_f32(
     unsafe {
         finish(
             error,
-            adam_step(config, steps, m, v, largest, params, grad, n),
+            step(
+                config,
+                Some(steps),
+                [("m", m), ("v", v), ("largest", largest)],
+                params,
+                grad,
+                n,
+            ),
         )
     }
 }
@@ -290,7 +175,14 @@ pub unsafe extern "C" fn thalweg_adam_step_f64(
     unsafe {
         finish(
             error,
-            adam_step(config, steps, m, v, largest, params, grad, n),
+            step(
+                config,
+                Some(steps),
+                [("m", m), ("v", v), ("largest", largest)],
+                params,
+                grad,
+                n,
+            ),
         )
     }
 }
@@ -309,7 +201,19 @@ pub unsafe extern "C" fn thalweg_lion_step_f32(
     error: *mut Error,
 ) -> Status {
     // SAFETY: the contract of the call.
-    unsafe { finish(error, lion_step(config, momentum, params, grad, n)) }
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                None,
+                [("momentum", momentum), none(), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
 }
 
 /// [`thalweg_lion_step_f32`] in `f64`.
@@ -326,7 +230,19 @@ pub unsafe extern "C" fn thalweg_lion_step_f64(
     error: *mut Error,
 ) -> Status {
     // SAFETY: the contract of the call.
-    unsafe { finish(error, lion_step(config, momentum, params, grad, n)) }
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                None,
+                [("momentum", momentum), none(), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
 }
 
 /// One step of RMSprop; `mean` is read only when centred, `buffer` only with momentum.
@@ -348,7 +264,18 @@ pub unsafe extern "C" fn thalweg_rmsprop_step_f32(
     unsafe {
         finish(
             error,
-            rmsprop_step(config, mean_square, mean, buffer, params, grad, n),
+            step(
+                config,
+                None,
+                [
+                    ("mean_square", mean_square),
+                    ("mean", mean),
+                    ("buffer", buffer),
+                ],
+                params,
+                grad,
+                n,
+            ),
         )
     }
 }
@@ -372,7 +299,18 @@ pub unsafe extern "C" fn thalweg_rmsprop_step_f64(
     unsafe {
         finish(
             error,
-            rmsprop_step(config, mean_square, mean, buffer, params, grad, n),
+            step(
+                config,
+                None,
+                [
+                    ("mean_square", mean_square),
+                    ("mean", mean),
+                    ("buffer", buffer),
+                ],
+                params,
+                grad,
+                n,
+            ),
         )
     }
 }
@@ -392,7 +330,19 @@ pub unsafe extern "C" fn thalweg_adagrad_step_f32(
     error: *mut Error,
 ) -> Status {
     // SAFETY: the contract of the call.
-    unsafe { finish(error, adagrad_step(config, steps, sum, params, grad, n)) }
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                Some(steps),
+                [("sum", sum), none(), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
 }
 
 /// [`thalweg_adagrad_step_f32`] in `f64`.
@@ -410,7 +360,19 @@ pub unsafe extern "C" fn thalweg_adagrad_step_f64(
     error: *mut Error,
 ) -> Status {
     // SAFETY: the contract of the call.
-    unsafe { finish(error, adagrad_step(config, steps, sum, params, grad, n)) }
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                Some(steps),
+                [("sum", sum), none(), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
 }
 
 /// Scales `grad` down to `max_norm` where its norm is larger; writes the norm before.

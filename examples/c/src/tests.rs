@@ -9,7 +9,7 @@ use core::ptr::{null, null_mut};
 use std::string::{String, ToString};
 use std::vec;
 use thalweg::compress::{Buffers, Compressor, Key, Message, PermK, RandK, TopK};
-use thalweg::optim::{adam, sgd};
+use thalweg::optim::{Optimiser, State, adam, sgd};
 use thalweg::particle::{Particles, svgd};
 use thalweg::wire::Kind;
 
@@ -55,7 +55,7 @@ fn steps_have_the_bits_of_the_rust_functions() {
         ..adam::Config::adamw()
     };
     let (mut x, mut m, mut v, mut most, mut steps) = (X, [0.0; 7], [0.0; 7], [0.0; 7], 0);
-    let (mut y, mut state) = (X, adam::State::<[f32; 7], [f32; 7]>::zeroed());
+    let (mut y, mut state) = (X, State::new([0.0_f32; 21]));
     let descent = SgdConfig {
         momentum: 0.9,
         dampening: 0.5,
@@ -67,7 +67,7 @@ fn steps_have_the_bits_of_the_rust_functions() {
         ..sgd::Config::new(0.25)
     };
     let (mut p, mut buffer, mut count) = (X, [0.0; 7], 0);
-    let (mut q, mut momentum) = (X, sgd::State::<[f32; 7]>::new());
+    let (mut q, mut momentum) = (X, State::new([0.0_f32; 7]));
     for _ in 0..3 {
         // SAFETY: arrays of seven.
         unsafe {
@@ -94,8 +94,8 @@ fn steps_have_the_bits_of_the_rust_functions() {
             );
             assert_eq!(done, Status::Ok);
         }
-        adam::step(&same, &mut state, &mut y, &G).unwrap();
-        sgd::step(&same_descent, &mut momentum, &mut q, &G).unwrap();
+        same.step(&mut state, &mut y, &G).unwrap();
+        same_descent.step(&mut momentum, &mut q, &G).unwrap();
     }
     assert_eq!((x, steps), (y, 3));
     // The first step of momentum takes the whole gradient: the count has to survive between calls.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use thalweg::bilevel::aid::Solver;
 use thalweg::bilevel::es_jacobian::{Direction, Estimate, State};
 use thalweg::bilevel::{Place, Round, Variables, aid, descent, es_jacobian, itd, stoc_bio};
-use thalweg::optim::adam;
+use thalweg::optim::{self, Optimiser, adam};
 use thalweg::{Error, vector};
 
 use super::problem::{Both, Experiment, Setting};
@@ -337,8 +337,8 @@ pub fn run(experiment: Experiment, method: &Method, seed: u64) -> Result<Run, Er
     };
     setting.with(|problem, unseen| {
         let mut x = setting.x0.clone();
-        let (mut h, zeros) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        let mut moments = adam::State::from_storage(zeros.clone(), zeros);
+        let mut h = vec![0.0; x.len()];
+        let mut moments = optim::State::new(vec![0.0; config.state_len(x.len())]);
         let mut estimator = Estimator::new(method.kind, seed, inner, problem, &setting.y0)?;
         let mut out = Run {
             validation: Vec::new(),
@@ -362,7 +362,7 @@ pub fn run(experiment: Experiment, method: &Method, seed: u64) -> Result<Run, Er
                 out.test
                     .push(unseen.outer_value(Place::new(&x, &y, &round.outer()), &mut own)?);
             }
-            adam::step(&config, &mut moments, &mut x, &h)?;
+            config.step(&mut moments, &mut x, &h)?;
             if experiment == Experiment::B {
                 vector::clamp(-6.0, 1.0, &mut x)?;
             }

@@ -23,7 +23,7 @@ use thalweg::bilevel::aid;
 use thalweg::bilevel::differences::{Differences, InnerSlope};
 use thalweg::bilevel::es_jacobian::{self, Direction, Estimate, Start, State};
 use thalweg::bilevel::{Problem, Round, Variables, descent, itd, stoc_bio};
-use thalweg::optim::adam;
+use thalweg::optim::{self, Optimiser, adam};
 use thalweg_std::plot::Panel;
 
 use super::method::{DIRECT, Kind, Method, descent_rate};
@@ -276,7 +276,7 @@ pub struct Trainer {
     y_n: Vec<f32>,
     state: State<Vec<f32>>,
     outer: adam::Config,
-    moments: adam::State<Vec<f32>>,
+    moments: optim::State<adam::Config, Vec<f32>>,
     scratch: Vec<f32>,
     h: Vec<f32>,
     seconds: f64,
@@ -315,7 +315,7 @@ impl Trainer {
                 learning_rate: method.rate,
                 ..Default::default()
             },
-            moments: adam::State::from_storage(zeros.clone(), zeros.clone()),
+            moments: optim::State::new([zeros.clone(), zeros.clone()].concat()),
             scratch: Vec::new(),
             h: zeros,
             seconds: 0.0,
@@ -400,7 +400,7 @@ impl Trainer {
         }
         *seconds += start.elapsed().as_secs_f64();
         curve.push(value.into());
-        adam::step(outer, moments, x, h).map_err(input)
+        outer.step(moments, x, h).map_err(input)
     }
 
     /// Where the inner loop starts: with a warm start, where it ended.

@@ -5,7 +5,7 @@ use std::fmt;
 use thalweg::compress::Buffers;
 use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{Protocol, ProtocolError};
-use thalweg::optim::sgd;
+use thalweg::optim::{Optimiser, State, sgd};
 use thalweg::wire::Frame;
 use thalweg_std::data::Batches;
 
@@ -128,7 +128,7 @@ impl Local<'_> {
         self.batches
             .seek(client.round().wrapping_mul(per_epoch as u64));
         let config = sgd::Config::new(learning_rate);
-        let mut state = sgd::State::from_storage(Vec::new());
+        let mut state = State::new(Vec::new());
         let shard = self.problem.shards.get(self.client);
         let shard = shard.map_or(&[][..], Vec::as_slice);
         self.trained.clear();
@@ -144,7 +144,7 @@ impl Local<'_> {
                 &mut self.scratch,
                 &mut self.gradient,
             )?;
-            sgd::step(&config, &mut state, &mut self.trained, &self.gradient)?;
+            config.step(&mut state, &mut self.trained, &self.gradient)?;
         }
         Ok(())
     }

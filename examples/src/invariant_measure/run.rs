@@ -6,7 +6,7 @@ use thalweg::dynamics::invariant_measure::{
     self as diagnostics, Histogram, Monitor, Observable, Verdict, Window, compare, curvature_ratio,
     movement, norm_ratio, power_iteration, project_into, shape_ratio, step_stats,
 };
-use thalweg::optim::sgd;
+use thalweg::optim::{Optimiser, State, sgd};
 use thalweg::{Error, vector};
 use thalweg_std::data::Batches;
 
@@ -276,7 +276,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
             name: "rows",
             rule: "must be positive",
         })?;
-    let mut optimiser = sgd::State::<[f64; 0]>::new();
+    let mut optimiser = State::new([0.0_f64; 0]);
     let mut config = sgd::Config::new(plan.rate);
     let every = (plan.steps / POINTS).max(1);
 
@@ -430,7 +430,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
                 stops.all_windows.get_or_insert(stop);
             }
         }
-        sgd::step(&config, &mut optimiser, &mut x, &g)?;
+        config.step(&mut optimiser, &mut x, &g)?;
         if (k + 1) % TICK == 0 {
             bar.inc(1);
         }

@@ -13,12 +13,12 @@ use super::{BLOCK, SERIAL};
 /// One optimiser state per block of [`BLOCK`] parameters.
 ///
 /// ```
-/// use thalweg::optim::adam;
+/// use thalweg::optim::{Optimiser, State, adam};
 /// use thalweg_std::par::optimiser::Blocks;
 /// let config = adam::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
-/// let mut states = Blocks::new(100_000, |n| adam::State::from_storage(vec![0.0; n], vec![0.0; n]));
+/// let mut states = Blocks::new(100_000, |n| State::new(vec![0.0; config.state_len(n)]));
 /// let (mut x, g) = (vec![1.0_f32; 100_000], vec![3.0; 100_000]);
-/// states.step(&mut x, &g, |state, x, g| adam::step(&config, state, x, g))?;
+/// states.step(&mut x, &g, |state, x, g| config.step(state, x, g))?;
 /// assert!(x.iter().all(|x| (x - 0.5).abs() < 1e-6)); // the first step is learning_rate * sign(g)
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -92,7 +92,7 @@ impl<S: Send> Blocks<S> {
 mod tests {
     use super::super::{painted, with_threads};
     use super::*;
-    use thalweg::optim::{adam, sgd};
+    use thalweg::optim::{Optimiser, State, adam, sgd};
 
     #[test]
     fn steps_have_the_bits_of_one_state() {
@@ -109,26 +109,26 @@ mod tests {
             };
             let zeros = |n| vec![0.0_f32; n];
             let (mut x, mut y) = (start.clone(), start.clone());
-            let mut first = sgd::State::from_storage(zeros(n));
-            let mut second = adam::State::from_storage(zeros(n), zeros(n));
+            let mut first = State::new(zeros(n));
+            let mut second = State::new(zeros(2 * n));
             for t in 0..3 {
                 let g = painted(n, 5 + t);
-                sgd::step(&momentum, &mut first, &mut x, &g).unwrap();
-                adam::step(&adam, &mut second, &mut y, &g).unwrap();
+                momentum.step(&mut first, &mut x, &g).unwrap();
+                adam.step(&mut second, &mut y, &g).unwrap();
             }
             assert!(n == 0 || x != start && y != start);
             for threads in [1, 2, 3, 8] {
-                let mut first = Blocks::new(n, |n| sgd::State::from_storage(zeros(n)));
-                let mut second = Blocks::new(n, |n| adam::State::from_storage(zeros(n), zeros(n)));
+                let mut first = Blocks::new(n, |n| State::new(zeros(n)));
+                let mut second = Blocks::new(n, |n| State::new(zeros(2 * n)));
                 let (mut u, mut v) = (start.clone(), start.clone());
                 with_threads(threads, || {
                     for t in 0..3 {
                         let g = painted(n, 5 + t);
                         first
-                            .step(&mut u, &g, |s, x, g| sgd::step(&momentum, s, x, g))
+                            .step(&mut u, &g, |s, x, g| momentum.step(s, x, g))
                             .unwrap();
                         second
-                            .step(&mut v, &g, |s, x, g| adam::step(&adam, s, x, g))
+                            .step(&mut v, &g, |s, x, g| adam.step(s, x, g))
                             .unwrap();
                     }
                 });
@@ -140,13 +140,13 @@ mod tests {
     #[test]
     fn a_refused_step_changes_nothing() {
         let n = 2 * BLOCK;
-        let mut states = Blocks::new(n, |_| sgd::State::from_storage(Vec::new()));
+        let mut states = Blocks::new(n, |_| State::new(Vec::new()));
         let (mut x, g) = (painted(n, 1), painted(n, 2));
         let before = x.clone();
         let bad = sgd::Config::new(f64::NAN);
         assert!(
             states
-                .step(&mut x, &g, |s, x, g| sgd::step(&bad, s, x, g))
+                .step(&mut x, &g, |s, x, g| bad.step(s, x, g))
                 .is_err()
         );
         let short = states.step(&mut x, &g[1..], |_, _, _| Ok(()));

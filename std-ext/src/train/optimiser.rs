@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use thalweg::optim::{Decay, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, Layer, Optimiser as _, adagrad, adam, lion, rmsprop, sgd};
 use thalweg::{Error, Real};
 
 /// An optimiser of [`thalweg::optim`] with its hyperparameters.
@@ -183,55 +183,19 @@ impl Optimiser {
         params: &mut [T],
         grad: &[T],
     ) -> Result<(), Error> {
-        let mut rest = memory.chunks_exact_mut(len.max(1));
-        let mut buffer = || {
-            let whole = rest.next().unwrap_or_default();
-            // Too short where it is missing: the step refuses it.
-            whole.get_mut(range.clone()).unwrap_or_default()
-        };
-        match self {
-            Self::Sgd(config) if config.momentum == 0.0 => {
-                let mut state = sgd::State::resume([T::ZERO; 0], 0);
-                sgd::step(config, &mut state, params, grad)
-            }
-            Self::Sgd(config) => {
-                let mut state = sgd::State::resume(buffer(), steps);
-                sgd::step(config, &mut state, params, grad)
-            }
-            Self::Adam(config) if config.amsgrad => {
-                let (m, v) = (buffer(), buffer());
-                let mut state = adam::State::resume(m, v, buffer(), steps);
-                adam::step(config, &mut state, params, grad)
-            }
-            Self::Adam(config) => {
-                let (m, v) = (buffer(), buffer());
-                let mut state = adam::State::resume(m, v, [T::ZERO; 0], steps);
-                adam::step(config, &mut state, params, grad)
-            }
-            Self::RmsProp(config) => {
-                let square = buffer();
-                let mean = if config.centered {
-                    buffer()
-                } else {
-                    Default::default()
-                };
-                let heavy = if config.momentum == 0.0 {
-                    Default::default()
-                } else {
-                    buffer()
-                };
-                let mut state = rmsprop::State::resume(square, mean, heavy);
-                rmsprop::step(config, &mut state, params, grad)
-            }
-            Self::Adagrad(config) => {
-                let mut state = adagrad::State::resume(buffer(), steps);
-                adagrad::step(config, &mut state, params, grad)
-            }
-            Self::Lion(config) => {
-                let mut state = lion::State::resume(buffer());
-                lion::step(config, &mut state, params, grad)
-            }
-        }
+        let (layers, whole) = ([Layer::Vector(range.len())], [Layer::Vector(len)]);
+        each!(self, config => {
+            let mut rest = memory;
+            let buffers = config.lengths(&whole).map(|len| {
+                let (buffer, tail) = std::mem::take(&mut rest)
+                    .split_at_mut_checked(len)
+                    .unwrap_or_default();
+                rest = tail;
+                // None where it is not kept; too short where it is missing, and the step refuses it.
+                buffer.get_mut(range.clone()).unwrap_or_default()
+            });
+            config.advance(&layers, steps, buffers, params, grad)
+        })
     }
 }
 

@@ -5,7 +5,7 @@ mod files;
 use super::*;
 
 use thalweg::optim::schedule::{CosineDecay, ReduceOnPlateau};
-use thalweg::optim::{adagrad, adam, clip, lion, rmsprop, sgd};
+use thalweg::optim::{Optimiser as _, State, adagrad, clip, rmsprop, sgd};
 use thalweg::{Error, Real};
 
 /// Shapes that lie across blocks, of one element, and empty.
@@ -82,59 +82,25 @@ fn bits<T: Real>(x: &[T]) -> Vec<u64> {
     x.iter().map(|x| x.to_bits_u64()).collect()
 }
 
-/// The core's step on one tensor with a separate state.
-enum Plain {
-    Sgd(sgd::Config, sgd::State<Vec<f32>>),
-    Adam(adam::Config, adam::State<Vec<f32>, Vec<f32>>),
-    RmsProp(
-        rmsprop::Config,
-        rmsprop::State<Vec<f32>, Vec<f32>, Vec<f32>>,
-    ),
-    Adagrad(adagrad::Config, adagrad::State<Vec<f32>>),
-    Lion(lion::Config, lion::State<Vec<f32>>),
-}
+/// The core's step on one tensor with a separate state, at a learning rate.
+type Plain = Box<dyn FnMut(f64, &mut [f32], &[f32]) -> Result<(), Error>>;
 
-impl Plain {
-    fn new(optimiser: Optimiser, n: usize) -> Self {
-        let zeros = || vec![0.0; n];
-        match optimiser {
-            Optimiser::Sgd(c) => Self::Sgd(c, sgd::State::from_storage(zeros())),
-            Optimiser::Adam(c) => {
-                let state = adam::State::from_storage_amsgrad(zeros(), zeros(), zeros());
-                Self::Adam(c, state)
-            }
-            Optimiser::RmsProp(c) => {
-                let state = rmsprop::State::from_storages(zeros(), zeros(), zeros());
-                Self::RmsProp(c, state)
-            }
-            Optimiser::Adagrad(c) => Self::Adagrad(c, adagrad::State::from_storage(zeros())),
-            Optimiser::Lion(c) => Self::Lion(c, lion::State::from_storage(zeros())),
-        }
+fn plain(optimiser: Optimiser, n: usize) -> Plain {
+    macro_rules! stepped {
+        ($config:ident) => {{
+            let mut state = State::new(vec![0.0; $config.state_len(n)]);
+            Box::new(move |rate, x, g| {
+                $config.learning_rate = rate;
+                $config.step(&mut state, x, g)
+            })
+        }};
     }
-
-    fn step(&mut self, rate: f64, x: &mut [f32], g: &[f32]) -> Result<(), Error> {
-        match self {
-            Self::Sgd(c, s) => {
-                c.learning_rate = rate;
-                sgd::step(c, s, x, g)
-            }
-            Self::Adam(c, s) => {
-                c.learning_rate = rate;
-                adam::step(c, s, x, g)
-            }
-            Self::RmsProp(c, s) => {
-                c.learning_rate = rate;
-                rmsprop::step(c, s, x, g)
-            }
-            Self::Adagrad(c, s) => {
-                c.learning_rate = rate;
-                adagrad::step(c, s, x, g)
-            }
-            Self::Lion(c, s) => {
-                c.learning_rate = rate;
-                lion::step(c, s, x, g)
-            }
-        }
+    match optimiser {
+        Optimiser::Sgd(mut c) => stepped!(c),
+        Optimiser::Adam(mut c) => stepped!(c),
+        Optimiser::RmsProp(mut c) => stepped!(c),
+        Optimiser::Adagrad(mut c) => stepped!(c),
+        Optimiser::Lion(mut c) => stepped!(c),
     }
 }
 
@@ -147,7 +113,7 @@ fn by_hand(optimiser: Optimiser, max_norm: Option<f32>, rates: &[f64]) -> Vec<f3
             let group = groups(optimiser)
                 .into_iter()
                 .find(|group| group.name == tensor.group);
-            (Plain::new(group.unwrap().optimiser, n), n)
+            (plain(group.unwrap().optimiser, n), n)
         })
         .collect();
     let mut x = painted(D, 0);
@@ -166,7 +132,7 @@ fn by_hand(optimiser: Optimiser, max_norm: Option<f32>, rates: &[f64]) -> Vec<f3
         let mut x = &mut x[..];
         for ((plain, n), grad) in plain.iter_mut().zip(parts) {
             let (part, after) = std::mem::take(&mut x).split_at_mut(*n);
-            plain.step(*rate, part, grad).unwrap();
+            plain(*rate, part, grad).unwrap();
             x = after;
         }
     }

@@ -1,7 +1,7 @@
 //! Hyperparameters as plain structs, with the defaults of the Rust types.
 
-use super::super::{Fault, choice};
-use thalweg::optim::{Decay, adagrad, adam, lion, rmsprop, sgd};
+use super::super::{Fault, arithmetic, choice, flag};
+use thalweg::optim::{Decay, Optimiser, adagrad, adam, lion, rmsprop, sgd};
 
 /// Weight decay enters the gradient.
 pub const THALWEG_DECAY_L2: u32 = 0;
@@ -10,7 +10,7 @@ pub const THALWEG_DECAY_DECOUPLED: u32 = 1;
 /// Parameters shrink by the weight decay alone.
 pub const THALWEG_DECAY_INDEPENDENT: u32 = 2;
 
-pub(super) fn decay(code: u32) -> Result<Decay, Fault> {
+fn decay(code: u32) -> Result<Decay, Fault> {
     choice(
         "decay",
         code,
@@ -126,6 +126,99 @@ pub struct AdagradConfig {
     pub maximize: u32,
     /// One of `THALWEG_ARITHMETIC_*`.
     pub arithmetic: u32,
+}
+
+/// A plain struct that holds the config of an optimiser.
+pub(super) trait Hyperparameters {
+    type Optimiser: Optimiser;
+
+    /// The config, its codes checked.
+    fn read(&self) -> Result<Self::Optimiser, Fault>;
+}
+
+impl Hyperparameters for SgdConfig {
+    type Optimiser = sgd::Config;
+
+    fn read(&self) -> Result<sgd::Config, Fault> {
+        Ok(sgd::Config {
+            learning_rate: self.learning_rate,
+            momentum: self.momentum,
+            dampening: self.dampening,
+            weight_decay: self.weight_decay,
+            decay: decay(self.decay)?,
+            nesterov: flag("nesterov", self.nesterov)?,
+            maximize: flag("maximize", self.maximize)?,
+        })
+    }
+}
+
+impl Hyperparameters for AdamConfig {
+    type Optimiser = adam::Config;
+
+    fn read(&self) -> Result<adam::Config, Fault> {
+        Ok(adam::Config {
+            learning_rate: self.learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+            decay: decay(self.decay)?,
+            amsgrad: flag("amsgrad", self.amsgrad)?,
+            maximize: flag("maximize", self.maximize)?,
+            arithmetic: arithmetic(self.arithmetic)?,
+        })
+    }
+}
+
+impl Hyperparameters for LionConfig {
+    type Optimiser = lion::Config;
+
+    fn read(&self) -> Result<lion::Config, Fault> {
+        Ok(lion::Config {
+            learning_rate: self.learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            weight_decay: self.weight_decay,
+            decay: decay(self.decay)?,
+            maximize: flag("maximize", self.maximize)?,
+        })
+    }
+}
+
+impl Hyperparameters for RmspropConfig {
+    type Optimiser = rmsprop::Config;
+
+    fn read(&self) -> Result<rmsprop::Config, Fault> {
+        Ok(rmsprop::Config {
+            learning_rate: self.learning_rate,
+            alpha: self.alpha,
+            eps: self.eps,
+            eps_in_sqrt: flag("eps_in_sqrt", self.eps_in_sqrt)?,
+            centered: flag("centered", self.centered)?,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            decay: decay(self.decay)?,
+            maximize: flag("maximize", self.maximize)?,
+            arithmetic: arithmetic(self.arithmetic)?,
+        })
+    }
+}
+
+impl Hyperparameters for AdagradConfig {
+    type Optimiser = adagrad::Config;
+
+    fn read(&self) -> Result<adagrad::Config, Fault> {
+        Ok(adagrad::Config {
+            learning_rate: self.learning_rate,
+            lr_decay: self.lr_decay,
+            initial_accumulator: self.initial_accumulator,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+            decay: decay(self.decay)?,
+            maximize: flag("maximize", self.maximize)?,
+            arithmetic: arithmetic(self.arithmetic)?,
+        })
+    }
 }
 
 /// Plain descent with this step length.

@@ -53,6 +53,8 @@ pub static LARGE: &[Case] = &[
     ("rmsprop f64", optim::rmsprop::<f64>),
     ("adagrad and lion f32", optim::adagrad_and_lion::<f32>),
     ("adagrad and lion f64", optim::adagrad_and_lion::<f64>),
+    ("optimisers f32", optim::registered::<f32>),
+    ("optimisers f64", optim::registered::<f64>),
     ("bf16 f32", optim::narrow::<f32>),
     ("bf16 f64", optim::narrow::<f64>),
     ("clip f32", optim::clip::<f32>),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{Batch, Init, Objective, mlp};
-use crate::optim::sgd;
+use crate::optim::{Optimiser, State, sgd};
 
 const MODEL: [usize; 3] = [5, 4, 3];
 const ROWS: usize = 24;
@@ -35,7 +35,7 @@ fn train<T: Real>(
         .unwrap();
     let mut batches = random::stream(3, 0, 0, Purpose::BATCH);
     let mut scratch = vec![T::ZERO; model.scratch_len(ROWS)];
-    let (mut g, mut state) = (vec![T::ZERO; x.len()], sgd::State::<[T; 0]>::new());
+    let (mut g, mut state) = (vec![T::ZERO; x.len()], State::new([T::ZERO; 0]));
     let config = sgd::Config::new(0.2);
     let full = |x: &[T], g: &mut [T]| {
         let mut scratch = vec![T::ZERO; model.scratch_len(ROWS)];
@@ -50,7 +50,7 @@ fn train<T: Real>(
             .value_and_gradient_into(&x, &batch, &mut g, &mut scratch)
             .unwrap();
         watch(k, config.learning_rate, loss, &x, &g, &full);
-        sgd::step(&config, &mut state, &mut x, &g).unwrap();
+        config.step(&mut state, &mut x, &g).unwrap();
     }
     Run {
         x,

@@ -1,13 +1,18 @@
 //! Optimisers with their saved states, clipping, averages, schedules.
 
+use core::marker::PhantomData;
 use thalweg::optim::average::{Ema, EmaConfig, Lookahead, LookaheadConfig, Swa};
 use thalweg::optim::clip::{self, GlobalNorm, Guard, Verdict};
+use thalweg::optim::registry::{self, Visitor};
 use thalweg::optim::schedule::{
     Constant, CosineDecay, CosineOnecycle, ExponentialDecay, Interpolation, Join, LinearOnecycle,
     Noam, PiecewiseConstant, PiecewiseInterpolate, Plateau, Polynomial, ReduceOnPlateau, Schedule,
     Sgdr, Step, WarmupConstant, WarmupCosineDecay, WarmupExponentialDecay,
 };
-use thalweg::optim::{Decay, adagrad, adam, bf16, lion, rmsprop, sgd};
+use thalweg::optim::{
+    BUFFERS, Decay, Elementwise, Layer, Optimiser, Precision, State, adagrad, adam, bf16, lion,
+    params_len, rmsprop, sgd,
+};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::Snapshot;
 use thalweg::{Arithmetic, Error, Real};
@@ -33,6 +38,11 @@ fn steps<T: Real, S: Snapshot>(hash: &mut Hash, state: &mut S, step: Advance<'_,
     }
     hash.reals(&x);
     Ok(())
+}
+
+/// A buffer of a state of `D` parameters.
+fn buffer<T>(memory: &[T], i: usize) -> &[T] {
+    memory.chunks(D).nth(i).unwrap_or_default()
 }
 
 fn save_and_restore(hash: &mut Hash, state: &mut impl Snapshot, bytes: &mut [u8]) -> Outcome {
@@ -62,23 +72,23 @@ pub(super) fn sgd<T: Real>(hash: &mut Hash) -> Outcome {
             nesterov: true,
             ..plain
         };
-        let mut state = sgd::State::<[T; 0]>::new();
-        steps(hash, &mut state, &|s, x, g| sgd::step(&plain, s, x, g))?;
-        let mut state = sgd::State::<[T; D]>::new();
+        let mut state = State::new([T::ZERO; 0]);
+        steps(hash, &mut state, &|s, x, g| plain.step(s, x, g))?;
+        let mut state = State::new([T::ZERO; D]);
         for config in [heavy, nesterov] {
             config.validate()?;
             state.reset();
-            steps(hash, &mut state, &|s, x, g| sgd::step(&config, s, x, g))?;
+            steps(hash, &mut state, &|s, x, g| config.step(s, x, g))?;
         }
-        hash.reals(state.buffer());
+        hash.reals(state.memory());
     }
-    let mut buffer = [T::ZERO; D];
-    let mut state = sgd::State::from_storage(&mut buffer[..]);
-    let config = sgd::Config::new(0.1);
-    hash.size(sgd::state_len(D, true));
-    sgd::step(&config, &mut state, &mut [T::ONE; D], &[T::ONE; D])?;
-    let mut state = sgd::State::resume(&mut buffer[..], 1);
-    sgd::step(&config, &mut state, &mut [T::ONE; D], &[T::ONE; D])?;
+    hash.size(
+        sgd::Config {
+            momentum: 0.5,
+            ..sgd::Config::new(0.1)
+        }
+        .state_len(D),
+    );
     Ok(())
 }
 
@@ -89,9 +99,9 @@ pub(super) fn adam<T: Real>(hash: &mut Hash) -> Outcome {
             ..adam::Config::adamw()
         };
         config.validate()?;
-        let mut state = adam::State::<[T; D]>::new();
-        steps(hash, &mut state, &|s, x, g| adam::step(&config, s, x, g))?;
-        hash.reals(state.m());
+        let mut state = State::new([T::ZERO; 2 * D]);
+        steps(hash, &mut state, &|s, x, g| config.step(s, x, g))?;
+        hash.reals(buffer(state.memory(), 0));
         hash.word(state.steps());
     }
     let config = adam::Config {
@@ -99,28 +109,17 @@ pub(super) fn adam<T: Real>(hash: &mut Hash) -> Outcome {
         maximize: true,
         ..adam::Config::adam()
     };
-    let mut state = adam::State::<[T; D], [T; D]>::zeroed();
-    steps(hash, &mut state, &|s, x, g| adam::step(&config, s, x, g))?;
-    hash.reals(state.v());
-    hash.reals(state.largest());
+    let mut state = State::new([T::ZERO; 3 * D]);
+    steps(hash, &mut state, &|s, x, g| config.step(s, x, g))?;
+    hash.reals(buffer(state.memory(), 1));
+    hash.reals(buffer(state.memory(), 2));
     state.reset();
     let fast = adam::Config {
         arithmetic: Arithmetic::Fast,
         ..config
     };
-    let (mut x, g) = ([T::ONE; D], [T::ONE; D]);
-    adam::step(&fast, &mut state, &mut x, &g)?;
-    let (mut m, mut v, mut largest) = ([T::ZERO; D], [T::ZERO; D], [T::ZERO; D]);
-    let mut state = adam::State::from_storage(&mut m[..], &mut v[..]);
-    let fast = adam::Config {
-        amsgrad: false,
-        ..fast
-    };
-    adam::step(&fast, &mut state, &mut x, &g)?;
-    let mut state = adam::State::resume(&mut m[..], &mut v[..], [], 1);
-    adam::step(&fast, &mut state, &mut x, &g)?;
-    let state = adam::State::from_storage_amsgrad(&mut m[..], &mut v[..], &mut largest[..]);
-    hash.size(adam::state_len(state.m().len(), true));
+    fast.step(&mut state, &mut [T::ONE; D], &[T::ONE; D])?;
+    hash.size(config.state_len(D));
     Ok(())
 }
 
@@ -144,34 +143,23 @@ pub(super) fn rmsprop<T: Real>(hash: &mut Hash) -> Outcome {
         decay: Decay::Decoupled,
         ..centered
     };
-    let mut state = rmsprop::State::<[T; D]>::new();
-    steps(hash, &mut state, &|s, x, g| rmsprop::step(&plain, s, x, g))?;
-    let mut state = rmsprop::State::<[T; D], [T; 0], [T; D]>::zeroed();
-    steps(hash, &mut state, &|s, x, g| rmsprop::step(&heavy, s, x, g))?;
-    let mut state = rmsprop::State::<[T; D], [T; D]>::zeroed();
-    steps(hash, &mut state, &|s, x, g| {
-        rmsprop::step(&centered, s, x, g)
-    })?;
-    let mut state = rmsprop::State::<[T; D], [T; D], [T; D]>::zeroed();
-    steps(hash, &mut state, &|s, x, g| rmsprop::step(&both, s, x, g))?;
+    let mut state = State::new([T::ZERO; D]);
+    steps(hash, &mut state, &|s, x, g| plain.step(s, x, g))?;
+    let mut state = State::new([T::ZERO; 2 * D]);
+    steps(hash, &mut state, &|s, x, g| heavy.step(s, x, g))?;
+    let mut state = State::new([T::ZERO; 2 * D]);
+    steps(hash, &mut state, &|s, x, g| centered.step(s, x, g))?;
+    let mut state = State::new([T::ZERO; 3 * D]);
+    steps(hash, &mut state, &|s, x, g| both.step(s, x, g))?;
     both.validate()?;
-    hash.reals(state.mean_square());
-    hash.reals(state.mean());
-    hash.reals(state.buffer());
+    hash.reals(state.memory());
     state.reset();
     let fast = rmsprop::Config {
         arithmetic: Arithmetic::Fast,
         ..both
     };
-    let (mut x, g) = ([T::ONE; D], [T::ONE; D]);
-    rmsprop::step(&fast, &mut state, &mut x, &g)?;
-    let mut buffer = [T::ZERO; D];
-    let mut state = rmsprop::State::from_storage(&mut buffer[..]);
-    rmsprop::step(&plain, &mut state, &mut x, &g)?;
-    let mut state = rmsprop::State::resume(&mut buffer[..], [], []);
-    rmsprop::step(&plain, &mut state, &mut x, &g)?;
-    let state = rmsprop::State::from_storages(buffer, [T::ONE; D], [T::ONE; D]);
-    hash.size(rmsprop::state_len(state.mean().len(), true, true));
+    fast.step(&mut state, &mut [T::ONE; D], &[T::ONE; D])?;
+    hash.size(both.state_len(D));
     Ok(())
 }
 
@@ -182,40 +170,89 @@ pub(super) fn adagrad_and_lion<T: Real>(hash: &mut Hash) -> Outcome {
         weight_decay: 0.01,
         ..Default::default()
     };
-    let mut state = adagrad::State::<[T; D]>::new();
+    let mut state = State::new([T::ZERO; D]);
     config.validate()?;
-    steps(hash, &mut state, &|s, x, g| adagrad::step(&config, s, x, g))?;
-    hash.reals(state.sum());
+    steps(hash, &mut state, &|s, x, g| config.step(s, x, g))?;
+    hash.reals(state.memory());
     hash.word(state.steps());
     state.reset();
     let fast = adagrad::Config {
         arithmetic: Arithmetic::Fast,
         ..config
     };
-    let (mut x, g, mut buffer) = ([T::ONE; D], [T::ONE; D], [T::ZERO; D]);
-    adagrad::step(&fast, &mut state, &mut x, &g)?;
-    let mut state = adagrad::State::from_storage(&mut buffer[..]);
-    adagrad::step(&config, &mut state, &mut x, &g)?;
-    let mut state = adagrad::State::resume(&mut buffer[..], 1);
-    adagrad::step(&config, &mut state, &mut x, &g)?;
-    hash.size(adagrad::state_len(D));
+    fast.step(&mut state, &mut [T::ONE; D], &[T::ONE; D])?;
+    hash.size(config.state_len(D));
 
     for decay in DECAYS {
         let config = lion::Config {
             decay,
             ..lion::Config::new(0.01)
         };
-        let mut state = lion::State::<[T; D]>::new();
+        let mut state = State::new([T::ZERO; D]);
         config.validate()?;
-        steps(hash, &mut state, &|s, x, g| lion::step(&config, s, x, g))?;
-        hash.reals(state.momentum());
+        steps(hash, &mut state, &|s, x, g| config.step(s, x, g))?;
+        hash.reals(state.memory());
         state.reset();
     }
-    let mut state = lion::State::from_storage(&mut buffer[..]);
-    lion::step(&lion::Config::new(0.01), &mut state, &mut x, &g)?;
-    let mut state = lion::State::resume(&mut buffer[..]);
-    lion::step(&lion::Config::new(0.01), &mut state, &mut x, &g)?;
-    hash.size(lion::state_len(D));
+    hash.size(lion::Config::new(0.01).state_len(D));
+    Ok(())
+}
+
+/// Every optimiser of the registry; and what lies under a step, on one of them.
+pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
+    struct Visit<'a, T>(&'a mut Hash, Outcome, PhantomData<T>);
+    impl<T: Real> Visitor for Visit<'_, T> {
+        fn visit<C: Elementwise>(&mut self, _: &'static str, config: C) {
+            let mut memory = [T::ZERO; BUFFERS * D];
+            let outcome = memory
+                .get_mut(..config.memory_len(D))
+                .ok_or(MISSING)
+                .and_then(|memory| {
+                    let mut state = State::new_in(memory);
+                    steps(self.0, &mut state, &|s, x, g| config.step(s, x, g))
+                });
+            self.1 = self.1.and(outcome);
+        }
+    }
+    let mut visit = Visit::<T>(hash, Ok(()), PhantomData);
+    registry::visit(&mut visit);
+    visit.1?;
+    let layers = [
+        Layer::Matrix {
+            rows: 4,
+            columns: 9,
+        },
+        Layer::Vector(1),
+    ];
+    hash.size(params_len(&layers));
+    if layers
+        .iter()
+        .any(|layer| layer.is_empty() || layer.len() > D)
+    {
+        return Err(MISSING);
+    }
+    let config = lion::Config::new(0.01);
+    config.validate()?;
+    let (mut x, mut memory) = ([T::ZERO; D], [T::ONE; D]);
+    config.step_layers(
+        &layers,
+        &mut State::resume(&mut memory[..], 1),
+        &mut x,
+        &[T::ONE; D],
+    )?;
+    let buffers = config.lengths(&layers);
+    hash.size(usize::from(buffers == config.buffers(D)));
+    config.advance(
+        &layers,
+        2,
+        [&mut memory, &mut [], &mut []],
+        &mut x,
+        &[T::ONE; D],
+    )?;
+    let prepared = config.prepare::<T>(3, Precision::Scalar)?;
+    let buffers = [&mut memory[..], &mut [], &mut []];
+    lion::Config::run(&prepared, &layers, buffers, &mut x, &[T::ONE; D]);
+    hash.reals(&x);
     Ok(())
 }
 
@@ -397,29 +434,24 @@ pub(super) fn schedules(hash: &mut Hash) -> Outcome {
 pub(super) fn narrow<T: Real>(hash: &mut Hash) -> Outcome {
     let mut lanes = Lanes32::new(&mut random::stream(4, 5, 6, Purpose::ROUNDING));
     let (mut x, mut g, mut saved) = ([T::ZERO; D], [T::ZERO; D], [0; 512]);
-    let mut adam = bf16::adam::State::<[u16; D]>::new();
-    let mut sgd = bf16::sgd::State::<[u16; D]>::new();
-    let used = [7; D];
-    if adam != bf16::adam::State::from_storage(used, used)
-        || sgd != bf16::sgd::State::from_storage(used)
-    {
-        return Err(MISSING);
-    }
+    let mut adam = State::new([0_u16; 2 * D]);
+    let mut sgd = State::new([0_u16; D]);
     paint(&mut x, 30);
     for t in 0..4 {
         paint(&mut g, 31 + t);
-        bf16::adam::step(&adam::Config::adamw(), &mut adam, &mut x, &g, &mut lanes)?;
+        bf16::step(&adam::Config::adamw(), &mut adam, &mut x, &g, &mut lanes)?;
         let config = sgd::Config {
             momentum: 0.9,
             ..sgd::Config::new(0.1)
         };
-        bf16::sgd::step(&config, &mut sgd, &mut x, &g, &mut lanes)?;
+        bf16::step(&config, &mut sgd, &mut x, &g, &mut lanes)?;
         save_and_restore(hash, &mut adam, &mut saved)?;
         save_and_restore(hash, &mut sgd, &mut saved)?;
     }
     hash.reals(&x);
-    hash.size(bf16::adam::state_len(D) + bf16::sgd::state_len(D));
-    for &bits in adam.v() {
+    let config = adam::Config::adamw();
+    hash.size(config.state_len(D) + D);
+    for &bits in buffer(adam.memory(), 1) {
         hash.reals(&[bf16::widen(bits)]);
         hash.word(bf16::round(bf16::widen(bits) * 1.001, 40_503).into());
     }

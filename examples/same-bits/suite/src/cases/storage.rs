@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use thalweg::optim::sgd;
+use thalweg::optim::{Optimiser, State, sgd};
 use thalweg::snapshot::{Field, Flash, Slots, Snapshot};
 use thalweg::wire::{Body, Deframer, Dtype, Header, Kind, encode_into};
 
@@ -58,7 +58,7 @@ pub(super) fn checkpoints(hash: &mut Hash) -> Outcome {
         return Err(MISSING);
     }
     let mut buffer = [0; 256];
-    let mut state = sgd::State::<[f32; 7]>::new();
+    let mut state = State::new([0.0_f32; 7]);
     let config = sgd::Config {
         momentum: 0.5,
         ..sgd::Config::new(0.25)
@@ -68,12 +68,12 @@ pub(super) fn checkpoints(hash: &mut Hash) -> Outcome {
     hash.size(Slots::<Memory>::buffer_len(state.snapshot_len()));
     for i in 0..3 {
         paint(&mut g, 300 + i);
-        sgd::step(&config, &mut state, &mut x, &g)?;
+        config.step(&mut state, &mut x, &g)?;
         hash.word(slots.save(&state, &mut buffer)?);
     }
     let mut slots = Slots::open(slots.release(), &mut buffer)?;
     hash.word(slots.sequence().unwrap_or(u64::MAX));
-    let mut other = sgd::State::<[f32; 7]>::new();
+    let mut other = State::new([0.0_f32; 7]);
     hash.word(slots.restore(&mut other, &mut buffer)?.unwrap_or(u64::MAX));
     hash.size(usize::from(other == state));
     hash.bytes(&slots.release().0);

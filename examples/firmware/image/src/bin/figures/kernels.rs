@@ -17,7 +17,7 @@ use thalweg::matrix::{
 use thalweg::mixture::component_selection::{self, statistics_len};
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
-use thalweg::optim::{adam, lion, sgd};
+use thalweg::optim::{Optimiser, State, adam, lion, sgd};
 use thalweg::particle::{Particles, svgd};
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::simd::{self, Lanes, Map};
@@ -39,9 +39,9 @@ pub struct Room {
     indices: [u32; K],
     levels: [i32; K],
     bytes: [u8; 4 * N + 64],
-    sgd: sgd::State<[f32; N]>,
-    adam: adam::State<[f32; N]>,
-    lion: lion::State<[f32; N]>,
+    sgd: State<sgd::Config, [f32; N]>,
+    adam: State<adam::Config, [f32; 2 * N]>,
+    lion: State<lion::Config, [f32; N]>,
     /// Keeps results alive.
     pub result: f32,
     /// Particles and scratch.
@@ -55,9 +55,9 @@ pub static mut ROOM: Room = Room {
     indices: [0; K],
     levels: [0; K],
     bytes: [0; 4 * N + 64],
-    sgd: sgd::State::new(),
-    adam: adam::State::new(),
-    lion: lion::State::new(),
+    sgd: State::new([0.0; N]),
+    adam: State::new([0.0; 2 * N]),
+    lion: State::new([0.0; N]),
     result: 0.0,
     cloud: [0.0; 16 * PARTICLES],
 };
@@ -319,10 +319,10 @@ kernels! {
         symmetric_eigen(a, values, scratch).ok()
     };
     sgd_momentum N, 12 * N, |r| {
-        sgd::step(&sgd::Config { momentum: 0.9, ..sgd::Config::new(0.1) }, &mut r.sgd, &mut r.z, &r.y).ok()
+        (sgd::Config { momentum: 0.9, ..sgd::Config::new(0.1) }).step(&mut r.sgd, &mut r.z, &r.y).ok()
     };
-    adam_step N, 16 * N, |r| adam::step(&adam::Config::adam(), &mut r.adam, &mut r.z, &r.y).ok();
-    lion_step N, 12 * N, |r| lion::step(&lion::Config::new(1e-3), &mut r.lion, &mut r.z, &r.y).ok();
+    adam_step N, 16 * N, |r| adam::Config::adam().step(&mut r.adam, &mut r.z, &r.y).ok();
+    lion_step N, 12 * N, |r| lion::Config::new(1e-3).step(&mut r.lion, &mut r.z, &r.y).ok();
     perm_k K, 4 * (N + K), |r| {
         let buffers = Buffers::values(&mut r.z);
         PermK::new(N / K).compress(KEY, &r.y, buffers).ok().map(drop)

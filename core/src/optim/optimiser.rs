@@ -1,0 +1,401 @@
+//! The contract of optimisers, and the state that serves all of them.
+//!
+//! An optimiser is its `Config`: it says how many buffers it keeps, works out the scalars of a step, and advances slices. Everything
+//! else is written once against [`Optimiser`]: the step with its checks, the state, its snapshot, moments in
+//! [`bf16`](super::bf16), and the tests that read the [registry](super::registry).
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::error::check_length;
+use crate::memory::cut;
+use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Stored, Writer, saved_len};
+use crate::storage::Zeroed;
+use crate::{Error, Real, Storage};
+
+/// Buffers that an optimiser keeps at most.
+pub const BUFFERS: usize = 3;
+
+/// Shape of consecutive parameters, for optimisers that treat a layer as a whole.
+///
+/// ```
+/// use thalweg::optim::Layer;
+/// assert_eq!(Layer::Matrix { rows: 3, columns: 4 }.len(), 12);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// Biases, gains, or parameters of no shape.
+    Vector(usize),
+    /// Row-major weights: a row is a neuron, a column an input.
+    Matrix {
+        /// Neurons.
+        rows: usize,
+        /// Inputs.
+        columns: usize,
+    },
+}
+
+impl Layer {
+    /// Number of its parameters.
+    ///
+    /// ```
+    /// assert_eq!(thalweg::optim::Layer::Vector(5).len(), 5);
+    /// ```
+    #[must_use]
+    pub const fn len(self) -> usize {
+        match self {
+            Self::Vector(n) => n,
+            Self::Matrix { rows, columns } => rows.saturating_mul(columns),
+        }
+    }
+
+    /// It has no parameters.
+    ///
+    /// ```
+    /// assert!(thalweg::optim::Layer::Vector(0).is_empty());
+    /// ```
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Number of the parameters of layers.
+///
+/// ```
+/// use thalweg::optim::{Layer, params_len};
+/// assert_eq!(params_len(&[Layer::Matrix { rows: 3, columns: 4 }, Layer::Vector(3)]), 15);
+/// ```
+#[must_use]
+pub const fn params_len(layers: &[Layer]) -> usize {
+    let (mut sum, mut rest) = (0_usize, layers);
+    while let [layer, tail @ ..] = rest {
+        sum = sum.saturating_add(layer.len());
+        rest = tail;
+    }
+    sum
+}
+
+/// Elements of all buffers.
+pub(super) const fn total([a, b, c]: [usize; BUFFERS]) -> usize {
+    a.saturating_add(b).saturating_add(c)
+}
+
+/// How the buffers are stored between two steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// In the type of the parameters.
+    Scalar,
+    /// In bf16, rounded at random ([`bf16`](super::bf16)).
+    Bf16,
+}
+
+/// A first-order optimiser: hyperparameters that are passed at every step.
+///
+/// Implemented by each `Config` of [`optim`](super). A step is [`prepare`](Self::prepare), which may refuse, then [`run`](Self::run), which
+/// may not: whatever is refused changes nothing.
+///
+/// ```
+/// use thalweg::optim::{Optimiser, State, lion, sgd};
+/// fn descend<C: Optimiser>(config: &C) -> Result<f64, thalweg::Error> {
+///     let mut state = State::new(vec![0.0; config.memory_len(1)]);
+///     let mut x = [1.0];
+///     config.step(&mut state, &mut x, &[2.0])?;
+///     Ok(x[0])
+/// }
+/// assert_eq!(descend(&sgd::Config::new(0.25)), Ok(0.5));
+/// assert_eq!(descend(&lion::Config { weight_decay: 0.0, ..lion::Config::new(0.25) }), Ok(0.75));
+/// ```
+pub trait Optimiser: Copy + PartialEq + fmt::Debug {
+    /// Kind of a saved state.
+    const KIND: [u8; 4];
+
+    /// The scalars of one step.
+    type Prepared<T: Real>: Copy + fmt::Debug + Send + Sync;
+
+    /// Checks every range that the fields state.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the name of the first field that is out of range.
+    fn validate(&self) -> Result<(), Error>;
+
+    /// Lengths of the buffers for these layers; 0 for one that is not kept.
+    fn lengths(&self, layers: &[Layer]) -> [usize; BUFFERS];
+
+    /// The scalars of the step that follows `steps` steps, under a valid config.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a number that the scalar type cannot hold, or a form that has no buffers of this precision.
+    fn prepare<T: Real>(
+        &self,
+        steps: u64,
+        precision: Precision,
+    ) -> Result<Self::Prepared<T>, Error>;
+
+    /// Advances parameters and buffers, whose lengths are those of the layers.
+    fn run<T: Real>(
+        prepared: &Self::Prepared<T>,
+        layers: &[Layer],
+        buffers: [&mut [T]; BUFFERS],
+        params: &mut [T],
+        grad: &[T],
+    );
+
+    /// Elements of a state for `n` parameters of no shape; what `state_len` of a config is in a `const`.
+    fn memory_len(&self, n: usize) -> usize {
+        total(self.lengths(&[Layer::Vector(n)]))
+    }
+
+    /// One step of descent on `params` along `grad`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] when `grad` or the memory of the state does not fit `params`; [`Error::Parameter`] when the config
+    /// is not valid. Nothing is changed then.
+    fn step<T: Real, B: Storage<Elem = T>>(
+        &self,
+        state: &mut State<Self, B>,
+        params: &mut [T],
+        grad: &[T],
+    ) -> Result<(), Error> {
+        self.step_layers(&[Layer::Vector(params.len())], state, params, grad)
+    }
+
+    /// [`step`](Self::step) on layers that lie one behind the other.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and [`Error::Length`] when `params` does not have the length of the layers.
+    fn step_layers<T: Real, B: Storage<Elem = T>>(
+        &self,
+        layers: &[Layer],
+        state: &mut State<Self, B>,
+        params: &mut [T],
+        grad: &[T],
+    ) -> Result<(), Error> {
+        let steps = state.steps;
+        let buffers = state.buffers(self, layers)?;
+        self.advance(layers, steps, buffers, params, grad)?;
+        state.steps = steps.saturating_add(1);
+        Ok(())
+    }
+
+    /// The step that follows `steps` steps, on buffers that lie anywhere: memory of another language, parts of larger buffers.
+    ///
+    /// # Errors
+    /// As [`step_layers`](Self::step_layers).
+    ///
+    /// ```
+    /// use thalweg::optim::{Layer, Optimiser, sgd};
+    /// let (mut x, mut buffer) = ([1.0_f64], [4.0]); // one gradient of 4 came before
+    /// let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(0.25) };
+    /// config.advance(&[Layer::Vector(1)], 1, [&mut buffer, &mut [], &mut []], &mut x, &[2.0])?;
+    /// assert_eq!((x, buffer), ([0.0], [4.0])); // 1 - 0.25 (0.5 * 4 + 2)
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    fn advance<T: Real>(
+        &self,
+        layers: &[Layer],
+        steps: u64,
+        buffers: [&mut [T]; BUFFERS],
+        params: &mut [T],
+        grad: &[T],
+    ) -> Result<(), Error> {
+        self.validate()?;
+        check_length("params", params_len(layers), params.len())?;
+        check_length("grad", params.len(), grad.len())?;
+        for (buffer, expected) in buffers.iter().zip(self.lengths(layers)) {
+            check_length("buffer", expected, buffer.len())?;
+        }
+        let prepared = self.prepare::<T>(steps, Precision::Scalar)?;
+        Self::run(&prepared, layers, buffers, params, grad);
+        Ok(())
+    }
+}
+
+/// An optimiser whose step treats each parameter by itself.
+///
+/// Any division of the parameters, each part with its own buffers, has the bits of one step on all: what threads and
+/// [`bf16`](super::bf16) need.
+pub trait Elementwise: Optimiser {}
+
+/// Implements [`Optimiser`] for the `Config` of an elementwise algorithm: its kind, and its line in `optim::Kernels`.
+///
+/// The file has `Config::validate`, `Config::buffers`, `Prepared::new(&config, steps, precision)`.
+macro_rules! elementwise {
+    ($kind:literal, $kernel:ident) => {
+        impl $crate::optim::Optimiser for Config {
+            const KIND: [u8; 4] = *$kind;
+            type Prepared<T: Real> = Prepared<T>;
+
+            #[inline]
+            fn validate(&self) -> Result<(), Error> {
+                Self::validate(self)
+            }
+
+            #[inline]
+            fn lengths(
+                &self,
+                layers: &[$crate::optim::Layer],
+            ) -> [usize; $crate::optim::optimiser::BUFFERS] {
+                self.buffers($crate::optim::params_len(layers))
+            }
+
+            #[inline]
+            fn prepare<T: Real>(
+                &self,
+                steps: u64,
+                precision: $crate::optim::Precision,
+            ) -> Result<Prepared<T>, Error> {
+                Prepared::new(self, steps, precision)
+            }
+
+            #[inline]
+            fn run<T: Real>(
+                prepared: &Prepared<T>,
+                _: &[$crate::optim::Layer],
+                buffers: [&mut [T]; $crate::optim::optimiser::BUFFERS],
+                params: &mut [T],
+                grad: &[T],
+            ) {
+                <T::Kernels as $crate::optim::Kernels<T>>::$kernel(prepared, buffers, params, grad);
+            }
+        }
+
+        impl $crate::optim::Elementwise for Config {}
+
+        impl Config {
+            /// Elements of a state for `n` parameters.
+            #[must_use]
+            pub const fn state_len(&self, n: usize) -> usize {
+                $crate::optim::optimiser::total(self.buffers(n))
+            }
+        }
+    };
+}
+pub(super) use elementwise;
+
+/// The memory of an optimiser, its buffers one behind the other, and the count of steps.
+///
+/// `C` is the config, which states the length: in a `const` by `state_len`, else by [`Optimiser::memory_len`].
+///
+/// ```
+/// use thalweg::optim::{Optimiser, State, adam};
+/// const CONFIG: adam::Config = adam::Config::adamw();
+/// static EMPTY: State<adam::Config, [f32; CONFIG.state_len(8)]> = State::new([0.0; _]);
+/// let mut state = EMPTY;
+/// CONFIG.step(&mut state, &mut [1.0; 8], &[0.5; 8])?;
+/// assert_eq!((state.steps(), state.memory().len()), (1, 16));
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<C, B> {
+    memory: B,
+    steps: u64,
+    config: PhantomData<fn() -> C>,
+}
+
+impl<C, B> State<C, B> {
+    /// A state before its first step; `memory` is all zeros.
+    #[must_use]
+    pub const fn new(memory: B) -> Self {
+        Self::resume(memory, 0)
+    }
+
+    /// A state over memory that holds one already, with its count of steps: nothing is cleared.
+    ///
+    /// ```
+    /// use thalweg::optim::{Optimiser, State, adagrad};
+    /// let (mut x, mut sum) = ([1.0_f64], [16.0]); // one gradient of 4 came before
+    /// let mut state = State::resume(&mut sum[..], 1);
+    /// let config = adagrad::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
+    /// config.step(&mut state, &mut x, &[3.0])?;
+    /// assert_eq!((x, state.steps()), ([1.0 - 0.5 * 3.0 / 5.0], 2)); // the root of 16 + 9
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn resume(memory: B, steps: u64) -> Self {
+        Self {
+            memory,
+            steps,
+            config: PhantomData,
+        }
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Counts a step that has been taken.
+    pub(super) const fn count(&mut self) {
+        self.steps = self.steps.saturating_add(1);
+    }
+}
+
+impl<C, B: Storage<Elem: Stored>> State<C, B> {
+    /// A state in memory that is passed in; its contents are set to zero.
+    ///
+    /// ```
+    /// use thalweg::optim::{State, lion};
+    /// let mut used = [7.0_f32; 4];
+    /// assert_eq!(State::<lion::Config, _>::new_in(&mut used[..]).memory(), [0.0; 4]);
+    /// ```
+    #[must_use]
+    pub fn new_in(memory: B) -> Self {
+        let mut state = Self::new(memory);
+        state.reset();
+        state
+    }
+
+    /// Forgets the past.
+    pub fn reset(&mut self) {
+        self.memory.as_mut_slice().fill(B::Elem::ZEROED);
+        self.steps = 0;
+    }
+
+    /// The buffers, one behind the other; the `buffers` of a config names them.
+    pub fn memory(&self) -> &[B::Elem] {
+        self.memory.as_slice()
+    }
+
+    /// The buffers that the config keeps.
+    pub(super) fn buffers(
+        &mut self,
+        config: &C,
+        layers: &[Layer],
+    ) -> Result<[&mut [B::Elem]; BUFFERS], Error>
+    where
+        C: Optimiser,
+    {
+        let (lengths, memory) = (config.lengths(layers), self.memory.as_mut_slice());
+        check_length("state", total(lengths), memory.len())?;
+        Ok(cut(memory, lengths)?.0)
+    }
+
+    fn fields(&self) -> [Field; 2] {
+        [Field::U64, B::Elem::field(self.memory().len())]
+    }
+}
+
+impl<C: Optimiser, B: Storage<Elem: Stored>> Snapshot for State<C, B> {
+    fn snapshot_len(&self) -> usize {
+        saved_len(&self.fields())
+    }
+
+    fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut writer = Writer::new(out, C::KIND, 2)?;
+        writer.u64(self.steps)?;
+        B::Elem::write(&mut writer, self.memory())?;
+        writer.finish()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let mut reader = Reader::new(bytes, C::KIND, 2, &self.fields())?;
+        self.steps = reader.u64()?;
+        B::Elem::read(&mut reader, self.memory.as_mut_slice())?;
+        reader.finish()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

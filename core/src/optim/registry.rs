@@ -1,0 +1,89 @@
+//! The table of optimisers: every form of every algorithm, with hyperparameters that are not its defaults.
+//!
+//! Tests of the contract, the suite of equal bits and the benchmarks read it; an optimiser that is not in it is not tested.
+
+use super::{Elementwise, adagrad, adam, lion, rmsprop, sgd};
+
+/// Something to be done for each optimiser of the table.
+pub trait Visitor {
+    /// Does it for one.
+    fn visit<C: Elementwise>(&mut self, name: &'static str, config: C);
+}
+
+/// Visits every optimiser.
+///
+/// ```
+/// use thalweg::optim::{Elementwise, registry};
+/// struct Names(Vec<&'static str>);
+/// impl registry::Visitor for Names {
+///     fn visit<C: Elementwise>(&mut self, name: &'static str, _: C) {
+///         self.0.push(name);
+///     }
+/// }
+/// let mut names = Names(vec![]);
+/// registry::visit(&mut names);
+/// assert!(names.0.contains(&"adamw"));
+/// ```
+pub fn visit(visitor: &mut impl Visitor) {
+    let sgd = sgd::Config::new(0.1);
+    let momentum = sgd::Config {
+        momentum: 0.9,
+        ..sgd
+    };
+    visitor.visit("sgd", sgd);
+    visitor.visit(
+        "momentum",
+        sgd::Config {
+            dampening: 0.5,
+            ..momentum
+        },
+    );
+    visitor.visit(
+        "nesterov",
+        sgd::Config {
+            nesterov: true,
+            weight_decay: 0.01,
+            ..momentum
+        },
+    );
+    visitor.visit("adam", adam::Config::adam());
+    visitor.visit("adamw", adam::Config::adamw());
+    visitor.visit(
+        "amsgrad",
+        adam::Config {
+            amsgrad: true,
+            ..adam::Config::adam()
+        },
+    );
+    let rmsprop = rmsprop::Config::default();
+    let centered = rmsprop::Config {
+        centered: true,
+        weight_decay: 0.1,
+        ..rmsprop
+    };
+    visitor.visit("rmsprop", rmsprop);
+    visitor.visit("rmsprop, centred", centered);
+    visitor.visit(
+        "rmsprop with momentum",
+        rmsprop::Config {
+            momentum: 0.9,
+            ..rmsprop
+        },
+    );
+    visitor.visit(
+        "rmsprop, centred, with momentum",
+        rmsprop::Config {
+            momentum: 0.9,
+            ..centered
+        },
+    );
+    visitor.visit(
+        "adagrad",
+        adagrad::Config {
+            lr_decay: 0.1,
+            initial_accumulator: 0.1,
+            ..Default::default()
+        },
+    );
+    visitor.visit("lion", lion::Config::new(0.01));
+}
