@@ -114,6 +114,7 @@ pub mod random;
 pub mod real;
 pub mod simd;
 pub mod snapshot;
+pub mod solve;
 #[cfg(test)]
 mod testing;
 pub mod vector;

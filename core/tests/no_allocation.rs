@@ -33,6 +33,7 @@ use thalweg::particle::{
 };
 use thalweg::random::{Lanes32, Purpose, stream};
 use thalweg::snapshot::Snapshot;
+use thalweg::solve;
 
 struct Counting;
 
@@ -103,7 +104,7 @@ fn no_diagnostic_allocates() {
     let mut monitor = invariant_measure::Monitor::new(32).unwrap();
     let mut noise = invariant_measure::Noise::<[f64; D]>::new();
     let mut histogram = invariant_measure::Histogram::new(0.0, 1.0).unwrap();
-    let mut scratch = [0.0; invariant_measure::lanczos_scratch_len(D, 3)];
+    let mut scratch = [0.0; solve::lanczos_scratch_len(D, 3)];
     let (mut bytes, mut sums, mut values) = ([0; 9000], [0.0; 3], [0.0; 2]);
     let slope = |x: &[f32], g: &mut [f32]| {
         g.copy_from_slice(x);
@@ -121,13 +122,13 @@ fn no_diagnostic_allocates() {
         invariant_measure::project_into(&x, 1, &mut sums);
         invariant_measure::movement(&x, &g).unwrap();
         noise.estimate().unwrap();
-        invariant_measure::power_iteration(&x, slope, 1, &mut scratch).unwrap();
-        invariant_measure::lanczos(
+        solve::power_iteration(&x, slope, 1, &mut scratch).unwrap();
+        solve::lanczos(
             &x,
             slope,
             1,
             3,
-            invariant_measure::Ends {
+            solve::Ends {
                 largest: &mut values,
                 smallest: &mut [],
             },

@@ -6,13 +6,14 @@
 //! fixed point:          v <- v - eta (g_yy v - f_y), M times from v = 0
 //! ```
 //!
-//! It assumes that y^N is a minimum. g is taken on the minibatch of inner step N. A solver that has met its right-hand side
-//! exactly stops, with the last iterate. Conjugate gradients take a small f_y times a power of two, so that no square underflows.
+//! It assumes that y^N is a minimum. g is taken on the minibatch of inner step N. Conjugate gradients that have met f_y exactly stop, with
+//! the last iterate; they take a small f_y times a power of two, so that no square underflows.
 //! Reference: Grazzi et al., *On the iteration complexity of hypergradient computation*, ICML 2020.
 
-use crate::error::{check_scratch, ensure_finite_at};
+use crate::error::check_scratch;
 use crate::memory::cut;
-use crate::{At, Error, Real, vector};
+use crate::solve::conjugate_gradients::{self, check_residual};
+use crate::{Error, Real, vector};
 
 use super::{
     Place, Round, SecondOrder, Variables, check_dims, check_outer, check_rate, copy, descent, lost,
@@ -121,18 +122,19 @@ pub fn hypergradient<T: Real>(
     let (p, d) = check_dims(problem, x, ("y", y), h)?;
     let least = scratch_len(config, p, d, problem.scratch_len());
     check_scratch("scratch", least, scratch.len())?;
-    let ([y_n, v, r, q, mixed, fx], scratch) = cut(scratch, [d, d, d, d, p, p])?;
+    let ([y_n, v, r, mixed, fx], scratch) = cut(scratch, [d, d, d, p, p])?;
     copy(y, y_n);
     let path = Variables { x, y: y_n };
     descent::descend(&config.inner, round, problem, path, lost, scratch)?;
-    let ([product], scratch) = cut(scratch, [d])?;
+    let ([system], scratch) = cut(scratch, [conjugate_gradients::scratch_len(d)])?;
     let value = problem.outer_gradients_into(Place::new(x, y_n, &round.outer()), fx, r, scratch)?;
     check_outer(value, fx, r)?;
     let draw = round.inner(config.inner.steps);
     problem.prepare(x, scratch)?;
-    v.fill(T::ZERO);
     match config.solver {
         Solver::FixedPoint { .. } => {
+            let ([product], _) = cut(system, [d])?;
+            v.fill(T::ZERO);
             for step in 0..config.products {
                 problem.hessian_product_into(Place::new(x, y_n, &draw), v, product, scratch)?;
                 vector::axpy(-T::ONE, r, product)?;
@@ -141,53 +143,14 @@ pub fn hypergradient<T: Real>(
             }
         }
         Solver::ConjugateGradients => {
-            let unit = unit(r);
-            // 1 / unit is at most 2^126, in f64 2^1022.
-            vector::scale(T::ONE / unit, r);
-            copy(r, q);
-            let mut square = vector::norm2_squared(r);
-            for number in 0..config.products {
-                problem.hessian_product_into(Place::new(x, y_n, &draw), q, product, scratch)?;
-                let curvature = vector::dot(q, product)?;
-                // A direction without curvature is the zero direction where g is strongly convex.
-                if square == T::ZERO || curvature == T::ZERO {
-                    break;
-                }
-                let step = square / curvature;
-                vector::axpy(step, q, v)?;
-                vector::axpy(-step, product, r)?;
-                let last = square;
-                square = vector::norm2_squared(r);
-                check_residual(square, number)?;
-                // last is not 0: the loop has not stopped.
-                let keep = square / last;
-                for (q, &r) in q.iter_mut().zip(&*r) {
-                    *q = r + keep * *q;
-                }
-            }
-            vector::scale(unit, v);
+            let product = |q: &[T], out: &mut [T]| {
+                problem.hessian_product_into(Place::new(x, y_n, &draw), q, out, scratch)
+            };
+            conjugate_gradients::solve(product, config.products, r, v, system)?;
         }
     }
     subtract_mixed(problem, Place::new(x, y_n, &draw), v, [mixed, fx], scratch)?;
     copy(fx, h);
     copy(y_n, y);
     Ok(value)
-}
-
-/// What f_y is divided by in conjugate gradients: 1, or where squares would underflow the power of two below its largest element.
-///
-/// The least square that counts is that of the largest element times eps.
-fn unit<T: Real>(f_y: &[T]) -> T {
-    let largest = vector::norm_inf(f_y);
-    let least = T::EPSILON * largest;
-    if largest == T::ZERO || least * least >= T::MIN_POSITIVE {
-        return T::ONE;
-    }
-    let exponent = u64::MAX << T::MANTISSA_BITS;
-    T::from_bits_u64(largest.to_bits_u64() & exponent).largest(T::MIN_POSITIVE)
-}
-
-/// Checks the square of the residual after product `index` of the solver.
-fn check_residual<T: Real>(square: T, index: usize) -> Result<(), Error> {
-    ensure_finite_at("residual", square.is_finite(), At::Step(index as u64))
 }

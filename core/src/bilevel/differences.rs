@@ -19,6 +19,7 @@
 
 use crate::error::ensure_finite;
 use crate::memory::cut;
+use crate::solve::central_difference_into;
 use crate::{Error, Real, vector};
 
 use super::{Place, Problem, SecondOrder, copy};
@@ -70,9 +71,9 @@ impl<'a, P> Differences<'a, P> {
     fn difference<T: Real>(
         name: &'static str,
         [y, v]: [&[T]; 2],
-        [shifted, low, high]: [&mut [T]; 3],
+        [high, scratch]: [&mut [T]; 2],
         out: &mut [T],
-        mut gradient: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
+        gradient: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         ensure_finite("y", y)?;
         ensure_finite("v", v)?;
@@ -84,15 +85,9 @@ impl<'a, P> Differences<'a, P> {
             out.fill(T::ZERO);
             return Ok(());
         }
-        let ([low], _) = cut(low, [out.len()])?;
         let ([high], _) = cut(high, [out.len()])?;
-        vector::axpby_into(T::ONE, y, -e, v, shifted)?;
-        gradient(shifted, low)?;
-        vector::axpby_into(T::ONE, y, e, v, shifted)?;
-        gradient(shifted, high)?;
-        vector::axpy(-T::ONE, low, high)?;
         // e is 0 only where |v| overflows, and then the product is not finite.
-        vector::scale(T::ONE / (e + e), high);
+        central_difference_into([y, v], e, gradient, high, scratch)?;
         ensure_finite(name, high)?;
         copy(high, out);
         Ok(())
@@ -149,17 +144,17 @@ impl<T: Real, P: Problem<T>> Problem<T> for Differences<'_, P> {
 }
 
 impl<P> Differences<'_, P> {
-    /// A shifted y, two gradients, and the problem's own scratch.
+    /// A product, a shifted y with a gradient, and the problem's own scratch.
     fn split<'b, T: Real>(
         &self,
         scratch: &'b mut [T],
-    ) -> Result<([&'b mut [T]; 3], &'b mut [T]), Error>
+    ) -> Result<([&'b mut [T]; 2], &'b mut [T]), Error>
     where
         P: Problem<T>,
     {
         let (p, d) = (self.problem.outer_dim(), self.problem.inner_dim());
         let longer = p.max(d);
-        cut(scratch, [d, longer, longer])
+        cut(scratch, [longer, d.saturating_add(longer)])
     }
 }
 

@@ -14,7 +14,7 @@
 //! | K5 | [`Noise`]: full gradient without bias, and noise | d + 2 numbers | 3 d |
 //! | K6 | [`BatchMeans`], [`Window`] | 36 and 75 numbers | O(1) |
 //! | K7 | [`Histogram`], [`shape_ratio`] | 66 counts | O(1) |
-//! | K8 | [`power_iteration`], [`lanczos`] | 4 d; (m + 4) d | 2 gradients a product |
+//! | K8 | [`power_iteration`](crate::solve::power_iteration), [`lanczos`](crate::solve::lanczos()) | 4 d; (m + 4) d | 2 gradients a product |
 //!
 //! Sums are in `f64` for both scalar types, in 32 logical lanes and blocks of [`simd::BLOCK`](crate::simd::BLOCK)
 //! elements: the bits do not depend on the SIMD level. Parameters are only read; signs and start vectors come from separate
@@ -74,7 +74,6 @@
 //! 2018. Batch means: Lang, Xiao and Zhang, *Using statistics to automate stochastic optimization*, 2019.
 
 mod batch_means;
-mod curvature;
 mod histogram;
 mod monitor;
 mod noise;
@@ -84,14 +83,10 @@ mod tests;
 mod window;
 
 pub use batch_means::{BatchMeans, MEANS, SLOTS, Summary};
-pub use curvature::{
-    Curvature, Ends, MOST_LANCZOS, hessian_vector_into, lanczos, lanczos_scratch_len,
-    power_iteration, power_scratch_len,
-};
 pub use histogram::{BINS, Histogram, shape_ratio};
 pub use monitor::{Monitor, Observable};
 pub use noise::{Noise, NoiseEstimate};
-pub(crate) use stats::StatsKernels;
+pub(crate) use stats::{StatsKernels, square};
 pub use stats::{
     StepStats, curvature_ratio, heavy_ball_ratio, movement, norm_ratio, project_into, step_stats,
 };

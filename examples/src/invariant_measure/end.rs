@@ -1,9 +1,9 @@
 //! What is measured at one point: gradient, noise, curvature, and what a step from there does.
 
 use serde::Serialize;
-use thalweg::dynamics::invariant_measure::{
-    self as diagnostics, Ends, Noise, lanczos, lanczos_scratch_len, movement, power_iteration,
-    power_scratch_len,
+use thalweg::dynamics::invariant_measure::{self as diagnostics, Noise, movement};
+use thalweg::solve::{
+    self, Ends, lanczos, lanczos_scratch_len, power_iteration, power_scratch_len,
 };
 use thalweg::{Error, vector};
 use thalweg_std::data::Batches;
@@ -155,7 +155,7 @@ fn along(
             let other = batches.next_batch().to_vec();
             vector::scale(1.0 / square.sqrt(), &mut g);
             let gradient = |x: &[f64], out: &mut [f64]| slope.batch(x, &other, out).map(drop);
-            diagnostics::hessian_vector_into(x, &g, gradient, &mut product, scratch)?;
+            solve::hessian_vector_into(x, &g, gradient, &mut product, scratch)?;
             slope.batch(x, &other, &mut moved)?;
             end.along_step += vector::norm2(&product) / vector::norm2(&moved);
         }

@@ -4,9 +4,10 @@ use indicatif::ProgressBar;
 use serde::{Serialize, Serializer};
 use thalweg::dynamics::invariant_measure::{
     self as diagnostics, Histogram, Monitor, Observable, Verdict, Window, compare, curvature_ratio,
-    movement, norm_ratio, power_iteration, project_into, shape_ratio, step_stats,
+    movement, norm_ratio, project_into, shape_ratio, step_stats,
 };
 use thalweg::optim::{Optimiser, State, sgd};
+use thalweg::solve::{self, power_iteration};
 use thalweg::{Error, vector};
 use thalweg_std::data::Batches;
 
@@ -363,7 +364,7 @@ pub fn run(problem: &Problem, plan: &Plan, bar: &ProgressBar) -> Result<Run, Err
                 let inverse = 1.0 / square.sqrt();
                 let v: Vec<f64> = g.iter().map(|g| g * inverse).collect();
                 let gradient = |x: &[f64], g: &mut [f64]| slope.full(x, g).map(drop);
-                diagnostics::hessian_vector_into(&x, &v, gradient, &mut product, &mut scratch)?;
+                solve::hessian_vector_into(&x, &v, gradient, &mut product, &mut scratch)?;
                 let curvature = square * vector::dot(&v, &product)?;
                 let norm = vector::norm2_squared(&full);
                 for (balance, takes) in [

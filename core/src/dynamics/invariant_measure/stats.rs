@@ -81,7 +81,7 @@ pub fn movement<T: Real>(params: &[T], reference: &[T]) -> Result<f64, Error> {
 }
 
 /// `<x, x>` in `f64`.
-pub(super) fn square<T: Real>(x: &[T]) -> f64 {
+pub(crate) fn square<T: Real>(x: &[T]) -> f64 {
     T::Kernels::wide_square(x)
 }
 

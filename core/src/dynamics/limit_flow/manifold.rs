@@ -5,6 +5,7 @@ use crate::error::{check, check_length, check_scratch, ensure_finite_at};
 use crate::matrix::{self, MatrixMut, MatrixRef};
 use crate::memory::{cut, must, must_or};
 use crate::model::copy;
+use crate::solve::runge_kutta;
 use crate::{At, Error, Real, vector};
 
 /// A loss with two derivatives in closed form, and the third where it is at hand.
@@ -337,7 +338,8 @@ pub(super) fn inverse<T: Real>(h: T) -> T {
 /// assert_eq!(thalweg::dynamics::limit_flow::settle_scratch_len(4), 16);
 /// ```
 pub const fn settle_scratch_len(d: usize) -> usize {
-    d.saturating_mul(4)
+    d.saturating_mul(2)
+        .saturating_add(runge_kutta::scratch_len(d))
 }
 
 /// Follows the gradient flow `x' = -grad L` until `|grad L| <= tolerance`: `x` becomes `Phi(x)`. Returns the steps.
@@ -379,14 +381,14 @@ pub fn settle<T: Real>(
     check_scratch("scratch", settle_scratch_len(d), scratch.len())?;
     let ([before], scratch) = cut(scratch, [d])?;
     copy(x, before);
-    let outcome = runge_kutta(landscape, x, T::from_f64(dt), tolerance, most, scratch);
+    let outcome = flow(landscape, x, T::from_f64(dt), tolerance, most, scratch);
     if outcome.is_err() {
         copy(before, x);
     }
     outcome
 }
 
-fn runge_kutta<T: Real>(
+fn flow<T: Real>(
     landscape: &mut (impl Landscape<T> + ?Sized),
     x: &mut [T],
     dt: T,
@@ -395,21 +397,14 @@ fn runge_kutta<T: Real>(
     scratch: &mut [T],
 ) -> Result<usize, Error> {
     let d = x.len();
-    let ([slope, sum, place], _) = cut(scratch, [d; 3])?;
-    let [half, sixth] = [0.5, 1.0 / 6.0].map(T::from_f64);
+    let ([slope], scratch) = cut(scratch, [d])?;
     for k in 0..=most {
         landscape.gradient_into(x, slope)?;
         if finite_norm(slope, k)? <= T::from_f64(tolerance) {
             return Ok(k);
         }
-        copy(slope, sum);
-        let two = T::ONE + T::ONE;
-        for (reach, weight) in [(half, two), (half, two), (T::ONE, T::ONE)] {
-            vector::axpby_into(T::ONE, x, -(dt * reach), slope, place)?;
-            landscape.gradient_into(place, slope)?;
-            vector::axpy(weight, slope, sum)?;
-        }
-        vector::axpy(-(dt * sixth), sum, x)?;
+        let field = |x: &[T], out: &mut [T]| landscape.gradient_into(x, out);
+        runge_kutta::step(field, -dt, x, slope, scratch)?;
     }
     Err(Error::NoConvergence {
         name: "gradient flow",

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{Batch, Init, Objective, mlp};
 use crate::optim::{Optimiser, State, sgd};
+use crate::solve::{Ends, lanczos, lanczos_scratch_len, power_iteration};
 
 const MODEL: [usize; 3] = [5, 4, 3];
 const ROWS: usize = 24;

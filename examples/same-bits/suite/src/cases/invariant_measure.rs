@@ -2,14 +2,16 @@
 
 use thalweg::Real;
 use thalweg::dynamics::invariant_measure::{
-    BatchMeans, Ends, Histogram, Monitor, Noise, Observable, Report, StepStats, Summary, Window,
-    compare, critical, curvature_ratio, heavy_ball_ratio, hessian_vector_into, lanczos,
-    lanczos_scratch_len, movement, norm_ratio, power_iteration, power_scratch_len, project_into,
-    shape_ratio, step_stats,
+    BatchMeans, Histogram, Monitor, Noise, Observable, Report, StepStats, Summary, Window, compare,
+    critical, curvature_ratio, heavy_ball_ratio, movement, norm_ratio, project_into, shape_ratio,
+    step_stats,
 };
 use thalweg::model::quadratic::Quadratic;
 use thalweg::model::{Batch, Objective};
 use thalweg::snapshot::Snapshot;
+use thalweg::solve::{
+    Ends, hessian_vector_into, lanczos, lanczos_scratch_len, power_iteration, power_scratch_len,
+};
 
 use crate::{Hash, MISSING, Outcome, paint};
 

@@ -1,7 +1,16 @@
 //! Eigenvalues of Hessians that are known.
 
-use super::super::curvature::eigenvalue;
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+use super::lanczos::eigenvalue;
 use super::*;
+use std::vec;
+use std::vec::Vec;
 
 fn curvature<T: Real>(tolerance: f64) {
     let h = [1.0, 0.5, -3.0, 2.0, 0.0];
