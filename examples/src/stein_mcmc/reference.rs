@@ -8,11 +8,13 @@ use thalweg::{Error, vector};
 
 use super::problem::Problem;
 
-/// Half of the largest excess over the envelope that a pilot run may leave.
+/// How far the envelope is above the largest value seen.
 const MARGIN: f64 = 0.5;
 /// How much wider than Laplace's approximation the envelope is.
 const WIDER: f64 = 1.2;
 const PILOT: usize = 20_000;
+/// Heights of the envelope that are tried.
+const ENVELOPES: usize = 20;
 
 /// The mode, and the lower Cholesky factor of the Hessian there.
 struct Laplace {
@@ -70,8 +72,10 @@ impl Laplace {
 
 /// Exact draws by rejection from a widened Laplace approximation; a pilot run finds the envelope's height.
 ///
+/// A point above the envelope raises it, and all draws are made again.
+///
 /// # Errors
-/// What the target says; an envelope that turns out to be too low.
+/// What the target says; a target that is above every envelope.
 pub fn rejection_into(problem: &Problem, rng: &mut Stream, out: &mut [f64]) -> Result<(), Error> {
     let laplace = Laplace::new(problem)?;
     let d = problem.dim();
@@ -87,23 +91,27 @@ pub fn rejection_into(problem: &Problem, rng: &mut Stream, out: &mut [f64]) -> R
     for _ in 0..PILOT {
         bound = bound.max(attempt(rng)?.0);
     }
-    bound += MARGIN;
-    for row in out.chunks_exact_mut(d) {
-        loop {
-            let (log, x) = attempt(rng)?;
-            if log > bound {
-                return Err(Error::NoConvergence {
-                    name: "rejection",
-                    iterations: PILOT,
-                });
-            }
-            if uniform::<f64>(rng).ln() < log - bound {
-                row.copy_from_slice(&x);
-                break;
+    'raised: for _ in 0..ENVELOPES {
+        bound += MARGIN;
+        for row in out.chunks_exact_mut(d) {
+            loop {
+                let (log, x) = attempt(rng)?;
+                if log > bound {
+                    bound = log;
+                    continue 'raised;
+                }
+                if uniform::<f64>(rng).ln() < log - bound {
+                    row.copy_from_slice(&x);
+                    break;
+                }
             }
         }
+        return Ok(());
     }
-    Ok(())
+    Err(Error::NoConvergence {
+        name: "rejection",
+        iterations: ENVELOPES,
+    })
 }
 
 /// `count` draws of 60 Hamiltonian chains with Metropolis' correction, whitened by Laplace's approximation.
