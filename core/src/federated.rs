@@ -7,7 +7,7 @@
 //!
 //! | module | client sends | server keeps | floats per client | floats of the server |
 //! |---|---|---|---|---|
-//! | [`fed_avg`] | change of the model after local training | model, sum | `2 d` + one message, the trained model included | `2 d` + one message |
+//! | [`fed_avg`] | change of the model after local training | model, what the [aggregator](crate::aggregate) keeps | `2 d` + one message, the trained model included | `d` + the aggregator's + one message; `2 d` + one message for the mean |
 //! | [`marina`] | full gradient, or a compressed difference of gradients | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //! | [`ef21`] | compressed difference to its memory | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //!

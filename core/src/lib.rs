@@ -4,7 +4,7 @@
 //! slices that the caller owns, with explicit SIMD and **the same bits on every target**.
 //!
 //! Data has one direction: batch -> [`model`] -> gradient -> [`compress`] -> [`wire`] frame ->
-//! [`federated`] aggregate -> [`optim`] step. Beneath lie [`vector`], [`matrix`], [`random`] and [`simd`].
+//! [`federated`] [`aggregate`] -> [`optim`] step. Beneath lie [`vector`], [`matrix`], [`random`] and [`simd`].
 //!
 //! # The shape of an algorithm
 //! `Config` is plain data, passed at each step, so that schedules and parameter groups need no machinery. `State` holds

@@ -1,10 +1,12 @@
 //! Aggregators against NumPy and SciPy, and against the theory of order statistics when a client is hostile.
 #![allow(clippy::unwrap_used, reason = "a helper of a test may stop it")]
 
+use thalweg::Error;
 use thalweg::aggregate::{Aggregator, Mean, Median, TrimmedMean};
-use thalweg::compress::{Buffers, Identity};
+use thalweg::compress::{Buffers, Compressor, Identity};
 use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
-use thalweg::federated::{Protocol, Run, decode, fed_avg, frame_len};
+use thalweg::federated::protocol::Place;
+use thalweg::federated::{Protocol, ProtocolError, Run, decode, fed_avg, frame_len, marina};
 use thalweg::random::{self, Purpose};
 
 /// Rows of multiples of 1/8, as in `golden/aggregate.py`.
@@ -140,4 +142,64 @@ fn a_refused_fraction_stops_the_protocol() {
     assert!(Server::new(&average(0.4), &[1.0], memory()).is_ok());
     let error = Server::new(&average(0.5), &[1.0], memory()).unwrap_err();
     assert_eq!(error.to_string(), "`fraction` must be in [0, 1/2)");
+}
+
+/// A protocol of a caller's: another one, with the median.
+struct WithMedian<P>(P);
+
+impl<P: Protocol<f32>> Protocol<f32> for WithMedian<P> {
+    fn run(&self) -> Run {
+        self.0.run()
+    }
+    fn step(&self) -> f32 {
+        self.0.step()
+    }
+    fn compressor(&self) -> &dyn Compressor<f32> {
+        self.0.compressor()
+    }
+    fn aggregator(&self) -> &dyn Aggregator<f32> {
+        &Median
+    }
+    fn keeps_estimate(&self) -> bool {
+        self.0.keeps_estimate()
+    }
+    fn is_full(&self, round: u64) -> bool {
+        self.0.is_full(round)
+    }
+    fn validate(&self, d: usize) -> Result<(), Error> {
+        self.0.validate(d)
+    }
+    fn reply(
+        &self,
+        place: Place<'_, f32>,
+        local: &mut [f32],
+        buffers: Buffers<'_, f32>,
+        out: &mut [u8],
+    ) -> Result<usize, ProtocolError> {
+        self.0.reply(place, local, buffers, out)
+    }
+}
+
+#[test]
+fn an_estimate_of_the_gradient_takes_the_mean_alone() {
+    let run = Run {
+        seed: 1,
+        clients: 3,
+    };
+    let estimate = marina::Config {
+        run,
+        step_size: 0.5,
+        probability: 0.5,
+        compressor: Identity,
+    };
+    let average = fed_avg::Config {
+        run,
+        server_learning_rate: 1.0,
+        compressor: Identity,
+        aggregator: Mean,
+    };
+    let error = Server::new(&WithMedian(estimate), &[1.0], [0.0; 6]).unwrap_err();
+    let rule = "`aggregator` must be the mean where an estimate is kept";
+    assert_eq!(error.to_string(), rule);
+    assert!(Server::new(&WithMedian(average), &[1.0], [0.0; 5]).is_ok());
 }

@@ -168,12 +168,14 @@ pub(super) fn product<T: Real>(
     check_length("rows of c", a.rows(), c.rows())?;
     check_length("columns of c", b.columns(), c.columns())?;
     let (m, n, k) = (c.rows(), c.columns(), a.columns());
-    let packs = !SOFT_FLOAT && m > 0 && n > 0 && k > 0;
-    let scratch = scratch.get_mut(..gemm_scratch(m, n, k));
-    let Some(scratch) = scratch.filter(|_| packs) else {
+    let Some((scratch, _)) = scratch.split_at_mut_checked(gemm_scratch(m, n, k)) else {
         unpacked(how, a, b, part, c);
         return Ok(());
     };
+    if SOFT_FLOAT || m == 0 || n == 0 || k == 0 {
+        unpacked(how, a, b, part, c);
+        return Ok(());
+    }
     let job = Job {
         how,
         a,

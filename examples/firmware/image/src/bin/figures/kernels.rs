@@ -23,7 +23,7 @@ use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::simd::{self, Lanes, Map};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::{Body, Crc32c, Dtype, Expect, Header, Kind, decode, encode_into};
-use thalweg::{Arithmetic, Real, vector};
+use thalweg::{Real, vector};
 
 /// Elements of a vector.
 pub const N: usize = 256;
