@@ -72,6 +72,7 @@ mod memory;
 pub mod mixture;
 pub mod model;
 pub mod optim;
+pub mod pairs;
 pub mod particle;
 pub mod random;
 pub mod real;
