@@ -21,8 +21,8 @@ use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use thalweg::Arithmetic;
+use thalweg::pairs::{Driver, Serial};
 use thalweg::particle::bandwidth::Bandwidth;
-use thalweg::particle::kernel::{Driver, Serial};
 use thalweg::particle::{Particles, svgd};
 use thalweg::simd::{Kernel, Lanes, Simd, dispatch};
 use thalweg_std::par::particle::Threads;

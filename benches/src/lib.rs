@@ -73,9 +73,10 @@
 //! out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
 //! 1.00 to 1.02.
 //!
-//! `cargo bench --bench kernel`, AMD EPYC (AVX-512), other programs running, least times: the kernel of 2000 rows of 784 numbers for three layers takes
+//! `cargo bench --bench kernel`, Intel Xeon (AVX-512), other programs running, least times: the kernel of 2000 rows of 784 numbers for three layers takes
 //! 97 ms `Portable` and 55 ms `Fast`, of which the product of the rows is 71 and 48; 22 and 39 times as fast as the plain loop. For 1000 rows of 64 and seven layers
 //! 4.9 and 4.1 ms, 25 and 30 times. A draw of the sequential estimator takes 12 to 25 times as long as one of half-normal magnitudes.
+//!
 //! `cargo bench --bench aggregate`, AVX-512, other programs running, least times: the median of 9 vectors of 1e3 and 1e5 numbers takes 1/18.6 and 1/12.0 of
 //! the time of `sort_unstable_by` on each column, of 25 vectors 1/6.7, of 101 1/6.3 (1/2.1 of `select_nth_unstable_by`); the trimmed mean 1/17.7, 1/11.8, 1/10.1, 1/6.9.
 //! The mean takes 1/3.3 to 1/12.6 of the time of the median.

@@ -109,6 +109,7 @@ mod memory;
 pub mod mixture;
 pub mod model;
 pub mod optim;
+pub mod pairs;
 pub mod particle;
 pub mod random;
 pub mod real;

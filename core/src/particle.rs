@@ -10,11 +10,11 @@
 //! | [`matrix_svgd`] | as [`svgd`] | the same under a constant matrix kernel |
 //! | [`stein`] | momenta `n d`, thermostats `n` | Stein forms of Langevin, SGHMC, SGNHT, SGRHMC, and the general update |
 //! | [`langevin`], [`hmc`], [`sghmc`], [`sgnht`] | momenta, thermostats | the stochastic parents, a chain for each particle |
-//! | [`bandwidth`], [`kernel`] | - | median rule; kernel sums in tiles |
+//! | [`bandwidth`], [`pairs`](crate::pairs) | - | median rule; kernel sums in tiles |
 //! | [`ksd`], [`mmd`], [`energy_distance`], [`effective_sample_size`], [`split_r_hat`] | - | how good a sample is |
 //!
 //! # Sums over pairs
-//! All interacting members are one sum ([`kernel::field_into`]):
+//! All interacting members are one sum ([`pairs::field_into`](crate::pairs::field_into)):
 //!
 //! ```text
 //! out_i = (1/n) sum_j k_ij [ v_j + (2/h) s_j (u_i - u_j) ]
@@ -32,13 +32,11 @@ pub mod bandwidth;
 pub mod effective_sample_size;
 pub mod energy_distance;
 pub mod hmc;
-pub mod kernel;
 pub mod ksd;
 pub mod langevin;
 pub mod matrix_svgd;
 pub mod mmd;
 pub mod momentum;
-mod rows;
 pub mod rule;
 pub mod score;
 pub mod sghmc;
@@ -193,7 +191,7 @@ fn narrow<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
 }
 
 /// Step sizes and scales.
-fn check_positive(name: &'static str, x: f64) -> Result<(), Error> {
+pub(crate) fn check_positive(name: &'static str, x: f64) -> Result<(), Error> {
     check(
         name,
         x > 0.0 && x.is_finite(),

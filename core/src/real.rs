@@ -120,8 +120,8 @@ pub trait Real:
         + crate::mixture::Kernels<Self>
         + crate::optim::Kernels<Self>
         + crate::particle::Kernels<Self>
-        + crate::particle::kernel::DifferenceKernels<Self>
-        + crate::particle::kernel::PairKernels<Self>
+        + crate::pairs::DifferenceKernels<Self>
+        + crate::pairs::PairKernels<Self>
         + crate::model::LossKernels<Self>
         + crate::model::mlp::ActivationKernels<Self>
         + crate::model::quadratic::Kernels<Self>;

@@ -8,8 +8,8 @@
     reason = "a test fails by panicking, in helpers too"
 )]
 
+use thalweg::pairs::Family;
 use thalweg::particle::bandwidth::Bandwidth;
-use thalweg::particle::kernel::Family;
 use thalweg::particle::momentum::{State, Thermostats};
 use thalweg::particle::stein::general::{self, Recipe, direction_into, scratch_len};
 use thalweg::particle::stein::{self, Extended};

@@ -10,8 +10,8 @@
 )]
 
 use thalweg::matrix::MatrixRef;
+use thalweg::pairs::{Driver, Family, Sources};
 use thalweg::particle::bandwidth::{Bandwidth, median_squared_distance};
-use thalweg::particle::kernel::{Driver, Family, Sources};
 use thalweg::particle::momentum::{State, Thermostats};
 use thalweg::particle::stein::general::{self, Recipe, direction_into, scratch_len};
 use thalweg::particle::stein::{self, Extended};

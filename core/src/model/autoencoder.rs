@@ -25,6 +25,7 @@ use super::dense::{self, Dense};
 use super::{Batch, Init, Objective, SHORT, at_most_block, blocks};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
+use crate::memory::cut;
 use crate::{Arithmetic, Error, Real, vector};
 
 /// The sizes and the penalty.
@@ -180,10 +181,8 @@ impl<T: Real> Model<T> {
 
     fn split<'s>(&self, rows: usize, scratch: &'s mut [T]) -> Option<Work<'s, T>> {
         let (image, code) = (rows.checked_mul(self.pixels)?, rows.checked_mul(self.code)?);
-        let (gathered, rest) = scratch.split_at_mut_checked(image)?;
-        let (residuals, rest) = rest.split_at_mut_checked(image)?;
-        let (first, rest) = rest.split_at_mut_checked(code)?;
-        let (second, pack) = rest.split_at_mut_checked(code)?;
+        let ([gathered, residuals, first, second], pack) =
+            cut(scratch, [image, image, code, code]).ok()?;
         Some(Work {
             gathered,
             residuals,
@@ -251,8 +250,7 @@ impl<T: Real> Model<T> {
     ) -> Option<f64> {
         let (p, k) = (self.pixels, self.code);
         let square = k.checked_mul(k)?;
-        let (encoder_gram, rest) = scratch.split_at_mut_checked(square)?;
-        let (decoder_gram, pack) = rest.split_at_mut_checked(square)?;
+        let ([encoder_gram, decoder_gram], pack) = cut(scratch, [square; 2]).ok()?;
         let e = MatrixRef::new(encoder, k, p).ok()?;
         let d = MatrixRef::new(decoder, p, k).ok()?;
         let how = self.arithmetic;

@@ -16,7 +16,7 @@
 //! diagonal are counted, and every other distance counts twice.
 //!
 //! Distances come from the Gram matrix while every squared distance to the mean is at most 64 medians, and by differences otherwise, for
-//! the reason in [`kernel`](super::kernel): a particle thrown far away does not change the bandwidth of the others.
+//! the reason in [`pairs`](crate::pairs): a particle thrown far away does not change the bandwidth of the others.
 //!
 //! Reference: Liu and Wang, *Stein variational gradient descent* (2016), section 5, and the published code.
 
@@ -28,11 +28,11 @@
 mod select;
 
 use self::select::Distances;
-use super::kernel::{Kept, Rows, distances_len, distances_scratch_len, kept_len, resolving};
 use super::{check_finite, check_positive};
 use crate::error::check_scratch;
 use crate::memory::{must, take};
-use crate::particle::kernel::PairKernels as _;
+use crate::pairs::PairKernels as _;
+use crate::pairs::{Kept, Rows, distances_len, distances_scratch_len, kept_len, resolving};
 use crate::{Arithmetic, Error, Real};
 
 /// Rows from which distances are kept for the sums: strips of fewer are mostly what they are padded with.
@@ -258,7 +258,7 @@ pub fn median_squared_distance<T: Real>(
 }
 
 /// The median, and the distances, if they are those of the Gram matrix and there was room.
-pub(super) fn median_keeping<'a, T: Real>(
+pub(crate) fn median_keeping<'a, T: Real>(
     arithmetic: Arithmetic,
     m: usize,
     y: &[T],

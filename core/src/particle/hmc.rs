@@ -17,8 +17,8 @@
     reason = "counts of particles and draws that are slices in memory"
 )]
 
+use crate::memory::InRows;
 use crate::memory::take;
-use crate::particle::rows::InRows;
 use rand_core::Rng;
 
 use super::{Particles, check_finite, check_positive, count, narrow};

@@ -14,9 +14,9 @@
 //! References: Liu, Lee and Jordan, *A kernelized Stein discrepancy for goodness-of-fit tests* (2016); Gorham and Mackey, *Measuring
 //! sample quality with kernels* (2017).
 
-use super::kernel::Family;
 use super::{check_cloud, check_positive};
-use crate::particle::rows::InRows;
+use crate::memory::InRows;
+use crate::pairs::Family;
 use crate::simd::math;
 use crate::{Error, Real};
 

@@ -12,14 +12,14 @@
 //! Reference: Wang, Tang, Bajaj and Liu, *Stein variational gradient descent with matrix-valued kernels* (2019), section 4.1.
 
 use super::bandwidth::Chosen;
-use super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::rule::{advance, check_state};
 use super::svgd::{Config, State};
 use super::{check_cloud, check_finite};
 use crate::error::{check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef, Product, cholesky_solve_vector, gemm};
+use crate::memory::InRows;
 use crate::memory::take;
-use crate::particle::rows::InRows;
+use crate::pairs::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use crate::{Error, Real, Storage};
 
 /// Elements of scratch with which [`step`] runs at full speed.

@@ -15,7 +15,7 @@
 )]
 
 use super::{check_finite, check_positive, count};
-use crate::particle::rows::InRows;
+use crate::memory::InRows;
 use crate::simd::math;
 use crate::{Error, Real};
 

@@ -7,9 +7,9 @@
 //! the batch's likelihood and the whole gradient of the prior. One batch is drawn per step and shared by all particles.
 
 use crate::error::check_length;
+use crate::memory::InRows;
 use crate::model::{Batch, Objective};
 use crate::particle::Kernels as _;
-use crate::particle::rows::InRows;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
 

@@ -12,8 +12,8 @@
 use super::sghmc::Config;
 use super::{Particles, check_cloud, check_finite, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::InRows;
 use crate::memory::take;
-use crate::particle::rows::InRows;
 use crate::random::Lanes32;
 use crate::{Error, Real, Storage, vector};
 

@@ -34,9 +34,9 @@ pub mod sgrhmc;
 pub use super::svgd as langevin;
 
 use super::bandwidth::{Bandwidth, Chosen};
-use super::kernel::{Family, Field};
 use super::narrow;
-use crate::particle::rows::InRows;
+use crate::memory::InRows;
+use crate::pairs::{Family, Field};
 use crate::simd::{self, Lanes};
 use crate::{Arithmetic, Error, Real};
 

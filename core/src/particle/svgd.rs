@@ -14,7 +14,7 @@
 //! | k | kernel, bandwidth h ([`bandwidth`](super::bandwidth)) | n x n, never stored |
 //! | eps | step size | scalar |
 //!
-//! Cost: see [`kernel`](super::kernel), with `m = d`. Stable while `eps (rho/n) / v < 2`, `rho` a row sum of k and `v` the
+//! Cost: see [`pairs`](crate::pairs), with `m = d`. Stable while `eps (rho/n) / v < 2`, `rho` a row sum of k and `v` the
 //! smallest variance of the target. One particle climbs the density; equal particles stay equal; an isolated
 //! particle (all `k` underflowed) moves by its own score over `n`.
 //!
@@ -35,13 +35,13 @@
 //! SVGD in high dimensions* (2022).
 
 use super::bandwidth::{Bandwidth, Chosen, KEEP_FROM, with_room};
-use super::kernel::{
-    Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
-};
 use super::rule::{Rule, advance, check_state};
 use super::{Particles, check_cloud, check_positive};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
+use crate::pairs::{
+    Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
+};
 use crate::{Arithmetic, Error, Real, Storage};
 
 pub use super::rule::State;
@@ -273,7 +273,7 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
 mod tests {
     use super::super::tests::{assert_golden, painted};
     use super::*;
-    use crate::particle::kernel::Sources;
+    use crate::pairs::Sources;
 
     use crate::snapshot::Snapshot;
     use std::vec;

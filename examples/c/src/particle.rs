@@ -2,8 +2,8 @@
 
 use super::{Error, Fault, Status, arithmetic, choice, finish, one, one_mut, slice, slice_mut};
 use thalweg::Real;
+use thalweg::pairs::Family;
 use thalweg::particle::bandwidth::Bandwidth;
-use thalweg::particle::kernel::Family;
 use thalweg::particle::rule::{Rule, State};
 use thalweg::particle::{Particles, count, svgd};
 

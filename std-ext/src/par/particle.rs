@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 use thalweg::Real;
 use thalweg::error::Error;
-use thalweg::particle::kernel::{Driver, Sources};
+use thalweg::pairs::{Driver, Sources};
 
 /// Products of pairs and columns below which one thread does all: some 50 microseconds.
 const SMALL: usize = 1 << 20;
@@ -76,7 +76,7 @@ impl<T: Real> Driver<T> for Threads<T> {
 mod tests {
     use super::super::{painted, with_threads};
     use super::*;
-    use thalweg::particle::kernel::Family;
+    use thalweg::pairs::Family;
     use thalweg::particle::stein::sghmc;
     use thalweg::particle::{Particles, svgd};
 

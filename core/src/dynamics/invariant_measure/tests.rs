@@ -418,7 +418,7 @@ fn restored_accumulators_go_on_with_the_same_bits() {
         )
         .unwrap();
     });
-    let (mut bytes, noise) = ([0; 72], Noise::<[f64; 1]>::new());
+    let (mut bytes, noise) = ([0; 76], Noise::<[f64; 1]>::new());
     let n = noise.save(&mut bytes).unwrap();
     assert!(Noise::<[f64; 3]>::new().restore(&bytes[..n]).is_err());
 }

@@ -2,6 +2,7 @@
 
 use super::Model;
 use crate::Real;
+use crate::memory::cut;
 use crate::model::copy;
 use crate::model::dense::{self, Dense};
 
@@ -40,11 +41,9 @@ pub(super) struct Place {
 impl<T: Real> Model<'_, T> {
     pub(super) fn split<'s>(&self, rows: usize, scratch: &'s mut [T]) -> Option<Work<'s, T>> {
         let (sum, most) = self.widths();
-        let part = |size: usize| rows.checked_mul(size);
-        let (gathered, rest) = scratch.split_at_mut_checked(part(self.inputs())?)?;
-        let (acts, rest) = rest.split_at_mut_checked(part(sum)?)?;
-        let (first, rest) = rest.split_at_mut_checked(part(most)?)?;
-        let (second, pack) = rest.split_at_mut_checked(part(most)?)?;
+        // A product that overflows is longer than any memory.
+        let lengths = [self.inputs(), sum, most, most].map(|size| rows.saturating_mul(size));
+        let ([gathered, acts, first, second], pack) = cut(scratch, lengths).ok()?;
         Some(Work {
             gathered,
             acts,

@@ -16,7 +16,7 @@
 
 use crate::Real;
 use crate::memory::must;
-use crate::particle::kernel::Kept;
+use crate::pairs::Kept;
 use crate::simd::{self, BitLanes, Kernel, Lanes, Mask, Simd};
 
 /// Candidates that are collected on the stack.

@@ -3,7 +3,7 @@
 //! ```text
 //! phi_i = (1/n) sum_j [ k_ij (M_j G_j + Gamma_j) + k_ij (2/h) M_j (z_i - z_j) ],    M = D + Q at z_j
 //! ```
-//! With a constant M the sums are those of [`kernel::field_into`](crate::particle::kernel::field_into) with `M G_j` as drift and
+//! With a constant M the sums are those of [`pairs::field_into`](crate::pairs::field_into) with `M G_j` as drift and
 //! `M z_j` as what repels: two matrix products, and with `M = I`, `Gamma = 0` the bits of SVGD. Otherwise each pair asks for a product with its
 //! `M_j`: `n^2` calls of [`Recipe::apply`].
 //!
@@ -16,13 +16,13 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox (2015), theorem 1.
 
-use super::super::kernel::{
-    Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len, resolving,
-};
 use super::super::{check_cloud, check_finite, check_positive};
 use crate::error::{check_length, check_scratch};
+use crate::memory::InRows;
 use crate::memory::take;
-use crate::particle::rows::InRows;
+use crate::pairs::{
+    Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len, resolving,
+};
 use crate::{Arithmetic, Error, Real, vector};
 
 /// The kernel, and the dimension of what it acts on.

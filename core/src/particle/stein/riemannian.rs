@@ -12,20 +12,20 @@
 //! | theta, g | particles, scores | n x d |
 //! | m, Gamma | `metric`, `divergence` | n x d |
 //!
-//! Cost: a kernel sum with `2 d` columns, see [`kernel`](crate::particle::kernel).
+//! Cost: a kernel sum with `2 d` columns, see [`pairs`](crate::pairs).
 //!
 //! A metric with elements off the diagonal is a [`Recipe`](super::general::Recipe): one [`direction_into`](super::general::direction_into) is a
 //! step.
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Girolami and Calderhead, *Riemann manifold Langevin and Hamiltonian Monte Carlo* (2011).
 
-use super::super::kernel::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::rule::{State, advance, check_state};
 use super::super::svgd::Config;
 use super::super::{Evaluated, Particles, check_cloud, check_finite};
 use super::Chosen;
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
+use crate::pairs::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
 use crate::{Error, Real, Storage};

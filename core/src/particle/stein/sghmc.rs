@@ -21,13 +21,11 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo* (2014).
 
-use super::super::kernel::{
-    Driver, Serial, field_into, field_scratch_len, least_field_scratch_len,
-};
 use super::super::{Particles, check_cloud, check_finite, check_non_negative, check_positive};
 use super::{Chosen, Extended, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
+use crate::pairs::{Driver, Serial, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::vector::Kernels as _;
 use crate::{Arithmetic, Error, Real, Storage};

@@ -20,14 +20,14 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ding et al., *Bayesian sampling using stochastic gradient thermostats* (2014).
 
-use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::{Particles, check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
+use crate::memory::InRows;
 use crate::memory::take;
+use crate::pairs::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
-use crate::particle::rows::InRows;
 use crate::vector::Kernels as _;
 use crate::{Error, Real, Storage};
 

@@ -21,12 +21,12 @@
 //!
 //! Reference: Shen, Heinonen and Kaski (2021); Ma, Chen and Fox, *A complete recipe for stochastic gradient MCMC* (2015), section 4.3.
 
-use super::super::kernel::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use super::super::{Evaluated, Particles, check_cloud, check_finite};
 use super::sghmc::Config;
 use super::{Chosen, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
+use crate::pairs::{Serial, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
 use crate::vector::Kernels as _;

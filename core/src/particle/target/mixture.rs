@@ -1,6 +1,6 @@
 //! A mixture of round normal densities.
 
-use crate::particle::rows::InRows;
+use crate::memory::InRows;
 use rand_core::Rng;
 
 use super::{LN_TAU, check_lengths};

@@ -1,11 +1,11 @@
 //! Particles: sums over pairs, samplers with and without noise, gauges of a sample.
 
 use thalweg::model::{Batch, quadratic::Quadratic};
-use thalweg::particle::bandwidth::{Bandwidth, median_squared_distance};
-use thalweg::particle::effective_sample_size::effective_sample_size;
-use thalweg::particle::kernel::{
+use thalweg::pairs::{
     Driver, Family, Field, Serial, Sources, field_into, field_scratch_len, least_field_scratch_len,
 };
+use thalweg::particle::bandwidth::{Bandwidth, median_squared_distance};
+use thalweg::particle::effective_sample_size::effective_sample_size;
 use thalweg::particle::momentum::{State, Thermostats};
 use thalweg::particle::rule::{self, Rule};
 use thalweg::particle::split_r_hat::split_r_hat;

@@ -30,8 +30,8 @@ use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, 
 use crate::Real;
 use crate::matrix::tile::{self, MAX_COLUMNS, MAX_ROWS, Old, tile};
 use crate::matrix::{MatrixMut, MatrixRef, pack};
+use crate::memory::InRows;
 use crate::memory::{must, take, unreached};
-use crate::particle::rows::InRows;
 use crate::simd::{Kernel, Lanes, Level, Simd, Update};
 
 /// Sources, or targets, of a block: a multiple of the tile both ways. `P` is half of a first cache.
@@ -62,14 +62,14 @@ pub(super) const fn scratch_len(n: usize, targets: usize, m: usize, q: usize) ->
 
 /// Elements of squared distances of `n` rows as [`Distances`] leaves them, at most: half of the square, whole blocks on its diagonal,
 /// and what the last tiles are padded with.
-pub(in crate::particle) const fn kept_len(n: usize) -> usize {
+pub(crate) const fn kept_len(n: usize) -> usize {
     let padded = n.saturating_add(MAX_COLUMNS - 1);
     let block = if padded < MOST { padded } else { MOST };
     padded.saturating_mul(padded.saturating_add(block)) / 2
 }
 
 /// Elements of scratch of [`Distances`] for `n` rows of `m` coordinates.
-pub(in crate::particle) const fn distances_len(n: usize, m: usize) -> usize {
+pub(crate) const fn distances_len(n: usize, m: usize) -> usize {
     let rows = n.saturating_mul(2) + (MAX_ROWS + MAX_COLUMNS);
     rows.saturating_mul(m).saturating_add(LINE - 1)
 }
@@ -78,16 +78,16 @@ pub(in crate::particle) const fn distances_len(n: usize, m: usize) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a, T> {
     /// Blocks on the diagonal: each ordered pair of two of their rows, and zeros.
-    pub(in crate::particle) diagonal: &'a [T],
+    pub(crate) diagonal: &'a [T],
     /// Blocks on one side of it: each distance stands for two ordered pairs.
-    pub(in crate::particle) others: &'a [T],
+    pub(crate) others: &'a [T],
     /// The level that has laid them out.
     level: Level,
 }
 
 /// Where the parts of [`Kept`] lie.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::particle) struct Layout {
+pub(crate) struct Layout {
     diagonal: usize,
     others: usize,
     level: Level,
@@ -95,7 +95,7 @@ pub(in crate::particle) struct Layout {
 
 impl Layout {
     /// The distances in the memory that they were written to.
-    pub(in crate::particle) fn of<T>(self, kept: &[T]) -> Kept<'_, T> {
+    pub(crate) fn of<T>(self, kept: &[T]) -> Kept<'_, T> {
         let (diagonal, rest) = must(kept.split_at_checked(self.diagonal));
         Kept {
             diagonal,

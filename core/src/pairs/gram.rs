@@ -16,8 +16,8 @@ use super::differences::{AddSquare, transpose};
 use super::panels::{Distances, Layout, Term};
 use super::profile::{DISTANCE, FromDistance, FromGram, IMQ, IMQ_SLOPE, Profile, RBF};
 use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
+use crate::memory::InRows;
 use crate::memory::must;
-use crate::particle::rows::InRows;
 use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
@@ -37,16 +37,16 @@ pub(super) const SHORT: Error = Error::Parameter {
 
 /// Coordinates, and how their distances are taken.
 #[derive(Clone, Copy)]
-pub(in crate::particle) struct Rows<'a, T> {
-    pub(in crate::particle) y: MatrixRef<'a, T>,
+pub(crate) struct Rows<'a, T> {
+    pub(crate) y: MatrixRef<'a, T>,
     pub(super) norms: &'a [T],
     pub(super) arithmetic: Arithmetic,
     /// By differences: `y` is as it came and transposed; else it is centred and the Gram matrix is used.
-    pub(in crate::particle) is_explicit: bool,
+    pub(crate) is_explicit: bool,
 }
 
 /// Rows that resolve squared distances of the size `scale`: centred if they do so by the Gram matrix, else transposed.
-pub(in crate::particle) fn resolving<'a, T: Real>(
+pub(crate) fn resolving<'a, T: Real>(
     arithmetic: Arithmetic,
     m: usize,
     y: &[T],
@@ -148,12 +148,12 @@ pub(super) fn subtract_mean<T: Real>(d: usize, x: &[T], out: &mut [T]) {
 }
 
 impl<T: Real> Rows<'_, T> {
-    pub(in crate::particle) const fn n(&self) -> usize {
+    pub(crate) const fn n(&self) -> usize {
         self.norms.len()
     }
 
     /// The Gram matrix resolves squared distances of the size `scale`, or differences are taken anyway.
-    pub(in crate::particle) fn resolves(&self, scale: T) -> bool {
+    pub(crate) fn resolves(&self, scale: T) -> bool {
         // Norms that overflow are not a number when the mean overflows too.
         let reach = self.norms.iter().fold(T::ZERO, |most, &norm| {
             if norm.is_nan() {
@@ -229,7 +229,7 @@ impl<T: Real> Rows<'_, T> {
     /// Writes all squared distances of centred rows, for a median and for the sums after it.
     ///
     /// [`kept_len`](super::panels::kept_len) elements of room and [`distances_len`](super::panels::distances_len) of scratch.
-    pub(in crate::particle) fn keep_distances(&self, kept: &mut [T], scratch: &mut [T]) -> Layout {
+    pub(crate) fn keep_distances(&self, kept: &mut [T], scratch: &mut [T]) -> Layout {
         let rows = *self;
         match self.arithmetic {
             Arithmetic::Portable => simd::dispatch(Distances::<T, false> {
@@ -246,7 +246,7 @@ impl<T: Real> Rows<'_, T> {
     }
 
     /// Calls `visit` with the squared distances of each row to the rows before it, in order.
-    pub(in crate::particle) fn distances(
+    pub(crate) fn distances(
         &self,
         mut visit: impl FnMut(&[T]),
         scratch: &mut [T],
@@ -270,7 +270,7 @@ impl<T: Real> Rows<'_, T> {
     }
 
     /// The Gaussian kernel between one row and all.
-    pub(in crate::particle) fn kernel_row(
+    pub(crate) fn kernel_row(
         &self,
         h: T,
         i: usize,
@@ -334,7 +334,7 @@ impl<T: Real> Rows<'_, T> {
 }
 
 /// Elements of scratch of [`Rows::distances`] at full speed.
-pub(in crate::particle) const fn distances_scratch_len(n: usize, m: usize) -> usize {
+pub(crate) const fn distances_scratch_len(n: usize, m: usize) -> usize {
     let height = if n < HEIGHT { n } else { HEIGHT };
     height
         .saturating_mul(n)

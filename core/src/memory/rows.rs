@@ -6,7 +6,7 @@
 use core::mem;
 
 /// Row-major numbers, row by row.
-pub(super) trait InRows<T> {
+pub(crate) trait InRows<T> {
     /// Whole rows of `d` numbers.
     fn in_rows(&self, d: usize) -> Rows<'_, T>;
     /// Whole rows of `d` numbers, to be written.
@@ -27,7 +27,7 @@ impl<T> InRows<T> for [T] {
 
 /// Iterator of [`InRows::in_rows`].
 #[derive(Clone)]
-pub(super) struct Rows<'a, T> {
+pub(crate) struct Rows<'a, T> {
     rest: &'a [T],
     d: usize,
 }
@@ -44,7 +44,7 @@ impl<'a, T> Iterator for Rows<'a, T> {
 }
 
 /// Iterator of [`InRows::in_rows_mut`].
-pub(super) struct RowsMut<'a, T> {
+pub(crate) struct RowsMut<'a, T> {
     rest: &'a mut [T],
     d: usize,
 }

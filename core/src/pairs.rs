@@ -37,7 +37,7 @@
 //! pair by pair: `q = sum (y_ic - y_jc)^2` and `l s (u_i - u_j)`, whose errors are relative to the pair, wherever it is. A common offset
 //! does neither harm nor slow down. The coordinates and h alone decide, not the level, the scratch or the threads, so the bits are the same
 //! everywhere. The price is paid while such a row is there: `n^2 (3 m + 5 d)` flops without tiles. Microseconds of
-//! [`svgd::direction_into`](super::svgd::direction_into), `f32`, one thread, Zen 4 with AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
+//! [`svgd::direction_into`](crate::particle::svgd::direction_into), `f32`, one thread, Zen 4 with AVX-512, draws of N(0, I) and the same with one of them 1e6 away:
 //!
 //! | (n, d) | fixed h | one lost | median rule | one lost |
 //! |---|---|---|---|---|
@@ -70,20 +70,20 @@ use self::panels::{Job, Panels, Term};
 use self::profile::Profile;
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef};
+use crate::memory::InRows;
 use crate::memory::take;
-use crate::particle::rows::InRows;
 use crate::real::kernels;
 use crate::simd;
 use crate::{Arithmetic, Error, Real};
 
 pub(crate) use self::differences::DifferenceKernels;
-pub(super) use self::gram::{Rows, distances_scratch_len, resolving};
-pub(super) use self::panels::{Kept, distances_len, kept_len};
+pub(crate) use self::gram::{Rows, distances_scratch_len, resolving};
+pub(crate) use self::panels::{Kept, distances_len, kept_len};
 
 /// Family of the kernel.
 ///
 /// ```
-/// assert_eq!(thalweg::particle::kernel::Family::default(), thalweg::particle::kernel::Family::Rbf);
+/// assert_eq!(thalweg::pairs::Family::default(), thalweg::pairs::Family::Rbf);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -97,7 +97,7 @@ pub enum Family {
 /// One sum over pairs; see the [module](self).
 ///
 /// ```
-/// use thalweg::particle::kernel::{Family, Field, Serial, field_into, field_scratch_len};
+/// use thalweg::pairs::{Family, Field, Serial, field_into, field_scratch_len};
 /// // Two particles at distance 1 with k = exp(-1/2) repel by (2/h) k / n = k / 2.
 /// let (y, drift) = ([0.0_f64, 1.0], [0.0; 2]);
 /// let field = Field { m: 1, y: &y, d: 1, drift: &drift, weight: None, repel: &y, ..Field::rbf(2.0) };
@@ -132,7 +132,7 @@ impl<T: Real> Field<'_, T> {
     /// No particles yet, under a Gaussian kernel.
     ///
     /// ```
-    /// assert_eq!(thalweg::particle::kernel::Field::rbf(2.0_f32).h, 2.0);
+    /// assert_eq!(thalweg::pairs::Field::rbf(2.0_f32).h, 2.0);
     /// ```
     pub const fn rbf(h: T) -> Self {
         Self {
@@ -179,7 +179,7 @@ const fn fixed_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
 /// values whose size does not grow.
 ///
 /// ```
-/// use thalweg::particle::kernel::{field_scratch_len, least_field_scratch_len};
+/// use thalweg::pairs::{field_scratch_len, least_field_scratch_len};
 /// assert_eq!(least_field_scratch_len(32, 2, 2, false), 32 * (2 + 1 + 2 + 6) + 32);
 /// assert!(field_scratch_len(2000, 200, 200, false) < 2000 * 2000);
 /// ```
@@ -195,7 +195,7 @@ pub const fn field_scratch_len(n: usize, m: usize, d: usize, is_weighted: bool) 
 /// Elements of scratch that [`field_into`] needs: one row of kernel values, and plain loops. The bits are the same.
 ///
 /// ```
-/// assert_eq!(thalweg::particle::kernel::least_field_scratch_len(10, 1, 1, false), 70 + 10);
+/// assert_eq!(thalweg::pairs::least_field_scratch_len(10, 1, 1, false), 70 + 10);
 /// ```
 pub const fn least_field_scratch_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
     fixed_len(n, m, d, is_weighted).saturating_add(n)
@@ -340,7 +340,7 @@ kernels! {
             scratch: &mut [T],
             room: &'a mut [T],
         ) -> Result<(T, Option<Kept<'a, T>>), Error> {
-            super::bandwidth::median_keeping(arithmetic, m, y, scratch, room)
+            crate::particle::bandwidth::median_keeping(arithmetic, m, y, scratch, room)
         }
     }
 }
@@ -349,7 +349,7 @@ kernels! {
 ///
 /// ```
 /// # use thalweg::particle::Particles;
-/// use thalweg::particle::kernel::{Driver, Sources};
+/// use thalweg::pairs::{Driver, Sources};
 /// /// One row after another, as the slowest machine would.
 /// struct RowByRow;
 /// impl Driver<f32> for RowByRow {
@@ -414,7 +414,7 @@ pub fn field_into<T: Real>(
 
 /// [`field_into`] with the distances of `y` under this arithmetic, if they are at hand: the scratch then begins with what they were made from,
 /// centred rows and their norms.
-pub(super) fn field_from<T: Real>(
+pub(crate) fn field_from<T: Real>(
     driver: &mut impl Driver<T>,
     field: &Field<'_, T>,
     kept: Option<Kept<'_, T>>,
@@ -429,13 +429,13 @@ pub(super) fn field_from<T: Real>(
         weight,
         ..
     } = *field;
-    let n = super::count(field.y.len(), m)?;
+    let n = crate::particle::count(field.y.len(), m)?;
     let (len, q) = (n.saturating_mul(d), columns(d, weight.is_some()));
     check_length("drift", len, field.drift.len())?;
     check_length("weight", len, weight.map_or(len, <[T]>::len))?;
     check_length("repel", len, field.repel.len())?;
     check_length("out", len, out.len())?;
-    super::check_positive("h", h.to_f64())?;
+    crate::particle::check_positive("h", h.to_f64())?;
     let (is_rbf, c) = (field.family == Family::Rbf, field.pull());
     check("h", c.is_finite(), "must have a finite inverse")?;
     let least = least_field_scratch_len(n, m, d, weight.is_some());
