@@ -23,8 +23,10 @@
 //! | [`rmsprop`] | 1, one more centred, one more with momentum | 20; 28; 36 | PyTorch |
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
+//! | [`nero`] | one number per row of a matrix, 1 for vectors | 12 | the publication |
 //!
-//! [`bf16`] keeps the buffers of any of them in half of the memory of `f32`.
+//! Nero treats rows of matrices as a whole and is told the layers ([`Optimiser::step_layers`]); the others treat each parameter by itself
+//! ([`Elementwise`]), and [`bf16`] keeps their buffers in half of the memory of `f32`.
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
 //! Every state, those of [`schedule::Plateau`] and [`clip::Guard`] included, is saved and restored through
@@ -61,6 +63,7 @@ pub mod average;
 pub mod bf16;
 pub mod clip;
 pub mod lion;
+pub mod nero;
 pub mod optimiser;
 pub mod registry;
 pub mod rmsprop;
@@ -315,6 +318,12 @@ impl<T: Real> Bounds<T> {
         bound.least((-bound).largest(g)) + g * g.constant(T::ZERO)
     }
 
+    /// A norm cut to the largest gradient; NaN stays.
+    #[inline]
+    fn limit_norm(&self, norm: T) -> T {
+        self.gradient.least(norm)
+    }
+
     /// A second moment cut to the largest one; NaN stays.
     #[inline(always)]
     fn cap<L: Lanes<Scalar = T>>(&self, moment: L) -> L {
@@ -362,6 +371,16 @@ fn told_fraction<T: Real>(name: &'static str, x: f64) -> Result<T, Error> {
         "must not round to 1 in the scalar type",
     )?;
     Ok(rounded)
+}
+
+/// `1 - beta^t`: positive, because `beta < 1` and `t >= 1`.
+fn bias_correction(beta: f64, steps: u64) -> f64 {
+    // beta^t <= exp(-t (1 - beta)) < 2^-57 leaves 1 as it is; most steps of a long run end here.
+    if steps as f64 * (1.0 - beta) > 40.0 {
+        1.0
+    } else {
+        1.0 - Real::powi(beta, steps)
+    }
 }
 
 /// Learning rates, decays, epsilons.

@@ -173,6 +173,11 @@ impl registry::Visitor for Kept {
         assert_eq!(config.memory_len(1000) % 1000, 0);
         self.0.push((name, config.memory_len(1000) / 1000));
     }
+
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
+        self.0
+            .push((name, config.layers_memory_len(&registry::LAYERS)));
+    }
 }
 
 #[test]
@@ -192,6 +197,8 @@ fn optimisers_keep_what_the_family_table_says() {
         ("rmsprop, centred, with momentum", 3),
         ("adagrad", 1),
         ("lion", 1),
+        // Five rows, four entries of a vector and its scale.
+        ("nero", 10),
     ];
     assert_eq!(kept.0, expected);
     const HEAVY: sgd::Config = sgd::Config {

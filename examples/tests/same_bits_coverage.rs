@@ -68,6 +68,7 @@ const EXEMPT_TRAITS: &[(&str, &str)] = &[
     ("Protocol", "the functions of federated::machine call it"),
     ("Aggregator", "the functions of federated::machine call it"),
     ("Word", "Snapshot::save and restore call it"),
+    ("Stored", "the same"),
     ("Flash", "Slots calls it"),
     ("Driver", "sums over pairs of particles call it"),
     ("Recipe", "stein::general calls it"),

@@ -47,7 +47,7 @@
 //! decay regularization* (2019); Reddi, Kale and Kumar, *On the convergence of Adam and beyond* (2018), algorithm 2, with
 //! the bias correction of PyTorch: semantics of `torch.optim.Adam` and `AdamW`.
 
-use super::{BUFFERS, Precision, elementwise};
+use super::{BUFFERS, Precision, bias_correction, elementwise};
 use super::{
     Bounds, Decay, FLUSH_EVERY, Terms, check_fraction, check_non_negative, told_fraction,
     told_product,
@@ -397,16 +397,6 @@ impl<T: Real> Prepared<T> {
                 run(scalars, amsgrad, params, m, v, largest, grad);
             }
         }
-    }
-}
-
-/// `1 - beta^t`: positive, because `beta < 1` and `t >= 1`.
-fn bias_correction(beta: f64, steps: u64) -> f64 {
-    // beta^t <= exp(-t (1 - beta)) < 2^-57 leaves 1 as it is; most steps of a long run end here.
-    if steps as f64 * (1.0 - beta) > 40.0 {
-        1.0
-    } else {
-        1.0 - Real::powi(beta, steps)
     }
 }
 

@@ -305,6 +305,8 @@ impl registry::Visitor for Alone {
     fn visit<C: Elementwise>(&mut self, name: &'static str, config: C) {
         alone(name, &config);
     }
+
+    fn visit_layered<C: Optimiser>(&mut self, _: &'static str, _: C) {}
 }
 
 fn alone(name: &str, config: &impl Optimiser) {

@@ -119,6 +119,15 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     /// [`Error::Parameter`] with the name of the first field that is out of range.
     fn validate(&self) -> Result<(), Error>;
 
+    /// Checks that the algorithm has a step for these layers.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    fn check_layers(&self, layers: &[Layer]) -> Result<(), Error> {
+        let _ = layers;
+        Ok(())
+    }
+
     /// Lengths of the buffers for these layers; 0 for one that is not kept.
     fn lengths(&self, layers: &[Layer]) -> [usize; BUFFERS];
 
@@ -143,7 +152,12 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
 
     /// Elements of a state for `n` parameters of no shape; what `state_len` of a config is in a `const`.
     fn memory_len(&self, n: usize) -> usize {
-        total(self.lengths(&[Layer::Vector(n)]))
+        self.layers_memory_len(&[Layer::Vector(n)])
+    }
+
+    /// Elements of a state for these layers.
+    fn layers_memory_len(&self, layers: &[Layer]) -> usize {
+        total(self.lengths(layers))
     }
 
     /// One step of descent on `params` along `grad`.
@@ -200,6 +214,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
         grad: &[T],
     ) -> Result<(), Error> {
         self.validate()?;
+        self.check_layers(layers)?;
         check_length("params", params_len(layers), params.len())?;
         check_length("grad", params.len(), grad.len())?;
         for (buffer, expected) in buffers.iter().zip(self.lengths(layers)) {

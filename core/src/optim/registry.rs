@@ -1,28 +1,47 @@
 //! The table of optimisers: every form of every algorithm, with hyperparameters that are not its defaults.
 //!
-//! Tests of the contract, the suite of equal bits and the benchmarks read it; an optimiser that is not in it is not tested.
+//! Tests of the contract, the test of allocations and the suite of equal bits read it; an optimiser that is not in it is not tested.
 
-use super::{Elementwise, adagrad, adam, lion, rmsprop, sgd};
+use super::{Elementwise, Layer, Optimiser, adagrad, adam, lion, nero, rmsprop, sgd};
 
 /// Something to be done for each optimiser of the table.
 pub trait Visitor {
-    /// Does it for one.
+    /// Does it for one whose step treats each parameter by itself.
     fn visit<C: Elementwise>(&mut self, name: &'static str, config: C);
+
+    /// Does it for one whose step treats layers as a whole; [`LAYERS`] are layers that every one of them takes.
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C);
 }
+
+/// Two matrices and a vector.
+pub const LAYERS: [Layer; 3] = [
+    Layer::Matrix {
+        rows: 3,
+        columns: 9,
+    },
+    Layer::Vector(4),
+    Layer::Matrix {
+        rows: 2,
+        columns: 3,
+    },
+];
 
 /// Visits every optimiser.
 ///
 /// ```
-/// use thalweg::optim::{Elementwise, registry};
+/// use thalweg::optim::{Elementwise, Optimiser, registry};
 /// struct Names(Vec<&'static str>);
 /// impl registry::Visitor for Names {
 ///     fn visit<C: Elementwise>(&mut self, name: &'static str, _: C) {
 ///         self.0.push(name);
 ///     }
+///     fn visit_layered<C: Optimiser>(&mut self, name: &'static str, _: C) {
+///         self.0.push(name);
+///     }
 /// }
 /// let mut names = Names(vec![]);
 /// registry::visit(&mut names);
-/// assert!(names.0.contains(&"adamw"));
+/// assert!(names.0.contains(&"adamw") && names.0.contains(&"nero"));
 /// ```
 pub fn visit(visitor: &mut impl Visitor) {
     let sgd = sgd::Config::new(0.1);
@@ -86,4 +105,5 @@ pub fn visit(visitor: &mut impl Visitor) {
         },
     );
     visitor.visit("lion", lion::Config::new(0.01));
+    visitor.visit_layered("nero", nero::Config::default());
 }

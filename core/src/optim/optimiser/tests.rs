@@ -1,7 +1,7 @@
 //! The contract, for every optimiser of the registry.
 
 use super::*;
-use crate::optim::registry::{self, Visitor};
+use crate::optim::registry::{self, LAYERS, Visitor};
 use crate::optim::tests::{assert_levels_agree, painted};
 use crate::optim::{Elementwise, bf16};
 use crate::random::{Lanes32, Purpose, stream};
@@ -39,13 +39,11 @@ fn bits<T: Real>(x: &[T]) -> Vec<u64> {
 
 /// The state that was saved, restored into a fresh one; a damaged save is refused and changes nothing.
 fn restored<C: Optimiser, E: Stored + PartialEq + fmt::Debug>(
-    config: &C,
     state: &State<C, Vec<E>>,
-    n: usize,
 ) -> State<C, Vec<E>> {
     let mut bytes = vec![0; state.snapshot_len()];
     assert_eq!(state.save(&mut bytes), Ok(bytes.len()));
-    let mut other = State::<C, _>::new(vec![E::ZEROED; config.memory_len(n)]);
+    let mut other = State::<C, _>::new(vec![E::ZEROED; state.memory().len()]);
     bytes[30] ^= 1;
     assert!(other.restore(&bytes).is_err());
     assert_eq!(other.steps(), 0);
@@ -53,6 +51,27 @@ fn restored<C: Optimiser, E: Stored + PartialEq + fmt::Debug>(
     bytes[30] ^= 1;
     other.restore(&bytes).unwrap();
     other
+}
+
+/// Parameters after steps on the layers of the registry, and the state.
+fn layered<C: Optimiser, T: Real>(config: &C, steps: usize) -> (Vec<T>, State<C, Vec<T>>) {
+    let n = params_len(&LAYERS);
+    let mut state = State::new(vec![T::ZERO; config.layers_memory_len(&LAYERS)]);
+    let mut x = painted(n, 1);
+    advance_layers(config, &mut state, &mut x, 0..steps);
+    (x, state)
+}
+
+fn advance_layers<C: Optimiser, T: Real>(
+    config: &C,
+    state: &mut State<C, Vec<T>>,
+    x: &mut [T],
+    steps: core::ops::Range<usize>,
+) {
+    for t in steps {
+        let g = painted(x.len(), t);
+        config.step_layers(&LAYERS, state, x, &g).unwrap();
+    }
 }
 
 struct Resumes;
@@ -63,7 +82,7 @@ impl Visitor for Resumes {
         let (mut state, mut x) = (State::new(vec![0.0; config.memory_len(N)]), [0.5_f32; N]);
         advance(&config, &mut state, &mut x, 0..10);
         assert!(x.iter().all(|x| *x != 0.5), "{name}");
-        let (mut resumed, mut y) = (restored(&config, &state, N), x);
+        let (mut resumed, mut y) = (restored(&state), x);
         advance(&config, &mut state, &mut x, 10..20);
         advance(&config, &mut resumed, &mut y, 10..20);
         assert_eq!(
@@ -78,10 +97,23 @@ impl Visitor for Resumes {
         if advance_narrow(&config, &mut state, &mut x, 0..10).is_err() {
             return assert_eq!(name, "amsgrad");
         }
-        let (mut resumed, mut y) = (restored(&config, &state, N), x);
+        let (mut resumed, mut y) = (restored(&state), x);
         advance_narrow(&config, &mut state, &mut x, 10..20).unwrap();
         advance_narrow(&config, &mut resumed, &mut y, 10..20).unwrap();
         assert_eq!((bits(&x), &state), (bits(&y), &resumed), "{name}");
+    }
+
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
+        let (mut x, mut state) = layered::<C, f32>(&config, 10);
+        let (mut resumed, mut y) = (restored(&state), x.clone());
+        advance_layers(&config, &mut state, &mut x, 10..20);
+        advance_layers(&config, &mut resumed, &mut y, 10..20);
+        assert_eq!((bits(&x), &state), (bits(&y), &resumed), "{name}");
+        assert!(
+            x.iter()
+                .zip(painted::<f32>(x.len(), 1))
+                .all(|(x, y)| *x != y)
+        );
     }
 }
 
@@ -151,6 +183,29 @@ impl Visitor for Refuses {
             (State::new(vec![7; len]), before.1, drawn)
         );
     }
+
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
+        let (mut x, mut state) = layered::<C, f32>(&config, 3);
+        let (before, n) = ((x.clone(), state.clone()), x.len());
+        let g = painted(n, 1);
+        assert!(
+            config
+                .step_layers(&LAYERS, &mut state, &mut x, &g[1..])
+                .is_err()
+        );
+        assert!(
+            config
+                .step_layers(&LAYERS[1..], &mut state, &mut x, &g)
+                .is_err()
+        );
+        let mut short = State::new(state.memory()[1..].to_vec());
+        assert!(config.step_layers(&LAYERS, &mut short, &mut x, &g).is_err());
+        assert_eq!((x, state), before, "{name}");
+        assert_eq!(
+            config.step_layers(&[], &mut State::new([]), &mut [], &[] as &[f32]),
+            Ok(())
+        );
+    }
 }
 
 #[test]
@@ -187,6 +242,12 @@ impl Visitor for Levels {
             assert_levels_agree(|n| narrow::<_, f64>(&config, n));
         }
     }
+
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
+        assert_levels_agree(|_| layered::<C, f32>(&config, 3));
+        assert_levels_agree(|_| layered::<C, f64>(&config, 3));
+        let _ = name;
+    }
 }
 
 #[test]
@@ -219,6 +280,26 @@ impl Visitor for Divides {
             }
         }
         assert_eq!(bits(&x), bits(&y), "{name}");
+    }
+
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
+        let (x, _) = layered::<C, f64>(&config, 17);
+        let (mut start, mut parts) = (painted(x.len(), 1), Vec::new());
+        let mut from = 0;
+        for layer in LAYERS {
+            let range = from..from + layer.len();
+            let part = &mut start[range.clone()];
+            let mut state = State::new(vec![0.0; config.layers_memory_len(&[layer])]);
+            for t in 0..17 {
+                let g = painted(x.len(), t);
+                config
+                    .step_layers(&[layer], &mut state, part, &g[range.clone()])
+                    .unwrap();
+            }
+            parts.extend(bits(part));
+            from = range.end;
+        }
+        assert_eq!(bits(&x), parts, "{name}");
     }
 }
 
@@ -266,6 +347,10 @@ impl Visitor for Rounds {
             }
         }
         assert_eq!(lanes, drawn);
+    }
+
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
+        let _ = (name, config);
     }
 }
 

@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use thalweg::optim::average::{Ema, EmaConfig, Lookahead, LookaheadConfig, Swa};
 use thalweg::optim::clip::{self, GlobalNorm, Guard, Verdict};
-use thalweg::optim::registry::{self, Visitor};
+use thalweg::optim::registry::{self, LAYERS, Visitor};
 use thalweg::optim::schedule::{
     Constant, CosineDecay, CosineOnecycle, ExponentialDecay, Interpolation, Join, LinearOnecycle,
     Noam, PiecewiseConstant, PiecewiseInterpolate, Plateau, Polynomial, ReduceOnPlateau, Schedule,
@@ -11,7 +11,7 @@ use thalweg::optim::schedule::{
 };
 use thalweg::optim::{
     BUFFERS, Decay, Elementwise, Layer, Optimiser, Precision, State, adagrad, adam, bf16, lion,
-    params_len, rmsprop, sgd,
+    nero, params_len, rmsprop, sgd,
 };
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::Snapshot;
@@ -213,10 +213,35 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
                 });
             self.1 = self.1.and(outcome);
         }
+
+        fn visit_layered<C: Optimiser>(&mut self, _: &'static str, config: C) {
+            let mut memory = [T::ZERO; BUFFERS * D];
+            let outcome = memory
+                .get_mut(..config.layers_memory_len(&LAYERS))
+                .ok_or(MISSING)
+                .and_then(|memory| {
+                    let mut state = State::new_in(memory);
+                    steps(self.0, &mut state, &|s, x, g| {
+                        config.step_layers(&LAYERS, s, x, g)
+                    })
+                });
+            self.1 = self.1.and(outcome);
+        }
     }
+    // The parameters of the layers are as many as those of the other optimisers.
     let mut visit = Visit::<T>(hash, Ok(()), PhantomData);
     registry::visit(&mut visit);
     visit.1?;
+    let mut weights = [T::ONE; D];
+    paint(&mut weights, 9);
+    nero::project(&LAYERS, &mut weights)?;
+    hash.reals(&weights);
+    let config = nero::Config::default();
+    hash.size(
+        config.layers_len(&LAYERS)
+            + usize::from(config.layer_buffers(&LAYERS) == config.lengths(&LAYERS)),
+    );
+    config.check_layers(&LAYERS)?;
     let layers = [
         Layer::Matrix {
             rows: 4,
