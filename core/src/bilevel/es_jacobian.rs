@@ -57,7 +57,7 @@
 //! };
 //! let mut state = es_jacobian::State::<[f64; 1]>::new();
 //! let (mut scratch, mut h) = ([0.0; 7], [0.0]);
-//! es_jacobian::step(&config, &mut state, &Scalar, &[1.0], &mut scratch, &mut h)?;
+//! es_jacobian::step(&config, &mut state, &Scalar, &[1.0], &mut h, &mut scratch)?;
 //! // y^2 = 9/4 and dy/dx = 9/4.
 //! assert!((h[0] - 81.0 / 16.0).abs() < 1e-9);
 //! # Ok::<(), Error>(())

@@ -79,15 +79,16 @@ pub const fn scratch_len(d: usize) -> usize {
 /// moved in the latter case.
 ///
 /// ```
-/// use thalweg::particle::hmc;
+/// use thalweg::particle::{Particles, hmc};
 /// use thalweg::random::{self, Purpose};
 /// let config = hmc::Config { step_size: 0.01, leapfrog_steps: 3 };
 /// let mut rng = random::stream(1, 0, 0, Purpose::NOISE);
 /// let mut x = [1.0_f64, 2.0];
-/// let accepted = hmc::step(&config, 1, &mut x, &mut rng, &mut [0.0; 3], |x, g| {
+/// let density = |x: &[f64], g: &mut [f64]| {
 ///     g[0] = -x[0];
 ///     -x[0] * x[0] / 2.0
-/// })?;
+/// };
+/// let accepted = hmc::step(&config, Particles::new(1, &mut x), &mut rng, density, &mut [0.0; 3])?;
 /// assert_eq!(accepted, 2); // short steps keep the energy
 /// # Ok::<(), thalweg::Error>(())
 /// ```

@@ -199,16 +199,18 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
 /// and the momenta are half kicked.
 ///
 /// ```
-/// use thalweg::particle::stein::sghmc;
+/// use thalweg::particle::{Particles, stein::sghmc};
 /// // Two steps of a frictionless oscillator keep its energy to second order.
 /// let config = sghmc::Config { friction: 0.0, ..sghmc::Config::new(0.1) };
 /// let mut state = sghmc::State::from_storage([0.0_f64]);
 /// let (mut theta, mut score) = ([1.0], [-1.0]);
 /// for _ in 0..20 {
-///     sghmc::step_strang(&config, &mut state, 1, &mut theta, &mut score, &mut [0.0; 64], |x, g| {
+///     let evaluate = |x: &[f64], g: &mut [f64]| {
 ///         g[0] = -x[0];
 ///         Ok(())
-///     })?;
+///     };
+///     let particles = Particles::new(1, &mut theta);
+///     sghmc::step_strang(&config, &mut state, particles, &mut score, evaluate, &mut [0.0; 64])?;
 /// }
 /// assert!((theta[0] - 2.0_f64.cos()).abs() < 2e-3);
 /// # Ok::<(), thalweg::Error>(())
