@@ -55,12 +55,12 @@ pub struct Options {
     /// The published size of the two-layer network: minutes
     #[arg(long)]
     pub full: bool,
-    /// Classes of a few-shot task of digits, half of all at most
-    #[arg(long, default_value_t = 3, value_parser = whole::<usize>(2..=100))]
-    pub ways: usize,
-    /// Rows of each class that a few-shot task learns from
-    #[arg(long, default_value_t = 5, value_parser = whole::<usize>(1..=1000))]
-    pub shots: usize,
+    /// Classes of a few-shot task of digits, half of all at most [default: 3]
+    #[arg(long, value_parser = whole::<usize>(2..=100))]
+    pub ways: Option<usize>,
+    /// Rows of each class that a few-shot task learns from [default: 5]
+    #[arg(long, value_parser = whole::<usize>(1..=1000))]
+    pub shots: Option<usize>,
     /// Data of hyper-cleaning, few-shot and mnist
     #[command(flatten)]
     pub source: Source,
@@ -124,10 +124,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         .common
         .files("bilevel", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
-    if let (Some(path), false) = (&options.source.data, options.problem.has_data()) {
-        let rule = "needs --problem hyper-cleaning, few-shot or mnist";
-        return Err(bad("data", path.display(), rule));
-    }
+    refuse_idle(options)?;
     let seeds = options.seeds.filter(|_| !options.common.check);
     let experiments = match options.problem {
         Story::Tables => &[Experiment::A, Experiment::B][..],
@@ -165,6 +162,29 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     files.verdict(claims).and(delivered)
 }
 
+/// Refuses options that the chosen problem would not read.
+fn refuse_idle(options: &Options) -> Result<(), Failure> {
+    let problem = options.problem;
+    if let (Some(path), false) = (&options.source.data, problem.has_data()) {
+        let rule = "needs --problem hyper-cleaning, few-shot or mnist";
+        return Err(bad("data", path.display(), rule));
+    }
+    let few_shot = problem == Story::FewShot;
+    for (name, number) in [("ways", options.ways), ("shots", options.shots)] {
+        if let (Some(number), false) = (number, few_shot) {
+            return Err(bad(name, number, "needs --problem few-shot"));
+        }
+    }
+    if options.full && problem != Story::TwoLayer {
+        return Err(Failure::Input("--full: needs --problem two-layer".into()));
+    }
+    let has_tables = matches!(problem, Story::Tables | Story::Larger);
+    if let (Some(seeds), false) = (options.seeds, has_tables) {
+        return Err(bad("seeds", seeds, "needs --problem tables or larger"));
+    }
+    Ok(())
+}
+
 /// Runs another story.
 fn tell(options: &Options, files: &Files<'_>, threads: usize) -> Result<(), Failure> {
     let Options {
@@ -178,8 +198,8 @@ fn tell(options: &Options, files: &Files<'_>, threads: usize) -> Result<(), Fail
     } = options;
     let scope = stories::Scope {
         full: *full,
-        ways: *ways,
-        shots: *shots,
+        ways: ways.unwrap_or(3),
+        shots: shots.unwrap_or(5),
         claimed: common.check,
     };
     let seeds = (0..problem.runs(common.check)).map(|i| common.seed.wrapping_add(i));

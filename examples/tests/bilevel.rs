@@ -30,6 +30,22 @@ fn wrong_options_are_named_and_end_with_2() {
             &["--problem", "few-shot", "--ways", "6"],
             "must have 12 classes of at least 15 rows",
         ),
+        (
+            &["--problem", "sine", "--ways", "3"],
+            "--ways 3: needs --problem few-shot",
+        ),
+        (
+            &["--problem", "mnist", "--shots", "5"],
+            "--shots 5: needs --problem few-shot",
+        ),
+        (
+            &["--problem", "larger", "--full"],
+            "--full: needs --problem two-layer",
+        ),
+        (
+            &["--problem", "two-layer", "--seeds", "2"],
+            "--seeds 2: needs --problem tables or larger",
+        ),
         (&["--sedes", "3"], "--sedes"),
         (
             &["--data", "digits.csv", "--format", "csv"],
