@@ -23,9 +23,10 @@
 //! | [`rmsprop`] | 1, one more centred, one more with momentum | 20; 28; 36 | PyTorch |
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
+//! | [`lamb`] | 2 | 44 | optax |
 //! | [`nero`] | one number per row of a matrix, 1 for vectors | 12 | the publication |
 //!
-//! Nero treats rows of matrices as a whole and is told the layers ([`Optimiser::step_layers`]); the others treat each parameter by itself
+//! LAMB and Nero treat layers or their rows as a whole and are told the layers ([`Optimiser::step_layers`]); the others treat each parameter by itself
 //! ([`Elementwise`]), and [`bf16`] keeps their buffers in half of the memory of `f32`.
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
@@ -62,6 +63,7 @@ pub mod adam;
 pub mod average;
 pub mod bf16;
 pub mod clip;
+pub mod lamb;
 pub mod lion;
 pub mod nero;
 pub mod optimiser;
@@ -123,6 +125,9 @@ kernels! {
             grad: &[T],
         ) {
             prepared.run(buffers, params, grad);
+        }
+        fn lamb(prepared: &lamb::Prepared<T>, m: &mut [T], v: &mut [T], params: &mut [T], grad: &[T]) {
+            prepared.run(m, v, params, grad);
         }
         fn widen(from: &[u16], to: &mut [T]) {
             simd::dispatch(bf16::Widen { from, to });

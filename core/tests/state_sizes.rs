@@ -197,6 +197,7 @@ fn optimisers_keep_what_the_family_table_says() {
         ("rmsprop, centred, with momentum", 3),
         ("adagrad", 1),
         ("lion", 1),
+        ("lamb", 2 * 37),
         // Five rows, four entries of a vector and its scale.
         ("nero", 10),
     ];

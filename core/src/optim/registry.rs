@@ -2,7 +2,7 @@
 //!
 //! Tests of the contract, the test of allocations and the suite of equal bits read it; an optimiser that is not in it is not tested.
 
-use super::{Elementwise, Layer, Optimiser, adagrad, adam, lion, nero, rmsprop, sgd};
+use super::{Elementwise, Layer, Optimiser, adagrad, adam, lamb, lion, nero, rmsprop, sgd};
 
 /// Something to be done for each optimiser of the table.
 pub trait Visitor {
@@ -105,5 +105,10 @@ pub fn visit(visitor: &mut impl Visitor) {
         },
     );
     visitor.visit("lion", lion::Config::new(0.01));
+    let lamb = lamb::Config {
+        weight_decay: 0.01,
+        ..lamb::Config::new(0.01)
+    };
+    visitor.visit_layered("lamb", lamb);
     visitor.visit_layered("nero", nero::Config::default());
 }

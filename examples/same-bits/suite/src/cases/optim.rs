@@ -10,8 +10,8 @@ use thalweg::optim::schedule::{
     Sgdr, Step, WarmupConstant, WarmupCosineDecay, WarmupExponentialDecay,
 };
 use thalweg::optim::{
-    BUFFERS, Decay, Elementwise, Layer, Optimiser, Precision, State, adagrad, adam, bf16, lion,
-    nero, params_len, rmsprop, sgd,
+    BUFFERS, Decay, Elementwise, Layer, Optimiser, Precision, State, adagrad, adam, bf16, lamb,
+    lion, nero, params_len, rmsprop, sgd,
 };
 use thalweg::random::{self, Lanes32, Purpose};
 use thalweg::snapshot::Snapshot;
@@ -242,6 +242,7 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
             + usize::from(config.layer_buffers(&LAYERS) == config.lengths(&LAYERS)),
     );
     config.check_layers(&LAYERS)?;
+    lamb::Config::new(0.1).validate()?;
     let layers = [
         Layer::Matrix {
             rows: 4,
