@@ -52,11 +52,12 @@
 //! | [`Storage`] | `as_slice`, `as_mut_slice` | every state |
 //! | [`model::Objective`] | `value`, `gradient_into`, `value_and_gradient_into` | scores of posteriors, label noise, bilevel problems, training on threads |
 //! | [`bilevel::Problem`], [`bilevel::SecondOrder`] | `inner_gradient_into`, `outer_gradients_into`; `hessian_product_into`, `mixed_product_into` | ESJ, HOZOG; ITD, AID, stocBiO |
-//! | [`compress::Compressor`] | `compress`, `accumulate`, `lengths`, `bits` | protocols, the codec of messages, wrappers |
+//! | [`optim::Optimiser`] | `step`, `step_layers`, `lengths` | [`optim::State`] and its snapshot, bf16, threads, the trainer, the C interface |
+//! | [`compress::Operator`], [`compress::Compressor`] | `validate`, `lengths`; `compress`, `accumulate`, `bits` | protocols, the codec of messages, wrappers |
 //! | [`compress::Unbiased`], [`compress::Contractive`] | `omega`, `ab`; `alpha` | step sizes of the theory |
 //! | [`federated::Protocol`] | `reply`, `step`, `is_full` | [`federated::machine`]: clients, servers, snapshots, transports |
 //! | [`aggregate::Aggregator`] | `open`, `push`, `finish` | the server |
-//! | [`particle::kernel::Driver`] | `sums_into` | sums over pairs of particles, on one thread or several |
+//! | [`pairs::Driver`] | `sums_into` | sums over pairs of particles, on one thread or several |
 //! | [`snapshot::Snapshot`] | `save`, `restore` | checkpoints of every state |
 //!
 //! Results that the modules state are derived in [`derivations`].

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::error::check_scratch;
 
 /// The sum of lengths, which memory cannot have where it overflows.
+#[inline]
 fn total(lengths: &[usize]) -> usize {
     lengths
         .iter()
@@ -15,6 +16,7 @@ fn total(lengths: &[usize]) -> usize {
 ///
 /// # Errors
 /// [`Error::Length`] when `scratch` is shorter than their sum.
+#[inline]
 pub(crate) fn cut<T, const K: usize>(
     scratch: &mut [T],
     lengths: [usize; K],
@@ -26,6 +28,7 @@ pub(crate) fn cut<T, const K: usize>(
 }
 
 /// [`cut`], to be read.
+#[inline]
 pub(crate) fn cut_ref<T, const K: usize>(
     memory: &[T],
     lengths: [usize; K],

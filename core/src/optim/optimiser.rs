@@ -123,6 +123,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     ///
     /// # Errors
     /// [`Error::Parameter`].
+    #[inline]
     fn check_layers(&self, layers: &[Layer]) -> Result<(), Error> {
         let _ = layers;
         Ok(())
@@ -165,6 +166,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     /// # Errors
     /// [`Error::Length`] when `grad` or the memory of the state does not fit `params`; [`Error::Parameter`] when the config
     /// is not valid. Nothing is changed then.
+    #[inline]
     fn step<T: Real, B: Storage<Elem = T>>(
         &self,
         state: &mut State<Self, B>,
@@ -178,6 +180,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     ///
     /// # Errors
     /// As [`step`](Self::step), and [`Error::Length`] when `params` does not have the length of the layers.
+    #[inline]
     fn step_layers<T: Real, B: Storage<Elem = T>>(
         &self,
         layers: &[Layer],
@@ -187,7 +190,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     ) -> Result<(), Error> {
         let steps = state.steps;
         let buffers = state.buffers(self, layers)?;
-        self.advance(layers, steps, buffers, params, grad)?;
+        take_step(self, (layers, steps), buffers, params, grad)?;
         state.steps = steps.saturating_add(1);
         Ok(())
     }
@@ -213,17 +216,29 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
         params: &mut [T],
         grad: &[T],
     ) -> Result<(), Error> {
-        self.validate()?;
-        self.check_layers(layers)?;
-        check_length("params", params_len(layers), params.len())?;
-        check_length("grad", params.len(), grad.len())?;
         for (buffer, expected) in buffers.iter().zip(self.lengths(layers)) {
             check_length("buffer", expected, buffer.len())?;
         }
-        let prepared = self.prepare::<T>(steps, Precision::Scalar)?;
-        Self::run(&prepared, layers, buffers, params, grad);
-        Ok(())
+        take_step(self, (layers, steps), buffers, params, grad)
     }
+}
+
+/// The step that follows `steps` steps, on buffers whose lengths are those of the layers.
+#[inline]
+fn take_step<C: Optimiser, T: Real>(
+    config: &C,
+    (layers, steps): (&[Layer], u64),
+    buffers: [&mut [T]; BUFFERS],
+    params: &mut [T],
+    grad: &[T],
+) -> Result<(), Error> {
+    config.validate()?;
+    config.check_layers(layers)?;
+    check_length("params", params_len(layers), params.len())?;
+    check_length("grad", params.len(), grad.len())?;
+    let prepared = config.prepare::<T>(steps, Precision::Scalar)?;
+    C::run(&prepared, layers, buffers, params, grad);
+    Ok(())
 }
 
 /// An optimiser whose step treats each parameter by itself.
@@ -374,6 +389,7 @@ impl<C, B: Storage<Elem: Stored>> State<C, B> {
     }
 
     /// The buffers that the config keeps.
+    #[inline]
     pub(super) fn buffers(
         &mut self,
         config: &C,

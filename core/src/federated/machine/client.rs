@@ -248,7 +248,7 @@ pub fn receive<T: Real, P: Protocol<T> + ?Sized, B: Storage<Elem = T>>(
 ///
 /// `local` is the client's gradient at [`Client::params`] (MARINA, EF21), or the model that it trained from there (FedAvg). It
 /// becomes scratch, except in a full round. `buffers` hold the message, as long as the compressor's
-/// [`lengths`](crate::compress::Compressor::lengths) for `d`; `out` holds the frame ([`frame_len`](crate::federated::frame_len) is always
+/// [`lengths`](crate::compress::Operator::lengths) for `d`; `out` holds the frame ([`frame_len`](crate::federated::frame_len) is always
 /// enough).
 ///
 /// # Errors
