@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 use core::hint::black_box;
 
-use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::aggregate::Mean;
+use thalweg::bilevel::{descent, es_jacobian, ridge};
 use thalweg::compress::{Buffers, Compressor, Dithering, Key, Natural, PermK, RandK, TopK};
 use thalweg::dynamics::invariant_measure::step_stats;
 use thalweg::dynamics::label_noise;
