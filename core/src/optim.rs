@@ -75,8 +75,8 @@ pub mod sgd;
 #[cfg(test)]
 mod extremes;
 
-use optimiser::elementwise;
 pub use optimiser::{BUFFERS, Elementwise, Layer, Optimiser, Precision, State, params_len};
+use optimiser::{Scalars, elementwise};
 
 use crate::error::check;
 use crate::real::kernels;
@@ -87,44 +87,49 @@ kernels! {
     /// Bodies of the optimisers, on slices whose lengths fit, and of averages.
     trait Kernels<T> {
         fn sgd(
-            prepared: &sgd::Prepared<T>,
+            scalars: Scalars<'_, sgd::Config, sgd::Prepared<T>>,
             buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) {
-            prepared.run(buffers, params, grad);
+        ) -> Result<(), Error> {
+            scalars.prepared(sgd::Prepared::new)?.run(buffers, params, grad);
+            Ok(())
         }
         fn adam(
-            prepared: &adam::Prepared<T>,
+            scalars: Scalars<'_, adam::Config, adam::Prepared<T>>,
             buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) {
-            prepared.run(buffers, params, grad);
+        ) -> Result<(), Error> {
+            scalars.prepared(adam::Prepared::new)?.run(buffers, params, grad);
+            Ok(())
         }
         fn rmsprop(
-            prepared: &rmsprop::Prepared<T>,
+            scalars: Scalars<'_, rmsprop::Config, rmsprop::Prepared<T>>,
             buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) {
-            prepared.run(buffers, params, grad);
+        ) -> Result<(), Error> {
+            scalars.prepared(rmsprop::Prepared::new)?.run(buffers, params, grad);
+            Ok(())
         }
         fn adagrad(
-            prepared: &adagrad::Prepared<T>,
+            scalars: Scalars<'_, adagrad::Config, adagrad::Prepared<T>>,
             buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) {
-            prepared.run(buffers, params, grad);
+        ) -> Result<(), Error> {
+            scalars.prepared(adagrad::Prepared::new)?.run(buffers, params, grad);
+            Ok(())
         }
         fn lion(
-            prepared: &lion::Prepared<T>,
+            scalars: Scalars<'_, lion::Config, lion::Prepared<T>>,
             buffers: [&mut [T]; BUFFERS],
             params: &mut [T],
             grad: &[T],
-        ) {
-            prepared.run(buffers, params, grad);
+        ) -> Result<(), Error> {
+            scalars.prepared(lion::Prepared::new)?.run(buffers, params, grad);
+            Ok(())
         }
         fn lamb(prepared: &lamb::Prepared<T>, m: &mut [T], v: &mut [T], params: &mut [T], grad: &[T]) {
             prepared.run(m, v, params, grad);

@@ -186,7 +186,7 @@ pub struct Prepared<T> {
 
 impl<T: Real> Prepared<T> {
     #[inline]
-    fn new(config: &Config, steps: u64, precision: Precision) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, steps: u64, precision: Precision) -> Result<Self, Error> {
         let is_fast = config.arithmetic == Arithmetic::Fast;
         let share = if is_fast { 0.5 } else { 1.0 };
         // At least 1; what a long decay leaves of a rate that can be told may round to 0.

@@ -318,7 +318,7 @@ pub struct Prepared<T> {
 
 impl<T: Real> Prepared<T> {
     #[inline]
-    fn new(config: &Config, steps: u64, precision: Precision) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, steps: u64, precision: Precision) -> Result<Self, Error> {
         check(
             "amsgrad",
             !config.amsgrad || precision == Precision::Scalar,

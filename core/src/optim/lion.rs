@@ -141,7 +141,7 @@ pub struct Prepared<T>(Scalars<T, false, false>);
 
 impl<T: Real> Prepared<T> {
     #[inline]
-    fn new(config: &Config, _: u64, _: Precision) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, _: u64, _: Precision) -> Result<Self, Error> {
         Ok(Self(Scalars {
             terms: Terms::new(
                 config.learning_rate,

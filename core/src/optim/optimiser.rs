@@ -151,6 +151,23 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
         grad: &[T],
     );
 
+    /// [`prepare`](Self::prepare) and [`run`](Self::run) for buffers in the scalar type.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare); nothing is changed then.
+    #[inline]
+    fn prepare_and_run<T: Real>(
+        &self,
+        (layers, steps): (&[Layer], u64),
+        buffers: [&mut [T]; BUFFERS],
+        params: &mut [T],
+        grad: &[T],
+    ) -> Result<(), Error> {
+        let prepared = self.prepare::<T>(steps, Precision::Scalar)?;
+        Self::run(&prepared, layers, buffers, params, grad);
+        Ok(())
+    }
+
     /// Elements of a state for `n` parameters of no shape; what `state_len` of a config is in a `const`.
     fn memory_len(&self, n: usize) -> usize {
         self.layers_memory_len(&[Layer::Vector(n)])
@@ -236,9 +253,31 @@ fn take_step<C: Optimiser, T: Real>(
     config.check_layers(layers)?;
     check_length("params", params_len(layers), params.len())?;
     check_length("grad", params.len(), grad.len())?;
-    let prepared = config.prepare::<T>(steps, Precision::Scalar)?;
-    C::run(&prepared, layers, buffers, params, grad);
-    Ok(())
+    config.prepare_and_run((layers, steps), buffers, params, grad)
+}
+
+/// Where the scalars of a step come from. A loop that works them out itself has them in registers: one that reads them from memory, just
+/// written by its caller, waits 10 ns for them.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Scalars<'a, C, P> {
+    /// Those of the step that follows so many.
+    Config(&'a C, u64),
+    /// Worked out before, for several slices.
+    Prepared(&'a P),
+}
+
+impl<C, P: Copy> Scalars<'_, C, P> {
+    #[inline(always)]
+    pub(super) fn prepared(
+        self,
+        new: impl FnOnce(&C, u64, Precision) -> Result<P, Error>,
+    ) -> Result<P, Error> {
+        match self {
+            Self::Config(config, steps) => new(config, steps, Precision::Scalar),
+            Self::Prepared(prepared) => Ok(*prepared),
+        }
+    }
 }
 
 /// An optimiser whose step treats each parameter by itself.
@@ -286,7 +325,23 @@ macro_rules! elementwise {
                 params: &mut [T],
                 grad: &[T],
             ) {
-                <T::Kernels as $crate::optim::Kernels<T>>::$kernel(prepared, buffers, params, grad);
+                let scalars = $crate::optim::optimiser::Scalars::Prepared(prepared);
+                let done = <T::Kernels as $crate::optim::Kernels<T>>::$kernel(
+                    scalars, buffers, params, grad,
+                );
+                debug_assert!(done.is_ok(), "scalars that were worked out before");
+            }
+
+            #[inline]
+            fn prepare_and_run<T: Real>(
+                &self,
+                (_, steps): (&[$crate::optim::Layer], u64),
+                buffers: [&mut [T]; $crate::optim::optimiser::BUFFERS],
+                params: &mut [T],
+                grad: &[T],
+            ) -> Result<(), Error> {
+                let scalars = $crate::optim::optimiser::Scalars::Config(self, steps);
+                <T::Kernels as $crate::optim::Kernels<T>>::$kernel(scalars, buffers, params, grad)
             }
         }
 

@@ -364,7 +364,7 @@ pub struct Prepared<T> {
 
 impl<T: Real> Prepared<T> {
     #[inline]
-    fn new(config: &Config, _: u64, precision: Precision) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, _: u64, precision: Precision) -> Result<Self, Error> {
         let is_fast = config.arithmetic == Arithmetic::Fast;
         let eps: T = told("eps", config.eps)?;
         let inner = match (config.eps_in_sqrt, is_fast) {

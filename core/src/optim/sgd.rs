@@ -185,7 +185,7 @@ pub struct Prepared<T> {
 
 impl<T: Real> Prepared<T> {
     #[inline]
-    fn new(config: &Config, steps: u64, _: Precision) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, steps: u64, _: Precision) -> Result<Self, Error> {
         let momentum = told_fraction("momentum", config.momentum)?;
         // The buffer starts as the first gradient, undamped.
         let (old, new) = if steps > 0 {
