@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`problem`] | images with signs |
 //! | [`wide`] | infinitely wide networks: bounds on the error, posteriors given signs, regression on a label scale |
+//! | [`network`] | networks trained to fit labels on a scale, which sets their margin |
 //! | `check` | what the figures must be, for every seed |
 
 mod check;
+pub mod network;
 mod picture;
 pub mod problem;
 pub mod wide;
@@ -21,13 +23,14 @@ use crate::progress;
 use crate::source::{NOT_CHECKED, Source};
 use crate::table::Table;
 
+use network::Row;
 use problem::{Data, Signs};
 use wide::{Cost, Draws, Posterior};
 
 /// Bounds on the error of wide networks from the signs of their labels, and classifiers from their posteriors.
 ///
-/// Two tables. Complexity: what the signs of the first rows (odd or even class, and a fixed pattern that has nothing to do with them) cost an infinitely
-/// wide network of each depth in nats, and the bound on the mean error of networks with these signs. Posterior: networks with the right signs on a few rows of two classes, and how often they are right elsewhere.
+/// Three tables. Complexity: what the signs of the first rows (odd or even class, and a fixed pattern that has nothing to do with them) cost an infinitely
+/// wide network of each depth in nats, and the bound on the mean error of networks with these signs. Posterior: networks with the right signs on a few rows of two classes, and how often they are right elsewhere. Scale: networks trained by Nero to fit `alpha` times the labels, and the regression of infinitely wide ones.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "implicit_bias", version)]
 pub struct Options {
@@ -61,6 +64,15 @@ pub struct Options {
     /// Functions drawn for each, 100 to 1000000
     #[arg(long, default_value_t = 5000, value_parser = whole::<usize>(100..=1_000_000))]
     pub functions: usize,
+    /// Networks trained on each label scale, 2 to 1000
+    #[arg(long, default_value_t = 12, value_parser = whole::<u64>(2..=1000))]
+    pub networks: u64,
+    /// Layers of weights of a trained network, 2 to 20
+    #[arg(long, default_value_t = 3, value_parser = whole::<usize>(2..=20))]
+    pub network_depth: usize,
+    /// Units of its hidden layers, 2 to 4096
+    #[arg(long, default_value_t = 256, value_parser = whole::<usize>(2..=4096))]
+    pub width: usize,
     /// Draws of an estimate of a probability, 100 to 10000000
     #[arg(long, default_value_t = 20_000, value_parser = whole::<usize>(100..=10_000_000))]
     pub probability_draws: usize,
@@ -73,6 +85,7 @@ struct Report {
     scales: Vec<f64>,
     complexity: Vec<Cost>,
     posterior: Vec<Posterior>,
+    networks: Vec<Row>,
 }
 
 /// Runs what the options ask for.
@@ -104,6 +117,7 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let mut claims = Claims::default();
     check::complexity(&report.complexity, &mut claims);
     check::posterior(&report.posterior, &mut claims);
+    check::networks(&report.networks, &report.posterior, &mut claims);
     files.verdict(claims).and(delivered)
 }
 
@@ -112,6 +126,7 @@ fn published(common: &Common) -> Result<Options, Failure> {
     let mut options = Options::try_parse_from(["implicit_bias"]).map_err(input)?;
     options.common = common.clone();
     options.draws = check::DRAWS;
+    options.networks = check::NETWORKS;
     Ok(options)
 }
 
@@ -147,7 +162,12 @@ fn run(options: &Options, threads: usize) -> Result<Report, Failure> {
         .iter()
         .flat_map(|&depth| (0..options.draws).map(move |k| (depth, k)))
         .collect();
-    let bar = progress::bar((labelled.len() + drawn.len()) as u64);
+    let trained: Vec<(f64, u64)> = options
+        .scales
+        .iter()
+        .flat_map(|&scale| (0..options.networks).map(move |k| (scale, k)))
+        .collect();
+    let bar = progress::bar((labelled.len() + drawn.len() + trained.len()) as u64);
     let config = orthant::Config::new(seed, options.probability_draws);
     let complexity = each(threads, &labelled, |&(labels, depth, n)| {
         let rows = match labels {
@@ -173,12 +193,30 @@ fn run(options: &Options, threads: usize) -> Result<Report, Failure> {
         found.transpose()
     })
     .map_err(input)?;
+    let networks = each(threads, &trained, |&(scale, who)| {
+        let settings = network::Settings {
+            depth: options.network_depth,
+            width: options.width,
+            scale,
+            seed,
+            who,
+        };
+        let problem = problems.get((who % options.draws) as usize);
+        let found = problem.map(|[train, test]| network::train(&settings, [train, test]));
+        bar.inc(1);
+        found.transpose()
+    })
+    .map_err(input)?;
+    let networks: Vec<network::Trained> = networks.into_iter().flatten().collect();
+    let rows = networks.chunks(options.networks as usize);
+    let networks = options.scales.iter().zip(rows);
     bar.finish_and_clear();
     Ok(Report {
         data: data.name,
         scales: options.scales.clone(),
         complexity,
         posterior: posterior.into_iter().flatten().collect(),
+        networks: networks.map(|(&scale, row)| Row::new(scale, row)).collect(),
     })
 }
 
@@ -269,5 +307,24 @@ fn print(report: &Report) {
         cells.extend(row.regression.iter().map(|x| format!("{x:.3}")));
         table.push(cells);
     }
-    print!("Accuracy of a draw of the regression on α c\n\n{table}");
+    println!("Accuracy of a draw of the regression on α c\n\n{table}");
+
+    let header = [
+        "α",
+        "accuracy",
+        "deviation",
+        "on training rows, least",
+        "smallest c f(x), mean",
+    ];
+    let mut table = Table::new(0, &header);
+    for row in &report.networks {
+        table.push(vec![
+            row.scale.to_string(),
+            format!("{:.3}", row.accuracy),
+            format!("{:.3}", row.deviation),
+            format!("{:.2}", row.train),
+            format!("{:.3}", row.margin),
+        ]);
+    }
+    print!("Networks trained to fit α c\n\n{table}");
 }

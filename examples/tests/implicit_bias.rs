@@ -17,7 +17,11 @@ fn program(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 16] = [
+    "--networks",
+    "2",
+    "--width",
+    "16",
     "--depths",
     "2,3",
     "--rows",
@@ -59,6 +63,13 @@ fn a_small_run_writes_every_figure_and_does_not_depend_on_threads() {
         let c0 = &row["c0"];
         assert!(c0["value"].is_f64() && c0["reliable"].is_boolean());
         assert!(row["bound_c1"].as_f64().unwrap() < 1.0);
+    }
+    let rows = report["networks"].as_array().unwrap();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        for key in ["scale", "accuracy", "deviation", "train", "margin"] {
+            assert!(row[key].is_f64(), "{key}: {row}");
+        }
     }
     let rows = report["posterior"].as_array().unwrap();
     assert_eq!(rows.len(), 4);

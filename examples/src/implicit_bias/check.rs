@@ -3,11 +3,15 @@
 //! The table of complexities is exact arithmetic on the digits: no draw is in it. Accuracies over drawn problems are means, with bounds
 //! that are several standard errors away from what independent programs found.
 
+use super::network::Row;
 use super::wide::{Cost, Posterior};
 use crate::cli::Claims;
 
 /// Problems that are drawn.
 pub(super) const DRAWS: u64 = 8;
+
+/// Networks that are trained on each scale.
+pub(super) const NETWORKS: u64 = 32;
 
 /// Labels, rows, layers, `rd`, `tr K^-1`, `c^T K^-1 c`, C1 and its bound: NumPy's Cholesky factors of the same kernels. `rd` and the trace do not
 /// depend on the labels.
@@ -206,4 +210,29 @@ pub(super) fn posterior(rows: &[Posterior], claims: &mut Claims) {
             0.2,
         );
     }
+}
+
+/// The label scale is the margin: networks on a small one are at chance, on a large one better than functions that merely have the right signs.
+pub(super) fn networks(rows: &[Row], posterior: &[Posterior], claims: &mut Claims) {
+    let gibbs = posterior.iter().map(|row| row.gibbs).sum::<f64>() / posterior.len() as f64;
+    let of = |scale: f64| rows.iter().find(|row| row.scale == scale);
+    let accuracy = |scale: f64| of(scale).map_or(f64::NAN, |row| row.accuracy);
+    let margin = |scale: f64| of(scale).map_or(f64::NAN, |row| row.margin);
+    claims.at_most(
+        "networks on 0.01 c: mean accuracy, distance to 1/2",
+        (accuracy(0.01) - 0.5).abs(),
+        // The deviation between networks is 0.16: five standard errors.
+        0.15,
+    );
+    claims.at_least(
+        "networks on 10 c less functions with the right signs, mean accuracy",
+        accuracy(10.0) - gibbs,
+        0.1,
+    );
+    for scale in [0.01, 0.1, 1.0, 10.0] {
+        let figure = format!("networks on {scale} c: mean of the smallest c f(x), over the scale");
+        claims.within(&figure, margin(scale) / scale, 1.1);
+    }
+    let least = rows.iter().map(|row| row.train).fold(1.0, f64::min);
+    claims.at_least("networks: least accuracy on the training rows", least, 1.0);
 }

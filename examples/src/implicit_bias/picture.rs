@@ -45,8 +45,11 @@ pub(super) fn figure(report: &Report) -> Figure {
         });
         Series::line(&format!("posterior, L = {depth}"), points.collect())
     });
+    let trained = report.networks.iter();
+    let trained = trained.map(|row| (row.scale, row.accuracy));
+    let trained = Series::line("trained networks", trained.collect());
     Figure {
-        title: "What wide networks know before training".into(),
+        title: "What wide networks know before training, and what the label scale adds".into(),
         panels: vec![
             Panel {
                 x: Axis::log("rows n"),
@@ -61,7 +64,7 @@ pub(super) fn figure(report: &Report) -> Figure {
             Panel {
                 x: Axis::log("label scale α"),
                 y: Axis::linear("mean accuracy"),
-                series: scales.collect(),
+                series: scales.chain([trained]).collect(),
             },
         ],
     }
