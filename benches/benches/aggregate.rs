@@ -1,6 +1,6 @@
 //! Aggregators of `n` vectors in one round: pushed, then combined.
 //!
-//! The median and the trimmed mean stand beside the plain way: each coordinate gathered from the vectors, then `sort_unstable_by`, or
+//! The median and the trimmed mean stand compared with the plain way: each coordinate gathered from the vectors, then `sort_unstable_by`, or
 //! `select_nth_unstable_by` for the median. The mean is what robustness is paid against.
 
 use std::hint::black_box;

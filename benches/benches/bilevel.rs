@@ -31,7 +31,7 @@ use thalweg::bilevel::descent::Method;
 use thalweg::bilevel::es_jacobian::{Difference, Direction};
 use thalweg::bilevel::{Place, Problem, Round, descent, es_jacobian, hyper_representation, ridge};
 use thalweg::matrix::MatrixRef;
-use thalweg::random::{Lanes32, Purpose, stream};
+use thalweg::random::{NoiseStream, Purpose, stream};
 use thalweg_benches::race::Buffer;
 
 const ROWS: usize = 500;
@@ -46,7 +46,7 @@ fn zeros(n: usize) -> Buffer<f32> {
 
 fn normals(n: usize, phase: u64) -> Buffer<f32> {
     let mut out = zeros(n);
-    Lanes32::new(&mut stream(phase, 0, 0, Purpose::DATA)).fill_normal(&mut out);
+    NoiseStream::new(&mut stream(phase, 0, 0, Purpose::DATA)).fill_normal(&mut out);
     out
 }
 

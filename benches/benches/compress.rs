@@ -1,14 +1,14 @@
-//! Compressors beside what a user would write instead.
+//! Compressors compared with what a user would write instead.
 //!
-//! RandK and PermK stand beside a shuffle of all indices, TopK beside `select_nth_unstable` on (magnitude, index)
-//! pairs, the compressors that touch every element beside a copy: eight bytes an element.
+//! RandK and PermK are compared with a shuffle of all indices, TopK with `select_nth_unstable` on (magnitude, index)
+//! pairs, the compressors that touch every element with a copy: eight bytes an element.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use thalweg::compress::{
     Buffers, Compressor, Dithering, Key, Natural, Operator, PermK, RandK, Sign, TopK, rand_k,
 };
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg_benches::plain;
 use thalweg_benches::race::{Contender, race};
 
@@ -69,7 +69,7 @@ fn races() {
         "Least time of a call, bytes moved, times as fast as the first: by least times, by the median of rounds"
     );
     for d in [1000, 100_000, 1_000_000, 10_000_000] {
-        let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
         let mut field: [Contender<'_, Shared>; 5] = [
             ("copy", &mut |s: &mut Shared| {
                 black_box(&mut s.values).copy_from_slice(black_box(&s.x));

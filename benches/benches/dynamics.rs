@@ -1,4 +1,4 @@
-//! Steps of label noise beside the plain loop, with the same draws; the exact limit; the sums of a step beside a read of the same bytes.
+//! Steps of label noise compared with the plain loop, with the same draws; the exact limit; the sums of a step compared with a read of the same bytes.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -82,7 +82,7 @@ fn exact_limit(c: &mut Criterion) {
     });
 }
 
-/// K1: three sums in one pass, beside one sum of squares over the same bytes and the plain loop.
+/// K1: three sums in one pass, compared with one sum of squares over the same bytes and the plain loop.
 fn step_sums(c: &mut Criterion) {
     let mut group = c.benchmark_group("step_stats");
     // L1, L2, memory.

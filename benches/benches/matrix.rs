@@ -1,4 +1,4 @@
-//! Matrix products beside `matrixmultiply` and the plain triple loop.
+//! Matrix products compared with `matrixmultiply` and the plain triple loop.
 //!
 //! `cargo bench --bench matrix` first prints the ratios that the documentation quotes: medians of runs that
 //! are interleaved in one process, so that a change of clock or load meets all contenders alike.

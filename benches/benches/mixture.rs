@@ -1,4 +1,4 @@
-//! A step of component selection beside a plain loop of the same evaluations, and a step of EM beside its plain loop.
+//! A step of component selection compared with a plain loop of the same evaluations, and a step of EM compared with its plain loop.
 //!
 //! 10,000 rows, 100 components with full covariances; a step visits 200 rows with two proposals each, 600 evaluations. The plain loops
 //! evaluate the same log joints (EM: with their log-sum-exps by the standard library) and do nothing else.

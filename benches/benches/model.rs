@@ -1,4 +1,4 @@
-//! Gradient of a network on a mini-batch: time per sample, beside the plain loops it replaces.
+//! Gradient of a network on a mini-batch: time per sample, compared with the plain loops it replaces.
 //!
 //! `unpacked` is the portable gradient on the least scratch: what a small memory pays.
 

@@ -1,4 +1,4 @@
-//! Optimiser steps beside the plain loops they replace, at L1, L2 and memory size.
+//! Optimiser steps compared with the plain loops they replace, at L1, L2 and memory size.
 //!
 //! `native` is the plain loop compiled for the level that our steps run on, `plain` the same for the baseline instruction set,
 //! `traffic` a loop with the same loads and stores and next to no arithmetic: the bytes that a step moves. `silent` cases feed

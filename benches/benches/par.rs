@@ -1,4 +1,4 @@
-//! Two threads beside one, for what a round spends its time on; small work has to stay on one thread.
+//! Two threads compared with one, for what a round spends its time on; small work has to stay on one thread.
 //!
 //! `halves` is the ceiling of a machine whose memory is the limit: two threads, a contiguous half each, nothing else. AMD EPYC
 //! (Zen 3, 2 cores), two threads against one at n = 1e7: dot 1.65 (halves 1.67), axpy 1.51 (1.43).
@@ -10,7 +10,7 @@ use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{Optimiser, State, adam, sgd};
 use thalweg::{Arithmetic, Error, matrix, vector};
 use thalweg_benches::race::{Contender, race};
-use thalweg_std::par::{self, objective::Rows, optimiser::Blocks};
+use thalweg_std::par::{self, objective::ParallelObjective, optimiser::ParallelOptimiser};
 
 const RATE: f64 = 1e-6;
 
@@ -24,7 +24,7 @@ struct Shared {
     x: Vec<f32>,
     g: Vec<f32>,
     one: State<adam::Config, Vec<f32>>,
-    many: Blocks<State<adam::Config, Vec<f32>>>,
+    many: ParallelOptimiser<State<adam::Config, Vec<f32>>>,
 }
 
 impl Shared {
@@ -34,7 +34,7 @@ impl Shared {
             x: vec![1.0; n],
             g: (0..n).map(|i| (i % 97) as f32 * 0.01 - 0.475).collect(),
             one: state(n),
-            many: Blocks::new(n, state),
+            many: ParallelOptimiser::new(n, state),
         }
     }
 }
@@ -46,7 +46,7 @@ fn check(done: Result<(), Error>) {
 fn elementwise(n: usize) {
     let mut shared = Shared::new(n);
     let descent = sgd::Config::new(RATE);
-    let mut stateless = Blocks::new(n, |_| State::new([0.0_f32; 0]));
+    let mut stateless = ParallelOptimiser::new(n, |_| State::new([0.0_f32; 0]));
     let half = n / 2;
     let mut pairs: [(&str, usize, &mut [Contender<'_, Shared>]); 3] = [
         (
@@ -138,7 +138,7 @@ fn objective(rows: usize) {
         return;
     };
     let mut scratch = vec![0.0; model.scratch_len(rows)];
-    let mut parts = Rows::new();
+    let mut parts = ParallelObjective::new();
     let mut field: [Contender<'_, Vec<f32>>; 2] = [
         ("one", &mut |grad: &mut Vec<f32>| {
             let _ = model.value_and_gradient_into(&params, &batch, grad, &mut scratch);

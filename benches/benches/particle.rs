@@ -1,7 +1,7 @@
-//! Steps of SVGD beside the plain loop over pairs, at one and at two threads.
+//! Steps of SVGD compared with the plain loop over pairs, at one and at two threads.
 //!
 //! `cargo bench --bench particle` first prints one line per size: microseconds of a step with a fixed bandwidth, and its
-//! share of the multiply-add peak of a core, measured in the same run. `python benches/peers/run.py --only svgd` sets the same step beside
+//! share of the multiply-add peak of a core, measured in the same run. `python benches/peers/run.py --only svgd` compares the same step with
 //! NumPy, PyTorch and JAX. Microseconds (Zen 3, AVX2, two cores, nothing else running; NumPy 2.4.6,
 //! PyTorch 2.15.0, JAX 0.10.2; the lesser of two runs each):
 //!
@@ -21,11 +21,11 @@ use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use thalweg::Arithmetic;
-use thalweg::pairs::{Driver, Serial};
+use thalweg::pairs::{Executor, Sequential};
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::{Particles, svgd};
 use thalweg::simd::{Kernel, Lanes, Simd, dispatch};
-use thalweg_std::par::particle::Threads;
+use thalweg_std::par::particle::ThreadExecutor;
 
 const SIZES: [(usize, usize); 3] = [(100, 10), (1000, 50), (2000, 200)];
 
@@ -62,13 +62,13 @@ impl Case {
         }
     }
 
-    fn step(&mut self, driver: &mut impl Driver<f32>) {
+    fn step(&mut self, executor: &mut impl Executor<f32>) {
         self.particles.copy_from_slice(&self.start);
         let mut none = svgd::State::<[f32; 0]>::new();
         let (particles, scratch) = (&mut self.particles, &mut self.scratch);
         let (config, d) = (&self.config, self.d);
-        let done = svgd::step_by(
-            driver,
+        let done = svgd::step_with(
+            executor,
             config,
             &mut none,
             Particles::new(d, particles),
@@ -168,13 +168,13 @@ fn ratios() {
         let mut portable = Case::new(n, d, fixed, Arithmetic::Portable);
         let mut fast = Case::new(n, d, fixed, Arithmetic::Fast);
         let mut median = Case::new(n, d, Bandwidth::median(1.0), Arithmetic::Fast);
-        let mut threads = Threads::new();
+        let mut threads = ThreadExecutor::new();
         let times = [
-            seconds(repeats, || portable.step(&mut Serial)),
-            seconds(repeats, || fast.step(&mut Serial)),
+            seconds(repeats, || portable.step(&mut Sequential)),
+            seconds(repeats, || fast.step(&mut Sequential)),
             pool.install(|| seconds(repeats, || portable.step(&mut threads))),
             pool.install(|| seconds(repeats, || fast.step(&mut threads))),
-            seconds(repeats, || median.step(&mut Serial)),
+            seconds(repeats, || median.step(&mut Sequential)),
         ];
         let share = 3.0 * (n * n * d) as f64 / times[1] / peak;
         let us = times.map(|t| format!("{:.1}", t * 1e6)).join("  ");
@@ -194,7 +194,7 @@ fn steps(criterion: &mut Criterion) {
         ] {
             let mut case = Case::new(n, d, fixed, arithmetic);
             group.bench_function(BenchmarkId::new(form, &name), |b| {
-                b.iter(|| case.step(&mut Serial));
+                b.iter(|| case.step(&mut Sequential));
             });
         }
         if n < 2000 {

@@ -1,4 +1,4 @@
-//! Our side of `benches/peers/run.py`, which sets these kernels beside NumPy, PyTorch, JAX and scikit-learn.
+//! Our side of `benches/peers/run.py`, which compares these kernels with NumPy, PyTorch, JAX and scikit-learn.
 //!
 //! Not for running by hand: with `serve` it reads lines `task size threads seconds` and writes for each the least seconds of a call within that
 //! budget, or `none` for what has no form for several threads. Tasks and inputs are those of the script.
@@ -43,13 +43,13 @@ use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::optim::{Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
-use thalweg::pairs::Serial;
+use thalweg::pairs::Sequential;
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::{Particles, svgd};
-use thalweg::random::{Lanes32, Purpose, stream};
+use thalweg::random::{NoiseStream, Purpose, stream};
 use thalweg::{Arithmetic, Error};
-use thalweg_std::par::optimiser::Blocks;
-use thalweg_std::par::{self, particle::Threads};
+use thalweg_std::par::optimiser::ParallelOptimiser;
+use thalweg_std::par::{self, particle::ThreadExecutor};
 
 const KEY: Key = Key {
     seed: 1,
@@ -64,7 +64,7 @@ type Call = Box<dyn FnMut() -> Result<(), Error> + Send>;
 
 fn normals(n: usize, phase: u64) -> Vec<f32> {
     let mut out = vec![0.0; n];
-    Lanes32::new(&mut stream(phase, 0, 0, Purpose::DATA)).fill_normal(&mut out);
+    NoiseStream::new(&mut stream(phase, 0, 0, Purpose::DATA)).fill_normal(&mut out);
     out
 }
 
@@ -116,7 +116,7 @@ fn optimiser<S: Send + 'static>(
 ) -> Call {
     let (mut x, g) = (vec![1.0; n], normals(n, 1));
     if threads > 1 {
-        let mut states = Blocks::new(n, state);
+        let mut states = ParallelOptimiser::new(n, state);
         return Box::new(move || states.step(black_box(&mut x), black_box(&g), &step));
     }
     let mut state = state(n);
@@ -136,14 +136,14 @@ fn svgd(n: usize, d: usize, threads: usize, bandwidth: Bandwidth, arithmetic: Ar
     let (start, scores) = (normals(n * d, 1), normals(n * d, 2));
     let mut x = start.clone();
     let mut scratch = vec![0.0; config.scratch_len(n, d)];
-    let mut driver = Threads::new();
+    let mut executor = ThreadExecutor::new();
     Box::new(move || {
         x.copy_from_slice(&start);
         let mut none = svgd::State::<[f32; 0]>::new();
         let s = &mut scratch;
         if threads > 1 {
-            svgd::step_by(
-                &mut driver,
+            svgd::step_with(
+                &mut executor,
                 &config,
                 &mut none,
                 Particles::new(d, &mut x),
@@ -151,8 +151,8 @@ fn svgd(n: usize, d: usize, threads: usize, bandwidth: Bandwidth, arithmetic: Ar
                 s,
             )?;
         } else {
-            svgd::step_by(
-                &mut Serial,
+            svgd::step_with(
+                &mut Sequential,
                 &config,
                 &mut none,
                 Particles::new(d, &mut x),

@@ -1,4 +1,4 @@
-//! A step of `thalweg_std::train` on many tensors beside the core's step on one slice, with and without clipping.
+//! A step of `thalweg_std::train` on many tensors compared with the core's step on one slice, with and without clipping.
 //!
 //! `core` steps one flat slice and checks nothing. `trainer` steps the same elements as tensors of one group, `groups` as tensors that
 //! change their group from one to the next, `slices` as tensors that each have a slice: they refuse a gradient that is not finite, which is a reading

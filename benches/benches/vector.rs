@@ -1,4 +1,4 @@
-//! Dot product and norm beside the plain loops, and beside what the load ports allow.
+//! Dot product and norm compared with the plain loops, and with what the load ports allow.
 //!
 //! `loads` reads the same bytes with nothing but vector `or`: the practical limit of the load ports.
 

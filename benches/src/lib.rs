@@ -2,11 +2,11 @@
 //!
 //! Every group begins with a table of [`race`]s: contenders called in turn in one process, so that a change of clock or a
 //! busy neighbour meets all alike. `cargo bench --bench optim -- none` prints the tables alone. `python benches/peers/run.py` sets ours
-//! beside NumPy, PyTorch, JAX and scikit-learn; its table is in `benches/benches/peers.rs`.
+//! with NumPy, PyTorch, JAX and scikit-learn; its table is in `benches/benches/peers.rs`.
 //!
 //! # Figures
 //! `cargo bench -p thalweg_benches --bench optim -- race`, AMD EPYC of the Zen 4 generation (two virtual cores, 1 MiB of L2 each), one run
-//! beside other programs. How many times as fast as the plain loop compiled for the same level, by least times; columns are n = 1000,
+//! while other programs run. How many times as fast as the plain loop compiled for the same level, by least times; columns are n = 1000,
 //! 20,000, 100,000 and 10,000,000, on buffers 0, 16 and 4 bytes past a page, the last also in huge pages.
 //!
 //! ```text
@@ -70,7 +70,7 @@
 //! `cargo bench --bench compress -- none`, three runs, idle: of one million normal values the largest 1 % and 0.1 % by `TopK` are found
 //! 7.1 to 7.6 and 8.8 to 9.7 times as fast as by `select_nth_unstable` on pairs (least times; medians 6.3 to 6.9 and 7.5 to 8.2); of
 //! rising values 6.3 to 7.1 and 7.3 to 8.6, of equal ones 8.0 to 8.2 and 8.7 to 9.9. `RandK` and `PermK` of 1e5
-//! out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, beside other programs: 1.02 to 1.05,
+//! out of 1e7: more than 140 times a shuffle. gemm of 512 and 1024, `Fast`, against `matrixmultiply`, while other programs run: 1.02 to 1.05,
 //! 1.00 to 1.02.
 //!
 //! `cargo bench --bench kernel`, Intel Xeon (AVX-512), other programs running, least times: the kernel of 2000 rows of 784 numbers for three layers takes
@@ -82,7 +82,7 @@
 //! The mean takes 1/3.3 to 1/12.6 of the time of the median.
 //!
 //! `cargo bench --bench train`, AMD EPYC (AVX-512), other programs running, at real-time priority, least times in microseconds of AdamW on
-//! tensors of one group in one slice, of two groups in turn, and in slices of their own; the core's step on one slice beside them, which checks nothing, and for
+//! tensors of one group in one slice, of two groups in turn, and in separate slices; the core's step on one slice, which checks nothing, and for
 //! clipping takes three passes and writes the gradient, where the trainer reads it twice:
 //!
 //! | tensors | core | one group | two groups | slices | clipped: core | one group | two groups | slices |

@@ -2,7 +2,7 @@
 //!
 //! A sample is a run of calls of some 30 microseconds, short enough that many pass between two interruptions; contenders take
 //! turns sample by sample. Two ratios are printed against the first contender: that of the least times (what the code can do),
-//! and the median over rounds of the ratio within a round (what it does beside whatever else the machine runs).
+//! and the median over rounds of the ratio within a round (what it does next to whatever else the machine runs).
 
 use std::time::Instant;
 use thalweg::Real;

@@ -57,7 +57,7 @@
 //! | [`compress::Unbiased`], [`compress::Contractive`] | `omega`, `ab`; `alpha` | step sizes of the theory |
 //! | [`federated::Protocol`] | `reply`, `step`, `is_full` | [`federated::machine`]: clients, servers, snapshots, transports |
 //! | [`aggregate::Aggregator`] | `open`, `push`, `finish` | the server |
-//! | [`pairs::Driver`] | `sums_into` | sums over pairs of particles, on one thread or several |
+//! | [`pairs::Executor`] | `sums_into` | sums over pairs of particles, on one thread or several |
 //! | [`snapshot::Snapshot`] | `save`, `restore` | checkpoints of every state |
 //!
 //! Results that the modules state are derived in [`derivations`].

@@ -16,7 +16,7 @@
 //! A [`Batch`] views row-major features, labels and, optionally, a list of row numbers: a client's shard, or
 //! a shuffled mini-batch, is the whole data set with another list, and nothing is copied by the caller.
 //! Models that multiply matrices gather the listed rows, [`BLOCK_ROWS`] at a time, into their scratch: one
-//! read and one write per feature beside the two or more multiplications that follow it.
+//! read and one write per feature in addition to the two or more multiplications that follow it.
 //!
 //! # Sums over rows
 //! Losses are means over the rows of the batch. Rows are taken in order, in blocks of [`BLOCK_ROWS`]; losses
@@ -48,7 +48,7 @@ pub(crate) use loss::LossKernels;
 /// Most rows that a model handles at once; scratch does not grow beyond it.
 pub const BLOCK_ROWS: usize = 64;
 
-/// Answer to a scratch that an arithmetic slip in a model has cut too short; lengths are checked before.
+/// Error for a scratch that an arithmetic slip in a model has cut too short; lengths are checked before.
 const SHORT: Error = Error::Parameter {
     name: "scratch",
     rule: "must have the stated length",

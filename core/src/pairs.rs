@@ -27,7 +27,7 @@
 //! Every element is the chain over j of [`gemm`](crate::matrix::gemm()), so blocks, threads and symmetry leave the bits alone. Norms are
 //! chains in the order of the Gram matrix: under [`Arithmetic::Portable`] equal rows are at distance 0 exactly. Cost:
 //! `n^2 (m + 2 d)` flops and `n^2 / 2` exponentials; rows by themselves, for threads, `n^2 (2 m + 2 d)` and `n^2`. Repulsion of
-//! the IMQ kernel has weights of its own and costs the same again. Values of the Gaussian kernel below the least normal number are 0.
+//! the IMQ kernel has separate weights and costs the same again. Values of the Gaussian kernel below the least normal number are 0.
 //!
 //! # Rows far from the mean
 //! A distance of the Gram matrix carries an error of `2 m u (|y_i|^2 + |y_j|^2)` with `u` the unit roundoff and `y` centred, and a repulsion
@@ -97,12 +97,12 @@ pub enum Family {
 /// One sum over pairs; see the [module](self).
 ///
 /// ```
-/// use thalweg::pairs::{Family, Field, Serial, field_into, field_scratch_len};
+/// use thalweg::pairs::{Family, Field, Sequential, field_into, field_scratch_len};
 /// // Two particles at distance 1 with k = exp(-1/2) repel by (2/h) k / n = k / 2.
 /// let (y, drift) = ([0.0_f64, 1.0], [0.0; 2]);
 /// let field = Field { m: 1, y: &y, d: 1, drift: &drift, weight: None, repel: &y, ..Field::rbf(2.0) };
 /// let (mut out, mut scratch) = ([0.0; 2], [0.0; field_scratch_len(2, 1, 1, false)]);
-/// field_into(&mut Serial, &field, &mut out, &mut scratch)?;
+/// field_into(&mut Sequential, &field, &mut out, &mut scratch)?;
 /// assert!((out[1] - (-0.5_f64).exp() / 2.0).abs() < 1e-15 && out[0] == -out[1]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -163,7 +163,7 @@ const fn columns(d: usize, is_weighted: bool) -> usize {
     d.saturating_add(if is_weighted { d } else { 1 })
 }
 
-/// Elements that [`field_into`] keeps beside its blocks.
+/// Elements that [`field_into`] keeps in addition to its blocks.
 const fn fixed_len(n: usize, m: usize, d: usize, is_weighted: bool) -> usize {
     // Centred y, its norms, centred u, the columns w and their sums.
     let row = m
@@ -203,9 +203,9 @@ pub const fn least_field_scratch_len(n: usize, m: usize, d: usize, is_weighted: 
 
 /// A sum whose sources are laid out: rows of it may be taken by several threads.
 ///
-/// Made by [`field_into`] and handed to its [`Driver`].
+/// Made by [`field_into`] and handed to its [`Executor`].
 #[derive(Clone, Copy)]
-pub struct Sources<'a, T> {
+pub struct KernelSum<'a, T> {
     rows: Rows<'a, T>,
     /// `[v - c s u | s]` with `c = 2/h`; for IMQ `[-c s u | s]` with `c = 1/h`, and `v` apart.
     w: MatrixRef<'a, T>,
@@ -214,13 +214,13 @@ pub struct Sources<'a, T> {
     kept: Option<Kept<'a, T>>,
 }
 
-impl<T: Real> core::fmt::Debug for Sources<'_, T> {
+impl<T: Real> core::fmt::Debug for KernelSum<'_, T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Sources({} x {})", self.n(), self.columns())
+        write!(f, "KernelSum({} x {})", self.n(), self.columns())
     }
 }
 
-impl<T: Real> Sources<'_, T> {
+impl<T: Real> KernelSum<'_, T> {
     /// Number of particles.
     pub const fn n(&self) -> usize {
         self.rows.n()
@@ -243,7 +243,7 @@ impl<T: Real> Sources<'_, T> {
     ///
     /// # Errors
     /// [`Error::Length`] when `out` or `scratch` is too short, [`Error::Parameter`] for a range past the end.
-    pub fn rows_into(
+    pub fn sum_rows_into(
         &self,
         range: Range<usize>,
         out: &mut [T],
@@ -326,7 +326,7 @@ kernels! {
     /// Sums and medians over pairs.
     trait PairKernels<T> {
         fn kernel_sums(
-            sources: &Sources<'_, T>,
+            sources: &KernelSum<'_, T>,
             range: Range<usize>,
             out: &mut [T],
             scratch: &mut [T],
@@ -345,17 +345,17 @@ kernels! {
     }
 }
 
-/// Who takes the sums: the calling thread ([`Serial`]), or several.
+/// Who takes the sums: the calling thread ([`Sequential`]), or several.
 ///
 /// ```
 /// # use thalweg::particle::Particles;
-/// use thalweg::pairs::{Driver, Sources};
+/// use thalweg::pairs::{Executor, KernelSum};
 /// /// One row after another, as the slowest machine would.
 /// struct RowByRow;
-/// impl Driver<f32> for RowByRow {
-///     fn sums_into(&mut self, s: &Sources<'_, f32>, out: &mut [f32], scratch: &mut [f32]) -> Result<(), thalweg::Error> {
+/// impl Executor<f32> for RowByRow {
+///     fn sums_into(&mut self, s: &KernelSum<'_, f32>, out: &mut [f32], scratch: &mut [f32]) -> Result<(), thalweg::Error> {
 ///         let rows = out.chunks_exact_mut(s.columns()).enumerate();
-///         rows.into_iter().try_for_each(|(i, out)| s.rows_into(i..i + 1, out, scratch))
+///         rows.into_iter().try_for_each(|(i, out)| s.sum_rows_into(i..i + 1, out, scratch))
 ///     }
 /// }
 /// # use thalweg::particle::svgd;
@@ -363,18 +363,18 @@ kernels! {
 /// # let mut scratch = [0.0; 4000];
 /// # let config = svgd::Config::new(0.1);
 /// # svgd::step(&config, &mut svgd::State::<[f32; 0]>::new(), Particles::new(2, &mut x), &[1.0; 4], &mut scratch)?;
-/// # svgd::step_by(&mut RowByRow, &config, &mut svgd::State::<[f32; 0]>::new(), Particles::new(2, &mut y), &[1.0; 4], &mut scratch)?;
+/// # svgd::step_with(&mut RowByRow, &config, &mut svgd::State::<[f32; 0]>::new(), Particles::new(2, &mut y), &[1.0; 4], &mut scratch)?;
 /// # assert_eq!(x, y);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-pub trait Driver<T: Real> {
-    /// Writes all sums, `n` rows of [`Sources::columns`], with the bits of [`Sources::rows_into`].
+pub trait Executor<T: Real> {
+    /// Writes all sums, `n` rows of [`KernelSum::columns`], with the bits of [`KernelSum::sum_rows_into`].
     ///
     /// # Errors
-    /// Those of [`Sources::rows_into`].
+    /// Those of [`KernelSum::sum_rows_into`].
     fn sums_into(
         &mut self,
-        sources: &Sources<'_, T>,
+        sources: &KernelSum<'_, T>,
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error>;
@@ -382,16 +382,16 @@ pub trait Driver<T: Real> {
 
 /// The calling thread takes all sums.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Serial;
+pub struct Sequential;
 
-impl<T: Real> Driver<T> for Serial {
+impl<T: Real> Executor<T> for Sequential {
     fn sums_into(
         &mut self,
-        sources: &Sources<'_, T>,
+        sources: &KernelSum<'_, T>,
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        sources.rows_into(0..sources.n(), out, scratch)
+        sources.sum_rows_into(0..sources.n(), out, scratch)
     }
 }
 
@@ -404,18 +404,18 @@ impl<T: Real> Driver<T> for Serial {
 /// [`Error::Length`] when the shapes do not fit, [`Error::Parameter`] when `h` or its inverse is not finite and positive; `out` is
 /// unchanged. What is finite or not is checked by the samplers.
 pub fn field_into<T: Real>(
-    driver: &mut impl Driver<T>,
+    executor: &mut impl Executor<T>,
     field: &Field<'_, T>,
     out: &mut [T],
     scratch: &mut [T],
 ) -> Result<(), Error> {
-    field_from(driver, field, None, out, scratch)
+    field_from(executor, field, None, out, scratch)
 }
 
 /// [`field_into`] with the distances of `y` under this arithmetic, if they are at hand: the scratch then begins with what they were made from,
 /// centred rows and their norms.
 pub(crate) fn field_from<T: Real>(
-    driver: &mut impl Driver<T>,
+    executor: &mut impl Executor<T>,
     field: &Field<'_, T>,
     kept: Option<Kept<'_, T>>,
     out: &mut [T],
@@ -494,14 +494,14 @@ pub(crate) fn field_from<T: Real>(
             transpose(n, d, weight, weights);
         }
     }
-    let sources = Sources {
+    let sources = KernelSum {
         rows,
         columns: Columns { w, u },
         w: MatrixRef::new(w, n, q)?,
         field: *field,
         kept,
     };
-    driver.sums_into(&sources, sums, scratch)?;
+    executor.sums_into(&sources, sums, scratch)?;
     // n >= 1: len > 0.
     let inverse = one / T::from_usize(n);
     if rows.is_explicit {

@@ -4,7 +4,7 @@
 //! `grad log p` another of the same shape. A step reads the scores that the caller has filled in ([`score`] fills them from a
 //! closure or an [`Objective`](crate::model::Objective)) and moves all particles at once.
 //!
-//! | member | state beside the particles | what it is |
+//! | member | state in addition to the particles | what it is |
 //! |---|---|---|
 //! | [`svgd`] | 0, `n d` or `2 n d` ([`rule`]) | Stein variational gradient descent, which is Stein Langevin dynamics |
 //! | [`matrix_svgd`] | as [`svgd`] | the same under a constant matrix kernel |
@@ -170,7 +170,7 @@ fn check_finite<T: Real>(name: &'static str, x: &[T], d: usize) -> Result<(), Er
     ensure_finite_by(name, x, |i| At::Particle(must_or(i.checked_div(d), i)))
 }
 
-/// Checks shapes and scores; answers the number of particles.
+/// Checks shapes and scores; returns the number of particles.
 fn check_cloud<T: Real>(d: usize, particles: &[T], scores: &[T]) -> Result<usize, Error> {
     let n = count(particles.len(), d)?;
     check_length("scores", particles.len(), scores.len())?;

@@ -27,9 +27,9 @@
 //! | number in `[0, 1)` | [`uniform`] | 1 |
 //! | standard normal | [`normal`], [`normal_pair`] | 2 |
 //! | sign, coin, choice by weight | [`rademacher`], [`bernoulli`], [`categorical`] | 1 |
-//! | slices of words, uniform and normal numbers, signs | [`Lanes32`] | 64 to seed, its own after that |
+//! | slices of words, uniform and normal numbers, signs | [`NoiseStream`] | 64 to seed, its own after that |
 //!
-//! [`Stream`] and [`Lanes32`] are saved and restored through [`Snapshot`](crate::snapshot::Snapshot), or as their words.
+//! [`Stream`] and [`NoiseStream`] are saved and restored through [`Snapshot`](crate::snapshot::Snapshot), or as their words.
 //!
 //! Reference: Blackman and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021;
 //! Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
@@ -51,7 +51,7 @@ mod saved;
 mod variate;
 
 pub use integer::{below, below_u64, below_usize, sample_into, sample_scratch_len, shuffle};
-pub use lanes::Lanes32;
+pub use lanes::NoiseStream;
 pub(crate) use lanes::{Kernels, RandomMap};
 pub use permutation::Permutation;
 pub use variate::{bernoulli, categorical, normal, normal_pair, rademacher, uniform};

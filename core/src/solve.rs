@@ -24,12 +24,12 @@ pub use power::{Curvature, power_iteration, power_scratch_len};
 
 use crate::dynamics::invariant_measure::square;
 use crate::error::ensure_finite_at;
-use crate::random::{self, Lanes32, Purpose};
+use crate::random::{self, NoiseStream, Purpose};
 use crate::{At, Error, Real, vector};
 
 /// A random unit vector. The first axis in place of a draw of zeros: of a single parameter one in 2^24 is, in `f32`.
 fn start<T: Real>(seed: u64, v: &mut [T]) {
-    Lanes32::new(&mut random::stream(seed, 0, 1, Purpose::DIRECTION)).fill_normal(v);
+    NoiseStream::new(&mut random::stream(seed, 0, 1, Purpose::DIRECTION)).fill_normal(v);
     let norm = libm::sqrt(square(v));
     if norm > 0.0 {
         vector::scale(T::from_f64(1.0 / norm), v);

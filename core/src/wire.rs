@@ -27,7 +27,7 @@
 //!
 //! The order has three reasons. Magic and major come first, since they alone keep their place in
 //! every version. The 64-bit fields lie at multiples of eight and the payload at a multiple of
-//! sixteen. The header has a check of its own, so that a stream never waits for a length that a flipped bit
+//! sixteen. The header has a separate check, so that a stream never waits for a length that a flipped bit
 //! made up. The check of the whole comes last, so that a sender can compute it while the bytes leave;
 //! it continues the header's check and skips its four bytes.
 //!
@@ -107,7 +107,7 @@ pub const MAJOR: u8 = 1;
 pub const MINOR: u8 = 0;
 /// Bytes of the header.
 pub const HEADER: usize = 48;
-/// Bytes of a frame beside its payload.
+/// Bytes of a frame in addition to its payload.
 pub const OVERHEAD: usize = HEADER + 4;
 /// The `client` of a frame that the server sends.
 pub const SERVER: u32 = u32::MAX;

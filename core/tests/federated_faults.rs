@@ -317,7 +317,7 @@ fn two_of_ef21() -> (ef21::Config<f64, Identity>, Server<Vec<f64>>, Clients) {
     (config, server, [client(0), client(1)])
 }
 
-/// A round of those two; answers what client 1 says, and passes over it if that is an error.
+/// A round of those two; returns the result of client 1, and passes over it if that is an error.
 fn round_of_two(
     config: &ef21::Config<f64, Identity>,
     server: &mut Server<Vec<f64>>,

@@ -31,7 +31,7 @@ use thalweg::particle::{
     Evaluated, Particles, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc,
     sgnht, stein, svgd,
 };
-use thalweg::random::{Lanes32, Purpose, stream};
+use thalweg::random::{NoiseStream, Purpose, stream};
 use thalweg::snapshot::Snapshot;
 use thalweg::solve;
 
@@ -147,7 +147,7 @@ impl registry::Visitor for Steps {
     fn visit<C: Elementwise>(&mut self, name: &'static str, config: C) {
         let (mut x, g, mut memory, mut bytes) = ([1.0_f32; D], [0.5; D], [0.0; 3 * D], [0; 16 * D]);
         let mut narrow = [0; 3 * D];
-        let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
         let len = config.memory_len(D);
         let count = allocations(|| {
             let mut state = State::new(&mut memory[..len]);
@@ -405,7 +405,7 @@ fn neither_a_step_of_particles_nor_a_discrepancy_allocates() {
     let mut x: [f64; N * D] = std::array::from_fn(|i| (i * 37 % 101) as f64 / 25.0 - 2.0);
     let (ones, zeros, sample) = ([1.0; N * D], [0.0; N * D], x);
     let mut stream = thalweg::random::stream(1, 0, 0, thalweg::random::Purpose::NOISE);
-    let mut lanes = thalweg::random::Lanes32::new(&mut stream);
+    let mut lanes = thalweg::random::NoiseStream::new(&mut stream);
     let mut scratch = [0.0; 8000];
     let descent = svgd::Config::new(0.01);
     let inertial = stein::sghmc::Config::new(0.01);

@@ -1,6 +1,6 @@
 //! Particle samplers against closed forms: one particle, symmetries, full metrics, edge cases, discrepancies.
 //!
-//! Formulas against NumPy, quadratures, dissipation and the affine kernel are beside the algorithms.
+//! Formulas against NumPy, quadratures, dissipation and the affine kernel are next to the algorithms.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,11 +12,11 @@ use thalweg::pairs::Family;
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::momentum::{State, Thermostats};
 use thalweg::particle::stein::general::{self, Recipe, direction_into, scratch_len};
-use thalweg::particle::stein::{self, Extended};
+use thalweg::particle::stein::{self, ExtendedBandwidth};
 use thalweg::particle::{
     Evaluated, Particles, ksd, langevin, matrix_svgd, mmd, sghmc, sgnht, svgd,
 };
-use thalweg::random::{Lanes32, Purpose, normal, stream};
+use thalweg::random::{NoiseStream, Purpose, normal, stream};
 use thalweg::{Error, matrix::MatrixRef};
 
 fn draws(seed: u64, len: usize) -> Vec<f64> {
@@ -35,7 +35,7 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
 /// What a step of length 1 adds to positions and momenta; the positions move by the momenta from before.
 fn sghmc_fields(
     friction: f64,
-    bandwidth: Extended,
+    bandwidth: ExtendedBandwidth,
     d: usize,
     x: &[f64],
     r: &[f64],
@@ -75,7 +75,14 @@ fn permuted(d: usize, x: &[f64]) -> Vec<f64> {
 #[test]
 fn one_particle_moves_by_the_drift_of_sghmc() {
     // p = exp(-theta^2 - r^2/2) at (0.3, -0.4), friction 0.7: (r, -2 theta - 0.7 r) = (-0.4, -0.32).
-    let [drift, kick] = sghmc_fields(0.7, Extended::default(), 1, &[0.3], &[-0.4], &[-0.6]);
+    let [drift, kick] = sghmc_fields(
+        0.7,
+        ExtendedBandwidth::default(),
+        1,
+        &[0.3],
+        &[-0.4],
+        &[-0.6],
+    );
     assert_near(&[drift[0], kick[0]], &[-0.4, -0.32], 1e-15);
 }
 
@@ -109,10 +116,11 @@ fn one_particle_moves_by_the_drift_of_sgnht() {
 #[test]
 fn permuted_particles_have_permuted_fields_of_sghmc() {
     let [x, r, g] = [1, 2, 3].map(|seed| draws(seed, 38));
-    let expected = sghmc_fields(0.7, Extended::default(), 2, &x, &r, &g).map(|f| permuted(2, &f));
+    let expected =
+        sghmc_fields(0.7, ExtendedBandwidth::default(), 2, &x, &r, &g).map(|f| permuted(2, &f));
     let found = sghmc_fields(
         0.7,
-        Extended::default(),
+        ExtendedBandwidth::default(),
         2,
         &permuted(2, &x),
         &permuted(2, &r),
@@ -148,7 +156,7 @@ fn repulsion_keeps_the_mean_of_many_particles() {
         }
     }
     let zero = vec![0.0; x.len()];
-    let [drift, _] = sghmc_fields(1.0, Extended::default(), 3, &x, &zero, &zero);
+    let [drift, _] = sghmc_fields(1.0, ExtendedBandwidth::default(), 3, &x, &zero, &zero);
     assert_near(&drift, &zero, 0.0);
 }
 
@@ -334,7 +342,7 @@ fn sgrhmc_is_two_directions_of_the_general_update() {
         }
     }
     let config = stein::sghmc::Config {
-        bandwidth: Extended::Joint(Bandwidth::Fixed(h)),
+        bandwidth: ExtendedBandwidth::Joint(Bandwidth::Fixed(h)),
         ..stein::sghmc::Config::new(eps)
     };
     let metric: Vec<f64> = x.iter().map(|x| 1.0 / (1.0 + x * x).sqrt()).collect();
@@ -416,7 +424,7 @@ fn a_bad_score_names_its_particle_in_every_sampler() {
         step_size: 0.1,
         friction: 1.0,
     };
-    let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
+    let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
     let unmoved = lanes.clone();
     let mut scratch = vec![0.0; 4000];
     let none = || svgd::State::<[f64; 0]>::new();
@@ -516,7 +524,7 @@ fn a_bad_score_names_its_particle_in_every_sampler() {
 #[test]
 fn a_seed_fixes_every_bit_of_a_chain_and_no_noise_is_drawn_without_friction() {
     let run = |seed: u64, friction: f64| {
-        let mut lanes = Lanes32::new(&mut stream(seed, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(seed, 0, 0, Purpose::NOISE));
         let mut state = State::from_storage(draws(9, 20));
         let (mut x, mut scratch) = (draws(8, 20), [0.0; 20]);
         let config = sghmc::Config {
@@ -575,7 +583,7 @@ fn the_stein_kernel_has_the_diagonal_of_its_formula_and_the_published_terms() {
 
 #[test]
 fn exact_draws_have_the_floor_of_the_discrepancy() {
-    // E k = (1 + 4/h)^(-1/2) between draws of N(0, 1); the V-statistic of n beside N is (1 - E k) (1/n + 1/N) on average.
+    // E k = (1 + 4/h)^(-1/2) between draws of N(0, 1); the V-statistic of n against N is (1 - E k) (1/n + 1/N) on average.
     let (h, n, many) = (2.0, 25, 400);
     let reference = draws(11, many);
     let mut sum = 0.0;

@@ -10,11 +10,11 @@
 )]
 
 use thalweg::matrix::MatrixRef;
-use thalweg::pairs::{Driver, Family, Sources};
+use thalweg::pairs::{Executor, Family, KernelSum};
 use thalweg::particle::bandwidth::{Bandwidth, median_squared_distance};
 use thalweg::particle::momentum::{State, Thermostats};
 use thalweg::particle::stein::general::{self, Recipe, direction_into, scratch_len};
-use thalweg::particle::stein::{self, Extended};
+use thalweg::particle::stein::{self, ExtendedBandwidth};
 use thalweg::particle::{Evaluated, Particles, matrix_svgd, rule, svgd};
 use thalweg::random::{Purpose, normal, stream};
 use thalweg::{Arithmetic, Error, Real};
@@ -189,15 +189,15 @@ fn a_step_moves_the_others_as_if_nothing_were_lost() {
 /// One row of the sums after another.
 struct RowByRow;
 
-impl<T: Real> Driver<T> for RowByRow {
+impl<T: Real> Executor<T> for RowByRow {
     fn sums_into(
         &mut self,
-        sources: &Sources<'_, T>,
+        sources: &KernelSum<'_, T>,
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
         let mut rows = out.chunks_exact_mut(sources.columns()).enumerate();
-        rows.try_for_each(|(i, out)| sources.rows_into(i..i + 1, out, scratch))
+        rows.try_for_each(|(i, out)| sources.sum_rows_into(i..i + 1, out, scratch))
     }
 }
 
@@ -218,9 +218,9 @@ fn scratch_and_rows_leave_the_bits_alone() {
                 let (mut y, mut scratch) = (x.clone(), vec![f32::NAN; len]);
                 let mut state = svgd::State::<[f32; 0]>::new();
                 if is_by_row {
-                    let driver = &mut RowByRow;
-                    svgd::step_by(
-                        driver,
+                    let executor = &mut RowByRow;
+                    svgd::step_with(
+                        executor,
                         &config,
                         &mut state,
                         Particles::new(D, &mut y),
@@ -302,8 +302,8 @@ fn every_sampler<T: Real>(x: &[T], lost: usize) -> Vec<(&'static str, Vec<f64>)>
     out.push(("riemannian", less(&y)));
     let median = Bandwidth::median(2.0);
     for bandwidth in [
-        Extended::default(),
-        Extended::Product {
+        ExtendedBandwidth::default(),
+        ExtendedBandwidth::Product {
             position: median,
             momentum: median,
         },

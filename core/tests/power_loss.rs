@@ -51,7 +51,7 @@ impl Simulated {
         }
     }
 
-    /// Moves bytes towards `target`; answers whether power lasted.
+    /// Moves bytes towards `target`; returns whether power lasted.
     fn operate(&mut self, at: usize, target: &[u8]) -> Result<(), PowerLoss> {
         let place = &mut self.bytes[at..at + target.len()];
         let fails = match &mut self.fuse {

@@ -27,7 +27,7 @@ use thalweg::optim::{Optimiser, State, adam, average, bf16, rmsprop, sgd};
 use thalweg::particle::momentum::{State as Momentum, Thermostats};
 use thalweg::particle::rule::Rule;
 use thalweg::particle::{Particles, sghmc, sgnht, stein, svgd};
-use thalweg::random::{Lanes32, Purpose, stream, uniform};
+use thalweg::random::{NoiseStream, Purpose, stream, uniform};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::{Body, Deframer, Dtype, Header, Kind, encode_into};
 use thalweg::{Real, Storage};
@@ -184,7 +184,7 @@ fn centred_rmsprop<B: Storage<Elem = f32>>([memory]: [B; 1]) -> Outcome {
 
 fn narrow_adam<B: Storage<Elem = u16>>([memory]: [B; 1]) -> Outcome {
     let config = adam::Config::adamw();
-    let lanes = std::cell::RefCell::new(Lanes32::new(&mut stream(3, 0, 0, Purpose::ROUNDING)));
+    let lanes = std::cell::RefCell::new(NoiseStream::new(&mut stream(3, 0, 0, Purpose::ROUNDING)));
     steps(State::new_in(memory), |s, x, g| {
         bf16::step(&config, s, x, g, &mut lanes.borrow_mut())
     })
@@ -498,7 +498,7 @@ fn momenta<B: Storage<Elem = f32>>([momentum]: [B; 1]) -> Outcome {
         step_size: 0.1,
         friction: 0.5,
     };
-    let mut lanes = Lanes32::new(&mut stream(3, 0, 0, Purpose::NOISE));
+    let mut lanes = NoiseStream::new(&mut stream(3, 0, 0, Purpose::NOISE));
     let (mut state, mut x, mut scratch) =
         (Momentum::from_storage(momentum), painted(1), [0.0; 4000]);
     let by_stein = stein::sghmc::Config::new(0.1);
@@ -529,7 +529,7 @@ fn thermostats<B: Storage<Elem = f32>>([momentum, thermostat]: [B; 2]) -> Outcom
         step_size: 0.1,
         friction: 0.5,
     };
-    let mut lanes = Lanes32::new(&mut stream(3, 0, 0, Purpose::NOISE));
+    let mut lanes = NoiseStream::new(&mut stream(3, 0, 0, Purpose::NOISE));
     let mut state = Thermostats::from_storage(momentum, thermostat);
     let (mut x, mut scratch) = (painted(1), [0.0; 4000]);
     for t in 0..3 {

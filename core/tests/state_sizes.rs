@@ -18,7 +18,7 @@ use thalweg::optim::clip::Guard;
 use thalweg::optim::schedule::Plateau;
 use thalweg::optim::{Elementwise, Optimiser, State, average, registry, sgd};
 use thalweg::particle;
-use thalweg::random::{Lanes32, Permutation, Stream};
+use thalweg::random::{NoiseStream, Permutation, Stream};
 use thalweg::wire::{Dtype, Kind, encoded_len};
 
 const TABLE: &str = include_str!("../docs/state_sizes.md");
@@ -92,7 +92,7 @@ fn sizes() -> Vec<(&'static str, (usize, usize))> {
         ),
         ("`federated::Ledger`", size!(N => Ledger)),
         ("`random::Stream`", size!(N => Stream)),
-        ("`random::Lanes32`", size!(N => Lanes32)),
+        ("`random::NoiseStream`", size!(N => NoiseStream)),
         ("`random::Permutation`", size!(N => Permutation)),
         (
             "`particle::svgd::State`, AdaGrad (`n` coordinates of particles)",
@@ -293,7 +293,7 @@ fn a_marina_client_runs_in_three_vectors_and_one_message() {
 
 #[test]
 fn servers_hold_a_fixed_number_of_vectors_for_any_number_of_clients() {
-    // The number of clients is no part of the types; what is left beside the vectors is constant.
+    // The number of clients is no part of the types; what is left in addition to the vectors is constant.
     let ledger = size_of::<Ledger>();
     assert!(size_of::<machine::Server<[f32; 3 * D]>>() <= 4 * 3 * D + ledger + 32);
     assert!(size_of::<machine::Server<[f32; 2 * D]>>() <= 4 * 2 * D + ledger + 32);

@@ -402,7 +402,7 @@ typedef struct ThalwegComponentSelectionConfig {
   double reg_covar;
   // How fast a table forgets.
   double table_rate;
-  // Share of uniform proposals beside a table.
+  // Share of uniform proposals in addition to a table.
   double table_floor;
   // One of `THALWEG_PROPOSAL_*`.
   uint32_t proposal;
@@ -444,10 +444,10 @@ typedef struct ThalwegComponentSelectionOutcome {
 extern "C" {
 #endif // __cplusplus
 
-// The name of a status, zero-terminated, valid for ever.
+// The name of a status, zero-terminated, valid for the life of the program.
 const char *thalweg_status_name(uint32_t status);
 
-// The version of the library, `"major.minor.patch"`, zero-terminated, valid for ever.
+// The version of the library, `"major.minor.patch"`, zero-terminated, valid for the life of the program.
 const char *thalweg_version(void);
 
 // Writes `sum_i x_i y_i` to `out`, with the same bits on every target.

@@ -28,7 +28,7 @@ use problem::{Problem, Spread};
 use session::{Budget, Outcome, Point};
 use threads::Threads;
 
-/// Train a small network over clients with shards of their own, and compare protocols at an equal
+/// Train a small network over clients with separate shards, and compare protocols at an equal
 /// budget of uplink bits per client.
 ///
 /// Every message is a frame of the wire codec and travels between threads through a channel. Bits are those of

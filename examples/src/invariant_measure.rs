@@ -37,7 +37,7 @@ use run::{Plan, Run, Stop, TICK};
 ///
 /// A 64-16-10 network on digits of which a fifth have a random label, at constant step sizes, with full gradients, and with a step
 /// size that is lowered. Loss, gradient, sharpness; the verdict of two windows per observable: stationary, not stationary or
-/// inconclusive; what other rules say; and false alarms of the tests on noise whose answer is known.
+/// inconclusive; what other rules say; and false alarms of the tests on noise whose verdict is known.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "invariant_measure", version)]
 pub struct Options {

@@ -1,7 +1,7 @@
 //! What the example programs share: command lines, data, progress, tables, and the systems they run.
 //!
 //! A program is a thin `main` in `src/bin`: it parses, calls a module here, prints a table, writes JSON and a
-//! picture, and answers an exit code: 0, 1 when `--check` finds a claim that does not hold, 2 for bad input.
+//! picture, and returns an exit code: 0, 1 when `--check` finds a claim that does not hold, 2 for bad input.
 
 pub mod bilevel;
 pub mod cli;

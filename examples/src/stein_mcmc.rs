@@ -1,4 +1,4 @@
-//! Stein samplers beside their stochastic parents at equal score evaluations.
+//! Stein samplers compared with their stochastic parents at equal score evaluations.
 //!
 //! | module | what |
 //! |---|---|

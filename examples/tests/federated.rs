@@ -13,7 +13,7 @@ use thalweg_examples::federated::{Options, Report, compare};
 use thalweg_examples::source::Source;
 use thalweg_std::train::TensorFile;
 
-/// A folder of its own for the files of one test.
+/// A separate folder for the files of one test.
 fn folder(test: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     fs::create_dir_all(&path).unwrap();
@@ -252,7 +252,7 @@ fn one_hostile_client_of_ten_destroys_the_mean_alone() {
         let destroyed = run(seed, "--hostile 1");
         assert!(destroyed.map_or(true, |report| report.rows[0].diverged));
     }
-    // Beside the mean of ten clients of which none is hostile: the least difference that five seeds leave plausible.
+    // In addition to the mean of ten clients of which none is hostile: the least difference that five seeds leave plausible.
     for robust in ["median", "trimmed"] {
         let lost = seeds.clone().map(|seed| {
             let hostile = format!("--hostile 1 --aggregator {robust}");
@@ -316,7 +316,7 @@ fn bits_are_those_of_the_messages_and_stay_below_the_budget() {
     assert_eq!(sign.uplink_bits, 32 * d + 32 + d);
     let qsgd = row("--protocol fedavg --compressor qsgd --rounds 2");
     assert_eq!(qsgd.uplink_bits, 2 * (32 + 5 * d));
-    // A frame takes 52 bytes beside its payload: 3 broadcasts and 30 replies.
+    // A frame takes 52 bytes in addition to its payload: 3 broadcasts and 30 replies.
     assert_eq!(row("--protocol fedavg --rounds 3").overhead_bytes, 33 * 52);
     let budget = 5 * 32 * d + 1;
     let all = report(&format!("--step-sizes 0.25 --bits {budget}")).unwrap();

@@ -1,4 +1,4 @@
-//! Boards beside threads: the bits of threads, boards that are missing or die, and no board that outlives its server.
+//! Boards and threads: the bits of threads, boards that are missing or die, and no board that outlives its server.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 

@@ -70,9 +70,9 @@ const EXEMPT_TRAITS: &[(&str, &str)] = &[
     ("Word", "Snapshot::save and restore call it"),
     ("Stored", "the same"),
     ("Flash", "Slots calls it"),
-    ("Driver", "sums over pairs of particles call it"),
+    ("Executor", "sums over pairs of particles call it"),
     ("Recipe", "stein::general calls it"),
-    ("Landscape", "limit_flow calls it"),
+    ("SmoothLoss", "limit_flow calls it"),
 ];
 
 /// The crate: what is public, by paths of definitions without the name of the crate.
@@ -165,7 +165,7 @@ impl Crate {
                         continue;
                     }
                     let file = folder.join(format!("{}.rs", path.replace("::", "/")));
-                    // Backends of other names, and the C interface, which has an example of its own.
+                    // Backends of other names, and the C interface, which has a separate example.
                     if file.exists() && path != "c" && !path.starts_with("simd::x86") {
                         let file = syn::parse_file(&fs::read_to_string(file).unwrap()).unwrap();
                         self.read(folder, &path, &file.items);

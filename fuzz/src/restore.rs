@@ -13,7 +13,7 @@ use thalweg::matrix::MatrixRef;
 use thalweg::mixture::{component_selection, em, gaussian};
 use thalweg::optim::{Elementwise, State, adagrad, adam, average, bf16, lion, rmsprop, sgd};
 use thalweg::particle::{Particles, momentum, rule, stein, svgd};
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::snapshot::{FIELD_HEADER, HEADER, Snapshot};
 use thalweg::wire::crc32c;
 
@@ -127,7 +127,7 @@ fn wide<C: Elementwise>(bytes: &mut Bytes<'_>, config: &C, x: &mut [f32], g: &[f
 }
 
 fn narrow<C: Elementwise>(bytes: &mut Bytes<'_>, config: &C, x: &mut [f32], g: &[f32]) {
-    let mut noise = Lanes32::new(&mut random::stream(1, 2, 3, Purpose::NOISE));
+    let mut noise = NoiseStream::new(&mut random::stream(1, 2, 3, Purpose::NOISE));
     let mut state = State::new(vec![0; config.memory_len(D)]);
     twist(bytes, &mut state);
     for _ in 0..2 {

@@ -4,11 +4,11 @@
 //! |---|---|---|
 //! | [`dot`], [`sum`], [`sum_abs`], [`norm2_squared`], [`norm2`] | at multiples of [`BLOCK`], added in block order | those of `thalweg::vector` |
 //! | [`axpy`], [`scale`], [`combine_into`] | anywhere | those of one thread |
-//! | [`optimiser::Blocks`] | at multiples of [`BLOCK`], a state each | those of one state |
+//! | [`optimiser::ParallelOptimiser`] | at multiples of [`BLOCK`], a state each | those of one state |
 //! | [`gemm`] | between rows of the product | those of `thalweg::matrix::gemm` |
-//! | [`particle::Threads`] | between blocks of rows of sums over pairs | those of one thread |
-//! | [`bilevel::Directions`] | between directions, added in order | those of `thalweg::bilevel::es_jacobian` |
-//! | [`objective::Rows`] | between fixed blocks of rows, added in block order | its own, for any number of threads |
+//! | [`particle::ThreadExecutor`] | between blocks of rows of sums over pairs | those of one thread |
+//! | [`bilevel::ParallelEstimator`] | between directions, added in order | those of `thalweg::bilevel::es_jacobian` |
+//! | [`objective::ParallelObjective`] | between fixed blocks of rows, added in block order | its own, for any number of threads |
 //!
 //! Work runs in rayon's current pool: the global one, or that of `ThreadPool::install`. What is too small to pay
 //! for a second thread stays on the calling one.
@@ -39,7 +39,7 @@ pub const SERIAL: usize = 4 * BLOCK;
 /// Elements of one task of an elementwise pass: of the order of an L2 cache, and enough tasks to share.
 const CHUNK: usize = 32_768;
 
-/// Runs a closure in a pool of its own.
+/// Runs a closure in a separate pool.
 #[cfg(test)]
 fn with_threads<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
     let pool = rayon::ThreadPoolBuilder::new()

@@ -1,6 +1,6 @@
 //! Training of a model of many tensors without a framework: groups, schedules, clipping, checkpoints.
 //!
-//! A [`Trainer`] holds the optimisers of named tensors, by [`Group`]s with hyperparameters of their own, chosen by name when the program runs
+//! A [`Trainer`] holds the optimisers of named tensors, by [`Group`]s with separate hyperparameters, chosen by name when the program runs
 //! ([`Optimiser`]). [`Trainer::step`] takes one flat slice of parameters and one of gradients, [`Trainer::step_slices`] a slice a tensor. [`Trainer::save`]
 //! writes everything that a run needs to go on, and other tools can open: a [`TensorFile`].
 //!
@@ -50,7 +50,7 @@
 //! `step` on each. A gradient that is not finite is refused before anything is written.
 //!
 //! # Cost
-//! That of the core's steps, and a reading pass: 4 bytes an element in `f32` beside the 28 of Adam, 12 to 17 % of a step on a million elements and more.
+//! That of the core's steps, and a reading pass: 4 bytes an element in `f32` in addition to the 28 of Adam, 12 to 17 % of a step on a million elements and more.
 //! Clipping costs 0.1 to 0.2 ns an element more than overwriting the gradient would, and a norm a tensor, 40 ns. Neighbours of one group are one slice,
 //! however many tensors they are; a tensor that is stepped by itself costs a call of the core, which checks the config and takes
 //! the powers of beta. Memory: the optimiser's buffers, and one block.

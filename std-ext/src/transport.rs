@@ -6,7 +6,7 @@
 //! moves; [`tcp`] prepares sockets so.
 //!
 //! # Framing
-//! By length, on every line: a frame's header states the length behind a check of its own, and
+//! By length, on every line: a frame's header states the length behind a separate check, and
 //! [`Deframer`](thalweg::wire::Deframer) finds the next frame after damage. Its module says why there is no COBS.
 //!
 //! # The conversation

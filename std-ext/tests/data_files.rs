@@ -129,7 +129,7 @@ fn files_have_the_names_of_mirrors_and_relatives() {
         )
     );
 
-    // Unnamed files come first; some mirrors have a folder of the same name beside the file with a dot.
+    // Unnamed files come first; some mirrors have a folder of the same name next to the file with a dot.
     fs::create_dir(folder.join("train-images-idx3-ubyte")).unwrap();
     set("", "t10k", ".", "", 7);
     let (train, test) = idx::read_folder(&folder, &limits).unwrap();

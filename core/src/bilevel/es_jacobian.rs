@@ -67,7 +67,7 @@ mod config;
 
 use crate::error::{check_length, check_scratch, ensure_finite, ensure_finite_at};
 use crate::memory::cut;
-use crate::random::Lanes32;
+use crate::random::NoiseStream;
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Sum};
 use crate::storage::Fixed;
@@ -316,7 +316,7 @@ pub fn direction_into<T: Real>(direction: Direction, round: Round, j: usize, u: 
         }
         return;
     }
-    let mut lanes = Lanes32::new(&mut round.direction(j));
+    let mut lanes = NoiseStream::new(&mut round.direction(j));
     if direction == Direction::Rademacher {
         return lanes.fill_rademacher(u);
     }

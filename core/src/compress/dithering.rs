@@ -41,7 +41,7 @@ use crate::simd::{Kernel, LANES, Lanes, Simd};
 use crate::{Error, Real, vector};
 
 /// Most levels of [`Dithering`]: they are exact integers of every `Real`.
-pub const MOST_LEVELS: u32 = 1 << 20;
+pub const MAX_LEVELS: u32 = 1 << 20;
 /// Most levels of [`NaturalDithering`]: the least is `2^-63`, a normal number.
 pub const MOST_NATURAL_LEVELS: u32 = 64;
 
@@ -69,7 +69,7 @@ pub enum Norm {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dithering {
-    /// Levels above zero, `s`: between 1 and [`MOST_LEVELS`].
+    /// Levels above zero, `s`: between 1 and [`MAX_LEVELS`].
     pub levels: u32,
     /// The norm that they divide.
     pub norm: Norm,
@@ -327,7 +327,7 @@ const fn message_bits<T: Real>(levels: u32, d: usize) -> u64 {
 
 impl Operator for Dithering {
     fn validate(&self, _: usize) -> Result<(), Error> {
-        check_levels(self.levels, MOST_LEVELS)
+        check_levels(self.levels, MAX_LEVELS)
     }
 
     fn lengths(&self, d: usize) -> Lengths {

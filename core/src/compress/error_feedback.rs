@@ -16,7 +16,7 @@
 //! `gamma` during the run does not rescale it. Sums of messages and residual conserve the steps: at all times
 //! `sum m + e = sum gamma g`, up to rounding.
 //!
-//! Memory: `d` numbers a client, and `d` of scratch. Cost: three passes beside the compressor's.
+//! Memory: `d` numbers a client, and `d` of scratch. Cost: three passes in addition to the compressor's.
 //!
 //! References: Seide et al., "1-bit stochastic gradient descent", 2014; Karimireddy et al., "Error feedback fixes
 //! SignSGD", 2019, algorithm 1.

@@ -2,17 +2,17 @@
 
 use super::Key;
 use crate::Real;
-use crate::random::{self, Lanes32, Purpose, RandomMap};
+use crate::random::{self, NoiseStream, Purpose, RandomMap};
 
 /// The numbers of one key: element `i` of a vector always meets number `i`.
 #[derive(Debug)]
-pub struct Noise(Lanes32);
+pub struct Noise(NoiseStream);
 
 impl Noise {
     pub(super) fn new(key: Key) -> Self {
         let client = u64::from(key.client);
         let mut stream = random::stream(key.seed, key.round, client, Purpose::COMPRESSOR);
-        Self(Lanes32::new(&mut stream))
+        Self(NoiseStream::new(&mut stream))
     }
 
     /// Writes `body` of each element and its number in `[1, 2)`.

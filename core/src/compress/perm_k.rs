@@ -55,15 +55,15 @@ use crate::{Error, Real};
 /// What one place owns: `pi[start..start + len]`, together with `owners - 1` other places.
 ///
 /// ```
-/// use thalweg::compress::perm_k::Share;
+/// use thalweg::compress::perm_k::Block;
 /// // 8 coordinates, 3 clients: blocks of 3, 3 and 2.
-/// assert_eq!(Share::new(8, 3, 2), Some(Share { start: 6, len: 2, owners: 1 }));
+/// assert_eq!(Block::new(8, 3, 2), Some(Block { start: 6, len: 2, owners: 1 }));
 /// // 3 coordinates, 7 clients: two owners each and one idle client.
-/// assert_eq!(Share::new(3, 7, 4), Some(Share { start: 1, len: 1, owners: 2 }));
-/// assert_eq!(Share::new(3, 7, 6), Some(Share { start: 0, len: 0, owners: 2 }));
+/// assert_eq!(Block::new(3, 7, 4), Some(Block { start: 1, len: 1, owners: 2 }));
+/// assert_eq!(Block::new(3, 7, 6), Some(Block { start: 0, len: 0, owners: 2 }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct Block {
     /// First position in the permuted coordinates.
     pub start: usize,
     /// Number of coordinates; 0 for an idle place.
@@ -72,7 +72,7 @@ pub struct Share {
     pub owners: usize,
 }
 
-impl Share {
+impl Block {
     /// The share of a place among `n` in dimension `d`; `None` unless `place < n` and `d > 0`.
     #[must_use]
     pub const fn new(d: usize, n: usize, place: usize) -> Option<Self> {
@@ -157,12 +157,12 @@ impl PermK {
     /// let lens = [0, 1, 2].map(|client| perm_k.share(Key { client, ..Key::default() }, 8).unwrap().len);
     /// assert_eq!(lens.iter().sum::<usize>(), 8);
     /// ```
-    pub fn share(&self, key: Key, d: usize) -> Result<Share, Error> {
+    pub fn share(&self, key: Key, d: usize) -> Result<Block, Error> {
         validate(self.clients, d)?;
         // A client beyond their number stays where it is, so that its place is none.
         let place = draw::clients(key, self.clients)?.forward(u64::from(key.client));
         let place = usize::try_from(place).unwrap_or(usize::MAX);
-        Share::new(d, self.clients, place).ok_or(CLIENT)
+        Block::new(d, self.clients, place).ok_or(CLIENT)
     }
 
     /// Writes the coordinates of a client, in the order of its message; `out` has the length of the share.
@@ -222,12 +222,12 @@ pub const fn message_len(d: usize, clients: usize) -> usize {
 
 fn omega(clients: usize, d: usize) -> f64 {
     // `owners` is at least 1.
-    let owners = Share::new(d, clients, 0).map_or(1, |share| share.owners);
+    let owners = Block::new(d, clients, 0).map_or(1, |share| share.owners);
     clients as f64 / owners as f64 - 1.0
 }
 
 fn ab(clients: usize, d: usize) -> Ab {
-    match Share::new(d, clients, 0) {
+    match Block::new(d, clients, 0) {
         Some(share) if share.owners > 1 => {
             // Two owners are of two clients: n > 1.
             let (n, q) = (clients as f64, share.owners as f64);

@@ -15,7 +15,7 @@
 //! 3. Of those candidates the exact `k`-th; one pass keeps what lies above it and the first of its ties.
 //!
 //! When fewer than `k` elements survive, or more than the buffers hold (the sample was unlucky, or an adversary knew
-//! it), the bisection runs on the vector itself, then one pass collects. The answer is the same: it depends on neither the
+//! it), the bisection runs on the vector itself, then one pass collects. The result is the same: it depends on neither the
 //! sample nor the buffers' lengths.
 //!
 //! Buffers of length `k` are enough; those of length [`candidates`] let the short way run.

@@ -18,9 +18,9 @@
 //! | member | what |
 //! |---|---|
 //! | [`Exact`] | label noise on the sparse model, solved at any time by a convex problem in n variables |
-//! | [`Landscape`], [`Frame`] | a small loss with its derivatives; the eigendecomposition of its Hessian |
+//! | [`SmoothLoss`], [`HessianBasis`] | a small loss with its derivatives; the eigendecomposition of its Hessian |
 //! | [`drift_into`], [`second_derivative_into`] | the formulas above, D up to a few hundred |
-//! | [`settle`], [`retract`], [`step`] | gradient flow to the manifold, Newton projection onto it, Euler steps on it |
+//! | [`follow_gradient_flow`], [`retract`], [`step`] | gradient flow to the manifold, Newton projection onto it, Euler steps on it |
 //! | [`hutchinson_trace`] | trace of a Hessian from its products with random signs |
 //!
 //! Two noises have short forms: isotropic, `dY = P_t dW - 1/2 H^+ T[P_t] dt - 1/4 P_t grad ln |H|_+ dt`, and label noise
@@ -40,6 +40,7 @@ pub use drift::{
 pub(crate) use exact::DualKernels;
 pub use exact::{Config, Exact, exact_len, exact_scratch_len};
 pub use manifold::{
-    Frame, Landscape, frame_len, retract, retract_scratch_len, settle, settle_scratch_len,
+    HessianBasis, SmoothLoss, basis_len, follow_gradient_flow, gradient_flow_scratch_len, retract,
+    retract_scratch_len,
 };
 pub use trace::{Estimate, hutchinson_trace};

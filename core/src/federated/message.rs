@@ -1,6 +1,6 @@
 //! What the frames of a run must have, and the checks of the machines.
 
-use crate::compress::dithering::MOST_LEVELS;
+use crate::compress::dithering::MAX_LEVELS;
 use crate::compress::{Buffers, Compressor, Key};
 use crate::error::check;
 use crate::real::kernels;
@@ -24,7 +24,7 @@ use super::{ProtocolError, Run};
 pub const fn frame_len<T: Real>(d: u32) -> usize {
     let dtype = Dtype::of::<T>();
     let sparse = wire::encoded_len(Kind::Sparse, dtype, d, d);
-    let dithered = wire::encoded_len(Kind::Dithered, dtype, d, MOST_LEVELS);
+    let dithered = wire::encoded_len(Kind::Dithered, dtype, d, MAX_LEVELS);
     if sparse < dithered { dithered } else { sparse }
 }
 
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_buffer_of_frame_len_holds_the_message_of_every_compressor() {
-        let dithering = Dithering::qsgd(MOST_LEVELS);
+        let dithering = Dithering::qsgd(MAX_LEVELS);
         let natural = NaturalDithering {
             levels: 64,
             norm: Norm::Two,

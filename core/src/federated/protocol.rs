@@ -43,7 +43,7 @@ pub trait Protocol<T: Real> {
 
     /// Whether replies add to what server and clients keep: the server an estimate of the gradient, a client a memory.
     ///
-    /// The server then broadcasts the estimate after round 0, and a client follows with a step of its own. Otherwise it broadcasts the
+    /// The server then broadcasts the estimate after round 0, and a client follows with a separate step. Otherwise it broadcasts the
     /// model in every round.
     fn keeps_estimate(&self) -> bool;
 

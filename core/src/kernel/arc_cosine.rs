@@ -17,7 +17,7 @@
 //! `h` has slope 1 and a square-root singularity at `c = 1`, where a rounded cosine has lost the angle. With `g(x) = (1/pi) int_0^x acos(1 -
 //! t) dt` ([`acos_1m_integral`](crate::simd::math::acos_1m_integral)) the layer is `h(c) = g(1 + c)` and `1 - h(c) = (1 - c) - g(1 - c)`: no
 //! cancellation and no arc cosine, one square root and one polynomial. So `1 - c` (or `1 + c`, while the cosine is negative) is carried through
-//! the layers as a quantity of its own, and the kernel is one less that, rounded once. Pairs of rows whose cosine is within 1/64 of 1 or -1
+//! the layers as a separate quantity, and the kernel is one less that, rounded once. Pairs of rows whose cosine is within 1/64 of 1 or -1
 //! take it as half the squared distance of the normalised rows, not from the inner product: relative error of `1 -+ c` about `d u` up to
 //! angles of `u`, `u` the unit roundoff. Each layer adds about `3 u`.
 //!

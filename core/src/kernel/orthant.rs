@@ -49,7 +49,7 @@ use super::{PURPOSE, dot};
 use crate::error::{check, check_length, check_scratch};
 use crate::matrix::{MatrixMut, solve_lower};
 use crate::memory::{cut, must, must_or};
-use crate::random::{Lanes32, stream};
+use crate::random::{NoiseStream, stream};
 use crate::{Error, vector};
 
 pub(super) mod truncated;
@@ -345,10 +345,10 @@ impl Config {
     }
 
     /// The generators of each panel, and how many of its draws count.
-    fn panels(self) -> impl Iterator<Item = (Lanes32, usize)> {
+    fn panels(self) -> impl Iterator<Item = (NoiseStream, usize)> {
         (0..self.draws).step_by(PANEL).map(move |first| {
             let panel = (first / PANEL) as u64;
-            let lanes = Lanes32::new(&mut stream(self.seed, panel, self.who, PURPOSE));
+            let lanes = NoiseStream::new(&mut stream(self.seed, panel, self.who, PURPOSE));
             (lanes, PANEL.min(self.draws - first))
         })
     }

@@ -1,6 +1,6 @@
 //! Multilayer perceptron of any depth: affine maps with ReLU, tanh or sigmoid between them.
 //!
-//! Gradients come by back-propagation over blocks of rows. Beside the mean gradient there are the per-sample
+//! Gradients come by back-propagation over blocks of rows. In addition to the mean gradient there are the per-sample
 //! gradients and the Jacobian of the outputs, whole or as a product from either side, for tangent kernels and
 //! for diagnostics.
 //!

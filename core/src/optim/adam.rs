@@ -195,7 +195,7 @@ struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     terms: Terms<T>,
     beta1: T,
     /// `1 - beta1`, and the same for beta2.
-    new1: T,
+    one_minus_beta1: T,
     beta2: T,
     new2: T,
     /// Half of it when fast.
@@ -226,7 +226,7 @@ impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
             let limited = self.second_moment(self.bounds.cap(v), g);
             second = L::select(exceeded, self.bounds.cap(limited), second);
         }
-        let (old, new) = (g.constant(self.beta1), g.constant(self.new1));
+        let (old, new) = (g.constant(self.beta1), g.constant(self.one_minus_beta1));
         let first = if FAST {
             new.mul_add(g - m, m)
         } else {
@@ -331,7 +331,7 @@ impl<T: Real> Prepared<T> {
         let eps: T = told_product("eps", config.eps, config.eps * root)?;
         let scalars = Scalars {
             beta1: told_fraction("beta1", config.beta1)?,
-            new1: T::from_f64(1.0 - config.beta1),
+            one_minus_beta1: T::from_f64(1.0 - config.beta1),
             beta2: told_fraction("beta2", config.beta2)?,
             new2: T::from_f64(1.0 - config.beta2),
             rate: told_product(
@@ -407,7 +407,7 @@ impl<T: Copy> Scalars<T, false, false> {
         let Self {
             terms,
             beta1,
-            new1,
+            one_minus_beta1,
             beta2,
             new2,
             rate,
@@ -417,7 +417,7 @@ impl<T: Copy> Scalars<T, false, false> {
         Scalars {
             terms,
             beta1,
-            new1,
+            one_minus_beta1,
             beta2,
             new2,
             rate,

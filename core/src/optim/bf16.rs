@@ -26,17 +26,17 @@
 //! steps. AMSGrad is refused: the largest of randomly rounded numbers is no estimate of the largest.
 //!
 //! # The random bits
-//! They come from the [`Lanes32`] that the step is given: one word for each parameter and pair of buffers, the upper half for the first of the
+//! They come from the [`NoiseStream`] that the step is given: one word for each parameter and pair of buffers, the upper half for the first of the
 //! pair, the lower half for the second, drawn in runs of 256 (so `n` parameters consume `ceil(n / 32)` steps of the generator). To resume, save
-//! its [`state`](Lanes32::state) too, or key it by the step, and nothing needs to be saved:
+//! its [`state`](NoiseStream::state) too, or key it by the step, and nothing needs to be saved:
 //!
 //! ```
 //! use thalweg::optim::{State, adam, bf16};
-//! use thalweg::random::{Lanes32, Purpose, stream};
+//! use thalweg::random::{NoiseStream, Purpose, stream};
 //! let mut state = State::new([0_u16; 4]);
 //! let mut x = [1.0_f32, -1.0];
 //! for _ in 0..10 {
-//!     let mut lanes = Lanes32::new(&mut stream(7, state.steps(), 0, Purpose::NOISE));
+//!     let mut lanes = NoiseStream::new(&mut stream(7, state.steps(), 0, Purpose::NOISE));
 //!     bf16::step(&adam::Config::adam(), &mut state, &mut x, &[0.5, -0.5], &mut lanes)?;
 //! }
 //! // The gradient is constant, so ten steps have about ten times the length of the learning rate.
@@ -58,7 +58,7 @@
 use super::{BUFFERS, Elementwise, Kernels as _, Layer, Precision, State};
 use crate::error::check_length;
 use crate::memory::{must, take};
-use crate::random::Lanes32;
+use crate::random::NoiseStream;
 use crate::simd::{Kernel, Simd};
 use crate::{Error, Real, Storage};
 
@@ -165,10 +165,10 @@ fn nearest<T: Real>(x: T) -> f32 {
 ///
 /// ```
 /// use thalweg::optim::{State, adam, bf16};
-/// use thalweg::random::{Lanes32, Purpose, stream};
+/// use thalweg::random::{NoiseStream, Purpose, stream};
 /// let config = adam::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
 /// let mut state = State::new([0_u16; 4]);
-/// let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
+/// let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
 /// let mut x = [1.0_f32, 1.0];
 /// bf16::step(&config, &mut state, &mut x, &[3.0, -4.0], &mut lanes)?;
 /// // Bias correction makes the first step learning_rate * sign(g); no rounded moment has entered it.
@@ -182,7 +182,7 @@ pub fn step<C: Elementwise, T: Real, B: Storage<Elem = u16>>(
     state: &mut State<C, B>,
     params: &mut [T],
     grad: &[T],
-    lanes: &mut Lanes32,
+    lanes: &mut NoiseStream,
 ) -> Result<(), Error> {
     config.validate()?;
     check_length("grad", params.len(), grad.len())?;
@@ -204,7 +204,7 @@ fn block<C: Elementwise, T: Real>(
     wide: &mut [[T; BLOCK]; BUFFERS],
     params: &mut &mut [T],
     grad: &[T],
-    lanes: &mut Lanes32,
+    lanes: &mut NoiseStream,
 ) {
     let n = grad.len();
     let params = take(params, n);
@@ -291,8 +291,8 @@ mod tests {
         }
     }
 
-    fn lanes(seed: u64) -> Lanes32 {
-        Lanes32::new(&mut stream(seed, 0, 0, Purpose::NOISE))
+    fn lanes(seed: u64) -> NoiseStream {
+        NoiseStream::new(&mut stream(seed, 0, 0, Purpose::NOISE))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Arithmetic::{self, Fast, Portable};
-use crate::random::{Lanes32, Purpose, stream};
+use crate::random::{NoiseStream, Purpose, stream};
 use std::boxed::Box;
 use std::string::{String, ToString};
 use std::vec;
@@ -31,7 +31,7 @@ fn adams<T: Real>(arithmetic: Arithmetic) -> Vec<Member<T>> {
     let mut state = State::new([T::ZERO; 6]);
     let mut largest = State::new([T::ZERO; 9]);
     let mut narrow = State::new([0_u16; 6]);
-    let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
+    let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
     vec![
         (
             "adam",
@@ -450,7 +450,7 @@ fn results<T: Real>(rate: f64, eps: f64, weight_decay: f64, fraction: f64) -> Ve
             ..adam::Config::adam()
         };
         let mut state = State::new([0_u16; 2]);
-        let mut lanes = Lanes32::new(&mut stream(1, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
         bf16::step(&config, &mut state, x, g, &mut lanes)
     }));
     all

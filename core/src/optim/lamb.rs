@@ -107,7 +107,7 @@ impl Config {
 pub struct Prepared<T> {
     beta1: T,
     /// `1 - beta1`, and the same for beta2.
-    new1: T,
+    one_minus_beta1: T,
     beta2: T,
     new2: T,
     /// `1 / (1 - beta1^t)`, and the same for beta2.
@@ -139,7 +139,7 @@ impl<T: Real> Update<T, 2, 1> for Moments<T> {
         let g = L::select(exceeded, bounds.limit(g), g);
         let limited = bounds.cap(self.second(bounds.cap(v), g));
         [
-            (g.constant(self.0.beta1) * m + g.constant(self.0.new1) * g).flush(),
+            (g.constant(self.0.beta1) * m + g.constant(self.0.one_minus_beta1) * g).flush(),
             L::select(exceeded, limited, second).flush_positive(),
         ]
     }
@@ -209,7 +209,7 @@ impl Optimiser for Config {
         let t = steps.saturating_add(1);
         Ok(Prepared {
             beta1: told_fraction("beta1", self.beta1)?,
-            new1: T::from_f64(1.0 - self.beta1),
+            one_minus_beta1: T::from_f64(1.0 - self.beta1),
             beta2: told_fraction("beta2", self.beta2)?,
             new2: T::from_f64(1.0 - self.beta2),
             unbiased1: T::from_f64(1.0 / bias_correction(self.beta1, t)),

@@ -111,7 +111,7 @@ struct Scalars<T, const GRADIENT: bool, const SHRINK: bool> {
     terms: Terms<T>,
     beta1: T,
     /// `1 - beta1`, and the same for beta2.
-    new1: T,
+    one_minus_beta1: T,
     beta2: T,
     new2: T,
     rate: T,
@@ -124,7 +124,7 @@ impl<T: Real, const GRADIENT: bool, const SHRINK: bool> Update<T, 2, 1>
     fn apply<L: Lanes<Scalar = T>>(&self, [x, m]: [L; 2], [g]: [L; 1]) -> [L; 2] {
         let at = |scalar| x.constant(scalar);
         let g = self.terms.gradient::<GRADIENT, _>(x, g);
-        let c = at(self.beta1) * m + at(self.new1) * g;
+        let c = at(self.beta1) * m + at(self.one_minus_beta1) * g;
         // Zero and NaN stand for their own sign.
         let move_by = L::select(c.has_sign(), at(self.rate).copy_sign(c), c);
         [
@@ -150,7 +150,7 @@ impl<T: Real> Prepared<T> {
                 config.maximize,
             )?,
             beta1: told_fraction("beta1", config.beta1)?,
-            new1: T::from_f64(1.0 - config.beta1),
+            one_minus_beta1: T::from_f64(1.0 - config.beta1),
             beta2: told_fraction("beta2", config.beta2)?,
             new2: T::from_f64(1.0 - config.beta2),
             rate: told("learning_rate", config.learning_rate)?,
@@ -162,7 +162,7 @@ impl<T: Real> Prepared<T> {
         let Scalars {
             terms,
             beta1,
-            new1,
+            one_minus_beta1,
             beta2,
             new2,
             rate,
@@ -173,7 +173,7 @@ impl<T: Real> Prepared<T> {
                     &Scalars::<T, $gradient, $shrink> {
                         terms,
                         beta1,
-                        new1,
+                        one_minus_beta1,
                         beta2,
                         new2,
                         rate,

@@ -11,7 +11,7 @@
 use core::ops::Range;
 
 use super::gram::SHORT;
-use super::{Family, Sources};
+use super::{Family, KernelSum};
 use crate::matrix::MatrixMut;
 use crate::memory::InRows;
 use crate::memory::must;
@@ -87,7 +87,7 @@ pub(super) struct Columns<'a, T> {
     pub(super) u: &'a [T],
 }
 
-impl<T: Real> Sources<'_, T> {
+impl<T: Real> KernelSum<'_, T> {
     /// Sums of the particles of a range; `row` has room for the kernel values of one. Columns of the weights are 0.
     pub(super) fn rows_by_differences(
         &self,

@@ -29,7 +29,7 @@ const HEIGHT: usize = 144;
 /// Normal draws reach about `ln(n) (d + 2 ln n) / d` bandwidths of the median rule: 90 for ten thousand in two dimensions.
 const REACH: usize = 256;
 
-/// Answer to a scratch that an arithmetic slip has cut too short; lengths are checked before.
+/// Error for a scratch that an arithmetic slip has cut too short; lengths are checked before.
 pub(super) const SHORT: Error = Error::Parameter {
     name: "scratch",
     rule: "must have the stated length",

@@ -67,14 +67,14 @@ impl Default for Bandwidth {
 ///
 /// ```
 /// use thalweg::Arithmetic;
-/// use thalweg::particle::bandwidth::{Bandwidth, Chosen};
+/// use thalweg::particle::bandwidth::{Bandwidth, SelectedBandwidth};
 /// // All particles equal: the median is 0.
 /// let found = Bandwidth::default().choose(Arithmetic::Portable, 1, &[2.0_f64; 3], &mut [0.0; 9])?;
-/// assert_eq!(found, Chosen { h: 1e-8, is_floored: true });
+/// assert_eq!(found, SelectedBandwidth { h: 1e-8, is_floored: true });
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Chosen<T> {
+pub struct SelectedBandwidth<T> {
     /// The bandwidth, a squared length.
     pub h: T,
     /// The median rule gave less than the floor: the particles are that close together (half of the `n^2` pairs, each particle with
@@ -170,7 +170,7 @@ impl Bandwidth {
         m: usize,
         y: &[T],
         scratch: &mut [T],
-    ) -> Result<Chosen<T>, Error> {
+    ) -> Result<SelectedBandwidth<T>, Error> {
         let n = super::count(y.len(), m)?;
         let (scratch, room) = with_room(n, self.work_len(n, m), scratch);
         Ok(self.choose_keeping(arithmetic, m, y, scratch, room)?.0)
@@ -184,7 +184,7 @@ impl Bandwidth {
         y: &[T],
         scratch: &mut [T],
         room: &'a mut [T],
-    ) -> Result<(Chosen<T>, Option<Kept<'a, T>>), Error> {
+    ) -> Result<(SelectedBandwidth<T>, Option<Kept<'a, T>>), Error> {
         self.validate()?;
         let n = super::count(y.len(), m)?;
         let mut kept = None;
@@ -201,7 +201,7 @@ impl Bandwidth {
         };
         let h = T::from_f64(h);
         check_positive("h", h.to_f64())?;
-        Ok((Chosen { h, is_floored }, kept))
+        Ok((SelectedBandwidth { h, is_floored }, kept))
     }
 }
 
@@ -491,7 +491,7 @@ mod tests {
         .choose(Arithmetic::Portable, 1, &y, &mut [0.0; 40]);
         assert_eq!(
             found,
-            Ok(Chosen {
+            Ok(SelectedBandwidth {
                 h: 0.5,
                 is_floored: true
             })

@@ -13,7 +13,7 @@ use super::{Evaluated, Particles, check_cloud, check_finite, check_positive, nar
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::particle::Kernels as _;
-use crate::random::Lanes32;
+use crate::random::NoiseStream;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
 
@@ -47,8 +47,8 @@ impl<T: Real> Update<T, 1, 4> for Riemannian<T> {
 /// ```
 /// use thalweg::particle::Particles;
 /// use thalweg::particle::langevin;
-/// use thalweg::random::{self, Lanes32, Purpose};
-/// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+/// use thalweg::random::{self, NoiseStream, Purpose};
+/// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let mut noise = [0.0_f64; 2];
 /// lanes.clone().fill_normal(&mut noise);
 /// let mut x = [1.0, -1.0];
@@ -60,7 +60,7 @@ pub fn step<T: Real>(
     step_size: f64,
     particles: Particles<'_, T>,
     scores: &[T],
-    lanes: &mut Lanes32,
+    lanes: &mut NoiseStream,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
     let Particles {
@@ -88,8 +88,8 @@ pub fn step<T: Real>(
 /// ```
 /// use thalweg::particle::{Evaluated, Particles};
 /// use thalweg::particle::langevin;
-/// use thalweg::random::{self, Lanes32, Purpose};
-/// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+/// use thalweg::random::{self, NoiseStream, Purpose};
+/// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let mut x = [1.0_f32];
 /// // No metric, no noise: eps Gamma is left.
 /// langevin::riemannian_step(0.5, Particles::new(1, &mut x), &Evaluated { scores: &[9.0], metric: &[0.0], divergence: &[0.25] }, &mut lanes, &mut [0.0])?;
@@ -100,7 +100,7 @@ pub fn riemannian_step<T: Real>(
     step_size: f64,
     particles: Particles<'_, T>,
     evaluated: &Evaluated<'_, T>,
-    lanes: &mut Lanes32,
+    lanes: &mut NoiseStream,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
     let Particles {
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn the_stationary_variance_is_that_of_the_discrete_chain() {
         // theta' = (1 - eps) theta + sqrt(2 eps) N: variance 2 eps / (1 - (1 - eps)^2) = 1 / (1 - eps/2).
-        let mut lanes = Lanes32::new(&mut stream(5, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(5, 0, 0, Purpose::NOISE));
         let (mut x, mut g, mut room) = (vec![0.0_f64; 4000], vec![0.0; 4000], vec![0.0; 4000]);
         for _ in 0..60 {
             g.iter_mut().zip(&x).for_each(|(g, x)| *g = -x);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_unit_metric_is_langevin() {
-        let mut lanes = Lanes32::new(&mut stream(5, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(5, 0, 0, Purpose::NOISE));
         let mut other = lanes.clone();
         let (mut x, mut y, mut room) = ([1.0_f32, 2.0], [1.0_f32, 2.0], [0.0; 2]);
         step(
@@ -185,7 +185,7 @@ mod tests {
                 metric: &[-1.0; 2],
                 divergence: &[0.0; 2],
             },
-            &mut Lanes32::from_state([[1; 32]; 4]),
+            &mut NoiseStream::from_state([[1; 32]; 4]),
             &mut room,
         );
         assert!(bad.is_err());

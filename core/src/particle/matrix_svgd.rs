@@ -11,7 +11,7 @@
 //!
 //! Reference: Wang, Tang, Bajaj and Liu, *Stein variational gradient descent with matrix-valued kernels* (2019), section 4.1.
 
-use super::bandwidth::Chosen;
+use super::bandwidth::SelectedBandwidth;
 use super::rule::{advance, check_state};
 use super::svgd::{Config, State};
 use super::{check_cloud, check_finite};
@@ -19,7 +19,7 @@ use crate::error::{check_length, check_scratch};
 use crate::matrix::{MatrixMut, MatrixRef, Product, cholesky_solve_vector, gemm};
 use crate::memory::InRows;
 use crate::memory::take;
-use crate::pairs::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
+use crate::pairs::{Field, Sequential, field_into, field_scratch_len, least_field_scratch_len};
 use crate::{Error, Real, Storage};
 
 /// Elements of scratch with which [`step`] runs at full speed.
@@ -73,7 +73,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     particles: &mut [T],
     scores: &[T],
     mut scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let (d, len) = (factor.rows(), particles.len());
     check_length("columns of factor", d, factor.columns())?;
     config.validate()?;
@@ -109,7 +109,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         weight: None,
         repel: particles,
     };
-    field_into(&mut Serial, &field, out, scratch)?;
+    field_into(&mut Sequential, &field, out, scratch)?;
     advance(&config.rule, config.step_size, state, d, particles, out)?;
     Ok(chosen)
 }

@@ -1,6 +1,6 @@
 //! States of samplers that carry momenta, and thermostats.
 
-use crate::random::Lanes32;
+use crate::random::NoiseStream;
 use crate::storage::Fixed;
 use crate::{Real, Storage};
 
@@ -8,9 +8,9 @@ use crate::{Real, Storage};
 ///
 /// ```
 /// use thalweg::particle::momentum::State;
-/// use thalweg::random::{self, Lanes32, Purpose};
+/// use thalweg::random::{self, NoiseStream, Purpose};
 /// let mut state = State::<[f32; 64]>::new();
-/// state.draw(&mut Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE)));
+/// state.draw(&mut NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE)));
 /// assert!(state.momentum().iter().any(|r| *r != 0.0) && state.steps() == 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct State<B: Storage> {
 }
 
 impl<B: Storage> State<B> {
-    /// Zero momenta in an array of its own; nothing separates momenta until forces differ, so draw or set them.
+    /// Zero momenta in a separate array; nothing separates momenta until forces differ, so draw or set them.
     pub const fn new() -> Self
     where
         B: Fixed,
@@ -37,7 +37,7 @@ impl<B: Storage> State<B> {
     }
 
     /// Independent standard normal momenta: the only randomness of the deterministic samplers.
-    pub fn draw(&mut self, lanes: &mut Lanes32)
+    pub fn draw(&mut self, lanes: &mut NoiseStream)
     where
         B::Elem: Real,
     {
@@ -88,7 +88,7 @@ impl<B: Storage, X: Storage<Elem = B::Elem>> Thermostats<B, X> {
     }
 
     /// Independent standard normal momenta, and thermostats at the friction.
-    pub fn draw(&mut self, lanes: &mut Lanes32, friction: B::Elem)
+    pub fn draw(&mut self, lanes: &mut NoiseStream, friction: B::Elem)
     where
         B::Elem: Real,
     {

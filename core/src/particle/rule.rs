@@ -124,7 +124,7 @@ pub struct State<B: Storage> {
 }
 
 impl<B: Storage> State<B> {
-    /// A state in an array of its own.
+    /// A state in a separate array.
     pub const fn new() -> Self
     where
         B: Fixed,

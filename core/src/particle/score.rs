@@ -4,7 +4,7 @@
 //! grad log p(x) = grad log prior(x) - N grad mean_loss(x)
 //! ```
 //! With the mean of the loss over a mini-batch in place of the mean over all `N` rows, the estimate is unbiased: `N / B` times the gradient of
-//! the batch's likelihood and the whole gradient of the prior. One batch is drawn per step and shared by all particles.
+//! the batch's likelihood and the full gradient of the prior. One batch is drawn per step and shared by all particles.
 
 use crate::error::check_length;
 use crate::memory::InRows;

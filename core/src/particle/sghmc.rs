@@ -14,7 +14,7 @@ use super::{Particles, check_cloud, check_finite, check_non_negative, check_posi
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::particle::Kernels as _;
-use crate::random::Lanes32;
+use crate::random::NoiseStream;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real, Storage};
 
@@ -73,8 +73,8 @@ impl<T: Real> Update<T, 2, 2> for Euler<T> {
 /// ```
 /// use thalweg::particle::Particles;
 /// use thalweg::particle::sghmc;
-/// use thalweg::random::{self, Lanes32, Purpose};
-/// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+/// use thalweg::random::{self, NoiseStream, Purpose};
+/// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let config = sghmc::Config { step_size: 0.5, friction: 0.0 };
 /// let mut state = sghmc::State::from_storage([1.0_f64]);
 /// let mut x = [0.0];
@@ -87,7 +87,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     state: &mut State<B>,
     particles: Particles<'_, T>,
     scores: &[T],
-    lanes: &mut Lanes32,
+    lanes: &mut NoiseStream,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
     let Particles {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn chains_reach_the_moments_of_a_gaussian() {
-        let mut lanes = Lanes32::new(&mut stream(6, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(6, 0, 0, Purpose::NOISE));
         let (mut x, mut g, mut room) = (vec![3.0_f64; 4000], vec![0.0; 4000], vec![0.0; 4000]);
         let mut momentum = vec![0.0; 4000];
         let mut state = State::from_storage(&mut momentum[..]);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn without_friction_the_generator_is_not_touched() {
-        let mut lanes = Lanes32::new(&mut stream(6, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(6, 0, 0, Purpose::NOISE));
         let before = lanes.clone();
         let config = Config {
             step_size: 0.05,

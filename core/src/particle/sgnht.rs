@@ -14,7 +14,7 @@ use super::{Particles, check_cloud, check_finite, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::InRows;
 use crate::memory::take;
-use crate::random::Lanes32;
+use crate::random::NoiseStream;
 use crate::{Error, Real, Storage, vector};
 
 pub use super::momentum::Thermostats as State;
@@ -22,13 +22,13 @@ pub use super::momentum::Thermostats as State;
 /// Moves every chain once; the friction of the config is A.
 ///
 /// # Errors
-/// As [`sghmc::step`](super::sghmc::step), with the thermostats beside the momenta.
+/// As [`sghmc::step`](super::sghmc::step), with the thermostats in addition to the momenta.
 ///
 /// ```
 /// use thalweg::particle::Particles;
 /// use thalweg::particle::{sghmc, sgnht};
-/// use thalweg::random::{self, Lanes32, Purpose};
-/// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+/// use thalweg::random::{self, NoiseStream, Purpose};
+/// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
 /// let config = sghmc::Config { step_size: 1.0, friction: 0.0 };
 /// let mut state = sgnht::State::from_storage([1.0_f64, 2.0], [0.5]);
 /// let mut x = [0.0; 2];
@@ -41,7 +41,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     state: &mut State<B, X>,
     particles: Particles<'_, T>,
     scores: &[T],
-    lanes: &mut Lanes32,
+    lanes: &mut NoiseStream,
     mut scratch: &mut [T],
 ) -> Result<(), Error> {
     let Particles {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn thermostats_settle_at_the_friction_and_positions_at_the_target() {
-        let mut lanes = Lanes32::new(&mut stream(6, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(6, 0, 0, Purpose::NOISE));
         let (mut x, mut g, mut room) = (vec![1.0_f64; 4000], vec![0.0; 4000], vec![0.0; 4000]);
         let (mut momentum, mut thermostat) = (vec![0.0; 4000], vec![1.0; 400]);
         let mut state = State::from_storage(&mut momentum[..], &mut thermostat[..]);

@@ -33,7 +33,7 @@ pub mod sgrhmc;
 
 pub use super::svgd as langevin;
 
-use super::bandwidth::{Bandwidth, Chosen};
+use super::bandwidth::{Bandwidth, SelectedBandwidth};
 use super::narrow;
 use crate::memory::InRows;
 use crate::pairs::{Family, Field};
@@ -43,11 +43,11 @@ use crate::{Arithmetic, Error, Real};
 /// Bandwidth of the kernel on an extended state.
 ///
 /// ```
-/// use thalweg::particle::{bandwidth::Bandwidth, stein::Extended};
-/// assert_eq!(Extended::default(), Extended::Joint(Bandwidth::median(4.0)));
+/// use thalweg::particle::{bandwidth::Bandwidth, stein::ExtendedBandwidth};
+/// assert_eq!(ExtendedBandwidth::default(), ExtendedBandwidth::Joint(Bandwidth::median(4.0)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Extended {
+pub enum ExtendedBandwidth {
     /// `exp(-(|dtheta|^2 + |dr|^2)/h)`, h of the joint distances. Default, with 4 times the median rule.
     Joint(Bandwidth),
     /// `exp(-|dtheta|^2/h_theta - |dr|^2/h_r)`. Two median rules make the exponents add, so that the kernel is nearly
@@ -60,13 +60,13 @@ pub enum Extended {
     },
 }
 
-impl Default for Extended {
+impl Default for ExtendedBandwidth {
     fn default() -> Self {
         Self::Joint(Bandwidth::median(4.0))
     }
 }
 
-impl Extended {
+impl ExtendedBandwidth {
     /// Elements of scratch of the choice for `m` joint coordinates, `d` of each kind.
     const fn scratch_len(&self, n: usize, m: usize, d: usize) -> usize {
         match self {
@@ -83,13 +83,13 @@ impl Extended {
 struct Coordinates<'a, T> {
     y: &'a [T],
     m: usize,
-    chosen: Chosen<T>,
+    chosen: SelectedBandwidth<T>,
     ratio: T,
 }
 
 /// Lays out (theta, r) or (theta, r, xi) as rows for the kernel, and chooses the bandwidth.
 fn extend<'a, T: Real>(
-    rule: &Extended,
+    rule: &ExtendedBandwidth,
     arithmetic: Arithmetic,
     d: usize,
     [theta, r, xi]: [&[T]; 3],
@@ -115,11 +115,11 @@ fn extend<'a, T: Real>(
         }
     };
     let (chosen, ratio) = match *rule {
-        Extended::Joint(rule) => {
+        ExtendedBandwidth::Joint(rule) => {
             lay(y, T::ONE);
             (rule.choose(arithmetic, m, y, scratch)?, T::ONE)
         }
-        Extended::Product { position, momentum } => {
+        ExtendedBandwidth::Product { position, momentum } => {
             let position = position.choose(arithmetic, d, theta, scratch)?;
             let momentum = momentum.choose(arithmetic, d, r, scratch)?;
             // Both bandwidths are positive.

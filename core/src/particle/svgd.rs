@@ -34,13 +34,14 @@
 //! References: Liu and Wang, *Stein variational gradient descent* (2016), algorithm 1; Ba et al., *Understanding the variance collapse of
 //! SVGD in high dimensions* (2022).
 
-use super::bandwidth::{Bandwidth, Chosen, KEEP_FROM, with_room};
+use super::bandwidth::{Bandwidth, KEEP_FROM, SelectedBandwidth, with_room};
 use super::rule::{Rule, advance, check_state};
 use super::{Particles, check_cloud, check_positive};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
 use crate::pairs::{
-    Driver, Family, Field, Serial, field_from, field_scratch_len, kept_len, least_field_scratch_len,
+    Executor, Family, Field, Sequential, field_from, field_scratch_len, kept_len,
+    least_field_scratch_len,
 };
 use crate::{Arithmetic, Error, Real, Storage};
 
@@ -145,7 +146,7 @@ impl Config {
     }
 }
 
-/// Writes `phi`, the direction of a step, and answers the bandwidth.
+/// Writes `phi`, the direction of a step, and returns the bandwidth.
 ///
 /// Scratch: [`Config::scratch_len`] less `n d`, or less than that; see [`Config::least_scratch_len`]. Rule and step size
 /// are not looked at.
@@ -170,18 +171,25 @@ pub fn direction_into<T: Real>(
     scores: &[T],
     out: &mut [T],
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
-    direction_by(&mut Serial, config, d, [particles, scores], out, scratch)
+) -> Result<SelectedBandwidth<T>, Error> {
+    direction_with(
+        &mut Sequential,
+        config,
+        d,
+        [particles, scores],
+        out,
+        scratch,
+    )
 }
 
-fn direction_by<T: Real>(
-    driver: &mut impl Driver<T>,
+fn direction_with<T: Real>(
+    executor: &mut impl Executor<T>,
     config: &Config,
     d: usize,
     [particles, scores]: [&[T]; 2],
     out: &mut [T],
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let n = check_cloud(d, particles, scores)?;
     check_length("out", particles.len(), out.len())?;
     let least = least_field_scratch_len(n, d, d, false);
@@ -210,11 +218,11 @@ fn direction_by<T: Real>(
         weight: None,
         repel: particles,
     };
-    field_from(driver, &field, kept, out, scratch)?;
+    field_from(executor, &field, kept, out, scratch)?;
     Ok(chosen)
 }
 
-/// Moves all particles once; answers the bandwidth.
+/// Moves all particles once; returns the bandwidth.
 ///
 /// `scores` holds `grad log p` at each particle. The state is empty for a constant step.
 ///
@@ -239,22 +247,22 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     particles: Particles<'_, T>,
     scores: &[T],
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
-    step_by(&mut Serial, config, state, particles, scores, scratch)
+) -> Result<SelectedBandwidth<T>, Error> {
+    step_with(&mut Sequential, config, state, particles, scores, scratch)
 }
 
-/// [`step`] with sums taken by `driver`: several threads, for one. The bits are those of [`step`].
+/// [`step`] with sums taken by `executor`: several threads, for one. The bits are those of [`step`].
 ///
 /// # Errors
 /// As [`step`].
-pub fn step_by<T: Real, B: Storage<Elem = T>>(
-    driver: &mut impl Driver<T>,
+pub fn step_with<T: Real, B: Storage<Elem = T>>(
+    executor: &mut impl Executor<T>,
     config: &Config,
     state: &mut State<B>,
     particles: Particles<'_, T>,
     scores: &[T],
     mut scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
@@ -264,7 +272,7 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     let n = super::count(particles.len(), d)?;
     check_scratch("scratch", config.least_scratch_len(n, d), scratch.len())?;
     let field = take(&mut scratch, particles.len());
-    let chosen = direction_by(driver, config, d, [particles, scores], field, scratch)?;
+    let chosen = direction_with(executor, config, d, [particles, scores], field, scratch)?;
     advance(&config.rule, config.step_size, state, d, particles, field)?;
     Ok(chosen)
 }
@@ -273,7 +281,7 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
 mod tests {
     use super::super::tests::{assert_golden, painted};
     use super::*;
-    use crate::pairs::Sources;
+    use crate::pairs::KernelSum;
 
     use crate::snapshot::Snapshot;
     use std::vec;
@@ -313,16 +321,16 @@ mod tests {
 
     /// One row of the sums after another.
     struct RowByRow;
-    impl<T: Real> Driver<T> for RowByRow {
+    impl<T: Real> Executor<T> for RowByRow {
         fn sums_into(
             &mut self,
-            sources: &Sources<'_, T>,
+            sources: &KernelSum<'_, T>,
             out: &mut [T],
             scratch: &mut [T],
         ) -> Result<(), Error> {
             let rows = out.chunks_exact_mut(sources.columns()).enumerate();
             rows.into_iter()
-                .try_for_each(|(i, out)| sources.rows_into(i..i + 1, out, scratch))
+                .try_for_each(|(i, out)| sources.sum_rows_into(i..i + 1, out, scratch))
         }
     }
 
@@ -343,7 +351,7 @@ mod tests {
                             let mut state = State::<[T; 0]>::from_storage([]);
                             let scratch = &mut vec![T::NAN; len];
                             if is_by_row {
-                                step_by(
+                                step_with(
                                     &mut RowByRow,
                                     &config,
                                     &mut state,

@@ -14,9 +14,9 @@
 //!
 //! | fill | steps for each 32 elements |
 //! |---|---|
-//! | [`fill_u32`](Lanes32::fill_u32), [`fill_rademacher`](Lanes32::fill_rademacher) | 1 |
-//! | [`fill_uniform`](Lanes32::fill_uniform) | 1 for `f32`, 2 for `f64` |
-//! | [`fill_normal`](Lanes32::fill_normal) | the same, for an even number of rows: 64 elements |
+//! | [`fill_u32`](NoiseStream::fill_u32), [`fill_rademacher`](NoiseStream::fill_rademacher) | 1 |
+//! | [`fill_uniform`](NoiseStream::fill_uniform) | 1 for `f32`, 2 for `f64` |
+//! | [`fill_normal`](NoiseStream::fill_normal) | the same, for an even number of rows: 64 elements |
 //!
 //! The period of a lane is 2^128 - 1; lanes start at states hashed from 4096 bits of the seeding generator. Reference: Blackman
 //! and Vigna, *Scrambled linear pseudorandom number generators*, ACM TOMS 47(4), 2021.
@@ -48,28 +48,28 @@ const BLOCK_ROWS: usize = 64;
 /// 32 generators of 32-bit words with exact save and restore.
 ///
 /// ```
-/// use thalweg::random::{self, Lanes32, Purpose};
-/// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
-/// let mut resumed = Lanes32::from_state(lanes.state());
+/// use thalweg::random::{self, NoiseStream, Purpose};
+/// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+/// let mut resumed = NoiseStream::from_state(lanes.state());
 /// let (mut x, mut y) = ([0.0_f32; 100], [0.0_f32; 100]);
 /// lanes.fill_uniform(&mut x);
 /// resumed.fill_uniform(&mut y);
 /// assert_eq!(x, y);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lanes32 {
+pub struct NoiseStream {
     s: [Row; 4],
 }
 
-impl Lanes32 {
+impl NoiseStream {
     /// Generators seeded from a stream: 64 words of it, hashed by the function of SplitMix64.
     ///
     /// Word `2 j` gives `s0` (low half) and `s1` (high half) of lane `j`, word `2 j + 1` gives `s2` and `s3`.
     ///
     /// ```
-    /// use thalweg::random::{self, Lanes32, Purpose};
+    /// use thalweg::random::{self, NoiseStream, Purpose};
     /// let stream = random::stream(1, 0, 0, Purpose::NOISE);
-    /// assert_eq!(Lanes32::new(&mut stream.clone()), Lanes32::new(&mut stream.clone()));
+    /// assert_eq!(NoiseStream::new(&mut stream.clone()), NoiseStream::new(&mut stream.clone()));
     /// ```
     pub fn new(rng: &mut impl Rng) -> Self {
         let mut s = [[0; LANES]; 4];
@@ -85,7 +85,7 @@ impl Lanes32 {
     /// The state: row `k` holds word `k` of each lane.
     ///
     /// ```
-    /// let lanes = thalweg::random::Lanes32::from_state([[1; 32], [2; 32], [3; 32], [4; 32]]);
+    /// let lanes = thalweg::random::NoiseStream::from_state([[1; 32], [2; 32], [3; 32], [4; 32]]);
     /// assert_eq!(lanes.state()[3][31], 4);
     /// ```
     #[must_use]
@@ -96,8 +96,8 @@ impl Lanes32 {
     /// The generators with this state; a lane of four zeros, which xoshiro never leaves, becomes (1, 0, 0, 0).
     ///
     /// ```
-    /// use thalweg::random::Lanes32;
-    /// let mut lanes = Lanes32::from_state([[1; 32], [2; 32], [3; 32], [4; 32]]);
+    /// use thalweg::random::NoiseStream;
+    /// let mut lanes = NoiseStream::from_state([[1; 32], [2; 32], [3; 32], [4; 32]]);
     /// let mut out = [0; 2];
     /// lanes.fill_u32(&mut out);
     /// assert_eq!(out, [(5 << 7) + 1; 2]); // rotate(s0 + s3, 7) + s0 in each lane
@@ -118,8 +118,8 @@ impl Lanes32 {
     /// Fills a slice with words, all 2^32 equally likely.
     ///
     /// ```
-    /// use thalweg::random::{self, Lanes32, Purpose};
-    /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+    /// use thalweg::random::{self, NoiseStream, Purpose};
+    /// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
     /// let mut split = lanes.clone();
     /// let (mut x, mut y) = ([0; 64], [0; 64]);
     /// lanes.fill_u32(&mut x);
@@ -139,8 +139,8 @@ impl Lanes32 {
     /// `f32`: the top 24 bits of a word. `f64`: the top 53 bits of two words of a lane, the earlier one on top.
     ///
     /// ```
-    /// use thalweg::random::{self, Lanes32, Purpose};
-    /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+    /// use thalweg::random::{self, NoiseStream, Purpose};
+    /// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
     /// let mut words = [0; 3];
     /// lanes.clone().fill_u32(&mut words);
     /// let mut x = [0.0_f32; 3];
@@ -167,9 +167,9 @@ impl Lanes32 {
     /// Fills a slice with `1` and `-1`, equally likely: -1 where the top bit of the word is set.
     ///
     /// ```
-    /// use thalweg::random::{self, Lanes32, Purpose};
+    /// use thalweg::random::{self, NoiseStream, Purpose};
     /// let mut x = [0.0_f32; 40];
-    /// Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE)).fill_rademacher(&mut x);
+    /// NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE)).fill_rademacher(&mut x);
     /// assert!(x.iter().all(|x| x.abs() == 1.0));
     /// ```
     pub fn fill_rademacher<T: Real>(&mut self, out: &mut [T]) {
@@ -183,8 +183,8 @@ impl Lanes32 {
     /// joined. Magnitudes end at 5.77 (`f32`; the normal law exceeds it with probability 8e-9) and 8.58 (`f64`).
     ///
     /// ```
-    /// use thalweg::random::{self, Lanes32, Purpose};
-    /// let mut lanes = Lanes32::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+    /// use thalweg::random::{self, NoiseStream, Purpose};
+    /// let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
     /// let mut u = [0.0_f64; 32];
     /// lanes.clone().fill_uniform(&mut u);
     /// let mut x = [0.0; 64];
@@ -200,17 +200,17 @@ impl Lanes32 {
 kernels! {
     /// Fills.
     trait Kernels<T> {
-        fn fill_uniform(lanes: &mut Lanes32, out: &mut [T]) {
+        fn fill_uniform(lanes: &mut NoiseStream, out: &mut [T]) {
             let s = &mut lanes.s;
             let law = Uniform;
             simd::dispatch(FillReal::<T, Uniform> { s, out, law });
         }
-        fn fill_rademacher(lanes: &mut Lanes32, out: &mut [T]) {
+        fn fill_rademacher(lanes: &mut NoiseStream, out: &mut [T]) {
             let s = &mut lanes.s;
             let law = Sign;
             simd::dispatch(FillReal::<T, Sign> { s, out, law });
         }
-        fn fill_normal(lanes: &mut Lanes32, out: &mut [T]) {
+        fn fill_normal(lanes: &mut NoiseStream, out: &mut [T]) {
             let s = &mut lanes.s;
             simd::dispatch(normal::FillNormal { s, out });
         }
@@ -349,7 +349,7 @@ impl<T: Real> Law<T> for Sign {
     }
 }
 
-/// The body of [`Lanes32::map`].
+/// The body of [`NoiseStream::map`].
 pub(crate) trait RandomMap<T: Real>: Copy {
     /// What is written.
     type Out: Copy + Default;
@@ -490,8 +490,8 @@ mod tests {
         0, 1, 3, 4, 7, 8, 16, 31, 32, 33, 63, 65, 127, 129, 1003, 4097,
     ];
 
-    pub(super) fn lanes(seed: u64) -> Lanes32 {
-        Lanes32::new(&mut stream(seed, 0, 0, Purpose::NOISE))
+    pub(super) fn lanes(seed: u64) -> NoiseStream {
+        NoiseStream::new(&mut stream(seed, 0, 0, Purpose::NOISE))
     }
 
     /// One generator, one word at a time, written for the eye.
@@ -508,7 +508,7 @@ mod tests {
     }
 
     /// The words of `steps` steps in the order of elements, and the state after them.
-    pub(super) fn plain(lanes: &Lanes32, steps: usize) -> (Vec<u32>, Lanes32) {
+    pub(super) fn plain(lanes: &NoiseStream, steps: usize) -> (Vec<u32>, NoiseStream) {
         let mut states: Vec<[u32; 4]> = (0..32).map(|j| lanes.s.map(|row| row[j])).collect();
         let words = (0..steps * 32).map(|i| word(&mut states[i % 32])).collect();
         let mut s = [[0; 32]; 4];
@@ -517,7 +517,7 @@ mod tests {
                 s[k][j] = state[k];
             }
         }
-        (words, Lanes32 { s })
+        (words, NoiseStream { s })
     }
 
     pub(super) fn at_every_level(check: impl Fn(simd::Level)) {
@@ -529,7 +529,7 @@ mod tests {
     #[test]
     fn words_are_those_of_the_published_generator() {
         // First outputs of xoshiro128++ from (1, 2, 3, 4): the test of rand_xoshiro, made with the authors' C code.
-        let mut lanes = Lanes32::from_state([[1; 32], [2; 32], [3; 32], [4; 32]]);
+        let mut lanes = NoiseStream::from_state([[1; 32], [2; 32], [3; 32], [4; 32]]);
         let mut out = [0; 32 * 6];
         lanes.fill_u32(&mut out);
         let expected = [
@@ -613,7 +613,7 @@ mod tests {
 
     #[test]
     fn a_lane_of_zeros_is_replaced() {
-        let mut lanes = Lanes32::from_state([[0; 32]; 4]);
+        let mut lanes = NoiseStream::from_state([[0; 32]; 4]);
         assert_eq!(lanes.state()[0], [1; 32]);
         let mut out = [0; 96];
         lanes.fill_u32(&mut out);

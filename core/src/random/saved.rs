@@ -1,6 +1,6 @@
 //! Generators as saved states: their words.
 
-use super::{Lanes32, Stream};
+use super::{NoiseStream, Stream};
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 
 /// Refuses the words of a xoshiro generator that stands still.
@@ -43,7 +43,7 @@ impl Snapshot for Stream {
 const LANES: [u8; 4] = *b"LA32";
 const LANES_FIELDS: [Field; 1] = [Field::words::<u32>(4 * crate::simd::LANES)];
 
-impl Snapshot for Lanes32 {
+impl Snapshot for NoiseStream {
     fn snapshot_len(&self) -> usize {
         saved_len(&LANES_FIELDS)
     }
@@ -77,13 +77,13 @@ mod tests {
     #[test]
     fn restored_generators_continue_where_they_were_saved() {
         let mut rng = stream(7, 1, 2, Purpose::NOISE);
-        let mut lanes = Lanes32::new(&mut rng);
+        let mut lanes = NoiseStream::new(&mut rng);
         lanes.fill_u32(&mut [0; 100]);
         let (mut a, mut b) = (vec![0; rng.snapshot_len()], vec![0; lanes.snapshot_len()]);
         assert_eq!(rng.save(&mut a), Ok(a.len()));
         assert_eq!(lanes.save(&mut b), Ok(b.len()));
         let mut other = stream(8, 0, 0, Purpose::NOISE);
-        let mut others = Lanes32::new(&mut other);
+        let mut others = NoiseStream::new(&mut other);
         other.restore(&a).unwrap();
         others.restore(&b).unwrap();
         let (mut x, mut y) = ([0; 77], [0; 77]);
@@ -116,7 +116,7 @@ mod tests {
         let mut writer = Writer::new(&mut bytes, LANES, 1).unwrap();
         writer.words(words.as_flattened()).unwrap();
         let len = writer.finish().unwrap();
-        let mut lanes = Lanes32::new(&mut rng);
+        let mut lanes = NoiseStream::new(&mut rng);
         assert_eq!(lanes.restore(&bytes[..len]), dead);
     }
 }

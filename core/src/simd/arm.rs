@@ -8,7 +8,7 @@
 #[inline(always)]
 pub(crate) fn sqrt_f32(x: f32) -> f32 {
     // The operand class of these registers is not open to inline assembly on stable Rust, so the
-    // instruction sits in a function of its own, whose argument and result are s0 by the calling convention;
+    // instruction sits in a separate function, whose argument and result are s0 by the calling convention;
     // nor is its mnemonic, so it is spelt in its encoding (the same in Thumb and ARM state).
     #[unsafe(naked)]
     extern "C" fn vsqrt(x: f32) -> f32 {

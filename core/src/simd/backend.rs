@@ -1,6 +1,6 @@
 //! Macros that turn a list of intrinsics into lanes; every backend is written with them.
 //!
-//! Each expression given to a macro is expanded inside an `unsafe` block of its own. The fact relied on is
+//! Each expression given to a macro is expanded inside a separate `unsafe` block. The fact relied on is
 //! always the same: the value (or the token argument) exists, so the machine has the instruction set; loads and
 //! stores go through references to arrays of exactly `LEN` elements and need no alignment.
 

@@ -1,4 +1,4 @@
-//! From bytes to a frame: every length is checked before the first loop, every rule before the answer.
+//! From bytes to a frame: every length is checked before the first loop, every rule before the frame is returned.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -379,7 +379,7 @@ impl Fixed {
     }
 }
 
-/// Checks the fields that a sender chooses; answers the length of the payload.
+/// Checks the fields that a sender chooses; returns the length of the payload.
 pub(super) fn check_header(header: &Header) -> Result<u64, DecodeError> {
     let Header {
         kind, dtype, d, k, ..

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::Real;
 
-/// Writes a frame; answers its length.
+/// Writes a frame; returns its length.
 ///
 /// # Errors
 /// [`EncodeError::Body`] when the body is not the one of the kind, [`EncodeError::Length`] when a slice
@@ -159,7 +159,7 @@ pub fn start<'a>(header: &Header, out: &'a mut [u8]) -> Result<&'a mut [u8], Enc
     Ok(payload)
 }
 
-/// Checks the frame that [`start`] began and writes its check; answers its length.
+/// Checks the frame that [`start`] began and writes its check; returns its length.
 ///
 /// # Errors
 /// [`EncodeError::Invalid`] when [`decode`](super::decode) would refuse the frame.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! # Why no COBS
-//! A frame states its own length behind a check of its own, so it needs no envelope: what lies in memory is what
+//! A frame states its own length behind a separate check, so it needs no envelope: what lies in memory is what
 //! travels, a sender streams it without a second buffer, and not one byte is added. COBS would add a byte in 254 and a pass over the
 //! data on both ends, and buys one thing, a byte that never occurs inside a frame. The magic may occur there; but to be taken for a
 //! frame it must be followed by 40 bytes that fit its header check, once in 2^32 magics, and then the check of the frame fails and
@@ -212,7 +212,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
         }
     }
 
-    /// Gives up on a frame that has begun and whose rest does not come; answers whether there was one.
+    /// Gives up on a frame that has begun and whose rest does not come; returns whether there was one.
     ///
     /// Call it when the line has been silent for longer than a frame takes, then [`next`](Self::next) until `None`: a whole
     /// frame may stand behind the false start.

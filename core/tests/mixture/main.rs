@@ -52,7 +52,7 @@ fn buffers(labels: Vec<u32>, statistics: Vec<f64>, table: Vec<f32>) -> Vectors {
     }
 }
 
-/// A mixture and its chains, in vectors of their own.
+/// A mixture and its chains, in separate vectors.
 #[derive(Clone, Debug)]
 struct Fit<T> {
     mixture: Mixture<Vec<T>>,

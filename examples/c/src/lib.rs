@@ -1,7 +1,7 @@
 //! thalweg as a static library: a flat C interface over the caller's slices, for engines that are not written in Rust.
 //! It calls the public functions of [`thalweg`] and adds nothing to them.
 //!
-//! Functions take pointers with lengths and plain structs, and keep nothing. Those that can fail answer a [`Status`]; their
+//! Functions take pointers with lengths and plain structs, and keep nothing. Those that can fail return a [`Status`]; their
 //! last argument may point to an [`Error`], which then says in words what is wrong; it may be null. The numbers, the bits
 //! and the checks are those of the Rust functions, whose documentation holds.
 //!
@@ -93,7 +93,7 @@ pub struct Error {
     pub text: [c_char; THALWEG_ERROR_TEXT],
 }
 
-/// The name of a status, zero-terminated, valid for ever.
+/// The name of a status, zero-terminated, valid for the life of the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn thalweg_status_name(status: u32) -> *const c_char {
     match status {
@@ -113,7 +113,7 @@ pub extern "C" fn thalweg_status_name(status: u32) -> *const c_char {
     .as_ptr()
 }
 
-/// The version of the library, `"major.minor.patch"`, zero-terminated, valid for ever.
+/// The version of the library, `"major.minor.patch"`, zero-terminated, valid for the life of the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn thalweg_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()

@@ -98,7 +98,7 @@ fn steps_have_the_bits_of_the_rust_functions() {
         same_descent.step(&mut momentum, &mut q, &G).unwrap();
     }
     assert_eq!((x, steps), (y, 3));
-    // The first step of momentum takes the whole gradient: the count has to survive between calls.
+    // The first step of momentum takes the full gradient: the count has to survive between calls.
     assert_eq!((p, count), (q, 3));
     assert_ne!(x, X);
     assert_ne!(p, X);

@@ -231,7 +231,7 @@ fn copy_values<T: Real>(read: &Values<'_, T>, out: &mut [T]) -> Result<usize, Fa
     Ok(read.len())
 }
 
-/// Fills `out` with all `found` elements of `read`, and answers their number.
+/// Fills `out` with all `found` elements of `read`, and returns their number.
 pub(super) fn copy<T>(
     name: &'static str,
     found: usize,

@@ -1,4 +1,4 @@
-//! Permutation compressors beside their rivals at equal uplink bits: random quadratics, autoencoders of images.
+//! Permutation compressors compared with their rivals at equal uplink bits: random quadratics, autoencoders of images.
 
 use std::process::ExitCode;
 

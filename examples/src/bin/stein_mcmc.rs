@@ -1,4 +1,4 @@
-//! Stein samplers, deterministic and interacting, beside their stochastic parents at equal score evaluations.
+//! Stein samplers, deterministic and interacting, compared with their stochastic parents at equal score evaluations.
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ use super::problem::Problem;
 /// Rows of a mini-batch of local training.
 const BATCH: usize = 16;
 
-/// A client of a run, in a thread or in a process of its own.
+/// A client of a run, in a thread or in a separate process.
 #[derive(Debug)]
 pub struct Client<'a> {
     exchange: &'a Exchange,

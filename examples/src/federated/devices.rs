@@ -245,7 +245,7 @@ impl Emulator {
         })
     }
 
-    /// Starts the board again if it was killed; answers whether it still runs.
+    /// Starts the board again if it was killed; returns whether it still runs.
     fn tend(&mut self) -> io::Result<bool> {
         let Some(status) = self.child.try_wait()? else {
             return Ok(true);

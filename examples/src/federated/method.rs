@@ -17,11 +17,11 @@ use super::problem::Problem;
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProtocolName {
-    /// Gradient descent: every client sends its whole gradient (MARINA with p = 1)
+    /// Gradient descent: every client sends its full gradient (MARINA with p = 1)
     Gd,
     /// Clients train for one epoch of mini-batches of 16 and send the change of the model
     Fedavg,
-    /// Compressed differences of gradients, a whole gradient now and then
+    /// Compressed differences of gradients, a full gradient now and then
     Marina,
     /// Compressed distances to a memory that the server shares
     Ef21,
@@ -182,7 +182,7 @@ pub fn select(
     let rule = match (protocol, compressor) {
         (_, CompressorName::Identity)
         | (ProtocolName::Ef21, CompressorName::TopK | CompressorName::Sign) => None,
-        (ProtocolName::Gd, _) => Some("is not for gradient descent, which sends whole gradients"),
+        (ProtocolName::Gd, _) => Some("is not for gradient descent, which sends full gradients"),
         (ProtocolName::Ef21, _) => Some("is not contractive; EF21 takes top-k or identity"),
         (_, CompressorName::TopK | CompressorName::Sign) => {
             Some("is biased; MARINA and FedAvg take unbiased compressors")
@@ -240,7 +240,7 @@ impl Rule {
     /// Checks that the methods can be run with the aggregator and the hostile clients.
     ///
     /// # Errors
-    /// Hostile clients beyond FedAvg; an aggregator beside the mean for a protocol that adds up differences, or for a compressor that
+    /// Hostile clients beyond FedAvg; an aggregator other than the mean for a protocol that adds up differences, or for a compressor that
     /// leaves most coordinates out.
     pub fn check_methods(&self, methods: &[Method]) -> Result<(), Failure> {
         let is_fed_avg = methods.iter().all(|m| m.protocol == ProtocolName::Fedavg);

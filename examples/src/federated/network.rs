@@ -143,7 +143,7 @@ impl Plan {
         }
     }
 
-    /// Fingerprint of all that must be equal on both sides beside seed and dimension, which every frame states.
+    /// Fingerprint of all that must be equal on both sides in addition to seed and dimension, which every frame states.
     fn settings(&self, method: Method, step: f64) -> u32 {
         let version = env!("CARGO_PKG_VERSION");
         let k = self.rule.k(self.problem.dim());
@@ -166,7 +166,7 @@ impl Plan {
 /// Serves the run that the options ask for, and measures it. The report goes to `deliver` before the clients are sent home; it
 /// is also made of a run that ends early, as far as that came.
 ///
-/// Clients of this process are threads with sockets of their own. To the server they are clients like all others, boards
+/// Clients of this process are threads with separate sockets. To the server they are clients like all others, boards
 /// included: one way for every frame, one place for order and deadlines.
 ///
 /// # Errors

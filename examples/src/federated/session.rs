@@ -1,6 +1,6 @@
 //! A run: the server's side of every round, whoever carries the frames.
 //!
-//! A [`Carrier`] hands the frame that opens a round to all clients and brings their replies. Threads of this process are one
+//! A [`Transport`] hands the frame that opens a round to all clients and brings their replies. Threads of this process are one
 //! ([`threads`](super::threads)), the sockets of [`thalweg_std::transport`] the other. The server takes replies in the order of
 //! clients and never learns who brought them, so a run has the same bits on both.
 //!
@@ -23,7 +23,7 @@ use super::exchange::Exchange;
 use super::problem::{Measure, Problem};
 
 /// Who carries frames between the server and its clients.
-pub trait Carrier {
+pub trait Transport {
     /// Opens a round; returns the reply of each client, in their order, `None` for one that is left out.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ pub trait Carrier {
     }
 }
 
-impl<S: Read + Write, A: Accept<Stream = S>> Carrier for transport::Server<A> {
+impl<S: Read + Write, A: Accept<Stream = S>> Transport for transport::Server<A> {
     fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Reply>>, TransportError> {
         Self::round(self, opening)
     }
@@ -130,7 +130,7 @@ pub fn run(
     exchange: &Exchange,
     problem: &Problem,
     budget: Budget,
-    carrier: &mut impl Carrier,
+    carrier: &mut impl Transport,
     watch: &dyn Fn(u64),
 ) -> Result<Outcome, TransportError> {
     let start = problem.start().map_err(ProtocolError::from)?;
@@ -203,7 +203,7 @@ const fn is_divergence(error: &TransportError) -> bool {
     )
 }
 
-/// Memory of the server beside its state.
+/// Memory of the server in addition to its state.
 struct Room {
     frame: Vec<u8>,
     welcome: Vec<u8>,
@@ -237,7 +237,7 @@ impl Room {
         protocol: &dyn Protocol<f32>,
         problem: &Problem,
         server: &mut Server<Vec<f32>>,
-        carrier: &mut impl Carrier,
+        carrier: &mut impl Transport,
     ) -> Result<(), TransportError> {
         let round = server.round();
         let len = machine::broadcast(protocol, server, &mut self.frame)?;
@@ -266,7 +266,7 @@ impl Room {
         &mut self,
         opening: &Opening<'_>,
         began: Instant,
-        carrier: &mut impl Carrier,
+        carrier: &mut impl Transport,
     ) -> Result<Vec<Option<Reply>>, TransportError> {
         loop {
             let replies = carrier.round(opening);
@@ -299,7 +299,7 @@ impl Room {
         protocol: &dyn Protocol<f32>,
         problem: &Problem,
         server: &mut Server<Vec<f32>>,
-        carrier: &mut impl Carrier,
+        carrier: &mut impl Transport,
         replies: Vec<Option<Reply>>,
     ) -> Result<(), TransportError> {
         let round = server.round();

@@ -11,7 +11,7 @@ use thalweg_std::transport::{Opening, Reply, TransportError};
 use super::client::Client;
 use super::exchange::Exchange;
 use super::problem::Problem;
-use super::session::Carrier;
+use super::session::Transport;
 
 type Up = (usize, Result<Reply, ProtocolError>);
 
@@ -78,7 +78,7 @@ fn work(
     }
 }
 
-impl Carrier for Threads {
+impl Transport for Threads {
     fn round(&mut self, opening: &Opening<'_>) -> Result<Vec<Option<Reply>>, TransportError> {
         let frame: Arc<[u8]> = opening.frame.into();
         for worker in &self.workers {

@@ -6,7 +6,7 @@
 
 use thalweg::dynamics::label_noise::{self, Config};
 use thalweg::dynamics::limit_flow::{
-    Frame, Landscape, Noise, drift_into, drift_scratch_len, frame_len, hutchinson_trace,
+    HessianBasis, Noise, SmoothLoss, basis_len, drift_into, drift_scratch_len, hutchinson_trace,
 };
 use thalweg::matrix::MatrixMut;
 use thalweg::random::{self, Purpose};
@@ -279,8 +279,8 @@ pub(super) fn identities(seed: u64, claims: &mut Claims) -> Result<(), Error> {
     );
 
     // -1/4 P_t grad tr H, with the gradient of the formula.
-    let mut memory = vec![0.0; frame_len(d)];
-    let frame = Frame::new(&mut problem, &x, &mut memory)?;
+    let mut memory = vec![0.0; basis_len(d)];
+    let frame = HessianBasis::new(&mut problem, &x, &mut memory)?;
     let mut m = vec![0.0; shape.dim];
     problem.moments_into(&mut m)?;
     let slope: Vec<f64> = x

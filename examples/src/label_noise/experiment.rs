@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use thalweg::dynamics::label_noise::{self, Config, State};
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::{Error, vector};
 
 use super::problem::{Instance, Limit, Shape};
@@ -173,7 +173,7 @@ pub fn isotropic(settings: &Settings, seed: u64) -> Result<Option<f64>, Error> {
     let share = problem.trace(&signal)? / signal.len() as f64;
     let size = (settings.rate * settings.noise * share.sqrt()) as f32;
     let mut rng = random::stream(seed, 4, 0, Purpose::NOISE);
-    let mut lanes = Lanes32::new(&mut random::stream(seed, 5, 0, Purpose::NOISE));
+    let mut lanes = NoiseStream::new(&mut random::stream(seed, 5, 0, Purpose::NOISE));
     let mut params = vec![settings.alpha as f32; signal.len()];
     let mut noise = vec![0.0; params.len()];
     for _ in 0..config.steps(settings.time) {

@@ -231,7 +231,7 @@ pub const fn seeds(method: Method) -> u64 {
     if method.is_random() { SEEDS } else { 1 }
 }
 
-/// Standard error of a mean of that many runs of the program, beside the mean of the reference.
+/// Standard error of a mean of that many runs of the program, in addition to the mean of the reference.
 fn standard_error((_, deviation): Law, seeds: usize) -> f64 {
     deviation * (1.0 / seeds as f64 + 1.0 / RUNS).sqrt()
 }

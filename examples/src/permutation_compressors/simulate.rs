@@ -79,7 +79,7 @@ impl Draw {
         })
     }
 
-    /// Everybody sends a whole gradient in this round.
+    /// Everybody sends a full gradient in this round.
     #[must_use]
     pub fn is_full(&self, round: u64) -> bool {
         let config = marina::Config {
@@ -137,7 +137,7 @@ impl Draw {
     }
 }
 
-/// A point, with `4 T x` beside it.
+/// A point, with `4 T x` next to it.
 #[derive(Clone, Debug)]
 struct Point {
     x: Vec<f64>,
@@ -262,7 +262,7 @@ pub struct Ef21 {
 }
 
 impl Ef21 {
-    /// A run that starts at the problem's initial point with whole gradients.
+    /// A run that starts at the problem's initial point with full gradients.
     ///
     /// # Errors
     /// `k` outside `1..=d`.

@@ -281,18 +281,18 @@ fn correlated(
         // Published are 0.919, 0.833 and 0.345; deviations over seeds are 0.014, 0.015 and 0.009.
         let variance = joint.variance.first().copied().unwrap_or(f64::NAN);
         claims.at_most(
-            "B: variance of Stein SGHMC at 800 beside 0.923",
+            "B: variance of Stein SGHMC at 800 against 0.923",
             (variance / 0.923).ln().abs(),
             0.1,
         );
         claims.at_most(
-            "B: covariance of Stein SGHMC at 800 beside 0.842",
+            "B: covariance of Stein SGHMC at 800 against 0.842",
             (joint.covariance / 0.842).ln().abs(),
             0.1,
         );
         let variance = separate.variance.first().copied().unwrap_or(f64::NAN);
         claims.at_most(
-            "B: variance with separate medians at 800 beside 0.356",
+            "B: variance with separate medians at 800 against 0.356",
             (variance / 0.356).ln().abs(),
             0.1,
         );

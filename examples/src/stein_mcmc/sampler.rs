@@ -7,9 +7,9 @@ use serde::Serialize;
 use thalweg::Error;
 use thalweg::particle::bandwidth::Bandwidth;
 use thalweg::particle::rule::Rule;
-use thalweg::particle::stein::{self, Extended};
+use thalweg::particle::stein::{self, ExtendedBandwidth};
 use thalweg::particle::{Evaluated, Particles, langevin, momentum, sghmc, sgnht, svgd};
-use thalweg::random::{Lanes32, Purpose, Stream, stream};
+use thalweg::random::{NoiseStream, Purpose, Stream, stream};
 
 use super::problem::{Grid, Problem};
 
@@ -214,7 +214,7 @@ impl Metric {
     }
 }
 
-/// What a sampler remembers beside its particles.
+/// What a sampler remembers in addition to its particles.
 #[derive(Clone, Debug)]
 enum State {
     Svgd(svgd::Config, svgd::State<Vec<f64>>),
@@ -230,12 +230,12 @@ enum State {
         stein::sghmc::Config,
         momentum::Thermostats<Vec<f64>, Vec<f64>>,
     ),
-    Langevin(f64, Lanes32),
-    Sghmc(sghmc::Config, momentum::State<Vec<f64>>, Lanes32),
+    Langevin(f64, NoiseStream),
+    Sghmc(sghmc::Config, momentum::State<Vec<f64>>, NoiseStream),
     Sgnht(
         sghmc::Config,
         momentum::Thermostats<Vec<f64>, Vec<f64>>,
-        Lanes32,
+        NoiseStream,
     ),
     Exact(Stream),
 }
@@ -250,18 +250,18 @@ impl<'a> Run<'a> {
         let Setting { step, .. } = setting;
         let friction = setting.friction.unwrap_or(1.0);
         let mut rng = stream(seed, 0, CLIENT_CHAIN, Purpose::NOISE);
-        let mut lanes = Lanes32::new(&mut rng);
+        let mut lanes = NoiseStream::new(&mut rng);
         let zeros = |len| vec![0.0; len];
         let median = Bandwidth::median(setting.bandwidth.unwrap_or(1.0));
         let interacting = stein::sghmc::Config {
             friction,
             bandwidth: if setting.is_product {
-                Extended::Product {
+                ExtendedBandwidth::Product {
                     position: median,
                     momentum: median,
                 }
             } else {
-                Extended::Joint(median)
+                ExtendedBandwidth::Joint(median)
             },
             ..stein::sghmc::Config::new(step)
         };

@@ -14,7 +14,7 @@ use thalweg::wire::{Deframer, Expect, Kind, decode};
 /// Nothing that goes well takes so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A folder of its own for the files of one test.
+/// A separate folder for the files of one test.
 pub(crate) fn folder(test: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     fs::create_dir_all(&path).unwrap();

@@ -36,7 +36,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches without replacement: each epoch is all of `0..rows` in an order of its own.
+    /// Batches without replacement: each epoch is all of `0..rows` in its own order.
     ///
     /// # Errors
     /// [`DataError::Parameter`] unless `0 < size <= rows`.

@@ -21,7 +21,7 @@ use thalweg::{Real, Storage};
 /// ```
 /// use thalweg::bilevel::{descent, es_jacobian, ridge};
 /// use thalweg::matrix::MatrixRef;
-/// use thalweg_std::par::bilevel::Directions;
+/// use thalweg_std::par::bilevel::ParallelEstimator;
 /// let (x, y) = ([1.0_f64, 2.0, 3.0, 5.0], [1.0, -1.0]);
 /// let data = ridge::Data::new(MatrixRef::new(&x, 2, 2)?, &y)?;
 /// let problem = ridge::Problem::new(data, data)?;
@@ -30,12 +30,12 @@ use thalweg::{Real, Storage};
 /// let (mut h, mut alone) = ([0.0; 2], [0.0; 2]);
 /// let mut state = es_jacobian::State::from_storage([0.0; 2]);
 /// es_jacobian::step(&config, &mut state.clone(), &problem, &[0.0; 2], &mut alone, &mut [0.0; 16])?;
-/// Directions::new().step(&config, &mut state, &problem, &[0.0; 2], &mut h)?;
+/// ParallelEstimator::new().step(&config, &mut state, &problem, &[0.0; 2], &mut h)?;
 /// assert_eq!(h, alone);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Directions<T> {
+pub struct ParallelEstimator<T> {
     y_n: Vec<T>,
     grad_y: Vec<T>,
     direction: Vec<T>,
@@ -43,7 +43,7 @@ pub struct Directions<T> {
     path: Vec<T>,
 }
 
-impl<T: Real> Directions<T> {
+impl<T: Real> ParallelEstimator<T> {
     /// No memory yet; the first call takes what it needs.
     #[must_use]
     pub const fn new() -> Self {
@@ -174,7 +174,7 @@ mod tests {
                     let mut other = State::from_storage(vec![0.0; 33]);
                     let mut h = vec![0.0; 33];
                     with_threads(threads, || {
-                        let mut directions = Directions::new();
+                        let mut directions = ParallelEstimator::new();
                         for _ in 0..2 {
                             directions
                                 .step(&config, &mut other, problem, &x, &mut h)
@@ -219,7 +219,7 @@ mod tests {
                 assert!(error.to_string().contains(name), "{name}: {error}");
                 for threads in [1, 4] {
                     let found = with_threads(threads, || {
-                        Directions::new().step(&config, &mut state, problem, x, &mut h)
+                        ParallelEstimator::new().step(&config, &mut state, problem, x, &mut h)
                     });
                     assert_eq!(found, Err(error));
                     assert_eq!((state.rounds(), &h), (0, &vec![7.0; 33]));

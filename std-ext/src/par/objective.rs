@@ -36,17 +36,17 @@ pub const fn block_rows(rows: usize) -> usize {
 ///
 /// ```
 /// use thalweg::model::{Batch, linear};
-/// use thalweg_std::par::objective::Rows;
+/// use thalweg_std::par::objective::ParallelObjective;
 /// let model = linear::Model::<f64>::new(1);
 /// let (x, y) = (vec![1.0; 200], vec![3.0; 200]);
 /// let batch = Batch::targets(&x, 1, &y, 1)?;
 /// let mut grad = [0.0];
-/// let value = Rows::new().value_and_gradient_into(&model, &[1.0], &batch, &mut grad)?;
+/// let value = ParallelObjective::new().value_and_gradient_into(&model, &[1.0], &batch, &mut grad)?;
 /// assert_eq!((value, grad), (2.0, [-2.0])); // (1 - 3)^2 / 2
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Rows<T> {
+pub struct ParallelObjective<T> {
     parts: Vec<Part<T>>,
 }
 
@@ -58,7 +58,7 @@ struct Part<T> {
     weight: f64,
 }
 
-impl<T: Real> Rows<T> {
+impl<T: Real> ParallelObjective<T> {
     /// No memory yet; the first call takes what it needs.
     #[must_use]
     pub const fn new() -> Self {
@@ -154,7 +154,7 @@ mod tests {
                 let run = |threads: usize| {
                     let mut grad = vec![f32::NAN; MODEL.dim()];
                     let value = with_threads(threads, || {
-                        let mut parts = Rows::new();
+                        let mut parts = ParallelObjective::new();
                         // A second call finds the memory of the first.
                         let _ = parts.value_and_gradient_into(&MODEL, &params, &all, &mut grad);
                         parts
@@ -193,7 +193,7 @@ mod tests {
         let batch = Batch::classes(&features, 20, &labels).unwrap();
         let mut grad = vec![7.0_f32; MODEL.dim()];
         let params = painted(MODEL.dim(), 1);
-        let mut parts = Rows::new();
+        let mut parts = ParallelObjective::new();
         assert!(
             parts
                 .value_and_gradient_into(&MODEL, &params, &batch, &mut grad)

@@ -14,26 +14,26 @@ use super::{BLOCK, SERIAL};
 ///
 /// ```
 /// use thalweg::optim::{Optimiser, State, adam};
-/// use thalweg_std::par::optimiser::Blocks;
+/// use thalweg_std::par::optimiser::ParallelOptimiser;
 /// let config = adam::Config { learning_rate: 0.5, eps: 0.0, ..Default::default() };
-/// let mut states = Blocks::new(100_000, |n| State::new(vec![0.0; config.state_len(n)]));
+/// let mut states = ParallelOptimiser::new(100_000, |n| State::new(vec![0.0; config.state_len(n)]));
 /// let (mut x, g) = (vec![1.0_f32; 100_000], vec![3.0; 100_000]);
 /// states.step(&mut x, &g, |state, x, g| config.step(state, x, g))?;
 /// assert!(x.iter().all(|x| (x - 0.5).abs() < 1e-6)); // the first step is learning_rate * sign(g)
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Blocks<S> {
+pub struct ParallelOptimiser<S> {
     states: Vec<S>,
     n: usize,
 }
 
-impl<S: Send> Blocks<S> {
+impl<S: Send> ParallelOptimiser<S> {
     /// States for `n` parameters; `state` makes that of a block of a given length.
     ///
     /// ```
-    /// use thalweg_std::par::{BLOCK, optimiser::Blocks};
-    /// let lengths = Blocks::new(BLOCK + 3, |n| n);
+    /// use thalweg_std::par::{BLOCK, optimiser::ParallelOptimiser};
+    /// let lengths = ParallelOptimiser::new(BLOCK + 3, |n| n);
     /// assert_eq!(lengths.states(), [BLOCK, 3]);
     /// ```
     pub fn new(n: usize, state: impl FnMut(usize) -> S) -> Self {
@@ -118,8 +118,8 @@ mod tests {
             }
             assert!(n == 0 || x != start && y != start);
             for threads in [1, 2, 3, 8] {
-                let mut first = Blocks::new(n, |n| State::new(zeros(n)));
-                let mut second = Blocks::new(n, |n| State::new(zeros(2 * n)));
+                let mut first = ParallelOptimiser::new(n, |n| State::new(zeros(n)));
+                let mut second = ParallelOptimiser::new(n, |n| State::new(zeros(2 * n)));
                 let (mut u, mut v) = (start.clone(), start.clone());
                 with_threads(threads, || {
                     for t in 0..3 {
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_refused_step_changes_nothing() {
         let n = 2 * BLOCK;
-        let mut states = Blocks::new(n, |_| State::new(Vec::new()));
+        let mut states = ParallelOptimiser::new(n, |_| State::new(Vec::new()));
         let (mut x, g) = (painted(n, 1), painted(n, 2));
         let before = x.clone();
         let bad = sgd::Config::new(f64::NAN);

@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 use thalweg::Real;
 use thalweg::error::Error;
-use thalweg::pairs::{Driver, Sources};
+use thalweg::pairs::{Executor, KernelSum};
 
 /// Products of pairs and columns below which one thread does all: some 50 microseconds.
 const SMALL: usize = 1 << 20;
@@ -19,23 +19,23 @@ const SMALL: usize = 1 << 20;
 /// ```
 /// use thalweg::particle::Particles;
 /// use thalweg::particle::svgd;
-/// use thalweg_std::par::particle::Threads;
+/// use thalweg_std::par::particle::ThreadExecutor;
 /// let config = svgd::Config::new(0.1);
 /// let (mut x, scores) = (vec![0.0_f32, 1.0, 3.0, 7.0], vec![0.5; 4]);
 /// let mut y = x.clone();
 /// let mut scratch = vec![0.0; config.scratch_len(4, 1)];
 /// let mut none = svgd::State::<[f32; 0]>::new();
 /// svgd::step(&config, &mut none, Particles::new(1, &mut x), &scores, &mut scratch)?;
-/// svgd::step_by(&mut Threads::new(), &config, &mut none, Particles::new(1, &mut y), &scores, &mut scratch)?;
+/// svgd::step_with(&mut ThreadExecutor::new(), &config, &mut none, Particles::new(1, &mut y), &scores, &mut scratch)?;
 /// assert_eq!(x, y);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Threads<T> {
+pub struct ThreadExecutor<T> {
     scratch: Vec<Vec<T>>,
 }
 
-impl<T: Real> Threads<T> {
+impl<T: Real> ThreadExecutor<T> {
     /// No memory yet; the first call takes what it needs.
     #[must_use]
     pub const fn new() -> Self {
@@ -45,10 +45,10 @@ impl<T: Real> Threads<T> {
     }
 }
 
-impl<T: Real> Driver<T> for Threads<T> {
+impl<T: Real> Executor<T> for ThreadExecutor<T> {
     fn sums_into(
         &mut self,
-        sources: &Sources<'_, T>,
+        sources: &KernelSum<'_, T>,
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
@@ -56,7 +56,7 @@ impl<T: Real> Driver<T> for Threads<T> {
         let work = n.saturating_mul(n).saturating_mul(q);
         let threads = rayon::current_num_threads().min(n);
         if threads < 2 || work < SMALL {
-            return sources.rows_into(0..n, out, scratch);
+            return sources.sum_rows_into(0..n, out, scratch);
         }
         let height = n.div_ceil(threads);
         self.scratch.resize_with(threads, Vec::new);
@@ -67,7 +67,7 @@ impl<T: Real> Driver<T> for Threads<T> {
         shares.enumerate().try_for_each(|(i, (scratch, out))| {
             let rows = i * height..i * height + out.len() / q;
             scratch.resize(sources.scratch_len(rows.len()), T::ZERO);
-            sources.rows_into(rows, out, scratch)
+            sources.sum_rows_into(rows, out, scratch)
         })
     }
 }
@@ -115,8 +115,8 @@ mod tests {
                 for threads in [1, 2, 3, 8] {
                     let (mut y, mut s) = (start.clone(), momentum.clone());
                     with_threads(threads, || {
-                        let by = &mut Threads::new();
-                        svgd::step_by(
+                        let by = &mut ThreadExecutor::new();
+                        svgd::step_with(
                             by,
                             &config,
                             &mut none,
@@ -126,7 +126,7 @@ mod tests {
                         )
                         .unwrap();
                         let mut state = sghmc::State::from_storage(&mut s[..]);
-                        sghmc::step_by(
+                        sghmc::step_with(
                             by,
                             &stein,
                             &mut state,

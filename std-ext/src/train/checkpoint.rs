@@ -255,7 +255,7 @@ impl<T: Real> Trainer<T> {
     }
 }
 
-/// Answer to a buffer that is shorter than the state says it needs.
+/// Error for a buffer that is shorter than the state says it needs.
 const SHORT: Error = Error::Parameter {
     name: "plateau",
     rule: "must have a state of the length that it states",

@@ -171,7 +171,7 @@ impl Client {
                                 return Err(TransportError::Aborted);
                             }
                             Kind::Stop => return Ok(End::Stop),
-                            Kind::Hello => return Err(self.sent_away(&found)),
+                            Kind::Hello => return Err(self.rejection_reason(&found)),
                             Kind::Model | Kind::Estimate => {
                                 let opening = (found.header.kind, crc32c(&frame));
                                 let reply = self.reply(&found, opening, memory, answer)?;
@@ -209,7 +209,7 @@ impl Client {
     }
 
     /// Why the server answers with a Hello: the field that differs, the client refused, or its place taken.
-    fn sent_away(&self, hello: &Frame<'_>) -> TransportError {
+    fn rejection_reason(&self, hello: &Frame<'_>) -> TransportError {
         let client = self.id;
         let expected = match hello.payload::<f32>() {
             Ok(Payload::Hello { samples }) => samples,

@@ -211,7 +211,7 @@ fn hostile_levels_leave_the_sum_alone() {
     }
     assert_eq!(out, [1.0; 2]);
     let zero = Dithering::qsgd(0);
-    let most = Dithering::qsgd(MOST_LEVELS + 1);
+    let most = Dithering::qsgd(MAX_LEVELS + 1);
     assert!(zero.validate(3).is_err());
     assert!(most.validate(3).is_err());
 }

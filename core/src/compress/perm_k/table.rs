@@ -4,7 +4,7 @@ use super::super::{
     Ab, Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, draw, first,
     gather, scalar_bits, scatter,
 };
-use super::{CLIENT, Share, ab, message_len, omega, validate};
+use super::{Block, CLIENT, ab, message_len, omega, validate};
 use crate::error::{check, check_length};
 use crate::{Error, Real, Storage};
 
@@ -97,7 +97,7 @@ impl<D: Storage<Elem = u32>, N: Storage<Elem = u32>> Table<D, N> {
     /// assert!(table.support(Key { round: 8, ..key }).is_err());
     /// # Ok::<(), thalweg::Error>(())
     /// ```
-    pub fn support(&self, key: Key) -> Result<(&[u32], Share), Error> {
+    pub fn support(&self, key: Key) -> Result<(&[u32], Block), Error> {
         let (pi, s) = (self.coordinates.as_slice(), self.clients.as_slice());
         let drawn = self.drawn == Some((key.seed, key.round));
         check(
@@ -106,7 +106,7 @@ impl<D: Storage<Elem = u32>, N: Storage<Elem = u32>> Table<D, N> {
             "must be the one that the table was drawn for",
         )?;
         let place = *s.get(key.client as usize).ok_or(CLIENT)?;
-        let share = Share::new(pi.len(), s.len(), place as usize).ok_or(CLIENT)?;
+        let share = Block::new(pi.len(), s.len(), place as usize).ok_or(CLIENT)?;
         let block = pi.get(share.start..).and_then(|pi| pi.get(..share.len));
         Ok((block.ok_or(CLIENT)?, share))
     }

@@ -218,7 +218,7 @@ fn hostile_messages_leave_the_sum_alone() {
     ));
 }
 
-/// A sample of no use is a slow way to the same answer.
+/// A sample of no use is a slow way to the same result.
 #[test]
 fn the_sample_is_enough_also_where_neighbours_have_one_magnitude() {
     const D: usize = 100_000;
@@ -227,7 +227,7 @@ fn the_sample_is_enough_also_where_neighbours_have_one_magnitude() {
         for seed in 0..40 {
             let mut normal = vec![0.0_f32; D / side_by_side];
             let mut rng = crate::random::stream(seed, 0, 0, crate::random::Purpose::DATA);
-            crate::random::Lanes32::new(&mut rng).fill_normal(&mut normal);
+            crate::random::NoiseStream::new(&mut rng).fill_normal(&mut normal);
             let x: Vec<f32> = (0..D).map(|i| normal[i / side_by_side]).collect();
             let room = candidates(D, k);
             let (mut values, mut indices) = (vec![0.0; room], vec![0; room]);

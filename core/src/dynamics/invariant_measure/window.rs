@@ -231,7 +231,7 @@ impl core::fmt::Display for Verdict {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Report {
-    /// The answer.
+    /// The verdict.
     pub verdict: Verdict,
     /// Difference of the means over its standard error; NaN when a window is too short.
     pub mean_score: f64,

@@ -18,8 +18,8 @@
     reason = "indices below the length of a slice, and counts that are bounded where they are restored"
 )]
 
-use super::Landscape;
-use super::manifold::{Frame, frame_len, inverse, newton};
+use super::SmoothLoss;
+use super::manifold::{HessianBasis, basis_len, inverse, newton};
 use crate::error::{
     check, check_length, check_scratch, ensure_finite, ensure_finite_at, ensure_finite_by,
 };
@@ -85,31 +85,31 @@ pub const fn drift_scratch_len(d: usize) -> usize {
 /// Writes `d2Phi(x)[S]` at a point of the manifold, for the `S` of a noise.
 ///
 /// # Errors
-/// [`Error::Length`], [`Error::NonFinite`] in the noise (`i d + j` in a covariance), and those of the landscape.
+/// [`Error::Length`], [`Error::NonFinite`] in the noise (`i d + j` in a covariance), and those of the loss.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
-/// use thalweg::dynamics::limit_flow::{Frame, Noise, drift_scratch_len, frame_len, second_derivative_into};
+/// use thalweg::dynamics::limit_flow::{HessianBasis, Noise, drift_scratch_len, basis_len, second_derivative_into};
 /// use thalweg::matrix::MatrixRef;
 /// let mut problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[0.0])?;
-/// let (x, mut memory, mut out) = ([1.0, 1.0], [0.0; frame_len(2)], [0.0; 2]);
-/// let frame = Frame::new(&mut problem, &x, &mut memory)?;
+/// let (x, mut memory, mut out) = ([1.0, 1.0], [0.0; basis_len(2)], [0.0; 2]);
+/// let basis = HessianBasis::new(&mut problem, &x, &mut memory)?;
 /// let s = Noise::Covariance(MatrixRef::new(&[1.0, -1.0, -1.0, 1.0], 2, 2)?);
-/// second_derivative_into(&mut problem, &x, &frame, s, &mut out, &mut [0.0; drift_scratch_len(2)])?;
+/// second_derivative_into(&mut problem, &x, &basis, s, &mut out, &mut [0.0; drift_scratch_len(2)])?;
 /// // The flow keeps u v and ends at u = v = sqrt(u v), whose second derivative along (1, -1) is -1.
 /// assert!((out[0] + 1.0).abs() < 1e-14 && (out[1] + 1.0).abs() < 1e-14);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn second_derivative_into<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &[T],
-    frame: &Frame<'_, T>,
+    basis: &HessianBasis<'_, T>,
     noise: Noise<'_, T>,
     out: &mut [T],
     scratch: &mut [T],
 ) -> Result<(), Error> {
-    let d = landscape.dim();
-    check_length("frame", d, frame.dim())?;
+    let d = loss.dim();
+    check_length("basis", d, basis.dim())?;
     check_length("x", d, x.len())?;
     check_length("out", d, out.len())?;
     check_scratch("scratch", drift_scratch_len(d), scratch.len())?;
@@ -118,21 +118,21 @@ pub fn second_derivative_into<T: Real>(
     let ([p, q, third, part], rest) = cut(scratch, [square, square, d, d])?;
 
     out.fill(T::ZERO);
-    let v = frame.vectors();
+    let v = basis.vectors();
     let spans: &[bool] = match noise {
         Noise::Label(_) => &[false],
         _ => &[true, false],
     };
     for &tangent in spans {
-        rotate(frame, noise, p, q)?;
-        filter(frame, tangent, &mut MatrixMut::new(q, d, d)?);
+        rotate(basis, noise, p, q)?;
+        filter(basis, tangent, &mut MatrixMut::new(q, d, d)?);
         product(v.t(), MatrixRef::new(q, d, d)?, p, d)?;
         product(MatrixRef::new(p, d, d)?, v, q, d)?;
-        landscape.third_into(x, MatrixRef::new(q, d, d)?, third, rest)?;
+        loss.third_into(x, MatrixRef::new(q, d, d)?, third, rest)?;
         if tangent {
-            frame.pseudo_inverse_into(third, part)?;
+            basis.pseudo_inverse_into(third, part)?;
         } else {
-            frame.tangent_into(third, part)?;
+            basis.tangent_into(third, part)?;
         }
         vector::axpy(-T::ONE, part, out)?;
     }
@@ -141,19 +141,19 @@ pub fn second_derivative_into<T: Real>(
 
 /// `q = S~`.
 fn rotate<T: Real>(
-    frame: &Frame<'_, T>,
+    basis: &HessianBasis<'_, T>,
     noise: Noise<'_, T>,
     p: &mut [T],
     q: &mut [T],
 ) -> Result<(), Error> {
-    let (d, v) = (frame.dim(), frame.vectors());
+    let (d, v) = (basis.dim(), basis.vectors());
     let diagonal: &dyn Fn(usize) -> T = match noise {
         Noise::Covariance(s) => {
             product(v, s, p, d)?;
             return product(MatrixRef::new(p, d, d)?, v.t(), q, d);
         }
         Noise::Isotropic(c) => &move |_| c,
-        Noise::Label(c) => &move |a| c * frame.value(a),
+        Noise::Label(c) => &move |a| c * basis.value(a),
     };
     q.fill(T::ZERO);
     let mut q = MatrixMut::new(q, d, d)?;
@@ -166,10 +166,10 @@ fn rotate<T: Real>(
 }
 
 /// `A~` or `B~` in place of `S~`.
-fn filter<T: Real>(frame: &Frame<'_, T>, tangent: bool, s: &mut MatrixMut<'_, T>) {
+fn filter<T: Real>(basis: &HessianBasis<'_, T>, tangent: bool, s: &mut MatrixMut<'_, T>) {
     for (a, row) in s.row_iter_mut().enumerate() {
         for (b, x) in row.iter_mut().enumerate() {
-            let sum = frame.value(a) + frame.value(b);
+            let sum = basis.value(a) + basis.value(b);
             *x = if tangent {
                 if sum == T::ZERO { *x } else { T::ZERO }
             } else {
@@ -196,25 +196,25 @@ fn product<'a, T: Real>(
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
-/// use thalweg::dynamics::limit_flow::{Frame, Noise, drift_into, drift_scratch_len, frame_len};
+/// use thalweg::dynamics::limit_flow::{HessianBasis, Noise, drift_into, drift_scratch_len, basis_len};
 /// use thalweg::matrix::MatrixRef;
 /// let mut problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[0.0])?;
-/// let (x, mut memory, mut out) = ([1.0, 1.0], [0.0; frame_len(2)], [0.0; 2]);
-/// let frame = Frame::new(&mut problem, &x, &mut memory)?;
-/// drift_into(&mut problem, &x, &frame, Noise::Label(1.0), &mut out, &mut [0.0; drift_scratch_len(2)])?;
+/// let (x, mut memory, mut out) = ([1.0, 1.0], [0.0; basis_len(2)], [0.0; 2]);
+/// let basis = HessianBasis::new(&mut problem, &x, &mut memory)?;
+/// drift_into(&mut problem, &x, &basis, Noise::Label(1.0), &mut out, &mut [0.0; drift_scratch_len(2)])?;
 /// // -1/4 grad (4 (u u + v v)): u v falls at the rate 4.
 /// assert!((out[0] + 2.0).abs() < 1e-14 && (out[1] + 2.0).abs() < 1e-14);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn drift_into<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &[T],
-    frame: &Frame<'_, T>,
+    basis: &HessianBasis<'_, T>,
     noise: Noise<'_, T>,
     out: &mut [T],
     scratch: &mut [T],
 ) -> Result<(), Error> {
-    second_derivative_into(landscape, x, frame, noise, out, scratch)?;
+    second_derivative_into(loss, x, basis, noise, out, scratch)?;
     vector::scale(T::from_f64(0.5), out);
     Ok(())
 }
@@ -225,7 +225,7 @@ pub fn drift_into<T: Real>(
 /// assert_eq!(thalweg::dynamics::limit_flow::step_scratch_len(4), 96);
 /// ```
 pub const fn step_scratch_len(d: usize) -> usize {
-    frame_len(d)
+    basis_len(d)
         .saturating_add(drift_scratch_len(d))
         .saturating_add(d.saturating_mul(2))
 }
@@ -237,7 +237,7 @@ pub const fn step_scratch_len(d: usize) -> usize {
 ///
 /// # Errors
 /// [`Error::Length`]; [`Error::Parameter`] for a bad time or a negative size of the noise; [`Error::NonFinite`] in `x`, the
-/// noise, the increment, or a place on the way; those of the landscape and of [`Frame::new`]. [`Error::NoConvergence`] for a
+/// noise, the increment, or a place on the way; those of the loss and of [`HessianBasis::new`]. [`Error::NoConvergence`] for a
 /// step so long that eight Newton steps do not lead back: the gradient is above `sqrt(eps)` of the largest eigenvalue times
 /// the length of the step. `x` is then as before.
 ///
@@ -255,14 +255,14 @@ pub const fn step_scratch_len(d: usize) -> usize {
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn step<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &mut [T],
     noise: Noise<'_, T>,
     dt: f64,
     increment: &[T],
     scratch: &mut [T],
 ) -> Result<(), Error> {
-    let d = landscape.dim();
+    let d = loss.dim();
     check(
         "dt",
         dt.is_finite() && dt >= 0.0,
@@ -280,22 +280,22 @@ pub fn step<T: Real>(
     ensure_finite("x", x)?;
     ensure_finite("increment", increment)?;
     let ([moved], scratch) = cut(scratch, [d])?;
-    let ([drift, memory], rest) = cut(scratch, [d, frame_len(d)])?;
-    let frame = Frame::new(landscape, x, memory)?;
-    drift_into(landscape, x, &frame, noise, drift, rest)?;
+    let ([drift, memory], rest) = cut(scratch, [d, basis_len(d)])?;
+    let basis = HessianBasis::new(loss, x, memory)?;
+    drift_into(loss, x, &basis, noise, drift, rest)?;
     copy(x, moved);
     if !increment.is_empty() {
         let tangent = front("scratch", rest, d)?;
-        frame.tangent_into(increment, tangent)?;
+        basis.tangent_into(increment, tangent)?;
         vector::axpy(T::ONE, tangent, moved)?;
     }
     vector::axpy(T::from_f64(dt), drift, moved)?;
     ensure_finite("x", moved)?;
-    let largest = frame.largest();
+    let largest = basis.largest();
     let length = vector::squared_distance(moved, x)?.sqrt();
-    let rank = frame.rank();
-    // The Newton steps need less than the drift: its memory and that of the frame are free.
-    let left = newton(landscape, moved, rank, ROUNDING, NEWTON_STEPS, scratch)?;
+    let rank = basis.rank();
+    // The Newton steps need less than the drift: its memory and that of the basis are free.
+    let left = newton(loss, moved, rank, ROUNDING, NEWTON_STEPS, scratch)?;
     let rounding = T::EPSILON * T::from_usize(1024) * vector::norm2(moved);
     if left > largest * (T::EPSILON.sqrt() * length + rounding) {
         return Err(Error::NoConvergence {

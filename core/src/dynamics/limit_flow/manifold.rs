@@ -1,4 +1,4 @@
-//! A small loss, the frame of its Hessian, and ways onto its manifold of minimisers.
+//! A small loss, the basis of its Hessian, and ways onto its manifold of minimisers.
 
 use crate::dynamics::label_noise::{Sparse, halves, state_len};
 use crate::error::{check, check_length, check_scratch, ensure_finite_at};
@@ -13,11 +13,11 @@ use crate::{At, Error, Real, vector};
 /// Functions take `&mut self`, so that an implementation may hold scratch.
 ///
 /// ```
-/// use thalweg::dynamics::limit_flow::Landscape;
+/// use thalweg::dynamics::limit_flow::SmoothLoss;
 /// use thalweg::matrix::MatrixMut;
 /// /// h(a) b^2 / 2 with h(a) = 1 + a^2: the minimisers are the line b = 0.
 /// struct Valley;
-/// impl Landscape<f64> for Valley {
+/// impl SmoothLoss<f64> for Valley {
 ///     fn dim(&self) -> usize {
 ///         2
 ///     }
@@ -37,7 +37,7 @@ use crate::{At, Error, Real, vector};
 /// assert_eq!(gradient, [9.0, 6.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-pub trait Landscape<T: Real> {
+pub trait SmoothLoss<T: Real> {
     /// Number of parameters `D`.
     fn dim(&self) -> usize;
 
@@ -91,8 +91,8 @@ pub trait Landscape<T: Real> {
     }
 }
 
-/// The loss of the sparse model, as a landscape in `2 d` parameters with its third derivative in closed form.
-impl<T: Real> Landscape<T> for Sparse<'_, T> {
+/// The loss of the sparse model, as a loss in `2 d` parameters with its third derivative in closed form.
+impl<T: Real> SmoothLoss<T> for Sparse<'_, T> {
     fn dim(&self) -> usize {
         state_len(Self::dim(self))
     }
@@ -177,12 +177,12 @@ impl<T: Real> Landscape<T> for Sparse<'_, T> {
     }
 }
 
-/// Elements of memory for a [`Frame`] in `d` dimensions.
+/// Elements of memory for a [`HessianBasis`] in `d` dimensions.
 ///
 /// ```
-/// assert_eq!(thalweg::dynamics::limit_flow::frame_len(4), 28);
+/// assert_eq!(thalweg::dynamics::limit_flow::basis_len(4), 28);
 /// ```
-pub const fn frame_len(d: usize) -> usize {
+pub const fn basis_len(d: usize) -> usize {
     d.saturating_mul(d).saturating_add(d.saturating_mul(3))
 }
 
@@ -192,22 +192,22 @@ pub const fn frame_len(d: usize) -> usize {
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
-/// use thalweg::dynamics::limit_flow::{Frame, frame_len};
+/// use thalweg::dynamics::limit_flow::{HessianBasis, basis_len};
 /// use thalweg::matrix::MatrixRef;
 /// let mut problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[0.0])?;
-/// let mut memory = [0.0; frame_len(2)];
-/// let frame = Frame::new(&mut problem, &[1.0, 1.0], &mut memory)?;
+/// let mut memory = [0.0; basis_len(2)];
+/// let basis = HessianBasis::new(&mut problem, &[1.0, 1.0], &mut memory)?;
 /// // H = 4 (1, -1) (1, -1)^T: the tangent is (1, 1) / sqrt 2.
-/// assert_eq!(frame.rank(), 1);
+/// assert_eq!(basis.rank(), 1);
 /// let mut out = [0.0; 2];
-/// frame.tangent_into(&[1.0, 0.0], &mut out)?;
+/// basis.tangent_into(&[1.0, 0.0], &mut out)?;
 /// assert!((out[0] - 0.5).abs() < 1e-15 && (out[1] - 0.5).abs() < 1e-15);
-/// frame.pseudo_inverse_into(&[1.0, 0.0], &mut out)?;
+/// basis.pseudo_inverse_into(&[1.0, 0.0], &mut out)?;
 /// assert!((out[0] - 0.0625).abs() < 1e-15 && (out[1] + 0.0625).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Frame<'a, T> {
+pub struct HessianBasis<'a, T> {
     /// Row a is eigenvector a.
     vectors: MatrixRef<'a, T>,
     /// Ascending.
@@ -216,21 +216,21 @@ pub struct Frame<'a, T> {
     tangents: usize,
 }
 
-impl<'a, T: Real> Frame<'a, T> {
-    /// The frame at `x`, in `memory` of at least [`frame_len`] elements.
+impl<'a, T: Real> HessianBasis<'a, T> {
+    /// The basis at `x`, in `memory` of at least [`basis_len`] elements.
     ///
     /// # Errors
-    /// [`Error::Length`], those of the landscape and of [`matrix::symmetric_eigen`].
+    /// [`Error::Length`], those of the loss and of [`matrix::symmetric_eigen`].
     pub fn new(
-        landscape: &mut (impl Landscape<T> + ?Sized),
+        loss: &mut (impl SmoothLoss<T> + ?Sized),
         x: &[T],
         memory: &'a mut [T],
     ) -> Result<Self, Error> {
-        let d = landscape.dim();
+        let d = loss.dim();
         check_length("x", d, x.len())?;
-        check_scratch("memory", frame_len(d), memory.len())?;
+        check_scratch("memory", basis_len(d), memory.len())?;
         let ([vectors, values], scratch) = cut(memory, [d.saturating_mul(d), d])?;
-        landscape.hessian_into(x, MatrixMut::new(vectors, d, d)?)?;
+        loss.hessian_into(x, MatrixMut::new(vectors, d, d)?)?;
         matrix::symmetric_eigen(MatrixMut::new(vectors, d, d)?, values, scratch)?;
         let largest = largest(values).largest(T::ZERO);
         let rounding = T::EPSILON * T::from_usize(d.saturating_mul(16));
@@ -242,7 +242,7 @@ impl<'a, T: Real> Frame<'a, T> {
         })
     }
 
-    /// The frame with the `rank` largest eigenvalues as normal ones: off the manifold none is null, but the rank is that of the
+    /// The basis with the `rank` largest eigenvalues as normal ones: off the manifold none is null, but the rank is that of the
     /// points nearby on it.
     #[must_use]
     pub const fn with_rank(self, rank: usize) -> Self {
@@ -332,12 +332,12 @@ pub(super) fn inverse<T: Real>(h: T) -> T {
     if h == T::ZERO { h } else { T::ONE / h }
 }
 
-/// Elements of scratch for [`settle`] in `d` dimensions.
+/// Elements of scratch for [`follow_gradient_flow`] in `d` dimensions.
 ///
 /// ```
-/// assert_eq!(thalweg::dynamics::limit_flow::settle_scratch_len(4), 16);
+/// assert_eq!(thalweg::dynamics::limit_flow::gradient_flow_scratch_len(4), 16);
 /// ```
-pub const fn settle_scratch_len(d: usize) -> usize {
+pub const fn gradient_flow_scratch_len(d: usize) -> usize {
     d.saturating_mul(2)
         .saturating_add(runge_kutta::scratch_len(d))
 }
@@ -348,29 +348,29 @@ pub const fn settle_scratch_len(d: usize) -> usize {
 /// manifold the distance that is left is about `tolerance` over the smallest normal eigenvalue; [`retract`] removes it.
 ///
 /// # Errors
-/// [`Error::Length`], [`Error::Parameter`], those of the landscape; [`Error::NonFinite`] with the step, and
+/// [`Error::Length`], [`Error::Parameter`], those of the loss; [`Error::NonFinite`] with the step, and
 /// [`Error::NoConvergence`] after `most` steps. `x` is then as before.
 ///
 /// ```
 /// use thalweg::dynamics::label_noise::Sparse;
-/// use thalweg::dynamics::limit_flow::{settle, settle_scratch_len};
+/// use thalweg::dynamics::limit_flow::{follow_gradient_flow, gradient_flow_scratch_len};
 /// use thalweg::matrix::MatrixRef;
 /// let mut problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1)?, &[1.0])?;
 /// let mut x = [1.0, 1.0];
-/// settle(&mut problem, &mut x, 0.01, 1e-13, 1000, &mut [0.0; settle_scratch_len(2)])?;
+/// follow_gradient_flow(&mut problem, &mut x, 0.01, 1e-13, 1000, &mut [0.0; gradient_flow_scratch_len(2)])?;
 /// // u u - v v = 1, and the flow keeps u v = 1.
 /// assert!((x[0] * x[0] - x[1] * x[1] - 1.0).abs() < 1e-12 && (x[0] * x[1] - 1.0).abs() < 1e-6);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-pub fn settle<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+pub fn follow_gradient_flow<T: Real>(
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &mut [T],
     dt: f64,
     tolerance: f64,
     most: usize,
     scratch: &mut [T],
 ) -> Result<usize, Error> {
-    let d = landscape.dim();
+    let d = loss.dim();
     check(
         "dt",
         dt.is_finite() && dt > 0.0,
@@ -378,10 +378,10 @@ pub fn settle<T: Real>(
     )?;
     check("tolerance", tolerance >= 0.0, "must be at least 0")?;
     check_length("x", d, x.len())?;
-    check_scratch("scratch", settle_scratch_len(d), scratch.len())?;
+    check_scratch("scratch", gradient_flow_scratch_len(d), scratch.len())?;
     let ([before], scratch) = cut(scratch, [d])?;
     copy(x, before);
-    let outcome = flow(landscape, x, T::from_f64(dt), tolerance, most, scratch);
+    let outcome = flow(loss, x, T::from_f64(dt), tolerance, most, scratch);
     if outcome.is_err() {
         copy(before, x);
     }
@@ -389,7 +389,7 @@ pub fn settle<T: Real>(
 }
 
 fn flow<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &mut [T],
     dt: T,
     tolerance: f64,
@@ -399,11 +399,11 @@ fn flow<T: Real>(
     let d = x.len();
     let ([slope], scratch) = cut(scratch, [d])?;
     for k in 0..=most {
-        landscape.gradient_into(x, slope)?;
+        loss.gradient_into(x, slope)?;
         if finite_norm(slope, k)? <= T::from_f64(tolerance) {
             return Ok(k);
         }
-        let field = |x: &[T], out: &mut [T]| landscape.gradient_into(x, out);
+        let field = |x: &[T], out: &mut [T]| loss.gradient_into(x, out);
         runge_kutta::step(field, -dt, x, slope, scratch)?;
     }
     Err(Error::NoConvergence {
@@ -429,7 +429,7 @@ pub const fn retract_scratch_len(d: usize) -> usize {
 }
 
 pub(super) const fn newton_scratch_len(d: usize) -> usize {
-    frame_len(d).saturating_add(d.saturating_mul(2))
+    basis_len(d).saturating_add(d.saturating_mul(2))
 }
 
 /// Newton steps `x <- x - H^+ grad L`, with `H^+` as at the start and of the given rank, until `|grad L| <= tolerance` or `most` steps
@@ -438,7 +438,7 @@ pub(super) const fn newton_scratch_len(d: usize) -> usize {
 /// For a point near the manifold, which has `D - rank` dimensions: the end differs from `Phi(x)` by the square of the distance to it.
 ///
 /// # Errors
-/// [`Error::Length`], [`Error::Parameter`], those of the landscape and of [`Frame::new`]; [`Error::NonFinite`] with the step whose
+/// [`Error::Length`], [`Error::Parameter`], those of the loss and of [`HessianBasis::new`]; [`Error::NonFinite`] with the step whose
 /// gradient is NaN or infinite. `x` is then as before.
 ///
 /// ```
@@ -452,20 +452,20 @@ pub(super) const fn newton_scratch_len(d: usize) -> usize {
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub fn retract<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &mut [T],
     rank: usize,
     tolerance: f64,
     most: usize,
     scratch: &mut [T],
 ) -> Result<T, Error> {
-    let d = landscape.dim();
+    let d = loss.dim();
     check("tolerance", tolerance >= 0.0, "must be at least 0")?;
     check_length("x", d, x.len())?;
     check_scratch("scratch", retract_scratch_len(d), scratch.len())?;
     let ([before], scratch) = cut(scratch, [d])?;
     copy(x, before);
-    let outcome = newton(landscape, x, rank, tolerance, most, scratch);
+    let outcome = newton(loss, x, rank, tolerance, most, scratch);
     if outcome.is_err() {
         copy(before, x);
     }
@@ -474,7 +474,7 @@ pub fn retract<T: Real>(
 
 /// [`retract`] that leaves `x` anywhere when it fails.
 pub(super) fn newton<T: Real>(
-    landscape: &mut (impl Landscape<T> + ?Sized),
+    loss: &mut (impl SmoothLoss<T> + ?Sized),
     x: &mut [T],
     rank: usize,
     tolerance: f64,
@@ -483,15 +483,15 @@ pub(super) fn newton<T: Real>(
 ) -> Result<T, Error> {
     let d = x.len();
     let tolerance = T::from_f64(tolerance);
-    let ([memory, slope, step], _) = cut(scratch, [frame_len(d), d, d])?;
-    landscape.gradient_into(x, slope)?;
+    let ([memory, slope, step], _) = cut(scratch, [basis_len(d), d, d])?;
+    loss.gradient_into(x, slope)?;
     let mut norm = finite_norm(slope, 0)?;
     if norm > tolerance {
-        let frame = Frame::new(landscape, x, memory)?.with_rank(rank);
+        let basis = HessianBasis::new(loss, x, memory)?.with_rank(rank);
         for k in 1..=most {
-            frame.pseudo_inverse_into(slope, step)?;
+            basis.pseudo_inverse_into(slope, step)?;
             vector::axpy(-T::ONE, step, x)?;
-            landscape.gradient_into(x, slope)?;
+            loss.gradient_into(x, slope)?;
             norm = finite_norm(slope, k)?;
             if norm <= tolerance {
                 break;

@@ -4,7 +4,7 @@ use super::*;
 use crate::optim::registry::{self, LAYERS, Visitor};
 use crate::optim::tests::{assert_levels_agree, painted};
 use crate::optim::{Elementwise, bf16};
-use crate::random::{Lanes32, Purpose, stream};
+use crate::random::{NoiseStream, Purpose, stream};
 use std::vec;
 use std::vec::Vec;
 
@@ -27,7 +27,7 @@ fn advance_narrow<C: Elementwise, T: Real>(
     steps: core::ops::Range<usize>,
 ) -> Result<(), Error> {
     for t in steps {
-        let mut lanes = Lanes32::new(&mut stream(4, state.steps(), 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(4, state.steps(), 0, Purpose::NOISE));
         bf16::step(config, state, x, &painted(x.len(), t), &mut lanes)?;
     }
     Ok(())
@@ -172,7 +172,7 @@ impl Visitor for Refuses {
         assert_eq!((&state, x), (&before.0, before.1), "{name}");
 
         let mut narrow = State::new(vec![7; len]);
-        let mut lanes = Lanes32::new(&mut stream(4, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(4, 0, 0, Purpose::NOISE));
         let drawn = lanes.clone();
         assert!(bf16::step(&config, &mut narrow, &mut x, &[1.0], &mut lanes).is_err());
         if len > 0 {
@@ -321,7 +321,7 @@ impl Visitor for Rounds {
         let (mut narrow, mut exact) = (State::new(vec![0; len]), State::new(vec![0.0; len]));
         let (mut x, g) = (painted::<f32>(N, 1), painted::<f32>(N, 2));
         let mut y = x.clone();
-        let mut lanes = Lanes32::new(&mut stream(2, 0, 0, Purpose::NOISE));
+        let mut lanes = NoiseStream::new(&mut stream(2, 0, 0, Purpose::NOISE));
         let mut drawn = lanes.clone();
         bf16::step(&config, &mut narrow, &mut x, &g, &mut lanes).unwrap();
         config.step(&mut exact, &mut y, &g).unwrap();

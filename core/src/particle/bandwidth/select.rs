@@ -7,7 +7,7 @@
 //! ```
 //! A count reads the distances once and is bounded by that; three or four are enough for half a million. Where one leaves more than half of them,
 //! the next halves the interval of bit patterns instead, so that distances in heaps end as well: after a round or two for each bit.
-//! Distances are not negative, so bit patterns are in their order. No answer depends on the sample.
+//! Distances are not negative, so bit patterns are in their order. No result depends on the sample.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -32,7 +32,7 @@ pub(super) struct Distances<'a, T> {
     pub(super) single: &'a [T],
     /// Of unordered pairs: each counts twice.
     pub(super) double: &'a [T],
-    /// Zeros beside those.
+    /// Zeros in addition to those.
     pub(super) zeros: u64,
 }
 
@@ -358,7 +358,7 @@ impl<T: Real> Kernel for LargestBelow<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Lanes32, Purpose, stream};
+    use crate::random::{NoiseStream, Purpose, stream};
     use std::vec;
     use std::vec::Vec;
 
@@ -384,7 +384,7 @@ mod tests {
 
     fn laws<T: Real>(n: usize) -> [Vec<T>; 5] {
         let mut normal = vec![T::ZERO; n];
-        Lanes32::new(&mut stream(5, 0, 0, Purpose::DATA)).fill_normal(&mut normal);
+        NoiseStream::new(&mut stream(5, 0, 0, Purpose::DATA)).fill_normal(&mut normal);
         let of = |f: &dyn Fn(T) -> f64| normal.iter().map(|&x| T::from_f64(f(x))).collect();
         [
             of(&|x| x.to_f64().powi(2)),

@@ -21,7 +21,7 @@ use crate::error::{check_length, check_scratch};
 use crate::memory::InRows;
 use crate::memory::take;
 use crate::pairs::{
-    Family, Field, Serial, field_into, field_scratch_len, least_field_scratch_len, resolving,
+    Family, Field, Sequential, field_into, field_scratch_len, least_field_scratch_len, resolving,
 };
 use crate::{Arithmetic, Error, Real, vector};
 
@@ -165,13 +165,13 @@ pub fn direction_into<T: Real>(
             weight: None,
             repel: u,
         };
-        return field_into(&mut Serial, &field, out, scratch);
+        return field_into(&mut Sequential, &field, out, scratch);
     }
     let (centred, norms) = (take(&mut scratch, z.len()), take(&mut scratch, n));
     let (difference, product) = (take(&mut scratch, m), take(&mut scratch, m));
     let rows = resolving(arithmetic, m, z, centred, norms, h)?;
     let (two, inverse) = ((T::ONE + T::ONE) / h, T::ONE / T::from_usize(n.max(1)));
-    // The least scratch has room for a row beside what is taken here: q + 1 >= m + 2 columns are left.
+    // The least scratch has room for a row in addition to what is taken here: q + 1 >= m + 2 columns are left.
     let row = take(&mut scratch, n);
     for (i, (out, target)) in out.in_rows_mut(m).zip(z.in_rows(m)).enumerate() {
         rows.kernel_row(h, i, row, scratch)?;

@@ -4,7 +4,7 @@
 //! D = diag(m(theta)),  Q = 0,  Gamma_a = d m_a / d theta_a
 //! theta_i <- theta_i + (eps/n) sum_j [ k_ij (m_j g_j + Gamma_j) + m_j grad_{theta_j} k_ij ]
 //! ```
-//! `m` is the diagonal of the inverse metric at each particle, `Gamma` its divergence; the caller fills both beside the scores. With
+//! `m` is the diagonal of the inverse metric at each particle, `Gamma` its divergence; the caller fills both in addition to the scores. With
 //! `m = 1` and `Gamma = 0` this is SVGD. For metrics that are not diagonal see [`general`](super::general).
 //!
 //! | symbol | meaning | shape |
@@ -22,10 +22,10 @@
 use super::super::rule::{State, advance, check_state};
 use super::super::svgd::Config;
 use super::super::{Evaluated, Particles, check_cloud, check_finite};
-use super::Chosen;
+use super::SelectedBandwidth;
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
-use crate::pairs::{Field, Serial, field_into, field_scratch_len, least_field_scratch_len};
+use crate::pairs::{Field, Sequential, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
 use crate::{Error, Real, Storage};
@@ -66,10 +66,10 @@ pub const fn least_scratch_len(n: usize, d: usize) -> usize {
         .saturating_add(least_field_scratch_len(n, d, d, true))
 }
 
-/// Moves all particles once, under the step rule of the config; answers the bandwidth.
+/// Moves all particles once, under the step rule of the config; returns the bandwidth.
 ///
 /// # Errors
-/// As [`svgd::step`](crate::particle::svgd::step), with `metric` and `divergence` beside the scores.
+/// As [`svgd::step`](crate::particle::svgd::step), with `metric` and `divergence` in addition to the scores.
 ///
 /// ```
 /// use thalweg::particle::{Evaluated, Particles};
@@ -87,7 +87,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     particles: Particles<'_, T>,
     evaluated: &Evaluated<'_, T>,
     mut scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
@@ -121,7 +121,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
         weight: Some(metric),
         repel: particles,
     };
-    field_into(&mut Serial, &field, out, scratch)?;
+    field_into(&mut Sequential, &field, out, scratch)?;
     advance(&config.rule, config.step_size, state, d, particles, out)?;
     Ok(chosen)
 }

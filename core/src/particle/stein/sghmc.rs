@@ -22,10 +22,10 @@
 //! Reference: Shen, Heinonen and Kaski (2021); Chen, Fox and Guestrin, *Stochastic gradient Hamiltonian Monte Carlo* (2014).
 
 use super::super::{Particles, check_cloud, check_finite, check_non_negative, check_positive};
-use super::{Chosen, Extended, copy, extend, field, narrow};
+use super::{ExtendedBandwidth, SelectedBandwidth, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
-use crate::pairs::{Driver, Serial, field_into, field_scratch_len, least_field_scratch_len};
+use crate::pairs::{Executor, Sequential, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::vector::Kernels as _;
 use crate::{Arithmetic, Error, Real, Storage};
@@ -45,7 +45,7 @@ pub struct Config {
     /// Friction c; finite, at least 0, default 1.
     pub friction: f64,
     /// Bandwidth, default 4 times the joint median rule.
-    pub bandwidth: Extended,
+    pub bandwidth: ExtendedBandwidth,
     /// Arithmetic of the matrix products.
     pub arithmetic: Arithmetic,
 }
@@ -60,7 +60,7 @@ impl Config {
         Self {
             step_size,
             friction: 1.0,
-            bandwidth: Extended::Joint(super::Bandwidth::median(4.0)),
+            bandwidth: ExtendedBandwidth::Joint(super::Bandwidth::median(4.0)),
             arithmetic: Arithmetic::Portable,
         }
     }
@@ -125,7 +125,7 @@ fn check<T: Real, B: Storage<Elem = T>>(
     check_scratch("scratch", config.least_scratch_len(n, d), scratch.len())
 }
 
-/// One step of symplectic Euler; answers the bandwidth of the drift. `scores` are those of the particles as they come.
+/// One step of symplectic Euler; returns the bandwidth of the drift. `scores` are those of the particles as they come.
 ///
 /// # Errors
 /// [`Error::Length`] when shapes, momenta or scratch ([`Config::least_scratch_len`]) do not fit, [`Error::Parameter`] for a config
@@ -150,22 +150,22 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     particles: Particles<'_, T>,
     scores: &[T],
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
-    step_by(&mut Serial, config, state, particles, scores, scratch)
+) -> Result<SelectedBandwidth<T>, Error> {
+    step_with(&mut Sequential, config, state, particles, scores, scratch)
 }
 
-/// [`step`] with sums taken by `driver`.
+/// [`step`] with sums taken by `executor`.
 ///
 /// # Errors
 /// As [`step`].
-pub fn step_by<T: Real, B: Storage<Elem = T>>(
-    driver: &mut impl Driver<T>,
+pub fn step_with<T: Real, B: Storage<Elem = T>>(
+    executor: &mut impl Executor<T>,
     config: &Config,
     state: &mut State<B>,
     particles: Particles<'_, T>,
     scores: &[T],
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
@@ -174,14 +174,14 @@ pub fn step_by<T: Real, B: Storage<Elem = T>>(
     check_cloud(d, particles, scores)?;
     let mut room = Room::new(particles.len(), scratch);
     kicked_into(
-        driver,
+        executor,
         config,
         d,
         [particles, scores, state.momentum()],
         &mut room,
     )?;
     let kicked = core::mem::take(&mut room.kicked);
-    let chosen = drifted_into(driver, config, d, [particles, kicked], &mut room)?;
+    let chosen = drifted_into(executor, config, d, [particles, kicked], &mut room)?;
     // Nothing fails from here on.
     copy(room.out, particles);
     copy(kicked, state.momentum.as_mut_slice());
@@ -222,7 +222,7 @@ pub fn step_strang<T: Real, B: Storage<Elem = T>>(
     scores: &mut [T],
     mut score: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
@@ -250,12 +250,12 @@ pub fn kick<T: Real, B: Storage<Elem = T>>(
     particles: &[T],
     scores: &[T],
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     check(config, state, d, particles, scratch)?;
     check_cloud(d, particles, scores)?;
     let mut room = Room::new(particles.len(), scratch);
     let rows = [particles, scores, state.momentum()];
-    let chosen = kicked_into(&mut Serial, config, d, rows, &mut room)?;
+    let chosen = kicked_into(&mut Sequential, config, d, rows, &mut room)?;
     copy(room.kicked, state.momentum.as_mut_slice());
     Ok(chosen)
 }
@@ -269,7 +269,7 @@ pub fn drift<T: Real, B: Storage<Elem = T>>(
     state: &State<B>,
     particles: Particles<'_, T>,
     scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
@@ -277,7 +277,7 @@ pub fn drift<T: Real, B: Storage<Elem = T>>(
     check(config, state, d, particles, scratch)?;
     let mut room = Room::new(particles.len(), scratch);
     let rows = [particles, state.momentum()];
-    let chosen = drifted_into(&mut Serial, config, d, rows, &mut room)?;
+    let chosen = drifted_into(&mut Sequential, config, d, rows, &mut room)?;
     copy(room.out, particles);
     Ok(chosen)
 }
@@ -310,12 +310,12 @@ impl<'a, T> Room<'a, T> {
 
 /// Leaves the momenta after the kick in `room.kicked`.
 fn kicked_into<T: Real>(
-    driver: &mut impl Driver<T>,
+    executor: &mut impl Executor<T>,
     config: &Config,
     d: usize,
     [particles, scores, r]: [&[T]; 3],
     room: &mut Room<'_, T>,
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let rate: T = narrow("step_size", config.step_size)?;
     let c = T::from_f64(config.friction);
     let at = extend(
@@ -330,7 +330,7 @@ fn kicked_into<T: Real>(
     T::Kernels::axpby(T::ONE, scores, -c, r, room.kicked);
     T::Kernels::axpby(T::ONE, particles, c * at.ratio, r, room.u);
     let field = field(config.arithmetic, &at, d, room.kicked, None, room.u);
-    field_into(driver, &field, room.out, room.rest)?;
+    field_into(executor, &field, room.out, room.rest)?;
     T::Kernels::step_into(rate, r, room.out, room.kicked);
     check_finite("momentum", room.kicked, d)?;
     Ok(chosen)
@@ -338,12 +338,12 @@ fn kicked_into<T: Real>(
 
 /// Leaves the positions after the drift in `room.out`.
 fn drifted_into<T: Real>(
-    driver: &mut impl Driver<T>,
+    executor: &mut impl Executor<T>,
     config: &Config,
     d: usize,
     [particles, r]: [&[T]; 2],
     room: &mut Room<'_, T>,
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let rate: T = narrow("step_size", config.step_size)?;
     let at = extend(
         &config.bandwidth,
@@ -356,7 +356,7 @@ fn drifted_into<T: Real>(
     let chosen = at.chosen;
     T::Kernels::axpby(-at.ratio, r, T::ZERO, r, room.u);
     let field = field(config.arithmetic, &at, d, r, None, room.u);
-    field_into(driver, &field, room.out, room.rest)?;
+    field_into(executor, &field, room.out, room.rest)?;
     T::Kernels::step_from(rate, particles, room.out);
     check_finite("field", room.out, d)?;
     Ok(chosen)
@@ -412,11 +412,11 @@ mod tests {
         let [x, r, g] = [1, 2, 3].map(|phase| painted::<f64>(phase, 20));
         let fixed = Bandwidth::Fixed(5.0);
         let joint = Config {
-            bandwidth: Extended::Joint(fixed),
+            bandwidth: ExtendedBandwidth::Joint(fixed),
             ..Config::new(1.0)
         };
         let product = |momentum| Config {
-            bandwidth: Extended::Product {
+            bandwidth: ExtendedBandwidth::Product {
                 position: fixed,
                 momentum,
             },
@@ -486,7 +486,7 @@ mod tests {
     fn energy_is_bounded_by_symplectic_euler_and_grows_by_explicit_euler() {
         let config = Config {
             friction: 0.0,
-            bandwidth: Extended::Joint(Bandwidth::Fixed(8.0)),
+            bandwidth: ExtendedBandwidth::Joint(Bandwidth::Fixed(8.0)),
             ..Config::new(0.1)
         };
         let at = [1, 100, 200, 400];

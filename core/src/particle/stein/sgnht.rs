@@ -22,17 +22,17 @@
 
 use super::super::{Particles, check_cloud, check_finite};
 use super::sghmc::Config;
-use super::{Chosen, copy, extend, field, narrow};
+use super::{SelectedBandwidth, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::InRows;
 use crate::memory::take;
-use crate::pairs::{Serial, field_into, field_scratch_len, least_field_scratch_len};
+use crate::pairs::{Sequential, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::vector::Kernels as _;
 use crate::{Error, Real, Storage};
 
 pub use super::super::momentum::Thermostats as State;
-use super::Extended;
+use super::ExtendedBandwidth;
 
 /// Elements of scratch with which [`step`] runs at full speed.
 ///
@@ -65,13 +65,13 @@ const fn buffers(n: usize, d: usize) -> usize {
     n.saturating_mul(d.saturating_mul(7).saturating_add(1))
 }
 
-/// One step: momenta first, then positions and thermostats with the new momenta. Answers the bandwidth of the drift.
+/// One step: momenta first, then positions and thermostats with the new momenta. Returns the bandwidth of the drift.
 ///
 /// The friction of the config is A.
 ///
 /// # Errors
-/// As [`sghmc::step`](super::sghmc::step), with the thermostats beside the momenta; [`Error::Parameter`] for a
-/// bandwidth that is not [`Extended::Joint`].
+/// As [`sghmc::step`](super::sghmc::step), with the thermostats in addition to the momenta; [`Error::Parameter`] for a
+/// bandwidth that is not [`ExtendedBandwidth::Joint`].
 ///
 /// ```
 /// use thalweg::particle::Particles;
@@ -89,13 +89,13 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     particles: Particles<'_, T>,
     scores: &[T],
     mut scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
     } = particles;
     config.validate()?;
-    let is_joint = matches!(config.bandwidth, Extended::Joint(_));
+    let is_joint = matches!(config.bandwidth, ExtendedBandwidth::Joint(_));
     crate::error::check("bandwidth", is_joint, "must be joint")?;
     let rate: T = narrow("step_size", config.step_size)?;
     let n = check_cloud(d, particles, scores)?;
@@ -134,7 +134,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     }
     T::Kernels::axpby(T::ONE, particles, a, r, u);
     field_into(
-        &mut Serial,
+        &mut Sequential,
         &field(arithmetic, &at, d, v, None, u),
         out,
         scratch,
@@ -145,7 +145,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     }
     v.fill(T::ZERO);
     field_into(
-        &mut Serial,
+        &mut Sequential,
         &field(arithmetic, &at, d, v, Some(s), u),
         second,
         scratch,
@@ -165,7 +165,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
     copy(second, r);
     T::Kernels::axpby(-T::ONE, r, T::ZERO, r, u);
     field_into(
-        &mut Serial,
+        &mut Sequential,
         &field(arithmetic, &at, d, r, None, u),
         out,
         scratch,
@@ -176,7 +176,7 @@ pub fn step<T: Real, B: Storage<Elem = T>, X: Storage<Elem = T>>(
         *s = -(share * r);
     }
     field_into(
-        &mut Serial,
+        &mut Sequential,
         &field(arithmetic, &at, d, v, Some(s), r),
         second,
         scratch,
@@ -205,7 +205,7 @@ mod tests {
         // A tiny step leaves the momenta as painted for the drift.
         let config = Config {
             friction: 0.7,
-            bandwidth: Extended::Joint(Bandwidth::Fixed(6.0)),
+            bandwidth: ExtendedBandwidth::Joint(Bandwidth::Fixed(6.0)),
             ..Config::new(1e-9)
         };
         let (mut y, mut momenta, mut thermostats) = (x.clone(), r.clone(), xi.clone());

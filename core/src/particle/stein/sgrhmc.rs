@@ -6,7 +6,7 @@
 //! drift  theta_i += (eps/n) sum_j S_j [ k_ij r_j - grad_{r_j} k_ij ]
 //! gamma_a = d S_a / d theta_a
 //! ```
-//! `S` is the diagonal at each particle, evaluated at the source, `gamma` its divergence; the caller fills both beside the scores. Leaving
+//! `S` is the diagonal at each particle, evaluated at the source, `gamma` its divergence; the caller fills both in addition to the scores. Leaving
 //! `gamma` out makes the expectation of the field under p differ from zero.
 //!
 //! | symbol | meaning | shape |
@@ -23,10 +23,10 @@
 
 use super::super::{Evaluated, Particles, check_cloud, check_finite};
 use super::sghmc::Config;
-use super::{Chosen, copy, extend, field, narrow};
+use super::{SelectedBandwidth, copy, extend, field, narrow};
 use crate::error::{check_length, check_scratch};
 use crate::memory::take;
-use crate::pairs::{Serial, field_into, field_scratch_len, least_field_scratch_len};
+use crate::pairs::{Sequential, field_into, field_scratch_len, least_field_scratch_len};
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Map};
 use crate::vector::Kernels as _;
@@ -85,10 +85,10 @@ const fn buffers(n: usize, d: usize) -> usize {
     n.saturating_mul(d).saturating_mul(7)
 }
 
-/// One step of symplectic Euler; the friction of the config is not used, that of the metric is. Answers the bandwidth of the drift.
+/// One step of symplectic Euler; the friction of the config is not used, that of the metric is. Returns the bandwidth of the drift.
 ///
 /// # Errors
-/// As [`sghmc::step`](super::sghmc::step), with `metric` and `divergence` beside the scores.
+/// As [`sghmc::step`](super::sghmc::step), with `metric` and `divergence` in addition to the scores.
 ///
 /// ```
 /// use thalweg::particle::{Evaluated, Particles};
@@ -106,7 +106,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     particles: Particles<'_, T>,
     evaluated: &Evaluated<'_, T>,
     mut scratch: &mut [T],
-) -> Result<Chosen<T>, Error> {
+) -> Result<SelectedBandwidth<T>, Error> {
     let Particles {
         d,
         positions: particles,
@@ -142,11 +142,11 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     )?;
     T::Kernels::riemannian_kick([metric, scores, divergence, r], [&mut *v, &mut *s]);
     let first = field(arithmetic, &at, d, v, Some(metric), particles);
-    field_into(&mut Serial, &first, out, scratch)?;
+    field_into(&mut Sequential, &first, out, scratch)?;
     T::Kernels::axpby(at.ratio, r, T::ZERO, r, u);
     v.fill(T::ZERO);
     let friction = field(arithmetic, &at, d, v, Some(s), u);
-    field_into(&mut Serial, &friction, second, scratch)?;
+    field_into(&mut Sequential, &friction, second, scratch)?;
     // The new momenta wait in `second` until they and their bandwidth are known to be finite.
     T::Kernels::step_into(rate, r, out, u);
     T::Kernels::step_from(rate, u, second);
@@ -163,7 +163,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
     T::Kernels::riemannian_drift([metric, r], [&mut *v, &mut *s]);
     T::Kernels::axpby(at.ratio, r, T::ZERO, r, u);
     let last = field(arithmetic, &at, d, v, Some(s), u);
-    field_into(&mut Serial, &last, out, scratch)?;
+    field_into(&mut Sequential, &last, out, scratch)?;
     T::Kernels::step_from(rate, particles, out);
     copy(out, particles);
     state.steps = state.steps.saturating_add(1);
@@ -173,7 +173,7 @@ pub fn step<T: Real, B: Storage<Elem = T>>(
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::{assert_golden, painted};
-    use super::super::{Bandwidth, Extended, sghmc};
+    use super::super::{Bandwidth, ExtendedBandwidth, sghmc};
     use super::*;
     use std::vec;
     use std::vec::Vec;
@@ -229,7 +229,7 @@ mod tests {
     fn the_unit_metric_is_sghmc_with_unit_friction() {
         let [x, r, g] = [1, 2, 3].map(|phase| painted::<f64>(phase, 20));
         let config = Config {
-            bandwidth: Extended::Joint(Bandwidth::Fixed(5.0)),
+            bandwidth: ExtendedBandwidth::Joint(Bandwidth::Fixed(5.0)),
             ..Config::new(0.3)
         };
         let [mut y, mut z] = [x.clone(), x];

@@ -79,7 +79,7 @@ impl<T: Real> DoubleBanana<T> {
 
     /// Draws a point of the prior into `out` and tells whether it is kept: then it is an exact draw.
     ///
-    /// One attempt of rejection sampling, with the likelihood as the chance; repeat until it answers `true`. With the
+    /// One attempt of rejection sampling, with the likelihood as the chance; repeat until it returns `true`. With the
     /// default settings one in 9.4 attempts is kept.
     ///
     /// # Errors

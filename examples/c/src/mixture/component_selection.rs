@@ -43,7 +43,7 @@ pub struct ComponentSelectionConfig {
     pub reg_covar: f64,
     /// How fast a table forgets.
     pub table_rate: f64,
-    /// Share of uniform proposals beside a table.
+    /// Share of uniform proposals in addition to a table.
     pub table_floor: f64,
     /// One of `THALWEG_PROPOSAL_*`.
     pub proposal: u32,

@@ -136,7 +136,7 @@ impl<E: Into<ProtocolError>> From<E> for Failure {
 ///
 /// A server that was started again opens earlier rounds once more: the client begins anew with its model.
 ///
-/// `beat` answers true about every half second, whenever it is asked.
+/// `beat` returns true about every half second, whenever it is asked.
 ///
 /// # Errors
 /// A [`Failure`]. Damage, loss and silence on the line are none.
@@ -180,7 +180,7 @@ pub fn run<S: Read + ReadReady + Write + WriteReady>(
         indices: buffers.indices,
     };
     let conversation = Conversation {
-        who: Who {
+        who: ClientIdentity {
             id: header.client,
             seed: header.seed,
             d: dimension,
@@ -292,7 +292,7 @@ impl Work<'_> {
 
 /// What a client signs its frames with.
 #[derive(Clone, Copy)]
-struct Who {
+struct ClientIdentity {
     id: u32,
     seed: u64,
     d: u32,
@@ -300,7 +300,7 @@ struct Who {
     settings: u32,
 }
 
-impl Who {
+impl ClientIdentity {
     fn header(&self, kind: Kind, dtype: Dtype, k: u32, round: u64) -> Header {
         Header {
             client: self.id,
@@ -311,7 +311,7 @@ impl Who {
     }
 
     /// Why the server answers with a Hello: it states what it expected.
-    fn sent_away(&self, hello: &Frame<'_>) -> Failure {
+    fn rejection_reason(&self, hello: &Frame<'_>) -> Failure {
         let (theirs, own) = (
             Fingerprint::from_code(hello.header.k),
             Fingerprint::new(self.settings),
@@ -343,7 +343,7 @@ impl Who {
 
 /// A line, and what is kept between messages.
 struct Conversation<'m, S> {
-    who: Who,
+    who: ClientIdentity,
     line: Line<'m, S>,
     /// The reply to the round that was answered last, of `len` bytes.
     reply: &'m mut [u8],
@@ -431,7 +431,7 @@ impl<S: Read + ReadReady + Write + WriteReady> Conversation<'_, S> {
         match found.header.kind {
             Kind::Stop if round == ABORTED => return Err(Failure::Aborted),
             Kind::Stop => return Ok(Taken::Stop),
-            Kind::Hello => return Err(self.who.sent_away(&found)),
+            Kind::Hello => return Err(self.who.rejection_reason(&found)),
             Kind::Model | Kind::Estimate => {}
             _ => return Ok(Taken::Frame),
         }

@@ -64,9 +64,9 @@ impl<'m, S: Read + ReadReady + Write + WriteReady> Line<'m, S> {
         Ok(())
     }
 
-    /// Takes what has arrived and sends a byte, if the port is ready; answers whether anything moved.
+    /// Takes what has arrived and sends a byte, if the port is ready; returns whether anything moved.
     ///
-    /// A byte at a time each way: a port without a queue of its own loses what is not fetched while a frame leaves.
+    /// A byte at a time each way: a port without a separate queue loses what is not fetched while a frame leaves.
     pub(crate) fn pump(&mut self, reply: &[u8]) -> Result<bool, ErrorKind> {
         let mut moved = false;
         while self.serial.read_ready().map_err(|e| e.kind())? {

@@ -5,7 +5,7 @@
 //!      0      4  magic D7 'T' 'W' 'D'
 //!      4      1  major version, 2
 //!      5      1  minor version, 0
-//!      6      1  method: 1 whole gradients, 2 MARINA + PermK, 3 MARINA + RandK, 4 EF21 + TopK
+//!      6      1  method: 1 full gradients, 2 MARINA + PermK, 3 MARINA + RandK, 4 EF21 + TopK
 //!      7      1  zero
 //!      8      8  seed of the run
 //!     16      4  client
@@ -42,7 +42,7 @@ const MAJOR: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Method {
-    /// Every round sends the whole gradient.
+    /// Every round sends the full gradient.
     Whole = 1,
     /// MARINA with PermK.
     MarinaPermK = 2,
@@ -65,7 +65,7 @@ impl Method {
     }
 }
 
-/// What a client must know beside its rows.
+/// What a client must know in addition to its rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Header {
     /// Protocol and compressor.
@@ -250,7 +250,7 @@ pub fn read(bytes: &[u8]) -> Result<Shard<'_>, ShardError> {
     Ok(shard)
 }
 
-/// Writes a shard; answers its length.
+/// Writes a shard; returns its length.
 ///
 /// # Errors
 /// [`ShardError::Field`] for a field out of range or rows that the header does not announce; [`ShardError::Truncated`] when `out` is

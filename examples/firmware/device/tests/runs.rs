@@ -182,7 +182,7 @@ fn in_process<P: Protocol<f32> + Copy>(config: P) -> Vec<u32> {
 /// Clients that are not threads of the host's client: their numbers, and what to wait for.
 type Guests = (Vec<u32>, Vec<JoinHandle<()>>);
 
-/// A run over sockets: `guests` start clients of their own for the ids that they answer; the rest are threads of the host.
+/// A run over sockets: `guests` start separate clients for the ids that they answer; the rest are threads of the host.
 fn over_tcp<P: Protocol<f32> + Copy + Send>(
     config: P,
     guests: impl FnOnce(SocketAddr) -> Guests,
@@ -555,7 +555,7 @@ fn every_end_of_a_run_has_its_name() {
     ];
     assert!(at_script(Method::Whole, stop[0]).0.is_ok());
     assert_eq!(at_script(Method::Whole, stop[1]).0, Err(Failure::Aborted));
-    let sent_away = |round, samples, settings| {
+    let rejection_reason = |round, samples, settings| {
         let hello = move |line: &mut Script| {
             let body = Body::Hello { samples };
             line.say(Kind::Hello, Dtype::F32, settings, round, &body);
@@ -568,17 +568,17 @@ fn every_end_of_a_run_has_its_name() {
         (
             Failure::Displaced,
             "another client has taken the place of this one",
-            sent_away(0, samples, SETTINGS),
+            rejection_reason(0, samples, SETTINGS),
         ),
         (
             Failure::SentAway,
             "the server could not use the replies of this client",
-            sent_away(1, samples, SETTINGS),
+            rejection_reason(1, samples, SETTINGS),
         ),
         (
             Failure::Samples { expected, found },
             "the server has no such client",
-            sent_away(0, 0, SETTINGS),
+            rejection_reason(0, 0, SETTINGS),
         ),
         (
             Failure::Settings {
@@ -586,7 +586,7 @@ fn every_end_of_a_run_has_its_name() {
                 found: SETTINGS,
             },
             "settings 00004d, the server has others",
-            sent_away(0, samples, other),
+            rejection_reason(0, samples, other),
         ),
     ] {
         assert_eq!((said, said.to_string().as_str()), (failure, words));

@@ -20,7 +20,7 @@ pub use expected::EXPECTED;
 /// A case: its name and the computation that feeds the hash.
 pub type Case = (&'static str, fn(&mut Hash) -> Outcome);
 
-/// What a case answers: a refused call is a defect, whatever the hash.
+/// What a case returns: a refused call is a defect, whatever the hash.
 pub type Outcome = Result<(), Refused>;
 
 /// The line of a case at which a call was refused.
@@ -34,7 +34,7 @@ impl<E: core::error::Error> From<E> for Refused {
     }
 }
 
-/// Answer to an element that should be there.
+/// Error for an element that should be there.
 pub(crate) const MISSING: Refused = Refused(0);
 
 /// FNV-1a over 64 bits: enough to notice a changed bit, and 4 lines long.
@@ -120,7 +120,7 @@ impl Report {
     }
 }
 
-/// Runs groups of cases in the order of the table; answers whether all agree.
+/// Runs groups of cases in the order of the table; returns whether all agree.
 pub fn run(groups: &[&[Case]], mut report: impl FnMut(&Report)) -> bool {
     let mut all = SMALL.len() + LARGE.len() == EXPECTED.len();
     let cases = groups.iter().flat_map(|group| group.iter());

@@ -13,7 +13,7 @@ use thalweg::bilevel::es_jacobian::{Direction, Start};
 use thalweg::bilevel::hyper_representation::network::{Problem, Task};
 use thalweg::model::{Batch, Init, Labels, Loss, mlp};
 use thalweg::optim::adam;
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 
 use super::{DIRECT, Kind, Line, Method, Plan, Report, Scope, Trainer, below, esj, hozog, row};
 use crate::bilevel::parallel;
@@ -51,7 +51,7 @@ const CLAIMED: &[&str] = &[DIRECT, UNIT, HOZOG];
 fn normals(seed: u64, number: u64, n: usize) -> Vec<f32> {
     let mut out = vec![0.0; n];
     let mut stream = random::stream(seed, number, 0, Purpose::DATA);
-    Lanes32::new(&mut stream).fill_normal(&mut out);
+    NoiseStream::new(&mut stream).fill_normal(&mut out);
     out
 }
 

@@ -67,8 +67,8 @@ pub(super) fn formulas(claims: &mut Claims) -> Result<(), Error> {
     };
     // p = exp(-theta^2 - r^2/2) at (0.3, -0.4).
     let [x, y] = direction(Dynamics::Sghmc, &[0.3, -0.4], &[-0.6, 0.4])?;
-    claims.at_most("one particle: theta' beside -0.4", (x + 0.4).abs(), 1e-15);
-    claims.at_most("one particle: r' beside -0.32", (y + 0.32).abs(), 1e-15);
+    claims.at_most("one particle: theta' against -0.4", (x + 0.4).abs(), 1e-15);
+    claims.at_most("one particle: r' against -0.32", (y + 0.32).abs(), 1e-15);
 
     let gradient = |theta: f64, r: f64| [-(theta + 0.4 * theta * theta * theta), -r];
     let at = [0.4, -0.7];
@@ -108,7 +108,7 @@ pub(super) fn formulas(claims: &mut Claims) -> Result<(), Error> {
     let found = mean(Dynamics::Sgrhmc {
         has_divergence: false,
     })?;
-    let figure = "Stein identity without Gamma beside (0, 0.0335)";
+    let figure = "Stein identity without Gamma against (0, 0.0335)";
     claims.at_most(figure, found[0].hypot(found[1].abs() - 0.0335), 5e-5);
     Ok(())
 }
@@ -159,7 +159,7 @@ pub(super) fn affine(claims: &mut Claims, seed: u64) {
         ("second variance", covariance(1, 1), 1.0),
         ("momentum variance", covariance(2, 2), 1.0),
     ] {
-        let figure = format!("affine kernel: {name} beside {exact}");
+        let figure = format!("affine kernel: {name} against {exact}");
         claims.at_most(&figure, (found - exact).abs(), 0.02);
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::dynamics::label_noise::Sparse;
 use crate::dynamics::limit_flow::{
-    hutchinson_trace, retract, retract_scratch_len, settle, settle_scratch_len,
+    follow_gradient_flow, gradient_flow_scratch_len, hutchinson_trace, retract, retract_scratch_len,
 };
 use crate::dynamics::tests::{SHAPE, START, assert_close, data, golden, labels, levels};
 use crate::random::{self, Purpose};
@@ -62,7 +62,7 @@ impl Map {
     }
 }
 
-impl Landscape<f64> for Map {
+impl SmoothLoss<f64> for Map {
     fn dim(&self) -> usize {
         4
     }
@@ -91,8 +91,8 @@ impl Landscape<f64> for Map {
 /// `Phi(x)`.
 fn phi(map: &mut Map, x: [f64; 4]) -> [f64; 4] {
     let mut x = x;
-    let mut scratch = [0.0; settle_scratch_len(4)];
-    settle(map, &mut x, 0.01, 1e-14, 100_000, &mut scratch).unwrap();
+    let mut scratch = [0.0; gradient_flow_scratch_len(4)];
+    follow_gradient_flow(map, &mut x, 0.01, 1e-14, 100_000, &mut scratch).unwrap();
     x
 }
 
@@ -100,7 +100,7 @@ fn along(x: [f64; 4], h: f64, v: [f64; 4]) -> [f64; 4] {
     core::array::from_fn(|i| x[i] + h * v[i])
 }
 
-/// A point on the manifold, and its frame's memory.
+/// A point on the manifold, and its basis's memory.
 fn point(map: &mut Map) -> [f64; 4] {
     let x = phi(map, [0.3, -0.2, 0.1, 0.4]);
     assert!(map.residual(&x).iter().all(|f| f.abs() < 1e-13));
@@ -119,9 +119,9 @@ fn the_first_derivative_of_phi_is_the_tangent_projection() {
     for seed in [1, 2, 3] {
         let mut map = Map::random(seed);
         let x = point(&mut map);
-        let mut memory = [0.0; frame_len(4)];
-        let frame = Frame::new(&mut map, &x, &mut memory).unwrap();
-        assert_eq!(frame.rank(), 2);
+        let mut memory = [0.0; basis_len(4)];
+        let basis = HessianBasis::new(&mut map, &x, &mut memory).unwrap();
+        assert_eq!(basis.rank(), 2);
         for v in DIRECTIONS {
             let (a, b) = (
                 phi(&mut map, along(x, 1e-4, v)),
@@ -129,7 +129,7 @@ fn the_first_derivative_of_phi_is_the_tangent_projection() {
             );
             let found: [f64; 4] = core::array::from_fn(|i| (a[i] - b[i]) / 2e-4);
             let mut expected = [0.0; 4];
-            frame.tangent_into(&v, &mut expected).unwrap();
+            basis.tangent_into(&v, &mut expected).unwrap();
             assert_close(&found, &expected, 1e-7);
         }
     }
@@ -140,8 +140,8 @@ fn the_second_derivative_of_phi_is_the_difference_of_phi() {
     for seed in [1, 2, 3] {
         let mut map = Map::random(seed);
         let x = point(&mut map);
-        let mut memory = [0.0; frame_len(4)];
-        let frame = Frame::new(&mut map, &x, &mut memory).unwrap();
+        let mut memory = [0.0; basis_len(4)];
+        let basis = HessianBasis::new(&mut map, &x, &mut memory).unwrap();
         let mut most = 0.0_f64;
         for v in DIRECTIONS {
             let h = 3e-3;
@@ -153,7 +153,7 @@ fn the_second_derivative_of_phi_is_the_difference_of_phi() {
             let outer: Vec<f64> = v.iter().flat_map(|a| v.map(|b| a * b)).collect();
             let noise = Noise::Covariance(MatrixRef::new(&outer, 4, 4).unwrap());
             let (mut scratch, mut found) = ([0.0; drift_scratch_len(4)], [0.0; 4]);
-            second_derivative_into(&mut map, &x, &frame, noise, &mut found, &mut scratch).unwrap();
+            second_derivative_into(&mut map, &x, &basis, noise, &mut found, &mut scratch).unwrap();
             assert_close(&found, &expected, 1e-3);
             most = expected.iter().fold(most, |m, x| m.max(x.abs()));
         }
@@ -175,8 +175,8 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
     for seed in [1, 2, 3] {
         let mut map = Map::random(seed);
         let x = point(&mut map);
-        let mut memory = [0.0; frame_len(4)];
-        let frame = Frame::new(&mut map, &x, &mut memory).unwrap();
+        let mut memory = [0.0; basis_len(4)];
+        let basis = HessianBasis::new(&mut map, &x, &mut memory).unwrap();
         let (mut scratch, mut found) = ([0.0; drift_scratch_len(4)], [0.0; 4]);
         let mut expected = [0.0; 4];
 
@@ -186,13 +186,13 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
             (0..4).map(|i| j[a][i] * j[b][i]).sum::<f64>()
         };
         let trace = gradient(|x| gram(x, 0, 0) + gram(x, 1, 1), x);
-        frame
+        basis
             .tangent_into(&trace.map(|g| -0.25 * g), &mut expected)
             .unwrap();
         drift_into(
             &mut map,
             &x,
-            &frame,
+            &basis,
             Noise::Label(1.0),
             &mut found,
             &mut scratch,
@@ -204,21 +204,21 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
         map.hessian_into(&x, MatrixMut::new(&mut hess, 4, 4).unwrap())
             .unwrap();
         let noise = Noise::Covariance(MatrixRef::new(&hess, 4, 4).unwrap());
-        drift_into(&mut map, &x, &frame, noise, &mut found, &mut scratch).unwrap();
+        drift_into(&mut map, &x, &basis, noise, &mut found, &mut scratch).unwrap();
         assert_close(&found, &expected, 1e-8);
 
         let log = |x| (gram(x, 0, 0) * gram(x, 1, 1) - gram(x, 0, 1).powi(2)).ln();
-        frame
+        basis
             .tangent_into(&gradient(log, x).map(|g| -0.25 * g), &mut expected)
             .unwrap();
         let mut normal = [0.0; 16];
         for (i, row) in normal.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             let unit: [f64; 4] = core::array::from_fn(|j| f64::from(u8::from(i == j)));
-            frame.tangent_into(&unit, row).unwrap();
+            basis.tangent_into(&unit, row).unwrap();
             *row = core::array::from_fn(|j| unit[j] - row[j]);
         }
         let noise = Noise::Covariance(MatrixRef::new(&normal, 4, 4).unwrap());
-        drift_into(&mut map, &x, &frame, noise, &mut found, &mut scratch).unwrap();
+        drift_into(&mut map, &x, &basis, noise, &mut found, &mut scratch).unwrap();
         assert_close(&found, &expected, 1e-8);
         assert!(expected.iter().any(|x| x.abs() > 1e-2));
     }
@@ -226,7 +226,7 @@ fn the_drifts_of_label_and_normal_noise_descend_the_trace_and_the_logarithm_of_t
 
 /// `h(a) b^2 / 2` with `h(a) = 1 + a^2`.
 struct Valley;
-impl<T: Real> Landscape<T> for Valley {
+impl<T: Real> SmoothLoss<T> for Valley {
     fn dim(&self) -> usize {
         2
     }
@@ -246,14 +246,14 @@ impl<T: Real> Landscape<T> for Valley {
 
 fn valley<T: Real>(tolerance: f64) {
     let x = [T::from_f64(0.75), T::ZERO];
-    let mut memory = [T::ZERO; frame_len(2)];
-    let frame = Frame::new(&mut Valley, &x, &mut memory).unwrap();
+    let mut memory = [T::ZERO; basis_len(2)];
+    let basis = HessianBasis::new(&mut Valley, &x, &mut memory).unwrap();
     let (mut scratch, mut out) = ([T::ZERO; drift_scratch_len(2)], [T::ZERO; 2]);
     let c = T::from_f64(2.0);
     drift_into(
         &mut Valley,
         &x,
-        &frame,
+        &basis,
         Noise::Isotropic(c),
         &mut out,
         &mut scratch,
@@ -264,7 +264,7 @@ fn valley<T: Real>(tolerance: f64) {
     drift_into(
         &mut Valley,
         &x,
-        &frame,
+        &basis,
         Noise::Label(c),
         &mut out,
         &mut scratch,
@@ -281,9 +281,9 @@ fn the_drift_in_a_valley_has_its_closed_form() {
 
 /// A sparse problem whose third derivative is differenced.
 struct Differenced<'a, T>(Sparse<'a, T>);
-impl<T: Real> Landscape<T> for Differenced<'_, T> {
+impl<T: Real> SmoothLoss<T> for Differenced<'_, T> {
     fn dim(&self) -> usize {
-        Landscape::dim(&self.0)
+        SmoothLoss::dim(&self.0)
     }
     fn gradient_into(&mut self, x: &[T], out: &mut [T]) -> Result<(), Error> {
         self.0.gradient_into(x, out)
@@ -397,11 +397,11 @@ fn euler_steps_of_the_general_drift_follow_the_exact_limit() {
 fn an_increment_moves_along_the_manifold_only() {
     let mut map = Map::random(1);
     let x = point(&mut map);
-    let mut memory = [0.0; frame_len(4)];
-    let frame = Frame::new(&mut map, &x, &mut memory).unwrap();
+    let mut memory = [0.0; basis_len(4)];
+    let basis = HessianBasis::new(&mut map, &x, &mut memory).unwrap();
     let increment = DIRECTIONS[1].map(|v| 1e-3 * v);
     let mut tangent = [0.0; 4];
-    frame.tangent_into(&increment, &mut tangent).unwrap();
+    basis.tangent_into(&increment, &mut tangent).unwrap();
     let mut moved = x;
     let mut scratch = [0.0; step_scratch_len(4)];
     step(
@@ -449,18 +449,18 @@ fn every_level_gives_the_same_bits() {
 #[test]
 fn wrong_lengths_and_flows_without_end_are_named() {
     let mut x = [0.75_f64, 0.5];
-    let mut memory = [0.0; frame_len(2)];
-    assert!(Frame::new(&mut Valley, &x, &mut memory[1..]).is_err());
-    let frame = Frame::new(&mut Valley, &x, &mut memory).unwrap();
+    let mut memory = [0.0; basis_len(2)];
+    assert!(HessianBasis::new(&mut Valley, &x, &mut memory[1..]).is_err());
+    let basis = HessianBasis::new(&mut Valley, &x, &mut memory).unwrap();
     let mut out = [0.0; 2];
     let noise = Noise::Label(1.0);
     let mut scratch = [0.0; step_scratch_len(2)];
-    assert!(drift_into(&mut Valley, &x[..1], &frame, noise, &mut out, &mut scratch).is_err());
-    assert!(drift_into(&mut Valley, &x, &frame, noise, &mut out, &mut scratch[..17]).is_err());
+    assert!(drift_into(&mut Valley, &x[..1], &basis, noise, &mut out, &mut scratch).is_err());
+    assert!(drift_into(&mut Valley, &x, &basis, noise, &mut out, &mut scratch[..17]).is_err());
     let wide = MatrixRef::new(&[0.0; 6], 2, 3).unwrap();
     let noise = Noise::Covariance(wide);
-    assert!(drift_into(&mut Valley, &x, &frame, noise, &mut out, &mut scratch).is_err());
-    let error = settle(&mut Valley, &mut x, 0.1, 0.0, 7, &mut scratch).unwrap_err();
+    assert!(drift_into(&mut Valley, &x, &basis, noise, &mut out, &mut scratch).is_err());
+    let error = follow_gradient_flow(&mut Valley, &mut x, 0.1, 0.0, 7, &mut scratch).unwrap_err();
     assert_eq!(
         error,
         Error::NoConvergence {
@@ -469,7 +469,7 @@ fn wrong_lengths_and_flows_without_end_are_named() {
         }
     );
     let mut x = [f64::NAN, 1.0];
-    let error = settle(&mut Valley, &mut x, 0.1, 0.0, 7, &mut scratch).unwrap_err();
+    let error = follow_gradient_flow(&mut Valley, &mut x, 0.1, 0.0, 7, &mut scratch).unwrap_err();
     assert!(matches!(
         error,
         Error::NonFinite {
@@ -496,8 +496,8 @@ fn the_gradient_flow_is_of_fourth_order() {
     let problem = Sparse::new(MatrixRef::new(&[1.0_f64], 1, 1).unwrap(), &[1.0]).unwrap();
     let error = |dt: f64| {
         let mut x = [1.5, 0.75];
-        let mut scratch = [0.0; settle_scratch_len(2)];
-        settle(
+        let mut scratch = [0.0; gradient_flow_scratch_len(2)];
+        follow_gradient_flow(
             &mut problem.clone(),
             &mut x,
             dt,
@@ -525,11 +525,11 @@ fn a_retraction_keeps_to_the_rank_of_the_manifold() {
     let left = retract(&mut Valley, &mut x, 1, 1e-14, 20, &mut scratch).unwrap();
     assert!(left <= 1e-14 && x[1].abs() < 1e-13);
     assert!((x[0] - a).abs() < b * b, "{x:?}");
-    let mut memory = [0.0; frame_len(2)];
-    let frame = Frame::new(&mut Valley, &[a, b], &mut memory).unwrap();
-    assert_eq!((frame.rank(), frame.with_rank(1).rank()), (2, 1));
+    let mut memory = [0.0; basis_len(2)];
+    let basis = HessianBasis::new(&mut Valley, &[a, b], &mut memory).unwrap();
+    assert_eq!((basis.rank(), basis.with_rank(1).rank()), (2, 1));
     let mut out = [0.0; 2];
-    frame
+    basis
         .with_rank(0)
         .tangent_into(&[1.0, -2.0], &mut out)
         .unwrap();
@@ -543,7 +543,7 @@ fn ways_to_the_manifold_that_fail_leave_the_place() {
     let mut scratch = [0.0; retract_scratch_len(2)];
     // Steps far too long, then too few.
     for (dt, most) in [(1e3, 100), (1e-3, 5)] {
-        assert!(settle(&mut Valley, &mut x, dt, 0.0, most, &mut scratch).is_err());
+        assert!(follow_gradient_flow(&mut Valley, &mut x, dt, 0.0, most, &mut scratch).is_err());
         assert_eq!(x, start);
     }
     let mut far = [1e200, 1e200];

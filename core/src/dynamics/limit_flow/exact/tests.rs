@@ -381,7 +381,7 @@ fn times_that_take_too_many_solutions_are_refused() {
     assert_close(&w, &[0.0, 2.0], 1e-9);
 }
 
-/// Every field of a saved state overwritten by each of these in turn: an error or an answer, and soon.
+/// Every field of a saved state overwritten by each of these in turn: an error or a result, and soon.
 #[test]
 fn hostile_states_end_in_time_with_a_named_error() {
     let problem = Sparse::new(MatrixRef::new(&[1.0_f32, 0.5], 1, 2).unwrap(), &[1.0]).unwrap();

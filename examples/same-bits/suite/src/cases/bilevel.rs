@@ -109,7 +109,7 @@ fn saved<T: Real, const D: usize>(hash: &mut Hash, state: &mut State<[T; D]>) ->
     Ok(())
 }
 
-/// The steps of a driver that computes the coefficients itself.
+/// The steps of an executor that computes the coefficients itself.
 fn pieces<T: Real, const P: usize, const D: usize>(
     hash: &mut Hash,
     problem: &dyn SecondOrder<T>,

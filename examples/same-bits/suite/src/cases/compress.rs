@@ -1,7 +1,7 @@
 //! Compressors: supports, roundings, and those with a memory.
 
 use thalweg::Real;
-use thalweg::compress::perm_k::{self, Share, Table};
+use thalweg::compress::perm_k::{self, Block, Table};
 use thalweg::compress::rand_k::Pool;
 use thalweg::compress::{
     Buffers, Compressor, Contracted, Contractive, Dithering, Identity, Key, Lazy, Message, Natural,
@@ -105,7 +105,7 @@ pub(super) fn supports<T: Real>(hash: &mut Hash) -> Outcome {
     unbiased::<T>(&PermK::new(60), hash)?;
     let share = PermK::new(5).share(KEY, D)?;
     hash.size(share.start + share.len + share.owners);
-    hash.size(Share::new(D, 7, 3).map_or(0, |share| share.start));
+    hash.size(Block::new(D, 7, 3).map_or(0, |share| share.start));
     PermK::new(5).support_into(KEY, D, &mut support)?;
     support.iter().for_each(|&i| hash.word(i.into()));
     hash.size(perm_k::message_len(D, 5));

@@ -4,9 +4,9 @@ use thalweg::dynamics::label_noise::{
     self, Config, Fit, Scratch, Sparse, State, check_interpolates_scratch_len,
 };
 use thalweg::dynamics::limit_flow::{
-    self, Exact, Frame, Landscape, Noise, drift_into, drift_scratch_len, exact_len,
-    exact_scratch_len, hutchinson_trace, retract, retract_scratch_len, second_derivative_into,
-    settle, settle_scratch_len, step_scratch_len,
+    self, Exact, HessianBasis, Noise, SmoothLoss, drift_into, drift_scratch_len, exact_len,
+    exact_scratch_len, follow_gradient_flow, gradient_flow_scratch_len, hutchinson_trace, retract,
+    retract_scratch_len, second_derivative_into, step_scratch_len,
 };
 use thalweg::matrix::MatrixRef;
 use thalweg::model::{Batch, linear};
@@ -125,9 +125,9 @@ pub(super) fn drift<T: Real>(hash: &mut Hash) -> Outcome {
     let z = [T::from_f64(0.75), T::from_f64(-0.5)];
     let mut problem = Sparse::new(MatrixRef::new(&z, 1, 2)?, &z[..1])?;
     let mut x = [T::ONE; SMALL];
-    let mut scratch = [T::ZERO; settle_scratch_len(SMALL)];
+    let mut scratch = [T::ZERO; gradient_flow_scratch_len(SMALL)];
     let tolerance = 64.0 * T::EPSILON.to_f64();
-    hash.size(settle(
+    hash.size(follow_gradient_flow(
         &mut problem,
         &mut x,
         0.1,
@@ -139,9 +139,9 @@ pub(super) fn drift<T: Real>(hash: &mut Hash) -> Outcome {
     hash.reals(&[retract(&mut problem, &mut x, 1, 0.0, 2, &mut scratch)?]);
     hash.reals(&x);
 
-    let mut memory = [T::ZERO; limit_flow::frame_len(SMALL)];
-    let frame = Frame::new(&mut problem, &x, &mut memory)?.with_rank(1);
-    hash.size(Frame::dim(&frame) + Frame::rank(&frame) + Landscape::dim(&problem));
+    let mut memory = [T::ZERO; limit_flow::basis_len(SMALL)];
+    let frame = HessianBasis::new(&mut problem, &x, &mut memory)?.with_rank(1);
+    hash.size(HessianBasis::dim(&frame) + HessianBasis::rank(&frame) + SmoothLoss::dim(&problem));
     hash.reals(frame.values());
     hash.reals(frame.vectors().data());
     let (mut out, mut s) = ([T::ZERO; SMALL], [T::ZERO; SMALL * SMALL]);

@@ -13,7 +13,7 @@ use thalweg::optim::{
     BUFFERS, Decay, Elementwise, Layer, Optimiser, Precision, State, adagrad, adam, bf16, lamb,
     lion, nero, params_len, rmsprop, sgd,
 };
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::snapshot::Snapshot;
 use thalweg::{Arithmetic, Error, Real};
 
@@ -458,7 +458,7 @@ pub(super) fn schedules(hash: &mut Hash) -> Outcome {
 
 /// Adam and SGD with moments of 16 bits.
 pub(super) fn narrow<T: Real>(hash: &mut Hash) -> Outcome {
-    let mut lanes = Lanes32::new(&mut random::stream(4, 5, 6, Purpose::ROUNDING));
+    let mut lanes = NoiseStream::new(&mut random::stream(4, 5, 6, Purpose::ROUNDING));
     let (mut x, mut g, mut saved) = ([T::ZERO; D], [T::ZERO; D], [0; 512]);
     let mut adam = State::new([0_u16; 2 * D]);
     let mut sgd = State::new([0_u16; D]);

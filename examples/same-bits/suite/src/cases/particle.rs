@@ -2,19 +2,20 @@
 
 use thalweg::model::{Batch, quadratic::Quadratic};
 use thalweg::pairs::{
-    Driver, Family, Field, Serial, Sources, field_into, field_scratch_len, least_field_scratch_len,
+    Executor, Family, Field, KernelSum, Sequential, field_into, field_scratch_len,
+    least_field_scratch_len,
 };
 use thalweg::particle::bandwidth::{Bandwidth, median_squared_distance};
 use thalweg::particle::effective_sample_size::effective_sample_size;
 use thalweg::particle::momentum::{State, Thermostats};
 use thalweg::particle::rule::{self, Rule};
 use thalweg::particle::split_r_hat::split_r_hat;
-use thalweg::particle::stein::{self, Extended, general::Recipe};
+use thalweg::particle::stein::{self, ExtendedBandwidth, general::Recipe};
 use thalweg::particle::{
     Evaluated, Particles, count, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, score,
     sghmc, sgnht, svgd,
 };
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::{Arithmetic, Error, Real, matrix::MatrixRef};
 
 use crate::{Hash, MISSING, Outcome, paint};
@@ -22,18 +23,18 @@ use crate::{Hash, MISSING, Outcome, paint};
 /// One row of the sums after another.
 struct RowByRow;
 
-impl<T: Real> Driver<T> for RowByRow {
+impl<T: Real> Executor<T> for RowByRow {
     fn sums_into(
         &mut self,
-        sources: &Sources<'_, T>,
+        sources: &KernelSum<'_, T>,
         out: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error> {
-        sources.rows_into(0..sources.n(), out, scratch)?;
+        sources.sum_rows_into(0..sources.n(), out, scratch)?;
         let rows = out.chunks_exact_mut(sources.columns().max(1));
         debug_assert!(sources.scratch_len(1) >= sources.n());
         rows.enumerate()
-            .try_for_each(|(i, out)| sources.rows_into(i..i + 1, out, scratch))
+            .try_for_each(|(i, out)| sources.sum_rows_into(i..i + 1, out, scratch))
     }
 }
 
@@ -86,7 +87,7 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
                 bandwidth: Bandwidth::median(2.0),
                 ..svgd::Config::new(0.1)
             };
-            svgd::step_by(
+            svgd::step_with(
                 &mut RowByRow,
                 &config,
                 &mut state,
@@ -119,7 +120,7 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
         ..Field::rbf(chosen.h)
     };
     let mut out = [T::ZERO; 21];
-    field_into(&mut Serial, &field, &mut out, &mut scratch)?;
+    field_into(&mut Sequential, &field, &mut out, &mut scratch)?;
     hash.reals(&out);
     hash.size(field_scratch_len(7, 3, 3, true) + least_field_scratch_len(7, 3, 3, true));
     let half = T::from_f64(0.5);
@@ -179,8 +180,8 @@ pub(super) fn deterministic<T: Real>(hash: &mut Hash) -> Outcome {
     paint(&mut g, 4);
     paint(&mut metric, 5);
     metric.iter_mut().for_each(|m| *m = *m * *m);
-    let mut lanes = Lanes32::new(&mut random::stream(3, 0, 0, Purpose::INIT));
-    let product = Extended::Product {
+    let mut lanes = NoiseStream::new(&mut random::stream(3, 0, 0, Purpose::INIT));
+    let product = ExtendedBandwidth::Product {
         position: Bandwidth::median(4.0),
         momentum: Bandwidth::Fixed(2.0),
     };
@@ -202,7 +203,7 @@ pub(super) fn deterministic<T: Real>(hash: &mut Hash) -> Outcome {
             &mut scratch,
         )?;
         let by = &mut RowByRow;
-        stein::sghmc::step_by(
+        stein::sghmc::step_with(
             by,
             &config,
             &mut state,
@@ -302,7 +303,7 @@ pub(super) fn chains<T: Real>(hash: &mut Hash) -> Outcome {
     paint(&mut metric, 8);
     metric.iter_mut().for_each(|m| *m = *m * *m);
     let mut rng = random::stream(4, 0, 0, Purpose::NOISE);
-    let mut lanes = Lanes32::new(&mut rng);
+    let mut lanes = NoiseStream::new(&mut rng);
     let room = &mut scratch;
     langevin::step(0.1, Particles::new(2, &mut x), &g, &mut lanes, room)?;
     langevin::riemannian_step(

@@ -1,6 +1,6 @@
 //! Streams, variates, subsets, permutations.
 
-use thalweg::random::{self, Lanes32, Permutation, Purpose, Stream};
+use thalweg::random::{self, NoiseStream, Permutation, Purpose, Stream};
 use thalweg::snapshot::Snapshot;
 
 use crate::{Hash, MISSING, Outcome};
@@ -48,11 +48,11 @@ pub(super) fn draws(hash: &mut Hash) -> Outcome {
 }
 
 pub(super) fn lanes(hash: &mut Hash) -> Outcome {
-    let mut lanes = Lanes32::new(&mut random::stream(1, 2, 3, Purpose::DIRECTION));
+    let mut lanes = NoiseStream::new(&mut random::stream(1, 2, 3, Purpose::DIRECTION));
     let (mut words, mut x, mut y) = ([0; 71], [0.0_f32; 71], [0.0_f64; 71]);
     lanes.fill_u32(&mut words);
     words.iter().for_each(|&word| hash.word(word.into()));
-    lanes = Lanes32::from_state(lanes.state());
+    lanes = NoiseStream::from_state(lanes.state());
     save_and_restore(&mut lanes)?;
     lanes.fill_uniform(&mut x);
     lanes.fill_uniform(&mut y);

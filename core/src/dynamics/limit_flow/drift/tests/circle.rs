@@ -22,7 +22,7 @@ impl Circle {
     }
 }
 
-impl Landscape<f64> for Circle {
+impl SmoothLoss<f64> for Circle {
     fn dim(&self) -> usize {
         2
     }
@@ -55,11 +55,11 @@ fn the_drift_of_isotropic_noise_on_a_circle_has_its_closed_form() {
     let mut circle = Circle { a: 0.6 };
     for theta in [0.0_f64, 0.7, 2.0, -1.3, 3.0] {
         let x = [theta.cos(), theta.sin()];
-        let mut memory = [0.0; frame_len(2)];
-        let frame = Frame::new(&mut circle, &x, &mut memory).unwrap();
+        let mut memory = [0.0; basis_len(2)];
+        let basis = HessianBasis::new(&mut circle, &x, &mut memory).unwrap();
         let (mut scratch, mut out) = ([0.0; drift_scratch_len(2)], [0.0; 2]);
         let noise = Noise::Isotropic(1.0);
-        drift_into(&mut circle, &x, &frame, noise, &mut out, &mut scratch).unwrap();
+        drift_into(&mut circle, &x, &basis, noise, &mut out, &mut scratch).unwrap();
         // ln h = -2 ln (1 + a cos theta).
         let slope = 2.0 * 0.6 * x[1] / (1.0 + 0.6 * x[0]);
         let expected = [
@@ -162,10 +162,10 @@ fn an_increment_across_the_manifold_moves_nothing() {
     }
     let mut map = Map::random(2);
     let start = point(&mut map);
-    let mut memory = [0.0; frame_len(4)];
-    let frame = Frame::new(&mut map, &start, &mut memory).unwrap();
+    let mut memory = [0.0; basis_len(4)];
+    let basis = HessianBasis::new(&mut map, &start, &mut memory).unwrap();
     let (mut tangent, mut x) = ([0.0; 4], start);
-    frame.tangent_into(&DIRECTIONS[1], &mut tangent).unwrap();
+    basis.tangent_into(&DIRECTIONS[1], &mut tangent).unwrap();
     let normal: [f64; 4] = core::array::from_fn(|i| 0.2 * (DIRECTIONS[1][i] - tangent[i]));
     assert!(vector::norm2(&normal) > 0.05);
     let mut scratch = [0.0; step_scratch_len(4)];
@@ -238,7 +238,7 @@ fn a_step_that_goes_wrong_is_an_error_and_leaves_the_place() {
         refused(start, Noise::Label(-1.0), 0.1, &[]),
         Error::Parameter { name: "noise", .. }
     ));
-    // Along the tangent by ten and by a thousand radii, where no Newton step of the frame at the start leads back.
+    // Along the tangent by ten and by a thousand radii, where no Newton step of the basis at the start leads back.
     for length in [10.0, 1e3, 1e200] {
         let error = refused(start, quiet, 0.0, &[-0.8 * length, 0.6 * length]);
         assert!(

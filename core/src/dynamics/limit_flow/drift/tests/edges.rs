@@ -23,7 +23,7 @@ fn noises_are_equal_when_their_kinds_and_numbers_are() {
 
 /// The valley, and the number of its Hessians that were asked for.
 struct Counted(usize);
-impl Landscape<f64> for Counted {
+impl SmoothLoss<f64> for Counted {
     fn dim(&self) -> usize {
         2
     }
@@ -39,12 +39,12 @@ impl Landscape<f64> for Counted {
 #[test]
 fn label_noise_takes_half_the_third_derivatives() {
     let x = [0.75, 0.0];
-    let mut memory = [0.0; frame_len(2)];
-    let frame = Frame::new(&mut Valley, &x, &mut memory).unwrap();
+    let mut memory = [0.0; basis_len(2)];
+    let basis = HessianBasis::new(&mut Valley, &x, &mut memory).unwrap();
     let hessians = |noise| {
         let (mut counted, mut out) = (Counted(0), [0.0; 2]);
         let mut scratch = [0.0; drift_scratch_len(2)];
-        drift_into(&mut counted, &x, &frame, noise, &mut out, &mut scratch).unwrap();
+        drift_into(&mut counted, &x, &basis, noise, &mut out, &mut scratch).unwrap();
         counted.0
     };
     let label = hessians(Noise::Label(1.0));
@@ -81,7 +81,7 @@ fn times_that_lead_nowhere_are_named() {
         assert_eq!(outcome, Err(Error::Parameter { name, rule }));
     }
     for bad in [0.0, -0.1, f64::INFINITY, f64::NAN] {
-        let outcome = settle(&mut Valley, &mut x, bad, 0.0, 1, &mut scratch);
+        let outcome = follow_gradient_flow(&mut Valley, &mut x, bad, 0.0, 1, &mut scratch);
         let (name, rule) = ("dt", "must be finite and positive");
         assert_eq!(outcome, Err(Error::Parameter { name, rule }));
     }
@@ -90,7 +90,7 @@ fn times_that_lead_nowhere_are_named() {
 
 #[test]
 fn memories_have_their_stated_lengths_and_not_one_less() {
-    let lengths = [3, 4].map(|d| [settle_scratch_len(d), retract_scratch_len(d)]);
+    let lengths = [3, 4].map(|d| [gradient_flow_scratch_len(d), retract_scratch_len(d)]);
     // 4 d; d^2 + 6 d.
     assert_eq!(lengths, [[12, 27], [16, 40]]);
     let mut x = [0.75_f64, 0.0];
@@ -99,7 +99,7 @@ fn memories_have_their_stated_lengths_and_not_one_less() {
     for (len, found) in [
         (
             8,
-            settle(&mut Valley, &mut x, 0.1, 0.0, 1, &mut scratch[..7]).map(drop),
+            follow_gradient_flow(&mut Valley, &mut x, 0.1, 0.0, 1, &mut scratch[..7]).map(drop),
         ),
         (
             16,
@@ -114,7 +114,7 @@ fn memories_have_their_stated_lengths_and_not_one_less() {
         assert_eq!(found, Err(short));
     }
     assert_eq!(
-        settle(&mut Valley, &mut x, 0.1, 0.0, 1, &mut scratch[..8]),
+        follow_gradient_flow(&mut Valley, &mut x, 0.1, 0.0, 1, &mut scratch[..8]),
         Ok(0)
     );
     assert_eq!(
@@ -125,7 +125,7 @@ fn memories_have_their_stated_lengths_and_not_one_less() {
 
 /// No gradient, and no Hessian.
 struct Level;
-impl Landscape<f64> for Level {
+impl SmoothLoss<f64> for Level {
     fn dim(&self) -> usize {
         2
     }
@@ -152,7 +152,7 @@ fn a_point_of_the_manifold_is_retracted_without_a_hessian() {
 
 /// Curvature 4 along the second axis, and along it a gradient that is the same everywhere: no Newton step helps.
 struct Tilted(f64);
-impl Landscape<f64> for Tilted {
+impl SmoothLoss<f64> for Tilted {
     fn dim(&self) -> usize {
         2
     }

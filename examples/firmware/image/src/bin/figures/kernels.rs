@@ -19,7 +19,7 @@ use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
 use thalweg::optim::{Optimiser, State, adam, lion, sgd};
 use thalweg::particle::{Particles, svgd};
-use thalweg::random::{self, Lanes32, Purpose};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::simd::{self, Lanes, Map};
 use thalweg::snapshot::Snapshot;
 use thalweg::wire::{Body, Crc32c, Dtype, Expect, Header, Kind, decode, encode_into};
@@ -105,8 +105,8 @@ fn all_mut(x: &mut [f32; N]) -> &mut [f32] {
 }
 
 /// A generator from the seed, which a call draws as well.
-fn lanes() -> Lanes32 {
-    Lanes32::new(&mut random::stream(1, 2, 3, Purpose::NOISE))
+fn lanes() -> NoiseStream {
+    NoiseStream::new(&mut random::stream(1, 2, 3, Purpose::NOISE))
 }
 
 fn square(x: &[f32]) -> Option<MatrixRef<'_, f32>> {
