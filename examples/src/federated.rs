@@ -109,7 +109,7 @@ A reply that is refused counts as none, and its client is sent away after three;
 until --patience ends. A server that is started again at its address within --patience begins anew with the clients that wait.
 Whatever ends a run, the server writes its results. A client ends with 0 if the run is finished, with 2 if the server ended it
 early, is gone, or has sent the client away, and if the client had no part in the run.
-Boards beside threads in one run, in QEMU, with the bits of threads alone:
+Boards and threads in one run, in QEMU, with the bits of threads alone:
   bash examples/firmware/build microbit
   federated --protocol marina --compressor perm-k --step-sizes 0.5 --hidden 6 --rounds 20 --device microbit=2
 Frames are checked for damage, not authenticated: keep the port inside a tunnel that is.
