@@ -51,6 +51,10 @@ const EXEMPT: &[(&str, &str)] = &[
         "federated::protocol::Place::desynchronise",
         "MARINA calls it where a compressor outside the crate fails",
     ),
+    (
+        "optim::optimiser::Optimiser::prepare_and_run",
+        "every step goes through it",
+    ),
 ];
 
 /// Traits whose methods are the inside of kernels, or have no arithmetic.
@@ -72,6 +76,7 @@ const EXEMPT_TRAITS: &[(&str, &str)] = &[
     ("Flash", "Slots calls it"),
     ("Executor", "sums over pairs of particles call it"),
     ("Recipe", "stein::general calls it"),
+    ("Visitor", "optim::registry calls it"),
     ("SmoothLoss", "limit_flow calls it"),
 ];
 
@@ -401,9 +406,10 @@ fn every_public_function_of_the_crate_is_in_the_suite() {
     assert!(missing.is_empty(), "the suite does not call {missing:#?}");
     for (name, _) in EXEMPT {
         let exists = of.functions.contains(*name)
-            || name
-                .rsplit_once("::")
-                .is_some_and(|(ty, name)| of.methods.contains(&(ty.to_owned(), name.to_owned())));
+            || name.rsplit_once("::").is_some_and(|(ty, name)| {
+                of.methods.contains(&(ty.to_owned(), name.to_owned()))
+                    || of.traits.get(ty).is_some_and(|of| of.contains(name))
+            });
         assert!(exists, "{name} is exempt and does not exist");
     }
 }
@@ -439,6 +445,7 @@ fn every_public_trait_is_in_the_suite_on_every_type() {
         }
     }
     assert!(seen > 60, "only {seen} implementations found");
+    missing.retain(|path| !EXEMPT.iter().any(|(name, _)| name == path));
     assert!(missing.is_empty(), "the suite does not call {missing:#?}");
 }
 
