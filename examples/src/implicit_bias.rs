@@ -18,10 +18,10 @@ use serde::Serialize;
 use thalweg::kernel::orthant;
 
 use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, whole};
-use crate::label_noise::experiment::each;
 use crate::progress;
 use crate::source::{NOT_CHECKED, Source};
 use crate::table::Table;
+use crate::threads::each;
 
 use network::Row;
 use problem::{Data, Signs};

@@ -24,10 +24,10 @@ use serde::Serialize;
 use thalweg::dynamics::invariant_measure::Verdict;
 
 use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, real, whole};
-use crate::label_noise::experiment::each;
 use crate::progress;
 use crate::source::{self, Source};
 use crate::table::Table;
+use crate::threads::each;
 
 use calibration::{CORRELATIONS, Calibration, calibrate};
 use problem::{Problem, Shape};

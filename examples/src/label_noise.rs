@@ -24,8 +24,9 @@ use thalweg::Error;
 use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, whole};
 use crate::progress;
 use crate::table::Table;
+use crate::threads::each;
 
-use experiment::{Cell, Large, Recovery, SWEEP, Settings, Trajectory, each, median};
+use experiment::{Cell, Large, Recovery, SWEEP, Settings, Trajectory, median};
 use problem::Shape;
 
 /// SGD with fresh noise on the labels finds a sparse signal from few samples; descent from the same start does not.

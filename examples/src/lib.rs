@@ -14,6 +14,7 @@ pub mod progress;
 pub mod source;
 pub mod stein_mcmc;
 pub mod table;
+pub mod threads;
 
 /// The README's example is a test.
 #[cfg(doctest)]

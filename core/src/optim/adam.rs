@@ -197,7 +197,7 @@ struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
     /// `1 - beta1`, and the same for beta2.
     one_minus_beta1: T,
     beta2: T,
-    new2: T,
+    one_minus_beta2: T,
     /// Half of it when fast.
     rate: T,
     /// `eps r_t`; its square, at least the smallest normal number, when fast.
@@ -208,7 +208,7 @@ struct Scalars<T, const ACTIVE: bool, const FAST: bool> {
 impl<T: Real, const ACTIVE: bool, const FAST: bool> Scalars<T, ACTIVE, FAST> {
     #[inline(always)]
     fn second_moment<L: Lanes<Scalar = T>>(&self, v: L, g: L) -> L {
-        let (old, new) = (v.constant(self.beta2), v.constant(self.new2));
+        let (old, new) = (v.constant(self.beta2), v.constant(self.one_minus_beta2));
         if FAST {
             old.mul_add(v, new * (g * g))
         } else {
@@ -333,7 +333,7 @@ impl<T: Real> Prepared<T> {
             beta1: told_fraction("beta1", config.beta1)?,
             one_minus_beta1: T::from_f64(1.0 - config.beta1),
             beta2: told_fraction("beta2", config.beta2)?,
-            new2: T::from_f64(1.0 - config.beta2),
+            one_minus_beta2: T::from_f64(1.0 - config.beta2),
             rate: told_product(
                 "learning_rate",
                 config.learning_rate,
@@ -409,7 +409,7 @@ impl<T: Copy> Scalars<T, false, false> {
             beta1,
             one_minus_beta1,
             beta2,
-            new2,
+            one_minus_beta2,
             rate,
             eps,
             bounds,
@@ -419,7 +419,7 @@ impl<T: Copy> Scalars<T, false, false> {
             beta1,
             one_minus_beta1,
             beta2,
-            new2,
+            one_minus_beta2,
             rate,
             eps,
             bounds,

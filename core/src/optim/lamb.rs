@@ -109,7 +109,7 @@ pub struct Prepared<T> {
     /// `1 - beta1`, and the same for beta2.
     one_minus_beta1: T,
     beta2: T,
-    new2: T,
+    one_minus_beta2: T,
     /// `1 / (1 - beta1^t)`, and the same for beta2.
     unbiased1: T,
     unbiased2: T,
@@ -126,7 +126,7 @@ struct Moments<T>(Prepared<T>);
 impl<T: Real> Moments<T> {
     #[inline(always)]
     fn second<L: Lanes<Scalar = T>>(&self, v: L, g: L) -> L {
-        g.constant(self.0.beta2) * v + g.constant(self.0.new2) * (g * g)
+        g.constant(self.0.beta2) * v + g.constant(self.0.one_minus_beta2) * (g * g)
     }
 }
 
@@ -211,7 +211,7 @@ impl Optimiser for Config {
             beta1: told_fraction("beta1", self.beta1)?,
             one_minus_beta1: T::from_f64(1.0 - self.beta1),
             beta2: told_fraction("beta2", self.beta2)?,
-            new2: T::from_f64(1.0 - self.beta2),
+            one_minus_beta2: T::from_f64(1.0 - self.beta2),
             unbiased1: T::from_f64(1.0 / bias_correction(self.beta1, t)),
             unbiased2: T::from_f64(1.0 / bias_correction(self.beta2, t)),
             eps: told("eps", self.eps)?,

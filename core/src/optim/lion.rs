@@ -113,7 +113,7 @@ struct Scalars<T, const GRADIENT: bool, const SHRINK: bool> {
     /// `1 - beta1`, and the same for beta2.
     one_minus_beta1: T,
     beta2: T,
-    new2: T,
+    one_minus_beta2: T,
     rate: T,
 }
 
@@ -129,7 +129,7 @@ impl<T: Real, const GRADIENT: bool, const SHRINK: bool> Update<T, 2, 1>
         let move_by = L::select(c.has_sign(), at(self.rate).copy_sign(c), c);
         [
             self.terms.shrink::<SHRINK, _>(x) - move_by,
-            (at(self.beta2) * m + at(self.new2) * g).flush(),
+            (at(self.beta2) * m + at(self.one_minus_beta2) * g).flush(),
         ]
     }
 }
@@ -152,7 +152,7 @@ impl<T: Real> Prepared<T> {
             beta1: told_fraction("beta1", config.beta1)?,
             one_minus_beta1: T::from_f64(1.0 - config.beta1),
             beta2: told_fraction("beta2", config.beta2)?,
-            new2: T::from_f64(1.0 - config.beta2),
+            one_minus_beta2: T::from_f64(1.0 - config.beta2),
             rate: told("learning_rate", config.learning_rate)?,
         }))
     }
@@ -164,7 +164,7 @@ impl<T: Real> Prepared<T> {
             beta1,
             one_minus_beta1,
             beta2,
-            new2,
+            one_minus_beta2,
             rate,
         } = self.0;
         macro_rules! run {
@@ -175,7 +175,7 @@ impl<T: Real> Prepared<T> {
                         beta1,
                         one_minus_beta1,
                         beta2,
-                        new2,
+                        one_minus_beta2,
                         rate,
                     },
                     [x, m],

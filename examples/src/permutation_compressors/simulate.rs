@@ -79,7 +79,7 @@ impl Draw {
         })
     }
 
-    /// Everybody sends a full gradient in this round.
+    /// All clients send full gradients in this round.
     #[must_use]
     pub fn is_full(&self, round: u64) -> bool {
         let config = marina::Config {

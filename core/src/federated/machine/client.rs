@@ -2,6 +2,7 @@
 
 use crate::compress::{Buffers, Key, Message};
 use crate::error::{check, check_length, ensure_finite};
+use crate::memory::must;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::wire::{self, DecodeError, Expect, Frame, Kind, Payload, SERVER, Values};
 use crate::{At, Error, Real, Storage};
@@ -105,7 +106,7 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
     #[must_use]
     pub fn params(&self) -> &[T] {
         let d = self.d as usize;
-        self.memory.as_slice().get(..d).unwrap_or_default()
+        must(self.memory.as_slice().get(..d))
     }
 
     /// Makes the client one before its first broadcast: it takes the next Model frame, whatever its round.
@@ -141,7 +142,7 @@ impl<T: Real, B: Storage<Elem = T>> Client<B> {
     fn parts(&mut self) -> (&mut [T], &mut [T]) {
         let all = self.memory.as_mut_slice();
         let d = (self.d as usize).min(all.len());
-        all.split_at_mut_checked(d).unwrap_or_default()
+        must(all.split_at_mut_checked(d))
     }
 
     fn check<P: Protocol<T> + ?Sized>(&self, config: &P) -> Result<(), Error> {
@@ -349,7 +350,7 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Client<B> {
         w.u32(self.standing.code())?;
         w.slice(self.params())?;
         let d = self.d as usize;
-        w.slice(self.memory.as_slice().get(d..).unwrap_or_default())?;
+        w.slice(must(self.memory.as_slice().get(d..)))?;
         w.finish()
     }
 

@@ -8,6 +8,7 @@
 use crate::aggregate::Pushed;
 use crate::compress::{Buffers, Weight};
 use crate::error::check;
+use crate::memory::must;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::vector::Kernels as _;
 use crate::wire::{self, Body, Dtype, Frame, Header, Kind, Payload};
@@ -40,7 +41,7 @@ fn split<T>(d: usize, keeps_estimate: bool, memory: &mut [T]) -> [&mut [T]; 3] {
 /// The first `n` elements and the others; lengths were checked when the state was made.
 fn cut<T>(all: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
     let n = n.min(all.len());
-    all.split_at_mut_checked(n).unwrap_or_default()
+    must(all.split_at_mut_checked(n))
 }
 
 impl<T: Real, B: Storage<Elem = T>> Server<B> {
@@ -96,14 +97,14 @@ impl<T: Real, B: Storage<Elem = T>> Server<B> {
     /// The model of the open round.
     #[must_use]
     pub fn params(&self) -> &[T] {
-        self.memory.as_slice().get(..self.dim()).unwrap_or_default()
+        must(self.memory.as_slice().get(..self.dim()))
     }
 
     /// The estimate that led to the model; empty for a protocol that keeps none.
     #[must_use]
     pub fn estimate(&self) -> &[T] {
-        let rest = self.memory.as_slice().get(self.dim()..).unwrap_or_default();
-        rest.get(..self.estimate_len()).unwrap_or_default()
+        let rest = must(self.memory.as_slice().get(self.dim()..));
+        must(rest.get(..self.estimate_len()))
     }
 
     /// The bits sent so far.
@@ -390,7 +391,7 @@ pub fn reopen<T: Real, P: Protocol<T> + ?Sized, B: Storage<Elem = T>>(
 impl<T: Real, B: Storage<Elem = T>> Snapshot for Server<B> {
     fn snapshot_len(&self) -> usize {
         let (_, fields, count) = self.shape();
-        saved_len(fields.get(..count).unwrap_or_default())
+        saved_len(must(fields.get(..count)))
     }
 
     fn save(&self, out: &mut [u8]) -> Result<usize, SnapshotError> {
@@ -410,13 +411,13 @@ impl<T: Real, B: Storage<Elem = T>> Snapshot for Server<B> {
             w.slice(self.estimate())?;
         }
         let before = self.dim() + self.estimate_len();
-        w.slice(self.memory.as_slice().get(before..).unwrap_or_default())?;
+        w.slice(must(self.memory.as_slice().get(before..)))?;
         w.finish()
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         let (kind, fields, count) = self.shape();
-        let mut r = Reader::new(bytes, kind, 1, fields.get(..count).unwrap_or_default())?;
+        let mut r = Reader::new(bytes, kind, 1, must(fields.get(..count)))?;
         let (round, turn) = (r.u64()?, r.u32()?);
         let weight = if self.keeps_estimate {
             let heard = r.u32()?;
