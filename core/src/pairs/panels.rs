@@ -70,7 +70,7 @@ pub(crate) const fn kept_len(n: usize) -> usize {
 
 /// Elements of scratch of [`Distances`] for `n` rows of `m` coordinates.
 pub(crate) const fn distances_len(n: usize, m: usize) -> usize {
-    let rows = n.saturating_mul(2) + (MAX_ROWS + MAX_COLUMNS);
+    let rows = n.saturating_mul(2).saturating_add(MAX_ROWS + MAX_COLUMNS);
     rows.saturating_mul(m).saturating_add(LINE - 1)
 }
 
