@@ -46,7 +46,7 @@ const COVARIANCES: [Covariance; 2] = [Covariance::Full, Covariance::Diagonal];
 
 /// The largest of one length over several configurations.
 fn largest<C: Copy>(of: impl IntoIterator<Item = C>, len: impl Fn(C) -> usize) -> usize {
-    of.into_iter().map(len).max().unwrap()
+    of.into_iter().map(len).fold(0, usize::max)
 }
 
 fn svgds() -> [svgd::Config; 2] {

@@ -435,7 +435,7 @@ mod tests {
                 penalty,
                 ..Model::new(7, 3)
             };
-            check_golden(&model, &params, &batch, golden);
+            check_golden(&model.on(&batch), &params, golden);
         }
     }
 
@@ -451,9 +451,9 @@ mod tests {
                 let x = painted(rows * pixels, 5);
                 let batch = Batch::new(&x, pixels, Labels::None).unwrap();
                 let params = painted(model.dim(), 6);
-                check_gradient(&model, &params, &batch, 1e-5);
+                check_gradient(&model.on(&batch), &params, 1e-5);
                 let mini = batch.select(&[9, 66, 9]).unwrap();
-                check_gradient(&model, &params, &mini, 1e-5);
+                check_gradient(&model.on(&mini), &params, 1e-5);
             }
         }
     }

@@ -435,12 +435,13 @@ pub(super) mod tests {
             let (x, y) = (painted(rows * d, 5), classes(rows, c));
             let params = painted(model.dim(), 11);
             let batch = Batch::classes(&x, d, &y).unwrap();
-            check_gradient(&model, &params, &batch, 1e-6);
-            check_gradient(&model, &params, &batch.select(&[4, 1, 4]).unwrap(), 1e-6);
+            let mini = batch.select(&[4, 1, 4]).unwrap();
+            check_gradient(&model.on(&batch), &params, 1e-6);
+            check_gradient(&model.on(&mini), &params, 1e-6);
             if model.loss == Loss::Squared {
                 let y = painted(rows * c, 6);
                 let batch = Batch::targets(&x, d, &y, c).unwrap();
-                check_gradient(&model, &params, &batch, 1e-6);
+                check_gradient(&model.on(&batch), &params, 1e-6);
             }
         });
     }
@@ -482,7 +483,7 @@ pub(super) mod tests {
                 Loss::CrossEntropy => Batch::classes(&x, 6, &classes),
                 Loss::Squared => Batch::targets(&x, 6, &y, 3),
             };
-            check_golden(&model, &params, &batch.unwrap(), golden);
+            check_golden(&model.on(&batch.unwrap()), &params, golden);
         }
     }
 
