@@ -14,6 +14,7 @@ use super::{
     MINOR, OVERHEAD, Shape, index_bits, level_bits, payload_len,
 };
 use crate::Real;
+use crate::memory::must;
 
 /// Header fields that the receiver requires. A mismatch is an error that names the field.
 ///
@@ -165,11 +166,11 @@ impl<B: AsRef<[u8]>> Checked<B> {
 
     /// The frame.
     pub fn frame(&self) -> Frame<'_> {
-        let rest = self.bytes.as_ref().get(HEADER..).unwrap_or_default();
+        let rest = must(self.bytes.as_ref().get(HEADER..));
         Frame {
             header: self.header,
             minor: self.minor,
-            payload: rest.get(..self.payload).unwrap_or_default(),
+            payload: must(rest.get(..self.payload)),
         }
     }
 
