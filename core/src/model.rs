@@ -39,6 +39,7 @@ pub mod linear;
 pub mod logistic;
 mod loss;
 pub mod mlp;
+mod outputs;
 pub mod quadratic;
 pub mod softmax;
 
@@ -47,6 +48,7 @@ pub use gradient::{Gradient, OnBatch};
 pub use init::Init;
 pub use loss::Loss;
 pub(crate) use loss::LossKernels;
+pub use outputs::Outputs;
 
 /// Most rows that a model handles at once; scratch does not grow beyond it.
 pub const BLOCK_ROWS: usize = 64;
