@@ -8,10 +8,10 @@ use std::path::Path;
 use thalweg::bilevel::{aid, descent, es_jacobian, itd, stoc_bio};
 use thalweg::compress::perm_k;
 use thalweg::dynamics::{label_noise, limit_flow};
-use thalweg::kernel::{arc_cosine, orthant};
+use thalweg::kernel::{arc_cosine, evolution, orthant};
 use thalweg::mixture::{component_selection, em, gaussian::Covariance};
 use thalweg::model::{autoencoder, mlp, softmax};
-use thalweg::optim::{self, Layer, adam, nero};
+use thalweg::optim::{self, Layer, adam, muon, nero};
 use thalweg::particle::{bandwidth::Bandwidth, hmc, matrix_svgd, rule::Rule, stein, svgd};
 use thalweg::snapshot::{self, Field};
 use thalweg::wire::{self, Dtype, Kind};
@@ -76,6 +76,12 @@ fn optimisers() -> Vec<Length> {
         }),
         length("optim/nero layers_len", |[n, m, ..]| {
             nero::Config::default().layers_len(&layers(n, m))
+        }),
+        length("optim/muon layers_len", |[n, m, ..]| {
+            muon::Config::new(0.1).layers_len(&layers(n, m))
+        }),
+        length("optim/muon workspace_len", |[n, m, ..]| {
+            muon::Config::new(0.1).workspace_len(&layers(n, m))
         }),
         length("model/autoencoder scratch_len", |[n, m, k, _]| {
             autoencoder::Model::<f64>::new(n, m).scratch_len(k)
@@ -243,6 +249,18 @@ fn others() -> Vec<Length> {
             "dynamics/limit_flow/exact exact_scratch_len",
             |[n, d, ..]| limit_flow::exact_scratch_len(n, d),
         ),
+        length("kernel/evolution follow_scratch_len", |[n, c, ..]| {
+            evolution::follow_scratch_len(n, c)
+        }),
+        length("kernel/evolution least_follow_scratch_len", |[n, c, ..]| {
+            evolution::least_follow_scratch_len(n, c)
+        }),
+        length("kernel/evolution spectrum_len", |[n, ..]| {
+            evolution::spectrum_len(n)
+        }),
+        length("kernel/evolution spectrum_scratch_len", |[n, c, ..]| {
+            evolution::spectrum_scratch_len(n, c)
+        }),
         length("kernel/orthant scratch_len", |[n, ..]| {
             orthant::scratch_len(n)
         }),
@@ -299,6 +317,10 @@ fn others() -> Vec<Length> {
         length("matrix/eigen symmetric_eigen_scratch", |[n, ..]| {
             matrix::symmetric_eigen_scratch(n)
         }),
+        length(
+            "solve/dormand_prince dormand_prince_scratch_len",
+            |[d, ..]| solve::dormand_prince_scratch_len(d),
+        ),
         length("solve/power power_scratch_len", |[d, ..]| {
             solve::power_scratch_len(d)
         }),
