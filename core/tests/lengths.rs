@@ -42,7 +42,12 @@ const MEDIAN: Bandwidth = Bandwidth::Median {
     scale: 1.0,
     floor: 1e-12,
 };
-const COVARIANCES: [Covariance; 2] = [Covariance::Full, Covariance::Diagonal];
+const COVARIANCES: [Covariance; 4] = [
+    Covariance::Full,
+    Covariance::Diagonal,
+    Covariance::Spherical,
+    Covariance::Tied,
+];
 
 /// The largest of one length over several configurations.
 fn largest<C: Copy>(of: impl IntoIterator<Item = C>, len: impl Fn(C) -> usize) -> usize {
@@ -266,6 +271,12 @@ fn others() -> Vec<Length> {
         }),
         length("kernel/arc_cosine scratch_len", |[n, m, d, _]| {
             arc_cosine::scratch_len(n, m, d)
+        }),
+        length("mixture/em/start start_scratch_len", |[n, k, d, _]| {
+            largest(COVARIANCES, |c| em::start_scratch_len(c, n, k, d))
+        }),
+        length("mixture/gaussian factors_len", |[k, d, ..]| {
+            largest(COVARIANCES, |c| c.factors_len(k, d))
         }),
         length("mixture/em scratch_len", |[n, k, d, _]| {
             largest(COVARIANCES, |c| em::scratch_len(c, n, k, d))
