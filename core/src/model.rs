@@ -31,7 +31,7 @@ use crate::{Error, Real};
 
 pub mod autoencoder;
 mod batch;
-mod dense;
+pub(crate) mod dense;
 mod init;
 pub mod linear;
 pub mod logistic;
