@@ -32,7 +32,7 @@ use crate::{Error, Real};
 
 pub mod autoencoder;
 mod batch;
-mod dense;
+pub(crate) mod dense;
 mod gradient;
 mod init;
 pub mod linear;

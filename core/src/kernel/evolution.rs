@@ -149,7 +149,7 @@ pub struct Moment<'a, T> {
 /// ```
 /// use thalweg::kernel::evolution::follow_scratch_len;
 /// use thalweg::matrix::gemm_scratch;
-/// assert_eq!(follow_scratch_len(10, 3), 11 * 60 + gemm_scratch(10, 3, 10));
+/// assert_eq!(follow_scratch_len(10, 3), 10 * 60 + gemm_scratch(10, 3, 10));
 /// assert_eq!(follow_scratch_len(usize::MAX, 3), usize::MAX);
 /// ```
 #[must_use]
@@ -160,7 +160,7 @@ pub const fn follow_scratch_len(n: usize, outputs: usize) -> usize {
 /// Least elements of scratch of [`follow`], with which products are plain loops.
 ///
 /// ```
-/// assert_eq!(thalweg::kernel::evolution::least_follow_scratch_len(10, 3), 11 * 60);
+/// assert_eq!(thalweg::kernel::evolution::least_follow_scratch_len(10, 3), 10 * 60);
 /// ```
 #[must_use]
 pub const fn least_follow_scratch_len(n: usize, outputs: usize) -> usize {

@@ -1,86 +1,73 @@
 //! Empirical tangent kernel of a finite network, and the steps of weights that go with it.
 //!
 //! ```text
-//! J_ic = df_c(x_i)/dw                    N x C x P
-//! H_ij = (1/C) sum_c <J_ic, J_jc>        N x N
-//! sum_ic S_ic J_ic                       P
+//! J_ic = df_c(x_i)/dw                                N x C x P
+//! H_ij = (1/C) sum_c <J_ic, J_jc>                    N x N
+//! K_(ic)(jc') = <J_ic, J_jc'>                        N C x N C;   H_ij = (1/C) sum_c K_(ic)(jc)
+//! sum_ic S_ic J_ic                                   P
 //! ```
 //!
-//! From Jacobians that clients have sent: [`add_kernel`] for the samples of one client or of two, block after block, and
-//! [`add_transposed_product`].
+//! # Without the Jacobian
+//! A weight of layer `l` has the slope `D_l[ic] a_(l-1)[i]^T`, a bias `D_l[ic]`, where `D_l = df/dz_l`. So
+//!
+//! ```text
+//! K_(ic)(jc') = sum_l (<a_(l-1)[i], a_(l-1)[j]> + 1) <D_l[ic], D_l[jc']>
+//! D_L[ic] = e_c,   D_(L-1)[ic] = W_L[c] * h'(z_(L-1)[i]),   D_l[ic] = (W_(l+1)^T D_(l+1)[ic]) * h'(z_l[i])
+//! ```
+//!
+//! and for one hidden layer, with `a = h(z)`, `m = h'(z)` and `s_u = (1/C) sum_c W_2[c, u]^2`, in matrices
+//!
+//! ```text
+//! H = (A A^T + 1) + (X X^T + 1) * (M diag(s) M^T)
+//! ```
+//!
+//! [`kernel_into`] and [`full_kernel_into`] multiply these out at any depth and for each activation, a tile of `H` at a time. The layer below the outputs takes
+//! the second form, so that `C` is in its cost only where the layers beneath it need each output by itself.
+//! Cost: `N^2 sum_l (w_(l-1) + C w_l)` flops, no `C` for `l = L-1`; for the full kernel `N^2 (sum_l w_(l-1) + C^2 w_l)`.
+//!
+//! # From Jacobians that clients have sent
+//! [`add_jacobian_kernel`] and [`add_jacobian_kernel_between`] fill in the blocks of `H` that belong to one client or to two, and [`add_transposed_product`] the
+//! step of the weights. With the inputs at hand that step is a back-propagation,
+//! [`Outputs::jacobian_transpose_times_into`](crate::model::Outputs::jacobian_transpose_times_into).
 //!
 //! Reference: Yue et al., *Neural tangent kernel empowered federated learning* (arXiv 2110.03681, 2022); Jacot, Gabriel and Hongler, *Neural
-//! tangent kernel* (2018).
+//! tangent kernel* (2018); Novak, Sohl-Dickstein and Schoenholz, *Fast finite width neural tangent kernel* (2022), section 3.
 
 #![allow(
     clippy::arithmetic_side_effects,
     reason = "counts of rows that are slices in memory"
 )]
 
-use crate::error::{check, check_length};
-use crate::matrix::{MatrixMut, MatrixRef, Product, gemm, gemv_transposed};
-use crate::{Arithmetic, Error, Real};
+mod explicit;
+mod structured;
 
-/// Adds `(1/C) sum_c <J_ic, J_jc>` for the rows `i` of `a` and `j` of `b` to `h`, which is `n x m`.
-///
-/// `a` holds `n` rows and `b` `m` rows of the same entries of the Jacobian: all `C P`, or some of them, so that a kernel may be accumulated over
-/// classes, layers or any other division of the entries.
-///
-/// # Errors
-/// No outputs; [`Error::Length`] when rows are not whole or differ in length. `h` is unchanged.
-///
-/// ```
-/// use thalweg::Arithmetic;
-/// use thalweg::kernel::tangent::add_kernel;
-/// use thalweg::matrix::MatrixMut;
-/// // Two outputs, two parameters: one sample with J = [1 0; 0 2], one with J = [3 1; 1 1].
-/// let mut h = [0.0_f64];
-/// let view = MatrixMut::new(&mut h, 1, 1)?;
-/// add_kernel(Arithmetic::Portable, 2, [&[1.0, 0.0, 0.0, 2.0], &[3.0, 1.0, 1.0, 1.0]], view, &mut [])?;
-/// assert_eq!(h, [(3.0 + 2.0) / 2.0]);
-/// # Ok::<(), thalweg::Error>(())
-/// ```
-pub fn add_kernel<T: Real>(
-    arithmetic: Arithmetic,
-    outputs: usize,
-    [a, b]: [&[T]; 2],
-    h: MatrixMut<'_, T>,
-    scratch: &mut [T],
-) -> Result<(), Error> {
-    check("outputs", outputs > 0, "must be positive")?;
-    let width = a.len().checked_div(h.rows()).unwrap_or(0);
-    check_length("a", h.rows() * width, a.len())?;
-    check_length("b", h.columns() * width, b.len())?;
-    let a = MatrixRef::new(a, h.rows(), width)?;
-    let b = MatrixRef::new(b, h.columns(), width)?;
-    let how = Product {
-        alpha: T::ONE / T::from_usize(outputs),
-        ..Product::adding(arithmetic)
-    };
-    gemm(how, a, b.t(), h, scratch)
-}
+pub use explicit::{
+    add_jacobian_kernel, add_jacobian_kernel_between, add_transposed_product,
+    jacobian_kernel_scratch_len,
+};
+pub(super) use structured::{AddHadamard, AddNext};
+pub use structured::{full_kernel_into, full_kernel_scratch_len, kernel_into, kernel_scratch_len};
 
-/// Adds `sum_ic r_ic J_ic` to `out`, for the Jacobian rows of some samples and as many residuals.
-///
-/// `jacobian` is `n x C x P`, `residuals` `n x C`, `out` `P`. Rows are added one after another: the bits do not depend on how they are divided among calls.
-///
-/// # Errors
-/// [`Error::Length`] when `jacobian` does not hold a row of `P` for each residual; `out` is unchanged.
-///
-/// ```
-/// use thalweg::kernel::tangent::add_transposed_product;
-/// let mut out = [0.5_f32, 0.0];
-/// add_transposed_product(&[1.0, 2.0, 3.0, 4.0], &[1.0, 10.0], &mut out)?;
-/// assert_eq!(out, [31.5, 42.0]);
-/// # Ok::<(), thalweg::Error>(())
-/// ```
-pub fn add_transposed_product<T: Real>(
-    jacobian: &[T],
-    residuals: &[T],
-    out: &mut [T],
+use core::ops::Range;
+
+use crate::matrix::{MatrixMut, MatrixRef, Product, Upper, gemm, syrk};
+use crate::{Error, Real};
+
+/// Some rows of a matrix.
+type Part<'a, T> = (MatrixRef<'a, T>, &'a Range<usize>);
+
+/// Products of rows of `x` with rows of `y`; of a square of the diagonal only the lower triangle.
+fn gram<T: Real>(
+    how: Product<T>,
+    [x, y]: [Part<'_, T>; 2],
+    is_square: bool,
+    out: MatrixMut<'_, T>,
+    pack: &mut [T],
 ) -> Result<(), Error> {
-    let size = residuals.len().saturating_mul(out.len());
-    check_length("jacobian", size, jacobian.len())?;
-    let rows = MatrixRef::new(jacobian, residuals.len(), out.len())?;
-    gemv_transposed(T::ONE, rows, residuals, T::ONE, out)
+    let a = x.0.block(x.1.clone(), 0..x.0.columns())?;
+    if is_square {
+        return syrk(how, a, Upper::Leave, out, pack);
+    }
+    let b = y.0.block(y.1.clone(), 0..y.0.columns())?;
+    gemm(how, a, b.t(), out, pack)
 }

@@ -19,6 +19,8 @@
 //! Optimization, 2021 (arXiv 2110.03300), the MNIST experiment: `p = 784`, `k = 16`, `lambda` in {0, 1e-5, 1e-3}, Xavier-normal
 //! start of standard deviation `sqrt(2 / (p + k))`.
 
+mod outputs;
+
 use rand_core::Rng;
 
 use super::dense::{self, Dense};

@@ -22,6 +22,7 @@
 //! Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
 
 mod activation;
+mod deltas;
 mod jacobian;
 mod predict;
 mod propagate;
@@ -271,7 +272,7 @@ impl<'a, T: Real> Model<'a, T> {
     }
 
     /// Everything that the functions of parameters and features need.
-    fn check_inputs(&self, params: &[T], batch: &Batch<'_, T>) -> Result<(), Error> {
+    pub(crate) fn check_inputs(&self, params: &[T], batch: &Batch<'_, T>) -> Result<(), Error> {
         self.validate()?;
         check_length("params", self.dim(), params.len())?;
         batch.check_features(self.inputs())
@@ -285,7 +286,7 @@ impl<'a, T: Real> Model<'a, T> {
     }
 
     #[allow(clippy::disallowed_methods, reason = "windows of 2")]
-    fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
+    pub(crate) fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
         self.sizes.windows(2).filter_map(|pair| match *pair {
             [inputs, outputs] => Some((inputs, outputs)),
             _ => None,
