@@ -18,9 +18,11 @@
 pub mod arc_cosine;
 pub mod covariance;
 pub mod estimate;
+pub mod evolution;
 pub mod orthant;
 pub mod posterior;
 pub mod regression;
+pub mod tangent;
 
 use crate::Real;
 use crate::random::Purpose;

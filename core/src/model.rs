@@ -37,6 +37,7 @@ pub mod linear;
 pub mod logistic;
 mod loss;
 pub mod mlp;
+mod outputs;
 pub mod quadratic;
 pub mod softmax;
 
@@ -44,6 +45,7 @@ pub use batch::{Batch, Labels};
 pub use init::Init;
 pub use loss::Loss;
 pub(crate) use loss::LossKernels;
+pub use outputs::Outputs;
 
 /// Most rows that a model handles at once; scratch does not grow beyond it.
 pub const BLOCK_ROWS: usize = 64;

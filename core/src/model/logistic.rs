@@ -95,7 +95,7 @@ impl<T: Real> Model<T> {
         }
     }
 
-    fn rows(&self) -> Rows<T> {
+    pub(super) fn rows(&self) -> Rows<T> {
         Rows {
             features: self.features,
             l2: self.l2,
