@@ -9,7 +9,7 @@ use thalweg::compress::{
 use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina};
 use thalweg::snapshot::Snapshot;
-use thalweg::wire::{Body, Dtype, Header, Kind, SERVER, encode_into};
+use thalweg::wire::{Body, Dtype, Header, Kept, Kind, SERVER, encode_into};
 
 use super::bytes::Bytes;
 
@@ -109,12 +109,16 @@ impl Memory {
 /// A frame: mostly of the client and the round, at times of other ones, seldom damaged.
 fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
     let kind = Kind::ALL[usize::from(bytes.byte()) % Kind::ALL.len()];
-    let is_bare = matches!(kind, Kind::Round | Kind::Ack | Kind::Drop | Kind::Stop);
+    let is_bare = kind.is_scalar_free();
     let k = match kind {
         Kind::PermK | Kind::RandK | Kind::RandSeqK | Kind::Sparse => {
             u32::from(bytes.byte()) % (D as u32 + 1)
         }
         Kind::Dithered | Kind::NaturalDithered => u32::from(bytes.byte()) % 9 + 1,
+        Kind::Jacobian | Kind::Candidate => u32::from(bytes.byte()),
+        Kind::Labels | Kind::PublicKey | Kind::SealedSeed => 2,
+        Kind::Logits => 1,
+        Kind::QuantisedJacobian => Kept { bits: 2, count: 2 }.code(),
         _ if is_bare => 0,
         _ => D as u32,
     };
@@ -131,10 +135,11 @@ fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
         flags,
         ..Header::new(kind, dtype, D as u32, k)
     };
-    let values = bytes.reals(if kind == Kind::Dithered || kind == Kind::NaturalDithered {
-        1
-    } else {
-        k as usize
+    let values = bytes.reals(match kind {
+        Kind::Dithered | Kind::NaturalDithered => 1,
+        Kind::Jacobian | Kind::Candidate | Kind::Logits => D,
+        Kind::QuantisedJacobian => 2,
+        _ => k as usize,
     });
     let mut indices: Vec<u32> = (0..D as u32).collect();
     if kind == Kind::Sparse {
@@ -168,6 +173,17 @@ fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
             return written(bytes, &header, &Body::Dithered { norm, levels });
         }
         Kind::Round => Body::Round { full: false },
+        Kind::Labels => Body::Classes(&[3, 0]),
+        Kind::PublicKey | Kind::SealedSeed => Body::Bytes(&[7, 9]),
+        Kind::QuantisedJacobian => Body::Quantised {
+            sample: 1,
+            range: [
+                values[0].abs().min(values[1].abs()),
+                values[0].abs().max(values[1].abs()),
+            ],
+            indices: &[0, 2],
+            codes: &[1, 6],
+        },
         _ if is_bare => Body::Empty,
         _ => Body::Values(&values),
     };
