@@ -501,7 +501,9 @@ mod tests {
     fn a_large_null_space_converges() {
         // 400 rows of 5 numbers: rank 5. With the neighbours alone an eigenvalue takes more than 60 steps.
         let n = 400;
-        let x: Vec<f64> = (0..n * 5).map(|i| ((i * 37 + i * i % 61) % 251) as f64 / 125.0 - 1.0).collect();
+        let x: Vec<f64> = (0..n * 5)
+            .map(|i| ((i * 37 + i * i % 61) % 251) as f64 / 125.0 - 1.0)
+            .collect();
         let mut a = vec![0.0; n * n];
         for (i, a) in a.chunks_mut(n).enumerate() {
             for (j, a) in a.iter_mut().enumerate() {
