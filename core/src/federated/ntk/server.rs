@@ -89,7 +89,7 @@ impl<T: Real, B: Storage<Elem = T>, L: Storage<Elem = u32>> Server<B, L> {
     ///
     /// ```
     /// use thalweg::federated::{Run, ntk::{Config, Server, server_len}};
-    /// let config = Config::new(Run { seed: 1, clients: 2 }, 2, &[10]);
+    /// let config = Config::new(Run { seed: 1, clients: 2 }, 2, &[10.0]);
     /// let server = Server::new(&config, &[1.0_f32, 2.0], [0.0; server_len(2, 2, 1, 3)], [0; 3])?;
     /// assert_eq!((server.round(), server.params(), server.turn()), (0, &[1.0, 2.0][..], 0));
     /// # Ok::<(), thalweg::Error>(())
