@@ -474,6 +474,28 @@ mod tests {
         }
     }
 
+    fn sum_abs_is_a_triangular_number<T: Real>() {
+        at_every_level(|level| {
+            for n in LENGTHS {
+                // 1, -2, 3, -4, ..: every partial sum is exact, the plain sum is about n / 2.
+                let x: Vec<T> = (1..=n)
+                    .map(|i| T::from_f64(if i % 2 == 0 { -(i as f64) } else { i as f64 }))
+                    .collect();
+                let expected = T::from_usize(n * (n + 1) / 2);
+                assert_eq!(sum_abs(&x), expected, "{level:?} {n}");
+            }
+            let infinite = T::from_f64(f64::NEG_INFINITY);
+            assert_eq!(sum_abs(&[T::ONE, infinite]), -infinite);
+            assert!(sum_abs(&[infinite, T::from_f64(f64::NAN)]).is_nan());
+        });
+    }
+
+    #[test]
+    fn the_sum_of_magnitudes_of_1_to_n_is_a_triangular_number() {
+        sum_abs_is_a_triangular_number::<f32>();
+        sum_abs_is_a_triangular_number::<f64>();
+    }
+
     fn dot_follows_the_stated_order<T: Real>() {
         at_every_level(|level| {
             for n in LENGTHS {

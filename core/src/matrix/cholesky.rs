@@ -255,6 +255,28 @@ mod tests {
         the_factor_of_brownian_covariance_is_ones::<f64>();
     }
 
+    fn log_determinant_of_powers_of_two<T: Real>(eps: f64) {
+        // Pivots 2, 4, .., 2^n, with anything below and above them: det A = 4^(1 + .. + n), beyond the type from n = 40 on in f32.
+        for n in [1, 2, 7, 40] {
+            let l: Vec<T> = (0..n * n)
+                .map(|at| match at / n == at % n {
+                    true => T::from_f64(libm::exp2((at / n + 1) as f64)),
+                    false => T::from_f64(-3.0),
+                })
+                .collect();
+            let found = log_determinant(MatrixRef::new(&l, n, n).unwrap()).unwrap();
+            let expected = (n * (n + 1)) as f64 * core::f64::consts::LN_2;
+            let error = (found.to_f64() - expected).abs();
+            assert!(error <= n as f64 * eps * expected, "n={n}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_log_determinant_is_that_of_the_pivots_also_where_the_determinant_overflows() {
+        log_determinant_of_powers_of_two::<f32>(f64::from(f32::EPSILON));
+        log_determinant_of_powers_of_two::<f64>(f64::EPSILON);
+    }
+
     #[test]
     fn factor_and_solves_invert_a_random_positive_matrix() {
         let (n, r) = (53, 5);
