@@ -1,5 +1,7 @@
 //! Optimiser steps compared with the plain loops they replace, at L1, L2 and memory size.
 //!
+//! Muon is compared with the products of matrices of its step, on a square of as many weights, at most 100,000.
+//!
 //! `native` is the plain loop compiled for the level that our steps run on, `plain` the same for the baseline instruction set,
 //! `traffic` a loop with the same loads and stores and next to no arithmetic: the bytes that a step moves. `silent` cases feed
 //! gradients of which one in 89 is always 0: the moments of a plain loop become subnormal there, ours do not.
@@ -15,7 +17,11 @@ use std::hint::black_box;
 use std::time::Duration;
 use thalweg::Arithmetic::{self, Fast, Portable};
 use thalweg::Real;
-use thalweg::optim::{Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::matrix::{self, MatrixMut, MatrixRef, Product, Upper};
+use thalweg::optim::{
+    Elementwise, Layer, Optimiser, State, adagrad, adam, bf16, lamb, lion, muon, nero, rmsprop, sgd,
+};
+use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::simd::{self, Level};
 use thalweg_benches::plain;
 use thalweg_benches::race::{Buffer, Contender, race, race_within};
@@ -36,6 +42,8 @@ trait Number: Real {
     fn adagrad(level: Level) -> Looped<Self>;
     fn traffic3(level: Level) -> Looped<Self>;
     fn adam(level: Level) -> AdamLoop<Self>;
+    fn lamb(level: Level) -> AdamLoop<Self>;
+    fn nero(level: Level) -> NeroLoop<Self>;
     fn traffic4(level: Level) -> TrafficLoop<Self>;
 }
 
@@ -44,6 +52,9 @@ type Looped<T> = fn(&mut [T], &mut [T], &[T]);
 
 /// A plain loop: parameters, two moments, gradient, count of steps.
 type AdamLoop<T> = fn(&mut [T], &mut [T], &mut [T], &[T], i32);
+
+/// A plain loop: parameters, a number a row, gradient, count of steps.
+type NeroLoop<T> = fn(&mut [T], &mut [T], &[T], i32);
 
 /// The traffic of Adam: parameters, two moments, gradient.
 type TrafficLoop<T> = fn(&mut [T], &mut [T], &mut [T], &[T]);
@@ -55,7 +66,7 @@ macro_rules! number {
             number!(@loops $module
                 sgd: fn(&mut [Self], &[Self]), traffic2: fn(&mut [Self], &[Self]),
                 momentum: Looped<Self>, lion: Looped<Self>, rmsprop: Looped<Self>, adagrad: Looped<Self>,
-                traffic3: Looped<Self>, adam: AdamLoop<Self>,
+                traffic3: Looped<Self>, adam: AdamLoop<Self>, lamb: AdamLoop<Self>, nero: NeroLoop<Self>,
                 traffic4: TrafficLoop<Self>);
         }
     };
@@ -96,7 +107,7 @@ type Step<T> = Box<dyn FnMut(&mut Shared<T>)>;
 type Contenders<T> = fn(Level, usize, usize) -> Vec<(&'static str, Step<T>)>;
 
 /// Name, arrays that are read or written, contenders.
-const fn groups<T: Number>() -> [(&'static str, usize, Contenders<T>); 6] {
+const fn groups<T: Number>() -> [(&'static str, usize, Contenders<T>); 9] {
     [
         ("sgd", 3, sgd_contenders),
         ("momentum", 5, momentum_contenders),
@@ -104,6 +115,9 @@ const fn groups<T: Number>() -> [(&'static str, usize, Contenders<T>); 6] {
         ("lion", 5, lion_contenders),
         ("rmsprop", 5, rmsprop_contenders),
         ("adagrad", 5, adagrad_contenders),
+        ("lamb", 11, lamb_contenders),
+        ("nero", 3, nero_contenders),
+        ("muon", 16, muon_contenders),
     ]
 }
 
@@ -168,6 +182,7 @@ fn momentum_contenders<T: Number>(
                 debug_assert!(done.is_ok());
             }),
         ),
+        ("bf16", narrow(config, n)),
     ]
 }
 
@@ -206,6 +221,7 @@ fn adam_contenders<T: Number>(
         ("traffic", traffic(T::traffic4(level))),
         ("portable", ours(Portable)),
         ("fast", ours(Fast)),
+        ("bf16", narrow(adam::Config::adam(), n)),
     ]
 }
 
@@ -285,7 +301,123 @@ fn adagrad_contenders<T: Number>(
     ]
 }
 
+/// A step with moments in bf16.
+fn narrow<T: Number, C: Elementwise + 'static>(config: C, n: usize) -> Step<T> {
+    let mut state = State::new(vec![0; config.memory_len(n)]);
+    let mut lanes = NoiseStream::new(&mut random::stream(1, 0, 0, Purpose::NOISE));
+    Box::new(move |s| {
+        let (config, x) = (black_box(&config), black_box(&mut s.x));
+        let done = bf16::step(config, &mut state, x, black_box(&s.g), &mut lanes);
+        debug_assert!(done.is_ok());
+    })
+}
+
+/// A step of an optimiser on one layer.
+fn layered<T: Number, C: Optimiser + 'static>(config: C, layer: Layer, offset: usize) -> Step<T> {
+    let layers = [layer];
+    let memory = zeros(config.layers_memory_len(&layers), offset);
+    let workspace = zeros(config.workspace_len(&layers), offset);
+    let mut state = State::new_in(memory).with_workspace(workspace);
+    Box::new(move |s| {
+        let (config, n) = (black_box(&config), layer.len());
+        let (x, g) = (black_box(&mut s.x[..n]), black_box(&s.g[..n]));
+        let done = config.step_layers(&layers, &mut state, x, g);
+        debug_assert!(done.is_ok());
+    })
+}
+
+fn lamb_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
+    let looped = |f: AdamLoop<T>| -> Step<T> {
+        let (mut m, mut v, mut t) = (zeros(n, offset), zeros(n, offset), 0);
+        Box::new(move |s| {
+            t += 1;
+            f(black_box(&mut s.x), &mut m, &mut v, black_box(&s.g), t);
+        })
+    };
+    vec![
+        ("native", looped(T::lamb(level))),
+        ("plain", looped(T::lamb(Level::Scalar))),
+        (
+            "portable",
+            layered(lamb::Config::new(RATE), Layer::Vector(n), offset),
+        ),
+    ]
+}
+
+/// Rows of [`plain::ROW`] inputs, whose number divides every length.
+fn nero_contenders<T: Number>(
+    level: Level,
+    n: usize,
+    offset: usize,
+) -> Vec<(&'static str, Step<T>)> {
+    let (rows, columns) = (n / plain::ROW, plain::ROW);
+    let looped = |f: NeroLoop<T>| -> Step<T> {
+        let (mut v, mut t) = (zeros(rows, offset), 0);
+        Box::new(move |s| {
+            t += 1;
+            f(black_box(&mut s.x), &mut v, black_box(&s.g), t);
+        })
+    };
+    let config = nero::Config {
+        learning_rate: RATE,
+        ..Default::default()
+    };
+    vec![
+        ("native", looped(T::nero(level))),
+        ("plain", looped(T::nero(Level::Scalar))),
+        (
+            "portable",
+            layered(config, Layer::Matrix { rows, columns }, offset),
+        ),
+    ]
+}
+
+/// A square of at most so many weights; the first contender is the products of a step alone, in portable arithmetic.
+fn muon_contenders<T: Number>(_: Level, n: usize, offset: usize) -> Vec<(&'static str, Step<T>)> {
+    let side = n.isqrt();
+    let config = muon::Config::new(RATE);
+    let fast = muon::Config {
+        arithmetic: Fast,
+        ..config
+    };
+    let layer = Layer::Matrix {
+        rows: side,
+        columns: side,
+    };
+    let [mut a, mut b] = [(); 2].map(|()| zeros::<T>(side * side, offset));
+    let mut scratch = zeros(matrix::gemm_scratch(side, side, side), offset);
+    let products: Step<T> = Box::new(move |s| {
+        let x = MatrixRef::new(&s.g[..side * side], side, side);
+        let mut product = || -> Result<(), thalweg::Error> {
+            let out = MatrixMut::new(&mut a, side, side)?;
+            matrix::syrk(Product::PLAIN, x?, Upper::Mirror, out, &mut scratch)?;
+            let out = MatrixMut::new(&mut b, side, side)?;
+            matrix::syrk(Product::PLAIN, x?, Upper::Mirror, out, &mut scratch)?;
+            let out = MatrixMut::new(&mut a, side, side)?;
+            matrix::gemm(Product::PLAIN, x?, x?, out, &mut scratch)
+        };
+        for _ in 0..config.iterations {
+            let done = product();
+            debug_assert!(done.is_ok());
+        }
+    });
+    vec![
+        ("products", products),
+        ("portable", layered(config, layer, offset)),
+        ("fast", layered(fast, layer, offset)),
+    ]
+}
+
 const LENGTHS: [usize; 4] = [1000, 20_000, 100_000, 10_000_000];
+
+/// Muon on ten million weights takes half a minute.
+fn is_too_long(group: &str, n: usize) -> bool {
+    group == "muon" && n > 100_000
+}
 
 /// Bytes past a page.
 const PLACES: [usize; 3] = [0, GLIBC, 4];
@@ -333,7 +465,7 @@ fn table<T: Number>(level: Level, name: &str, choice: &Choice) {
         }
         let mut rows: Vec<(&'static str, String)> = Vec::new();
         for n in LENGTHS {
-            if !choice.wants(&n.to_string(), &lengths) {
+            if !choice.wants(&n.to_string(), &lengths) || is_too_long(group, n) {
                 continue;
             }
             let huge = (n >= 1_000_000).then_some(HUGE);
@@ -422,6 +554,9 @@ fn races() {
     );
     for n in LENGTHS {
         for (name, arrays, contenders) in groups::<f32>() {
+            if is_too_long(name, n) {
+                continue;
+            }
             run(name, arrays, contenders, n, GLIBC);
             if n < 1_000_000 {
                 run(name, arrays, contenders, n, 0);
@@ -436,6 +571,9 @@ fn optimisers(c: &mut Criterion) {
     for (name, arrays, contenders) in groups::<f32>() {
         let mut group = c.benchmark_group(name);
         for n in [1000, 100_000, 10_000_000] {
+            if is_too_long(name, n) {
+                continue;
+            }
             group.throughput(Throughput::Bytes(4 * (arrays * n) as u64));
             let mut shared = Shared::new(n, GLIBC, false);
             for (contender, mut step) in contenders(simd::level(), n, GLIBC) {

@@ -8,6 +8,9 @@ use thalweg::simd::Level;
 /// The learning rate of every loop: small, so that a bench never leaves the normal range.
 pub const RATE: f64 = 1e-6;
 
+/// Inputs of a neuron in the loop of Nero.
+pub const ROW: usize = 100;
+
 /// A loop at every level, for one type.
 macro_rules! plain {
     ($(#[$doc:meta])* fn $name:ident ($($arg:ident: $t:ty),*) $body:block) => {
@@ -85,6 +88,53 @@ macro_rules! loops {
                         *m = 0.9 * *m + 0.1 * g;
                         *v = 0.999 * *v + 0.001 * g * g;
                         *x -= rate * *m / (v.sqrt() + eps);
+                    }
+                }
+            }
+
+            plain! {
+                /// LAMB on one layer.
+                fn lamb(x: &mut [$t], m: &mut [$t], v: &mut [$t], g: &[$t], t: i32) {
+                    let unbiased1 = (1.0 / (1.0 - 0.9_f64.powi(t))) as $t;
+                    let unbiased2 = (1.0 / (1.0 - 0.999_f64.powi(t))) as $t;
+                    let direction = |m: $t, v: $t| unbiased1 * m / ((unbiased2 * v).sqrt() + 1e-6);
+                    let (mut x2, mut r2): ($t, $t) = (0.0, 0.0);
+                    for (((x, m), v), g) in x.iter().zip(&mut *m).zip(&mut *v).zip(g) {
+                        *m = 0.9 * *m + 0.1 * g;
+                        *v = 0.999 * *v + 0.001 * g * g;
+                        let r = direction(*m, *v);
+                        x2 += x * x;
+                        r2 += r * r;
+                    }
+                    let rate = RATE * (x2 / r2).sqrt();
+                    for ((x, m), v) in x.iter_mut().zip(m).zip(v) {
+                        *x -= rate * direction(*m, *v);
+                    }
+                }
+            }
+
+            plain! {
+                /// Nero on rows of [`ROW`].
+                fn nero(x: &mut [$t], v: &mut [$t], g: &[$t], t: i32) {
+                    let correction = ((1.0 - 0.999_f64.powi(t)).sqrt()) as $t;
+                    for ((x, v), g) in x.chunks_mut(ROW).zip(v).zip(g.chunks(ROW)) {
+                        let g2: $t = g.iter().map(|g| g * g).sum();
+                        *v = 0.999 * *v + 0.001 * g2;
+                        let rate = RATE * correction / v.sqrt();
+                        let mut sum: $t = 0.0;
+                        for (x, g) in x.iter_mut().zip(g) {
+                            *x -= rate * g;
+                            sum += *x;
+                        }
+                        let (mean, mut norm): ($t, $t) = (sum / ROW as $t, 0.0);
+                        for x in &mut *x {
+                            *x -= mean;
+                            norm += *x * *x;
+                        }
+                        let norm = norm.sqrt();
+                        for x in x {
+                            *x /= norm;
+                        }
                     }
                 }
             }

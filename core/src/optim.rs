@@ -28,7 +28,8 @@
 //! | [`nero`] | one number per row of a matrix, 1 for vectors | 12 | the publication |
 //!
 //! LAMB, Muon and Nero treat layers or their rows as a whole and are told the layers ([`Optimiser::step_layers`]); the others treat each parameter by itself
-//! ([`Elementwise`]), and [`bf16`] keeps their buffers in half of the memory of `f32`.
+//! ([`Elementwise`]). [`bf16`] keeps the buffers of any of them in half of the memory of `f32`. Threads may share layers, each with a separate state: the bits are
+//! those of one step on all.
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
 //! Every state, those of [`schedule::Plateau`] and [`clip::Guard`] included, is saved and restored through

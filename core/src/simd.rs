@@ -62,7 +62,7 @@ mod wasm32;
 mod x86;
 
 pub use dispatch::{Kernel, Level, dispatch, force, level};
-pub(crate) use loops::SOFT_FLOAT;
+pub(crate) use loops::{BARE_METAL, SOFT_FLOAT};
 pub use loops::{BLOCK, Map, Sum, Update, map, sum, update};
 pub(crate) use prefetch::prefetch;
 pub use scalar::{Scalar, Word};

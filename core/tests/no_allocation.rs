@@ -177,6 +177,13 @@ impl registry::Visitor for Steps {
             state.restore(&bytes).unwrap();
         });
         assert_eq!((count, x != before), (0, true), "{name}");
+        let mut state = State::new(vec![0; config.layers_memory_len(layers)])
+            .with_workspace(vec![0.0; bf16::workspace_len(&config, layers)]);
+        let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
+        let count = allocations(|| {
+            bf16::step_layers(&config, layers, &mut state, &mut x, &g, &mut lanes).unwrap();
+        });
+        assert_eq!((count, state.steps()), (0, 1), "{name}");
     }
 }
 

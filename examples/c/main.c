@@ -55,6 +55,23 @@ static void hold(int claim, const char *what) {
     memset(s, 0, sizeof s), memset(x, 0, sizeof x), steps = 0;                                                         \
     OK(thalweg_adagrad_step_##S(&adagrad, &steps, s, x, g, 4, &error));                                                \
     hold(NEAR(x[0], -0.01) && s[0] == 9, "Adagrad");                                                                   \
+    ThalwegLambConfig lamb = thalweg_lamb_config(0.5);                                                                 \
+    lamb.eps = 0;                                                                                                      \
+    memset(s, 0, sizeof s), memset(v, 0, sizeof v), memset(x, 0, sizeof x), x[0] = 4, steps = 0;                       \
+    OK(thalweg_lamb_step_##S(&lamb, &steps, s, v, x, g, 4, &error));                                                   \
+    hold(NEAR(x[0], 3) && NEAR(x[3], 1), "LAMB: half the norm 4, along signs of norm 2");                              \
+    T rows[4] = {3, 0, 0, -3}, rise[4] = {1, 2, 3, 4}, space[256];                                                     \
+    ThalwegNeroConfig nero = thalweg_nero_config();                                                                    \
+    memset(s, 0, sizeof s), steps = 0;                                                                                 \
+    OK(thalweg_nero_project_##S(1, 4, rows, &error));                                                                  \
+    OK(thalweg_nero_step_##S(&nero, &steps, 1, 4, s, NULL, rows, rise, &error));                                       \
+    hold(NEAR(rows[0], 0.7071062) && NEAR(rows[1], 0.0009093) && steps == 1, "Nero");                                  \
+    ThalwegMuonConfig muon = thalweg_muon_config(1);                                                                   \
+    muon.iterations = 0, muon.weight_decay = 0;                                                                        \
+    memset(s, 0, sizeof s), memset(rows, 0, sizeof rows);                                                              \
+    hold(thalweg_muon_workspace_len(1, 2) <= 256, "the workspace of a small matrix");                                  \
+    OK(thalweg_muon_step_##S(&muon, 1, 2, s, space, 256, rows, y, &error));                                            \
+    hold(NEAR(rows[0] * y[1], rows[1] * y[0]) && rows[0] < -0.5, "Muon's step is as long in every direction");         \
     T clipped[2] = {3, 4};                                                                                             \
     OK(thalweg_clip_by_norm_##S(1, clipped, 2, &out, &error));                                                         \
     hold(out == 5 && NEAR(clipped[0], 0.6), "clipping");                                                               \

@@ -280,6 +280,46 @@ typedef struct ThalwegAdagradConfig {
   uint32_t arithmetic;
 } ThalwegAdagradConfig;
 
+// Hyperparameters of LAMB: [`lamb::Config`].
+typedef struct ThalwegLambConfig {
+  // Length of a step over the norm of the weights.
+  double learning_rate;
+  // Decay of the first moment.
+  double beta1;
+  // Decay of the second moment.
+  double beta2;
+  // Added to the root.
+  double eps;
+  // Share of the weights in the direction.
+  double weight_decay;
+} ThalwegLambConfig;
+
+// Hyperparameters of Muon: [`muon::Config`].
+typedef struct ThalwegMuonConfig {
+  // Length of a step in each direction.
+  double learning_rate;
+  // Decay of the momentum.
+  double momentum;
+  // Decay of the weights per unit of learning rate.
+  double weight_decay;
+  // Added to the norm of the momentum.
+  double eps;
+  // 1: Nesterov's form.
+  uint32_t nesterov;
+  // Newton-Schulz iterations of a step.
+  uint32_t iterations;
+  // One of `THALWEG_ARITHMETIC_*`.
+  uint32_t arithmetic;
+} ThalwegMuonConfig;
+
+// Hyperparameters of Nero: [`nero::Config`].
+typedef struct ThalwegNeroConfig {
+  // Length of the step of a row of norm 1.
+  double learning_rate;
+  // Decay of the mean square.
+  double beta;
+} ThalwegNeroConfig;
+
 // What shared draws are drawn from: [`Key`].
 typedef struct ThalwegDrawKey {
   // Seed of the run.
@@ -492,6 +532,15 @@ struct ThalwegRmspropConfig thalweg_rmsprop_config(void);
 // PyTorch's defaults for Adagrad.
 struct ThalwegAdagradConfig thalweg_adagrad_config(void);
 
+// Optax's defaults for LAMB, with this step length.
+struct ThalwegLambConfig thalweg_lamb_config(double learning_rate);
+
+// PyTorch's defaults for Muon, with this step length.
+struct ThalwegMuonConfig thalweg_muon_config(double learning_rate);
+
+// The publication's defaults for Nero.
+struct ThalwegNeroConfig thalweg_nero_config(void);
+
 // One step of gradient descent on `params` along `grad`; `buffer` is read only with momentum, and may be null without.
 ThalwegStatus thalweg_sgd_step_f32(const struct ThalwegSgdConfig *config,
                                    uint64_t *steps,
@@ -585,6 +634,82 @@ ThalwegStatus thalweg_adagrad_step_f64(const struct ThalwegAdagradConfig *config
                                        const double *grad,
                                        size_t n,
                                        struct ThalwegError *error);
+
+// One step of LAMB on one layer.
+ThalwegStatus thalweg_lamb_step_f32(const struct ThalwegLambConfig *config,
+                                    uint64_t *steps,
+                                    float *m,
+                                    float *v,
+                                    float *params,
+                                    const float *grad,
+                                    size_t n,
+                                    struct ThalwegError *error);
+
+// One step of Muon on one matrix; `workspace` has `thalweg_muon_workspace_len` elements.
+ThalwegStatus thalweg_muon_step_f32(const struct ThalwegMuonConfig *config,
+                                    size_t rows,
+                                    size_t columns,
+                                    float *momentum,
+                                    float *workspace,
+                                    size_t workspace_len,
+                                    float *params,
+                                    const float *grad,
+                                    struct ThalwegError *error);
+
+// One step of Nero on one layer: a matrix, with one element of `mean_square` a row; or with 0 columns a vector of `rows`
+ThalwegStatus thalweg_nero_step_f32(const struct ThalwegNeroConfig *config,
+                                    uint64_t *steps,
+                                    size_t rows,
+                                    size_t columns,
+                                    float *mean_square,
+                                    float *scale,
+                                    float *params,
+                                    const float *grad,
+                                    struct ThalwegError *error);
+
+// Centres the rows of a matrix and scales them to norm 1, as Nero keeps them: to be called before the first gradient is taken.
+ThalwegStatus thalweg_nero_project_f32(size_t rows,
+                                       size_t columns,
+                                       float *params,
+                                       struct ThalwegError *error);
+
+// [`thalweg_lamb_step_f32`] in `f64`.
+ThalwegStatus thalweg_lamb_step_f64(const struct ThalwegLambConfig *config,
+                                    uint64_t *steps,
+                                    double *m,
+                                    double *v,
+                                    double *params,
+                                    const double *grad,
+                                    size_t n,
+                                    struct ThalwegError *error);
+
+// [`thalweg_muon_step_f32`] in `f64`.
+ThalwegStatus thalweg_muon_step_f64(const struct ThalwegMuonConfig *config,
+                                    size_t rows,
+                                    size_t columns,
+                                    double *momentum,
+                                    double *workspace,
+                                    size_t workspace_len,
+                                    double *params,
+                                    const double *grad,
+                                    struct ThalwegError *error);
+
+// [`thalweg_nero_step_f32`] in `f64`.
+ThalwegStatus thalweg_nero_step_f64(const struct ThalwegNeroConfig *config,
+                                    uint64_t *steps,
+                                    size_t rows,
+                                    size_t columns,
+                                    double *mean_square,
+                                    double *scale,
+                                    double *params,
+                                    const double *grad,
+                                    struct ThalwegError *error);
+
+// [`thalweg_nero_project_f32`] in `f64`.
+ThalwegStatus thalweg_nero_project_f64(size_t rows, size_t columns, double *params, struct ThalwegError *error);
+
+// Elements of the workspace of `thalweg_muon_step_f32` and `thalweg_muon_step_f64`.
+size_t thalweg_muon_workspace_len(size_t rows, size_t columns);
 
 // Scales `grad` down to `max_norm` where its norm is larger; writes the norm before.
 ThalwegStatus thalweg_clip_by_norm_f32(float max_norm, float *grad, size_t n, float *norm, struct ThalwegError *error);

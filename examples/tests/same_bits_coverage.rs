@@ -68,6 +68,7 @@ const EXEMPT_TRAITS: &[(&str, &str)] = &[
     ("Update", "simd::update calls it"),
     ("Sum", "simd::sum calls it"),
     ("Storage", "lends a slice"),
+    ("Workspace", "the same"),
     ("Real", "the numbers themselves"),
     ("Protocol", "the functions of federated::machine call it"),
     ("Aggregator", "the functions of federated::machine call it"),

@@ -10,8 +10,8 @@
 //! E round(x, r) = x                             exactly: up with probability (lower half of x) / 2^16
 //! ```
 //!
-//! [`step`] wraps any elementwise optimiser: the state holds bits (`State<adam::Config, [u16; 2 * n]>`), parameters, gradients and
-//! arithmetic stay in `f32` or `f64`. Blocks of 256 parameters have their moments widened, are advanced by the kernel of the wide form, with
+//! [`step_layers`] wraps those that treat layers as a whole, [`step`] any elementwise optimiser: the state holds bits (`State<adam::Config, [u16; 2 * n]>`), parameters, gradients and
+//! arithmetic stay in `f32` or `f64`. Blocks of 1024 parameters (256 on bare metal) have their moments widened, are advanced by the kernel of the wide form, with
 //! the moments before they are rounded, and the moments are rounded again; the wide block lives on the stack.
 //!
 //! | member | bytes of moments per parameter | wide form (`f32`) | bytes moved per `f32` |
@@ -55,15 +55,22 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "a sum that cannot overflow")]
 
-use super::{BUFFERS, Elementwise, Kernels as _, Layer, Memory, Precision, State};
-use crate::error::check_length;
-use crate::memory::{must, take};
+use super::optimiser::total;
+use super::{
+    BUFFERS, Elementwise, Kernels as _, Layer, Memory, Optimiser, Precision, State, Workspace,
+    params_len,
+};
+use crate::error::{check_length, check_scratch};
+use crate::memory::{cut, must, take};
 use crate::random::NoiseStream;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{BARE_METAL, Kernel, Simd};
 use crate::{Error, Real, Storage};
 
-/// Parameters that are widened at a time.
-const BLOCK: usize = 256;
+/// Parameters whose random bits are drawn at a time: part of what the bits of a step are.
+const RUN: usize = 256;
+
+/// Parameters that are widened at a time: the calls that a block costs take a fifth of a step of momentum on one run.
+const BLOCK: usize = if BARE_METAL { RUN } else { 4 * RUN };
 
 /// The largest finite bf16 followed by ones: every magnitude up to it is cut to a finite number.
 const TOP: u32 = 0x7F7F_FFFF;
@@ -187,11 +194,99 @@ pub fn step<C: Elementwise, T: Real, B: Storage<Elem = u16>>(
     config.validate()?;
     check_length("grad", params.len(), grad.len())?;
     let prepared = config.prepare::<T>(state.steps(), Precision::Bf16)?;
-    let mut buffers = state.buffers(config, &[Layer::Vector(params.len())])?;
+    let (mut buffers, _) = state.parts::<T>(config, &[Layer::Vector(params.len())])?;
     let mut params = params;
     let mut wide = [[T::ZERO; BLOCK]; BUFFERS];
     for grad in grad.chunks(BLOCK) {
         block::<C, T>(&prepared, &mut buffers, &mut wide, &mut params, grad, lanes);
+    }
+    state.count();
+    Ok(())
+}
+
+/// Elements of the workspace of [`step_layers`]: the buffers of one layer in the scalar type, and the workspace of its step.
+///
+/// ```
+/// use thalweg::optim::{Layer, bf16, lamb};
+/// let layers = [Layer::Vector(10), Layer::Vector(30)];
+/// assert_eq!(bf16::workspace_len(&lamb::Config::new(0.1), &layers), 60);
+/// ```
+pub fn workspace_len<C: Optimiser>(config: &C, layers: &[Layer]) -> usize {
+    let of = |layer: &Layer| {
+        let layer = [*layer];
+        total(config.lengths(&layer)).saturating_add(config.workspace_len(&layer))
+    };
+    layers.iter().map(of).max().unwrap_or(0)
+}
+
+/// [`step`] for optimisers that treat layers as a whole: the buffers of one layer at a time are widened into the workspace of the state, of at least
+/// [`workspace_len`] elements, advanced, and rounded again.
+///
+/// Each element of a buffer takes the upper half of a word; words are drawn for 256 elements at a time, layer by layer, buffer by buffer.
+///
+/// # Errors
+/// As [`step`], and [`Error::Length`] where the workspace is too short.
+///
+/// ```
+/// use thalweg::optim::{Layer, State, bf16, lamb};
+/// use thalweg::random::{NoiseStream, Purpose, stream};
+/// let (layers, config) = ([Layer::Vector(2)], lamb::Config { eps: 0.0, ..lamb::Config::new(0.1) });
+/// let mut state = State::new([0_u16; 4]).with_workspace([0.0_f64; 4]);
+/// let mut lanes = NoiseStream::new(&mut stream(1, 0, 0, Purpose::NOISE));
+/// let mut x = [3.0, 4.0];
+/// bf16::step_layers(&config, &layers, &mut state, &mut x, &[7.0, -1e-3], &mut lanes)?;
+/// // A tenth of the norm 5, along signs of norm sqrt(2).
+/// assert!((x[0] - (3.0 - 0.5 / 2.0_f64.sqrt())).abs() < 1e-12);
+/// assert!((bf16::widen(state.memory()[0]) - 0.7).abs() < 0.7 / 128.0);
+/// # Ok::<(), thalweg::Error>(())
+/// ```
+pub fn step_layers<C: Optimiser, T: Real, B: Storage<Elem = u16>, W: Workspace<T>>(
+    config: &C,
+    layers: &[Layer],
+    state: &mut State<C, B, W>,
+    params: &mut [T],
+    grad: &[T],
+    lanes: &mut NoiseStream,
+) -> Result<(), Error> {
+    config.validate()?;
+    config.check_layers(layers)?;
+    check_length("params", params_len(layers), params.len())?;
+    check_length("grad", params.len(), grad.len())?;
+    let prepared = config.prepare::<T>(state.steps(), Precision::Bf16)?;
+    let (mut rest, workspace) = state.parts(config, layers)?;
+    check_scratch("workspace", workspace_len(config, layers), workspace.len())?;
+    let (mut params, mut grad) = (params, grad);
+    for &layer in layers {
+        let lengths = config.lengths(&[layer]);
+        let (mut buffers, workspace) = cut(workspace, lengths)?;
+        let mut of = lengths.iter();
+        let mut narrow = rest
+            .each_mut()
+            .map(|rest| take(rest, of.next().copied().unwrap_or_default()));
+        for (narrow, wide) in narrow.iter().zip(&mut buffers) {
+            T::Kernels::widen(narrow, wide);
+        }
+        let (g, tail) = must(grad.split_at_checked(layer.len()));
+        grad = tail;
+        let memory = Memory {
+            buffers: buffers.each_mut().map(|buffer| &mut **buffer),
+            workspace,
+        };
+        C::run(
+            &prepared,
+            &[layer],
+            memory,
+            take(&mut params, layer.len()),
+            g,
+        );
+        for (narrow, wide) in narrow.iter_mut().zip(&buffers) {
+            for (to, from) in narrow.chunks_mut(RUN).zip(wide.chunks(RUN)) {
+                let mut words = [0; RUN];
+                let words = must(words.get_mut(..from.len()));
+                lanes.fill_u32(words);
+                T::Kernels::narrow(from, words, 16, to);
+            }
+        }
     }
     state.count();
     Ok(())
@@ -224,17 +319,18 @@ fn block<C: Elementwise, T: Real>(
         params,
         grad,
     );
-    let (mut words, mut shift) = ([0; BLOCK], 0);
-    for (from, to) in buffers.iter().zip(&mut narrow) {
-        if to.is_empty() {
-            continue;
+    // A word for two buffers.
+    let kept = narrow.iter().filter(|to| !to.is_empty()).count();
+    let mut words = [[0; BLOCK]; BUFFERS.div_ceil(2)];
+    for start in (0..n).step_by(RUN) {
+        for words in words.iter_mut().take(kept.div_ceil(2)) {
+            lanes.fill_u32(must(words.get_mut(start..n.min(start + RUN))));
         }
-        let words = must(words.get_mut(..n));
-        if shift == 0 {
-            lanes.fill_u32(words);
-        }
-        shift = 16 - shift;
-        T::Kernels::narrow(from, words, shift, to);
+    }
+    let halves = words.iter().flat_map(|words| [(words, 16), (words, 0)]);
+    let rounded = buffers.iter().zip(&mut narrow);
+    for ((from, to), (words, shift)) in rounded.filter(|(_, to)| !to.is_empty()).zip(halves) {
+        T::Kernels::narrow(from, must(words.get(..n)), shift, to);
     }
 }
 
@@ -242,7 +338,7 @@ fn block<C: Elementwise, T: Real>(
 mod tests {
     use super::*;
     use crate::optim::tests::painted;
-    use crate::optim::{Optimiser, adam, sgd};
+    use crate::optim::{adam, sgd};
     use crate::random::{Purpose, stream};
     use std::vec;
     use std::vec::Vec;

@@ -267,7 +267,8 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
         grad: &[T],
     ) -> Result<(), Error> {
         let steps = state.steps;
-        let memory = state.parts(self, layers)?;
+        let (buffers, workspace) = state.parts(self, layers)?;
+        let memory = Memory { buffers, workspace };
         take_step(self, (layers, steps), memory, params, grad)?;
         state.steps = steps.saturating_add(1);
         Ok(())
@@ -459,6 +460,9 @@ impl<C, B: PartialEq, W> PartialEq for State<C, B, W> {
     }
 }
 
+/// Buffers, which may be narrower than the arithmetic, and the workspace.
+type Parts<'a, E, T> = Result<([&'a mut [E]; BUFFERS], &'a mut [T]), Error>;
+
 impl<C, B> State<C, B> {
     /// A state before its first step; `memory` is all zeros.
     #[must_use]
@@ -553,32 +557,14 @@ impl<C, B: Storage<Elem: Stored>, W> State<C, B, W> {
 
     /// The buffers that the config keeps, and the workspace.
     #[inline]
-    fn parts(&mut self, config: &C, layers: &[Layer]) -> Result<Memory<'_, B::Elem>, Error>
+    pub(super) fn parts<T>(&mut self, config: &C, layers: &[Layer]) -> Parts<'_, B::Elem, T>
     where
         C: Optimiser,
-        W: Workspace<B::Elem>,
+        W: Workspace<T>,
     {
         let (lengths, memory) = (config.lengths(layers), self.memory.as_mut_slice());
         check_length("state", total(lengths), memory.len())?;
-        Ok(Memory {
-            buffers: cut(memory, lengths)?.0,
-            workspace: self.workspace.as_mut_slice(),
-        })
-    }
-
-    /// The buffers that the config keeps.
-    #[inline]
-    pub(super) fn buffers(
-        &mut self,
-        config: &C,
-        layers: &[Layer],
-    ) -> Result<[&mut [B::Elem]; BUFFERS], Error>
-    where
-        C: Optimiser,
-    {
-        let (lengths, memory) = (config.lengths(layers), self.memory.as_mut_slice());
-        check_length("state", total(lengths), memory.len())?;
-        Ok(cut(memory, lengths)?.0)
+        Ok((cut(memory, lengths)?.0, self.workspace.as_mut_slice()))
     }
 
     fn fields(&self) -> [Field; 2] {

@@ -43,6 +43,9 @@ pub(crate) const SOFT_FLOAT: bool = cfg!(all(
     not(target_feature = "f")
 ));
 
+/// No operating system: the stack has kilobytes.
+pub(crate) const BARE_METAL: bool = cfg!(target_os = "none");
+
 /// 32-bit ARM with a unit for `f32`: no SIMD, but enough registers to make unrolling pay.
 const HAS_UNIT: bool = cfg!(target_abi = "eabihf");
 

@@ -37,6 +37,7 @@
 )]
 
 pub mod compress;
+pub mod kernel;
 pub mod mixture;
 #[cfg(target_os = "none")]
 mod no_panic;

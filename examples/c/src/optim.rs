@@ -7,9 +7,9 @@ pub use config::*;
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
 use config::Hyperparameters;
 use thalweg::Real;
-use thalweg::optim::{BUFFERS, Layer, Memory, Optimiser, clip};
+use thalweg::optim::{BUFFERS, Layer, Memory, Optimiser, clip, muon, nero};
 
-/// One step of any optimiser; of the buffers those that the config keeps are read, and the count where there is one.
+/// One step of an optimiser on parameters of no shape.
 unsafe fn step<T: Real, C: Hyperparameters>(
     config: *const C,
     steps: Option<*mut u64>,
@@ -19,17 +19,40 @@ unsafe fn step<T: Real, C: Hyperparameters>(
     n: usize,
 ) -> Result<(), Fault> {
     // SAFETY: the contract of the call.
+    unsafe {
+        step_layer(
+            config,
+            steps,
+            Layer::Vector(n),
+            buffers,
+            &mut [],
+            params,
+            grad,
+        )
+    }
+}
+
+/// One step of any optimiser on a layer; of the buffers those that the config keeps are read, and the count where there is one.
+unsafe fn step_layer<T: Real, C: Hyperparameters>(
+    config: *const C,
+    steps: Option<*mut u64>,
+    layer: Layer,
+    buffers: [(&'static str, *mut T); BUFFERS],
+    workspace: &mut [T],
+    params: *mut T,
+    grad: *const T,
+) -> Result<(), Fault> {
+    // SAFETY: the contract of the call.
     let (config, steps, params, grad) = unsafe {
         (
             one("config", config)?.read()?,
             steps.map(|steps| one_mut("steps", steps)).transpose()?,
-            slice_mut("params", params, n)?,
-            slice("grad", grad, n)?,
+            slice_mut("params", params, layer.len())?,
+            slice("grad", grad, layer.len())?,
         )
     };
-    let layers = [Layer::Vector(n)];
     let [(a, i), (b, j), (c, k)] = buffers;
-    let [x, y, z] = config.lengths(&layers);
+    let [x, y, z] = config.lengths(&[layer]);
     // SAFETY: the contract of the call.
     let buffers = unsafe {
         [
@@ -39,11 +62,26 @@ unsafe fn step<T: Real, C: Hyperparameters>(
         ]
     };
     let taken = steps.as_ref().map_or(0, |steps| **steps);
-    config.advance(&layers, taken, Memory::new(buffers), params, grad)?;
+    config.advance(&[layer], taken, Memory { buffers, workspace }, params, grad)?;
     if let Some(steps) = steps {
         *steps = taken.saturating_add(1);
     }
     Ok(())
+}
+
+/// A matrix, or where it has no columns a vector of so many parameters.
+const fn layer(rows: usize, columns: usize) -> Layer {
+    match columns {
+        0 => Layer::Vector(rows),
+        _ => Layer::Matrix { rows, columns },
+    }
+}
+
+unsafe fn project<T: Real>(rows: usize, columns: usize, params: *mut T) -> Result<(), Fault> {
+    let layer = layer(rows, columns);
+    // SAFETY: the contract of the call.
+    let params = unsafe { slice_mut("params", params, layer.len())? };
+    Ok(nero::project(&[layer], params)?)
 }
 
 /// The place of a buffer that an optimiser does not have.
@@ -373,6 +411,241 @@ pub unsafe extern "C" fn thalweg_adagrad_step_f64(
             ),
         )
     }
+}
+
+/// One step of LAMB on one layer.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_lamb_step_f32(
+    config: *const LambConfig,
+    steps: *mut u64,
+    m: *mut f32,
+    v: *mut f32,
+    params: *mut f32,
+    grad: *const f32,
+    n: usize,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                Some(steps),
+                [("m", m), ("v", v), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
+}
+
+/// One step of Muon on one matrix; `workspace` has `thalweg_muon_workspace_len` elements.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_muon_step_f32(
+    config: *const MuonConfig,
+    rows: usize,
+    columns: usize,
+    momentum: *mut f32,
+    workspace: *mut f32,
+    workspace_len: usize,
+    params: *mut f32,
+    grad: *const f32,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe {
+        finish(
+            error,
+            slice_mut("workspace", workspace, workspace_len).and_then(|workspace| {
+                step_layer(
+                    config,
+                    None,
+                    Layer::Matrix { rows, columns },
+                    [("momentum", momentum), none(), none()],
+                    workspace,
+                    params,
+                    grad,
+                )
+            }),
+        )
+    }
+}
+
+/// One step of Nero on one layer: a matrix, with one element of `mean_square` a row; or with 0 columns a vector of `rows`
+/// elements, with as many and one of `scale`, which may be null otherwise.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_nero_step_f32(
+    config: *const NeroConfig,
+    steps: *mut u64,
+    rows: usize,
+    columns: usize,
+    mean_square: *mut f32,
+    scale: *mut f32,
+    params: *mut f32,
+    grad: *const f32,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe {
+        finish(
+            error,
+            step_layer(
+                config,
+                Some(steps),
+                layer(rows, columns),
+                [("mean_square", mean_square), ("scale", scale), none()],
+                &mut [],
+                params,
+                grad,
+            ),
+        )
+    }
+}
+
+/// Centres the rows of a matrix and scales them to norm 1, as Nero keeps them: to be called before the first gradient is taken.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_nero_project_f32(
+    rows: usize,
+    columns: usize,
+    params: *mut f32,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe { finish(error, project(rows, columns, params)) }
+}
+
+/// [`thalweg_lamb_step_f32`] in `f64`.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_lamb_step_f64(
+    config: *const LambConfig,
+    steps: *mut u64,
+    m: *mut f64,
+    v: *mut f64,
+    params: *mut f64,
+    grad: *const f64,
+    n: usize,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe {
+        finish(
+            error,
+            step(
+                config,
+                Some(steps),
+                [("m", m), ("v", v), none()],
+                params,
+                grad,
+                n,
+            ),
+        )
+    }
+}
+
+/// [`thalweg_muon_step_f32`] in `f64`.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_muon_step_f64(
+    config: *const MuonConfig,
+    rows: usize,
+    columns: usize,
+    momentum: *mut f64,
+    workspace: *mut f64,
+    workspace_len: usize,
+    params: *mut f64,
+    grad: *const f64,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe {
+        finish(
+            error,
+            slice_mut("workspace", workspace, workspace_len).and_then(|workspace| {
+                step_layer(
+                    config,
+                    None,
+                    Layer::Matrix { rows, columns },
+                    [("momentum", momentum), none(), none()],
+                    workspace,
+                    params,
+                    grad,
+                )
+            }),
+        )
+    }
+}
+
+/// [`thalweg_nero_step_f32`] in `f64`.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_nero_step_f64(
+    config: *const NeroConfig,
+    steps: *mut u64,
+    rows: usize,
+    columns: usize,
+    mean_square: *mut f64,
+    scale: *mut f64,
+    params: *mut f64,
+    grad: *const f64,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe {
+        finish(
+            error,
+            step_layer(
+                config,
+                Some(steps),
+                layer(rows, columns),
+                [("mean_square", mean_square), ("scale", scale), none()],
+                &mut [],
+                params,
+                grad,
+            ),
+        )
+    }
+}
+
+/// [`thalweg_nero_project_f32`] in `f64`.
+///
+/// # Safety
+/// See [the crate](crate).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_nero_project_f64(
+    rows: usize,
+    columns: usize,
+    params: *mut f64,
+    error: *mut Error,
+) -> Status {
+    // SAFETY: the contract of the call.
+    unsafe { finish(error, project(rows, columns, params)) }
+}
+
+/// Elements of the workspace of `thalweg_muon_step_f32` and `thalweg_muon_step_f64`.
+#[unsafe(no_mangle)]
+pub extern "C" fn thalweg_muon_workspace_len(rows: usize, columns: usize) -> usize {
+    muon::Config::new(0.0).workspace_len(&[Layer::Matrix { rows, columns }])
 }
 
 /// Scales `grad` down to `max_norm` where its norm is larger; writes the norm before.

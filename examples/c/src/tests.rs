@@ -1,4 +1,5 @@
 use super::compress::*;
+use super::kernel::*;
 use super::optim::*;
 use super::particle::*;
 use super::vector::*;
@@ -9,7 +10,7 @@ use core::ptr::{null, null_mut};
 use std::string::{String, ToString};
 use std::vec;
 use thalweg::compress::{Buffers, Compressor, Key, Message, PermK, RandK, TopK};
-use thalweg::optim::{Optimiser, State, adam, sgd};
+use thalweg::optim::{Layer, Optimiser, State, adam, lamb, muon, nero, sgd};
 use thalweg::particle::{Particles, svgd};
 use thalweg::wire::Kind;
 
@@ -102,6 +103,125 @@ fn steps_have_the_bits_of_the_rust_functions() {
     assert_eq!((p, count), (q, 3));
     assert_ne!(x, X);
     assert_ne!(p, X);
+}
+
+#[test]
+fn steps_of_layers_have_the_bits_of_the_rust_functions() {
+    let (x, g) = (
+        [1.0_f64, -2.0, 3.0, 0.5, -0.25, 8.0],
+        [0.1, 0.2, -0.3, 0.4, -0.5, 0.6],
+    );
+    let matrix = [Layer::Matrix {
+        rows: 3,
+        columns: 2,
+    }];
+    let (mut m, mut v, mut y, mut steps) = ([0.0; 6], [0.0; 6], x, 0);
+    let config = thalweg_lamb_config(0.1);
+    let (mut state, mut z) = (State::new([0.0; 12]), x);
+    lamb::Config::new(0.1).step(&mut state, &mut z, &g).unwrap();
+    // SAFETY: arrays of six.
+    let done = unsafe {
+        let (m, v, y, g) = (m.as_mut_ptr(), v.as_mut_ptr(), y.as_mut_ptr(), g.as_ptr());
+        thalweg_lamb_step_f64(&config, &mut steps, m, v, y, g, 6, null_mut())
+    };
+    assert_eq!((done, y, steps), (Status::Ok, z, 1));
+    assert_ne!(y, x);
+
+    let len = thalweg_muon_workspace_len(3, 2);
+    let (mut m, mut y, mut space) = ([0.0; 6], x, vec![0.0; len]);
+    let config = thalweg_muon_config(0.1);
+    let mut other = vec![0.0; len];
+    let mut state = State::new([0.0; 6]).with_workspace(&mut other[..]);
+    z = x;
+    muon::Config::new(0.1)
+        .step_layers(&matrix, &mut state, &mut z, &g)
+        .unwrap();
+    let mut step = |len| {
+        let (m, y, g) = (m.as_mut_ptr(), y.as_mut_ptr(), g.as_ptr());
+        // SAFETY: arrays of six, and a workspace of at least `len`.
+        unsafe {
+            thalweg_muon_step_f64(&config, 3, 2, m, space.as_mut_ptr(), len, y, g, null_mut())
+        }
+    };
+    assert_eq!((step(len - 1), step(len)), (Status::Length, Status::Ok));
+    assert_eq!(y, z);
+    assert_ne!(y, x);
+
+    let (mut v, mut y, mut steps) = ([0.0; 3], x, 0);
+    let config = thalweg_nero_config();
+    let (mut state, mut z) = (State::new([0.0; 3]), x);
+    nero::project(&matrix, &mut z).unwrap();
+    nero::Config::default()
+        .step_layers(&matrix, &mut state, &mut z, &g)
+        .unwrap();
+    // SAFETY: arrays of six, and of three.
+    unsafe {
+        let (v, y, g) = (v.as_mut_ptr(), y.as_mut_ptr(), g.as_ptr());
+        let null = null_mut();
+        assert_eq!(thalweg_nero_project_f64(3, 2, y, null_mut()), Status::Ok);
+        let done = thalweg_nero_step_f64(&config, &mut steps, 3, 2, v, null, y, g, null_mut());
+        assert_eq!(done, Status::Ok);
+        let error = thalweg_nero_project_f64(6, 1, y, null_mut());
+        assert_eq!(error, Status::Parameter);
+    }
+    assert_eq!((y, steps), (z, 1));
+    // A vector: the first entry moves by the rate times the mean magnitude.
+    let (mut v, mut scale, mut y) = ([0.0; 6], 0.0, [1.0_f64; 6]);
+    steps = 0;
+    // SAFETY: arrays of six, and one number.
+    let done = unsafe {
+        let (v, y, g) = (v.as_mut_ptr(), y.as_mut_ptr(), g.as_ptr());
+        thalweg_nero_step_f64(&config, &mut steps, 6, 0, v, &mut scale, y, g, null_mut())
+    };
+    assert_eq!((done, scale), (Status::Ok, 1.0));
+    assert!((y[0] - 0.99).abs() < 1e-12);
+}
+
+#[test]
+fn kernels_of_orthogonal_rows_are_those_worked_by_hand() {
+    // Rows of norm sqrt(2) at a right angle. Two layers: K = 1/pi; the tangent kernel adds K' of the angle, 0, times the cosine, 0.
+    let root = 2.0_f64.sqrt();
+    let (x, config) = ([root, 0.0, 0.0, root], thalweg_arc_cosine_config(2));
+    let len = thalweg_arc_cosine_scratch_len(2, 0, 2).max(thalweg_arc_cosine_scratch_len(2, 1, 2));
+    let (mut kernel, mut tangent, mut scratch) = ([0.0; 4], [0.0; 4], vec![0.0; len]);
+    let (k, t, s, p) = (
+        kernel.as_mut_ptr(),
+        tangent.as_mut_ptr(),
+        scratch.as_mut_ptr(),
+        x.as_ptr(),
+    );
+    // SAFETY: arrays of four, and scratch of the length that is asked for.
+    unsafe {
+        let done =
+            thalweg_arc_cosine_tangent_f64(&config, p, 2, null(), 0, 2, k, t, s, len, null_mut());
+        assert_eq!(done, Status::Ok);
+    }
+    let close = |found: &[f64], expected: [f64; 4]| {
+        found
+            .iter()
+            .zip(expected)
+            .all(|(x, y)| (x - y).abs() < 1e-12)
+    };
+    let cross = core::f64::consts::FRAC_1_PI;
+    assert!(close(&kernel, [1.0, cross, cross, 1.0]), "{kernel:?}");
+    assert!(close(&tangent, [2.0, cross, cross, 2.0]), "{tangent:?}");
+    let (mut between, mut memory, mut weights, mut mean) = ([0.0; 2], [0.0; 4], [0.0; 2], [0.0]);
+    // SAFETY: arrays of the lengths that are passed.
+    unsafe {
+        let b = between.as_mut_ptr();
+        let done = thalweg_arc_cosine_nngp_f64(&config, p, 1, p, 2, 2, b, s, len, null_mut());
+        assert_eq!(done, Status::Ok);
+        let (m, w, out) = (memory.as_mut_ptr(), weights.as_mut_ptr(), mean.as_mut_ptr());
+        let labels = [1.0, -1.0];
+        let done =
+            thalweg_kernel_regression_f64(10.0, k, labels.as_ptr(), 2, b, 1, m, w, out, null_mut());
+        assert_eq!(done, Status::Ok);
+        let none = ArcCosineConfig { depth: 0, ..config };
+        let done = thalweg_arc_cosine_nngp_f64(&none, p, 1, p, 2, 2, b, s, len, null_mut());
+        assert_eq!(done, Status::Parameter);
+    }
+    // At a training row the mean is its label.
+    assert!((between[1] - cross).abs() < 1e-12 && (mean[0] - 10.0).abs() < 1e-9);
 }
 
 #[test]

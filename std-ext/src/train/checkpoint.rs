@@ -86,7 +86,7 @@ impl<T: Real> Trainer<T> {
                 let values = run.memory.get(run.range(at, &placed.range));
                 file.push(
                     &state(&tensor.name, buffer),
-                    &tensor.shape,
+                    &run.shape(at, placed),
                     values.unwrap_or_default(),
                 )?;
             }
@@ -158,7 +158,7 @@ impl<T: Real> Trainer<T> {
         let mut tensors = 0;
         for placed in &self.tensors {
             let tensor = &placed.tensor;
-            let Some((_, group)) = self.place(placed.run) else {
+            let Some((run, group)) = self.place(placed.run) else {
                 continue;
             };
             let name = group.optimiser.name();
@@ -168,10 +168,12 @@ impl<T: Real> Trainer<T> {
                 let what = format!("optimiser of tensor `{}`", tensor.name);
                 return Err(differs(what, found.to_owned(), name.to_owned()));
             }
-            let buffers = group.optimiser.buffers().iter();
-            let states = buffers.map(|buffer| state(&tensor.name, buffer));
-            for name in std::iter::once(tensor.name.clone()).chain(states) {
-                let expected = format!("{} {:?}", dtype_of::<T>(), tensor.shape);
+            let buffers = group.optimiser.buffers().iter().enumerate();
+            let states =
+                buffers.map(|(at, buffer)| (state(&tensor.name, buffer), run.shape(at, placed)));
+            let itself = (tensor.name.clone(), tensor.shape.clone());
+            for (name, shape) in std::iter::once(itself).chain(states) {
+                let expected = format!("{} {shape:?}", dtype_of::<T>());
                 let found = match (file.dtype(&name), file.shape(&name)) {
                     (Some(dtype), Some(shape)) => format!("{dtype} {shape:?}"),
                     _ => "nothing".to_owned(),

@@ -4,7 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use thalweg::optim::{Decay, Layer, Memory, Optimiser as _, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{
+    BUFFERS, Decay, Layer, Memory, Optimiser as _, adagrad, adam, lamb, lion, muon, nero, rmsprop,
+    sgd,
+};
 use thalweg::{Error, Real};
 
 /// An optimiser of [`thalweg::optim`] with its hyperparameters.
@@ -20,6 +23,11 @@ use thalweg::{Error, Real};
 /// | `rmsprop` | [`rmsprop::Config`] | 1e-2 | `square_avg`; `grad_avg` if centred; `momentum_buffer` |
 /// | `adagrad` | [`adagrad::Config`] | 1e-2 | `sum` |
 /// | `lion` | [`lion::Config`] | 1e-4 | `exp_avg` |
+/// | `lamb` | [`lamb::Config`] | 1e-3 | `exp_avg`, `exp_avg_sq` |
+/// | `muon` | [`muon::Config`], for tensors of two dimensions and more | 1e-3 | `momentum_buffer` |
+/// | `nero` | [`nero::Config`]; [`nero::project`] comes before the first step | 1e-2 | `exp_avg_sq`, a number a row; `scale` |
+///
+/// The last three treat a tensor as a whole: its first dimension is the rows of a matrix, the others its columns.
 ///
 /// ```
 /// use thalweg_std::train::Optimiser;
@@ -28,7 +36,7 @@ use thalweg::{Error, Real};
 /// let error = "adamm".parse::<Optimiser>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "there is no optimiser `adamm`; there are sgd, adam, adamw, amsgrad, rmsprop, adagrad and lion"
+///     "there is no optimiser `adamm`; there are sgd, adam, adamw, amsgrad, rmsprop, adagrad, lion, lamb, muon and nero"
 /// );
 /// # Ok::<(), thalweg_std::train::UnknownOptimiser>(())
 /// ```
@@ -45,11 +53,19 @@ pub enum Optimiser {
     Adagrad(adagrad::Config),
     /// Lion.
     Lion(lion::Config),
+    /// LAMB.
+    Lamb(lamb::Config),
+    /// Muon.
+    Muon(muon::Config),
+    /// Nero, which has no weight decay.
+    Nero(nero::Config),
 }
 
 /// Learning rates that come with a name where the core asks for one: PyTorch's of SGD, and a tenth of Adam's for Lion.
 const SGD_RATE: f64 = 1e-3;
 const LION_RATE: f64 = 1e-4;
+/// PyTorch's of Muon, which is Adam's.
+const LAYER_RATE: f64 = 1e-3;
 
 /// The configs differ, the fields have the same names.
 macro_rules! each {
@@ -60,6 +76,25 @@ macro_rules! each {
             Optimiser::RmsProp($config) => $value,
             Optimiser::Adagrad($config) => $value,
             Optimiser::Lion($config) => $value,
+            Optimiser::Lamb($config) => $value,
+            Optimiser::Muon($config) => $value,
+            Optimiser::Nero($config) => $value,
+        }
+    };
+}
+
+/// Nero has no weight decay.
+macro_rules! decaying {
+    ($self:expr, $config:ident => $value:expr, $none:expr) => {
+        match $self {
+            Optimiser::Sgd($config) => $value,
+            Optimiser::Adam($config) => $value,
+            Optimiser::RmsProp($config) => $value,
+            Optimiser::Adagrad($config) => $value,
+            Optimiser::Lion($config) => $value,
+            Optimiser::Lamb($config) => $value,
+            Optimiser::Muon($config) => $value,
+            Optimiser::Nero(_) => $none,
         }
     };
 }
@@ -96,6 +131,9 @@ impl Optimiser {
             Self::RmsProp(_) => "rmsprop",
             Self::Adagrad(_) => "adagrad",
             Self::Lion(_) => "lion",
+            Self::Lamb(_) => "lamb",
+            Self::Muon(_) => "muon",
+            Self::Nero(_) => "nero",
         }
     }
 
@@ -111,7 +149,7 @@ impl Optimiser {
         each!(self, config => config.learning_rate)
     }
 
-    /// The weight decay of its config.
+    /// The weight decay of its config; 0 for Nero.
     ///
     /// ```
     /// # use thalweg_std::train::Optimiser;
@@ -120,7 +158,7 @@ impl Optimiser {
     /// ```
     #[must_use]
     pub const fn weight_decay(&self) -> f64 {
-        each!(self, config => config.weight_decay)
+        decaying!(self, config => config.weight_decay, 0.0)
     }
 
     /// The same optimiser with another learning rate.
@@ -135,7 +173,7 @@ impl Optimiser {
         self
     }
 
-    /// The same optimiser with another weight decay, of the same meaning.
+    /// The same optimiser with another weight decay, of the same meaning; Nero stays as it is.
     ///
     /// ```
     /// # use thalweg_std::train::Optimiser;
@@ -143,11 +181,11 @@ impl Optimiser {
     /// ```
     #[must_use]
     pub const fn with_weight_decay(mut self, weight_decay: f64) -> Self {
-        each!(&mut self, config => config.weight_decay = weight_decay);
+        decaying!(&mut self, config => config.weight_decay = weight_decay, ());
         self
     }
 
-    /// Names of the buffers that it keeps, each of the length of the parameters.
+    /// Names of the buffers that it keeps, each of the length of the parameters, those of Nero excepted.
     ///
     /// ```
     /// # use thalweg_std::train::Optimiser;
@@ -157,9 +195,9 @@ impl Optimiser {
     pub const fn buffers(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(config) if config.momentum == 0.0 => &[],
-            Self::Sgd(_) => &["momentum_buffer"],
+            Self::Sgd(_) | Self::Muon(_) => &["momentum_buffer"],
             Self::Adam(config) if config.amsgrad => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
-            Self::Adam(_) => &["exp_avg", "exp_avg_sq"],
+            Self::Adam(_) | Self::Lamb(_) => &["exp_avg", "exp_avg_sq"],
             Self::RmsProp(config) => match (config.centered, config.momentum == 0.0) {
                 (false, true) => &["square_avg"],
                 (true, true) => &["square_avg", "grad_avg"],
@@ -168,7 +206,39 @@ impl Optimiser {
             },
             Self::Adagrad(_) => &["sum"],
             Self::Lion(_) => &["exp_avg"],
+            Self::Nero(_) => &["exp_avg_sq", "scale"],
         }
+    }
+
+    /// It treats a tensor as a whole.
+    pub(super) const fn is_layered(&self) -> bool {
+        matches!(self, Self::Lamb(_) | Self::Muon(_) | Self::Nero(_))
+    }
+
+    /// Lengths of the [`buffers`](Self::buffers) of a layer that is treated as a whole, and of its workspace.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where there is no step for such a layer.
+    pub(super) fn layer_lengths(&self, layer: Layer) -> Result<([usize; BUFFERS], usize), Error> {
+        each!(self, config => {
+            config.check_layers(&[layer])?;
+            Ok((config.lengths(&[layer]), config.workspace_len(&[layer])))
+        })
+    }
+
+    /// One step on one layer, after `steps` of them; `memory` holds the buffers, one behind the other.
+    pub(super) fn update_layer<T: Real>(
+        &self,
+        (layer, steps): (Layer, u64),
+        memory: &mut [T],
+        workspace: &mut [T],
+        params: &mut [T],
+        grad: &[T],
+    ) -> Result<(), Error> {
+        each!(self, config => {
+            let buffers = cut(memory, config.lengths(&[layer]));
+            config.advance(&[layer], steps, Memory { buffers, workspace }, params, grad)
+        })
     }
 
     /// One step on a range of the parameters, after `steps` of them; `memory` holds the buffers, one behind the other, each of `len` elements.
@@ -185,24 +255,30 @@ impl Optimiser {
     ) -> Result<(), Error> {
         let (layers, whole) = ([Layer::Vector(range.len())], [Layer::Vector(len)]);
         each!(self, config => {
-            let mut rest = memory;
-            let buffers = config.lengths(&whole).map(|len| {
-                let (buffer, tail) = std::mem::take(&mut rest)
-                    .split_at_mut_checked(len)
-                    .unwrap_or_default();
-                rest = tail;
-                // None where it is not kept; too short where it is missing, and the step refuses it.
-                buffer.get_mut(range.clone()).unwrap_or_default()
-            });
+            // None where it is not kept; too short where it is missing, and the step refuses it.
+            let buffers = cut(memory, config.lengths(&whole))
+                .map(|buffer| buffer.get_mut(range.clone()).unwrap_or_default());
             config.advance(&layers, steps, Memory::new(buffers), params, grad)
         })
     }
 }
 
+/// Buffers that lie one behind the other; empty where the memory is too short.
+fn cut<T>(memory: &mut [T], lengths: [usize; BUFFERS]) -> [&mut [T]; BUFFERS] {
+    let mut rest = memory;
+    lengths.map(|len| {
+        let (buffer, tail) = std::mem::take(&mut rest)
+            .split_at_mut_checked(len)
+            .unwrap_or_default();
+        rest = tail;
+        buffer
+    })
+}
+
 /// A name that no optimiser has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no optimiser `{name}`; there are sgd, adam, adamw, amsgrad, rmsprop, adagrad and lion"
+    "there is no optimiser `{name}`; there are sgd, adam, adamw, amsgrad, rmsprop, adagrad, lion, lamb, muon and nero"
 )]
 pub struct UnknownOptimiser {
     /// The name.
@@ -224,6 +300,9 @@ impl FromStr for Optimiser {
             "rmsprop" => Self::RmsProp(rmsprop::Config::default()),
             "adagrad" => Self::Adagrad(adagrad::Config::default()),
             "lion" => Self::Lion(lion::Config::new(LION_RATE)),
+            "lamb" => Self::Lamb(lamb::Config::new(LAYER_RATE)),
+            "muon" => Self::Muon(muon::Config::new(LAYER_RATE)),
+            "nero" => Self::Nero(nero::Config::default()),
             _ => {
                 let name = name.to_owned();
                 return Err(UnknownOptimiser { name });

@@ -5,7 +5,7 @@ mod files;
 use super::*;
 
 use thalweg::optim::schedule::{CosineDecay, ReduceOnPlateau};
-use thalweg::optim::{Optimiser as _, State, adagrad, clip, rmsprop, sgd};
+use thalweg::optim::{Layer, Optimiser as _, State, adagrad, clip, rmsprop, sgd};
 use thalweg::{Error, Real};
 
 /// Shapes that lie across blocks, of one element, and empty.
@@ -38,7 +38,7 @@ fn optimisers() -> Vec<Optimiser> {
         ..Default::default()
     };
     let mut all: Vec<Optimiser> = [
-        "sgd", "adam", "adamw", "amsgrad", "rmsprop", "adagrad", "lion",
+        "sgd", "adam", "adamw", "amsgrad", "rmsprop", "adagrad", "lion", "lamb", "muon", "nero",
     ]
     .map(|name| name.parse().unwrap())
     .to_vec();
@@ -62,10 +62,15 @@ fn optimisers() -> Vec<Optimiser> {
     all
 }
 
+/// Muon leaves biases to AdamW.
 fn groups(optimiser: Optimiser) -> [Group; 2] {
+    let of_biases = match optimiser {
+        Optimiser::Muon(_) => Optimiser::adamw(),
+        other => other,
+    };
     [
         Group::new("weights", optimiser.with_weight_decay(0.1)),
-        Group::new("biases", optimiser.with_weight_decay(0.0)),
+        Group::new("biases", of_biases.with_weight_decay(0.0)),
     ]
 }
 
@@ -85,13 +90,19 @@ fn bits<T: Real>(x: &[T]) -> Vec<u64> {
 /// The core's step on one tensor with a separate state, at a learning rate.
 type Plain = Box<dyn FnMut(f64, &mut [f32], &[f32]) -> Result<(), Error>>;
 
-fn plain(optimiser: Optimiser, n: usize) -> Plain {
+fn plain(optimiser: Optimiser, shape: &[usize]) -> Plain {
+    let layer = match *shape {
+        [rows, columns] => Layer::Matrix { rows, columns },
+        _ => Layer::Vector(shape.iter().product()),
+    };
     macro_rules! stepped {
         ($config:ident) => {{
-            let mut state = State::new(vec![0.0; $config.state_len(n)]);
+            let workspace = vec![0.0; $config.workspace_len(&[layer])];
+            let memory = vec![0.0; $config.layers_memory_len(&[layer])];
+            let mut state = State::new(memory).with_workspace(workspace);
             Box::new(move |rate, x, g| {
                 $config.learning_rate = rate;
-                $config.step(&mut state, x, g)
+                $config.step_layers(&[layer], &mut state, x, g)
             })
         }};
     }
@@ -101,6 +112,9 @@ fn plain(optimiser: Optimiser, n: usize) -> Plain {
         Optimiser::RmsProp(mut c) => stepped!(c),
         Optimiser::Adagrad(mut c) => stepped!(c),
         Optimiser::Lion(mut c) => stepped!(c),
+        Optimiser::Lamb(mut c) => stepped!(c),
+        Optimiser::Muon(mut c) => stepped!(c),
+        Optimiser::Nero(mut c) => stepped!(c),
     }
 }
 
@@ -113,7 +127,7 @@ fn by_hand(optimiser: Optimiser, max_norm: Option<f32>, rates: &[f64]) -> Vec<f3
             let group = groups(optimiser)
                 .into_iter()
                 .find(|group| group.name == tensor.group);
-            (plain(group.unwrap().optimiser, n), n)
+            (plain(group.unwrap().optimiser, &tensor.shape), n)
         })
         .collect();
     let mut x = painted(D, 0);
@@ -274,6 +288,26 @@ fn a_resumed_run_has_the_bits_of_the_whole_one_for_every_optimiser() {
         resumed::<f32>(optimiser);
         resumed::<f64>(optimiser);
     }
+}
+
+#[test]
+fn buffers_of_a_layer_have_their_shapes_and_muon_refuses_vectors() {
+    let groups = [Group::new("all", "nero".parse::<Optimiser>().unwrap())];
+    let tensors = [("w", &[3, 2, 2][..]), ("b", &[5])];
+    let tensors = tensors.map(|(name, shape)| Tensor::new(name, shape, "all"));
+    let trainer = Trainer::<f32>::new(&groups, &tensors).unwrap();
+    let file = trainer.checkpoint(&painted(17, 1), &[]).unwrap();
+    let shape = |name| file.shape(name).unwrap().to_vec();
+    assert_eq!(shape("optimizer.w.exp_avg_sq"), [3]); // a row is 4 weights
+    assert_eq!(shape("optimizer.w.scale"), [0]);
+    assert_eq!(shape("optimizer.b.exp_avg_sq"), [5]);
+    assert_eq!(shape("optimizer.b.scale"), [1]);
+    let groups = [Group::new("all", "muon".parse::<Optimiser>().unwrap())];
+    let error = Trainer::<f32>::new(&groups, &tensors).unwrap_err();
+    assert!(
+        error.to_string().contains("`layers` must be matrices"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use thalweg::optim::clip::{self, GlobalNorm};
 use thalweg::optim::schedule::{Plateau, ReduceOnPlateau, Schedule};
+use thalweg::optim::{BUFFERS, Layer};
 use thalweg::simd::{self, Lanes, Map};
 use thalweg::{Error, Real};
 
@@ -84,21 +85,48 @@ pub(super) struct Placed {
     pub(super) run: usize,
 }
 
-/// Tensors of one group that lie one behind the other: they are stepped as one slice.
+/// Tensors of one group that lie one behind the other and are stepped as one slice; or one tensor that is treated as a whole.
 #[derive(Clone, Debug)]
 pub(super) struct Run<T> {
     pub(super) group: usize,
     pub(super) start: usize,
     pub(super) len: usize,
-    /// The optimiser's buffers, each of `len` elements.
+    /// The one tensor, and the lengths of its buffers.
+    pub(super) layer: Option<(Layer, [usize; BUFFERS])>,
+    /// The optimiser's buffers, each of `len` elements where there is no layer.
     pub(super) memory: Vec<T>,
 }
 
 impl<T> Run<T> {
     /// Where a buffer has the elements of a tensor.
     pub(super) fn range(&self, buffer: usize, tensor: &Range<usize>) -> Range<usize> {
-        let start = buffer * self.len + tensor.start - self.start;
-        start..start + tensor.len()
+        let Some((_, lengths)) = &self.layer else {
+            let start = buffer * self.len + tensor.start - self.start;
+            return start..start + tensor.len();
+        };
+        let start = lengths.iter().take(buffer).sum();
+        start..start + lengths.get(buffer).copied().unwrap_or_default()
+    }
+
+    /// The shape of a buffer in a checkpoint: that of the tensor, where it has a number for each element.
+    pub(super) fn shape(&self, buffer: usize, placed: &Placed) -> Vec<usize> {
+        let len = self.range(buffer, &placed.range).len();
+        if len == placed.range.len() {
+            placed.tensor.shape.clone()
+        } else {
+            vec![len]
+        }
+    }
+}
+
+/// A tensor as a layer: its first dimension is the rows, the others are the columns.
+fn layer(shape: &[usize]) -> Layer {
+    match shape {
+        [rows, first, rest @ ..] => Layer::Matrix {
+            rows: *rows,
+            columns: first * rest.iter().product::<usize>(),
+        },
+        _ => Layer::Vector(shape.iter().product()),
     }
 }
 
@@ -137,8 +165,15 @@ pub struct Trainer<T> {
     schedule: Option<Box<dyn Schedule + Send + Sync>>,
     clip: Option<f64>,
     len: usize,
+    scratch: Scratch<T>,
+}
+
+/// Temporary memory of a step.
+struct Scratch<T> {
     /// A block of a gradient, scaled.
     scaled: Vec<T>,
+    /// That of the tensor that needs the most.
+    workspace: Vec<T>,
 }
 
 impl<T: Real> fmt::Debug for Trainer<T> {
@@ -187,7 +222,10 @@ impl<T: Real> Trainer<T> {
             schedule: None,
             clip: None,
             len: 0,
-            scaled: Vec::new(),
+            scratch: Scratch {
+                scaled: Vec::new(),
+                workspace: Vec::new(),
+            },
         };
         for tensor in tensors {
             let name = &tensor.name;
@@ -209,11 +247,13 @@ impl<T: Real> Trainer<T> {
             let end = len.filter(fits).ok_or_else(|| TrainError::TooLarge {
                 tensor: name.clone(),
             })?;
-            if trainer.runs.last().is_none_or(|run| run.group != group) {
+            let is_layered = groups.get(group).is_some_and(|g| g.optimiser.is_layered());
+            if is_layered || trainer.runs.last().is_none_or(|run| run.group != group) {
                 trainer.runs.push(Run {
                     group,
                     start,
                     len: 0,
+                    layer: is_layered.then(|| (layer(&tensor.shape), [0; BUFFERS])),
                     memory: Vec::new(),
                 });
             }
@@ -229,12 +269,24 @@ impl<T: Real> Trainer<T> {
             });
         }
         trainer.check_groups()?;
+        let mut workspace = 0;
         for run in &mut trainer.runs {
-            let buffers = groups
-                .get(run.group)
-                .map_or(0, |g| g.optimiser.buffers().len());
-            run.memory = vec![T::ZERO; buffers * run.len];
+            let Some(Group { name, optimiser }) = groups.get(run.group) else {
+                continue;
+            };
+            let mut len = optimiser.buffers().len() * run.len;
+            if let Some((layer, lengths)) = &mut run.layer {
+                let found = optimiser.layer_lengths(*layer);
+                let (kept, needed) = found.map_err(|source| TrainError::Group {
+                    group: name.clone(),
+                    source,
+                })?;
+                (*lengths, workspace) = (kept, workspace.max(needed));
+                len = kept.iter().sum();
+            }
+            run.memory = vec![T::ZERO; len];
         }
+        trainer.scratch.workspace = vec![T::ZERO; workspace];
         Ok(trainer)
     }
 
@@ -400,7 +452,7 @@ impl<T: Real> Trainer<T> {
             ) else {
                 continue;
             };
-            let scale = (coefficient, &mut self.scaled);
+            let scale = (coefficient, &mut self.scratch);
             advance(optimiser, steps, run, 0, params, grad, scale)?;
         }
         self.close(norm, coefficient)
@@ -452,7 +504,7 @@ impl<T: Real> Trainer<T> {
             };
             let (start, scale) = (
                 placed.range.start - run.start,
-                (coefficient, &mut self.scaled),
+                (coefficient, &mut self.scratch),
             );
             if let Some(optimiser) = optimisers.get(run.group) {
                 advance(optimiser, steps, run, start, params, grad, scale)?;
@@ -498,7 +550,12 @@ impl<T: Real> Trainer<T> {
             let rate = group.optimiser.learning_rate() * factor;
             let optimiser = group.optimiser.with_learning_rate(rate);
             // A step on nothing checks all that a step checks.
-            let checked = optimiser.update(self.steps, &mut [], 0, 0..0, &mut [], &[] as &[T]);
+            let none = Layer::Matrix {
+                rows: 0,
+                columns: 0,
+            };
+            let at = (none, self.steps);
+            let checked = optimiser.update_layer(at, &mut [], &mut [], &mut [], &[] as &[T]);
             checked.map_err(|source| TrainError::Group {
                 group: group.name.clone(),
                 source,
@@ -528,14 +585,26 @@ fn advance<T: Real>(
     start: usize,
     params: &mut [T],
     grad: &[T],
-    (coefficient, scaled): (T, &mut Vec<T>),
+    (coefficient, scratch): (T, &mut Scratch<T>),
 ) -> Result<(), TrainError> {
     let (memory, len) = (&mut run.memory[..], run.len);
+    let Scratch { scaled, workspace } = scratch;
+    if let Some((layer, _)) = run.layer {
+        let grad = if coefficient == T::ONE {
+            grad
+        } else {
+            scaled.resize(grad.len().max(scaled.len()), T::ZERO);
+            let scaled = scaled.get_mut(..grad.len()).unwrap_or_default();
+            simd::map(&Scaled(coefficient), [grad], [&mut *scaled]);
+            scaled
+        };
+        return Ok(optimiser.update_layer((layer, steps), memory, workspace, params, grad)?);
+    }
     if coefficient == T::ONE {
         let range = start..start + grad.len();
         return Ok(optimiser.update(steps, memory, len, range, params, grad)?);
     }
-    scaled.resize(BLOCK, T::ZERO);
+    scaled.resize(BLOCK.max(scaled.len()), T::ZERO);
     for (i, (params, grad)) in params.chunks_mut(BLOCK).zip(grad.chunks(BLOCK)).enumerate() {
         let scaled = scaled.get_mut(..grad.len()).unwrap_or_default();
         simd::map(&Scaled(coefficient), [grad], [&mut *scaled]);

@@ -370,7 +370,49 @@ impl Visitor for Rounds {
     }
 
     fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
-        let _ = (name, layers, config);
+        let n = params_len(layers);
+        let len = config.layers_memory_len(layers);
+        let workspace = vec![f32::NAN; bf16::workspace_len(&config, layers)];
+        let mut narrow = State::new(vec![0; len]).with_workspace(workspace);
+        let (mut x, g) = (painted::<f32>(n, 1), painted(n, 0));
+        let mut lanes = NoiseStream::new(&mut stream(2, 0, 0, Purpose::NOISE));
+        let mut drawn = lanes.clone();
+        bf16::step_layers(&config, layers, &mut narrow, &mut x, &g, &mut lanes).unwrap();
+        let (y, exact) = layered::<C, f32>(&config, layers, 1);
+        assert_eq!(bits(&x), bits(&y), "{name}");
+        let mut expected = vec![0; len];
+        let mut starts = [0; BUFFERS];
+        for (i, length) in config.lengths(layers).iter().enumerate().take(BUFFERS - 1) {
+            starts[i + 1] = starts[i] + length;
+        }
+        for &layer in layers {
+            for (start, length) in starts.iter_mut().zip(config.lengths(&[layer])) {
+                let mut words = vec![0; length];
+                drawn.fill_u32(&mut words);
+                for (i, word) in words.iter().enumerate() {
+                    let wide = exact.memory()[*start + i];
+                    expected[*start + i] = bf16::round(wide, (word >> 16) as u16);
+                }
+                *start += length;
+            }
+        }
+        assert_eq!(narrow.memory(), expected, "{name}");
+        assert_eq!(lanes, drawn);
+        // Resumed, refused.
+        let mut resumed =
+            restored(&narrow).with_workspace(vec![0.0_f32; bf16::workspace_len(&config, layers)]);
+        let mut other = (x.clone(), lanes.clone());
+        bf16::step_layers(&config, layers, &mut narrow, &mut x, &g, &mut lanes).unwrap();
+        let (y, draws) = (&mut other.0, &mut other.1);
+        bf16::step_layers(&config, layers, &mut resumed, y, &g, draws).unwrap();
+        assert_eq!((bits(&x), &narrow), (bits(y), &resumed), "{name}");
+        let before = (x.clone(), narrow.clone(), lanes.clone());
+        assert!(
+            bf16::step_layers(&config, layers, &mut narrow, &mut x, &g[1..], &mut lanes).is_err()
+        );
+        let mut short = State::new(narrow.memory().to_vec()).with_workspace([0.0_f32]);
+        assert!(bf16::step_layers(&config, layers, &mut short, &mut x, &g, &mut lanes).is_err());
+        assert_eq!((x, narrow, lanes), before);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hyperparameters as plain structs, with the defaults of the Rust types.
 
 use super::super::{Fault, arithmetic, choice, flag};
-use thalweg::optim::{Decay, Optimiser, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, Optimiser, adagrad, adam, lamb, lion, muon, nero, rmsprop, sgd};
 
 /// Weight decay enters the gradient.
 pub const THALWEG_DECAY_L2: u32 = 0;
@@ -128,6 +128,52 @@ pub struct AdagradConfig {
     pub arithmetic: u32,
 }
 
+/// Hyperparameters of LAMB: [`lamb::Config`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct LambConfig {
+    /// Length of a step over the norm of the weights.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root.
+    pub eps: f64,
+    /// Share of the weights in the direction.
+    pub weight_decay: f64,
+}
+
+/// Hyperparameters of Muon: [`muon::Config`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct MuonConfig {
+    /// Length of a step in each direction.
+    pub learning_rate: f64,
+    /// Decay of the momentum.
+    pub momentum: f64,
+    /// Decay of the weights per unit of learning rate.
+    pub weight_decay: f64,
+    /// Added to the norm of the momentum.
+    pub eps: f64,
+    /// 1: Nesterov's form.
+    pub nesterov: u32,
+    /// Newton-Schulz iterations of a step.
+    pub iterations: u32,
+    /// One of `THALWEG_ARITHMETIC_*`.
+    pub arithmetic: u32,
+}
+
+/// Hyperparameters of Nero: [`nero::Config`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct NeroConfig {
+    /// Length of the step of a row of norm 1.
+    pub learning_rate: f64,
+    /// Decay of the mean square.
+    pub beta: f64,
+}
+
 /// A plain struct that holds the config of an optimiser.
 pub(super) trait Hyperparameters {
     type Optimiser: Optimiser;
@@ -217,6 +263,47 @@ impl Hyperparameters for AdagradConfig {
             decay: decay(self.decay)?,
             maximize: flag("maximize", self.maximize)?,
             arithmetic: arithmetic(self.arithmetic)?,
+        })
+    }
+}
+
+impl Hyperparameters for LambConfig {
+    type Optimiser = lamb::Config;
+
+    fn read(&self) -> Result<lamb::Config, Fault> {
+        Ok(lamb::Config {
+            learning_rate: self.learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+        })
+    }
+}
+
+impl Hyperparameters for MuonConfig {
+    type Optimiser = muon::Config;
+
+    fn read(&self) -> Result<muon::Config, Fault> {
+        Ok(muon::Config {
+            learning_rate: self.learning_rate,
+            momentum: self.momentum,
+            nesterov: flag("nesterov", self.nesterov)?,
+            weight_decay: self.weight_decay,
+            eps: self.eps,
+            iterations: self.iterations,
+            arithmetic: arithmetic(self.arithmetic)?,
+        })
+    }
+}
+
+impl Hyperparameters for NeroConfig {
+    type Optimiser = nero::Config;
+
+    fn read(&self) -> Result<nero::Config, Fault> {
+        Ok(nero::Config {
+            learning_rate: self.learning_rate,
+            beta: self.beta,
         })
     }
 }
@@ -322,5 +409,46 @@ pub extern "C" fn thalweg_adagrad_config() -> AdagradConfig {
         decay: config.decay as u32,
         maximize: config.maximize.into(),
         arithmetic: config.arithmetic as u32,
+    }
+}
+
+/// Optax's defaults for LAMB, with this step length.
+#[unsafe(no_mangle)]
+pub extern "C" fn thalweg_lamb_config(learning_rate: f64) -> LambConfig {
+    let config = lamb::Config::new(learning_rate);
+    LambConfig {
+        learning_rate,
+        beta1: config.beta1,
+        beta2: config.beta2,
+        eps: config.eps,
+        weight_decay: config.weight_decay,
+    }
+}
+
+/// PyTorch's defaults for Muon, with this step length.
+#[unsafe(no_mangle)]
+pub extern "C" fn thalweg_muon_config(learning_rate: f64) -> MuonConfig {
+    let config = muon::Config::new(learning_rate);
+    MuonConfig {
+        learning_rate,
+        momentum: config.momentum,
+        weight_decay: config.weight_decay,
+        eps: config.eps,
+        nesterov: config.nesterov.into(),
+        iterations: config.iterations,
+        arithmetic: config.arithmetic as u32,
+    }
+}
+
+/// The publication's defaults for Nero.
+#[unsafe(no_mangle)]
+pub extern "C" fn thalweg_nero_config() -> NeroConfig {
+    let nero::Config {
+        learning_rate,
+        beta,
+    } = nero::Config::default();
+    NeroConfig {
+        learning_rate,
+        beta,
     }
 }

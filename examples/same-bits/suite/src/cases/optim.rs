@@ -22,7 +22,7 @@ use crate::{Hash, MISSING, Outcome, paint};
 const D: usize = 37;
 
 /// What the optimisers of the registry need at most for its layers.
-const WORKSPACE: usize = 512;
+const WORKSPACE: usize = 600;
 
 /// Two matrices and a vector.
 const LAYERS: [Layer; 3] = [
@@ -243,6 +243,9 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
                     })
                 });
             self.1 = self.1.and(outcome);
+            self.1 = self
+                .1
+                .and(narrow_layers(self.0, layers, &config, &mut workspace));
         }
     }
     // The parameters of the layers are as many as those of the other optimisers.
@@ -300,6 +303,29 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
     let memory = Memory::new([&mut memory[..], &mut [], &mut []]);
     lion::Config::run(&prepared, &layers, memory, &mut x, &[T::ONE; D]);
     hash.reals(&x);
+    Ok(())
+}
+
+/// A step with moments of 16 bits.
+fn narrow_layers<C: Optimiser, T: Real>(
+    hash: &mut Hash,
+    layers: &[Layer],
+    config: &C,
+    workspace: &mut [T],
+) -> Outcome {
+    let mut memory = [0_u16; BUFFERS * D];
+    let memory = memory.get_mut(..config.layers_memory_len(layers));
+    let mut state = State::new_in(memory.ok_or(MISSING)?).with_workspace(workspace);
+    let mut lanes = NoiseStream::new(&mut random::stream(4, 5, 6, Purpose::ROUNDING));
+    let (mut x, mut g) = ([T::ZERO; D], [T::ZERO; D]);
+    paint(&mut x, 30);
+    paint(&mut g, 31);
+    hash.size(bf16::workspace_len(config, layers));
+    bf16::step_layers(config, layers, &mut state, &mut x, &g, &mut lanes)?;
+    hash.reals(&x);
+    for bits in state.memory() {
+        hash.word((*bits).into());
+    }
     Ok(())
 }
 
