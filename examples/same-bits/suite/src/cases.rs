@@ -10,6 +10,7 @@ mod kernel;
 mod matrix;
 mod mixture;
 mod model;
+mod ntk;
 mod optim;
 mod particle;
 mod random;
@@ -123,4 +124,7 @@ pub static LARGE: &[Case] = &[
     ("sign posteriors", kernel::signs),
     ("aggregators f32", aggregate::rules::<f32>),
     ("aggregators f64", aggregate::rules::<f64>),
+    ("ntk f32", ntk::plain),
+    ("ntk quantised and shuffled f32", ntk::private),
+    ("fed_nova and fed_prox f32", ntk::averages),
 ];

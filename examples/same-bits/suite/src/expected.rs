@@ -51,8 +51,8 @@ pub const EXPECTED: &[u64] = &[
     0x3bffb1446975cac1, // networks f64
     0xd692695ab72fcac0, // autoencoder f32
     0x908927b0a7a0dbb4, // autoencoder f64
-    0x9cd641c8d5755909, // frames f32
-    0x3f93a282dac358a1, // frames f64
+    0xe345e195e7c19044, // frames f32
+    0x48e9f31b450f1b0e, // frames f64
     0x4804dabd3c9db579, // hostile frames and states
     0x41d4f28074702b67, // fed_avg and natural
     0x9cfe44389e650591, // constants
@@ -99,4 +99,7 @@ pub const EXPECTED: &[u64] = &[
     0x1c2ea060fcf56fbc, // sign posteriors
     0x7f4ed48d356431e9, // aggregators f32
     0x6a84999ed35cafef, // aggregators f64
+    0xfeefd63f728784cc, // ntk f32
+    0xd31ffd212ecc7448, // ntk quantised and shuffled f32
+    0x6700c15cc5e89a1f, // fed_nova and fed_prox f32
 ];
