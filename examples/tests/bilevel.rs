@@ -35,6 +35,10 @@ fn wrong_options_are_named_and_end_with_2() {
             "--shots 1000: needs 1010 rows of each class, 10 of them to be judged by; class `0` has ",
         ),
         (
+            &["--check", "--seeds", "3"],
+            "--seeds 3: --check does not read it; it reads --seed, --threads, --json, --plot, --no-plot, --problem and --full",
+        ),
+        (
             &["--problem", "sine", "--ways", "3"],
             "--ways 3: needs --problem few-shot",
         ),
