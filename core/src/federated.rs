@@ -8,10 +8,13 @@
 //! | module | client sends | server keeps | floats per client | floats of the server |
 //! |---|---|---|---|---|
 //! | [`fed_avg`] | change of the model after local training | model, what the [aggregator](crate::aggregate) keeps | `2 d` + one message, the trained model included | `d` + the aggregator's + one message; `2 d` + one message for the mean |
+//! | [`fed_nova`] | that change, over the number of local steps | as FedAvg | as FedAvg | as FedAvg |
+//! | [`fed_prox`] | as FedAvg, after training that is held near the model | as FedAvg | as FedAvg | as FedAvg |
 //! | [`marina`] | full gradient, or a compressed difference of gradients | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //! | [`ef21`] | compressed difference to its memory | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
+//! | [`ntk`] | the Jacobian of each of its samples | model, rows of the round | `P` + one row | `N C P` and more |
 //!
-//! [`step_size`] has the step sizes of the theory of MARINA and EF21, [`ledger`] the
+//! [`ntk`] has two machines of its own, since its rounds are others. [`step_size`] has the step sizes of the theory of MARINA and EF21, [`ledger`] the
 //! bits that were sent, [`hessian_variance`] the estimate of the constant `L_+-`.
 //!
 //! # Order
@@ -21,11 +24,14 @@
 
 pub mod ef21;
 pub mod fed_avg;
+pub mod fed_nova;
+pub mod fed_prox;
 pub mod hessian_variance;
 pub mod ledger;
 pub mod machine;
 pub mod marina;
 mod message;
+pub mod ntk;
 pub mod protocol;
 pub mod step_size;
 

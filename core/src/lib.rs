@@ -31,7 +31,7 @@
 //! | you want to | start at |
 //! |---|---|
 //! | take steps along gradients that you have | [`optim`]: one module an optimiser, with learning rates in [`optim::schedule`], clipping in [`optim::clip`] |
-//! | get gradients of a small closed-form model | [`model`]: rows in a [`model::Batch`], [`model::Objective`] |
+//! | get gradients of a small closed-form model | [`model`]: rows in a [`model::Batch`], [`model::Objective`]; a [`model::Gradient`] needs no rows |
 //! | send less than a full gradient | [`compress`]: a table of compressors with their constants |
 //! | train over clients | [`federated::machine`]: one server and one client for every protocol |
 //! | put messages on a line, or read them from one | [`wire`], and [`wire::Deframer`] for bytes as they come |
@@ -50,7 +50,8 @@
 //! | contract | verbs | what is written against it |
 //! |---|---|---|
 //! | [`Storage`] | `as_slice`, `as_mut_slice` | every state |
-//! | [`model::Objective`] | `value`, `gradient_into`, `value_and_gradient_into` | scores of posteriors, label noise, bilevel problems, training on threads |
+//! | [`model::Gradient`] | `value`, `gradient_into`, `value_and_gradient_into` at a vector | scores of posteriors, targets of samplers, random quadratics |
+//! | [`model::Objective`] | the same for a vector and rows; `on` binds the rows | models, label noise, bilevel problems, training on threads |
 //! | [`bilevel::Problem`], [`bilevel::SecondOrder`] | `inner_gradient_into`, `outer_gradients_into`; `hessian_product_into`, `mixed_product_into` | ESJ, HOZOG; ITD, AID, stocBiO |
 //! | [`optim::Optimiser`] | `step`, `step_layers`, `lengths` | [`optim::State`] and its snapshot, bf16, threads, the trainer, the C interface |
 //! | [`compress::Operator`], [`compress::Compressor`] | `validate`, `lengths`; `compress`, `accumulate`, `bits` | protocols, the codec of messages, wrappers |

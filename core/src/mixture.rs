@@ -8,8 +8,8 @@
 //!
 //! | member | evaluations of a likelihood a step | what it is |
 //! |---|---|---|
-//! | [`gaussian`] | - | components with a mean and a full or diagonal covariance |
-//! | [`em`] | `N K` | expectation maximisation over all rows: the baseline, and the oracle of the tests |
+//! | [`gaussian`] | - | components with a mean and a full, diagonal, spherical or tied covariance |
+//! | [`em`] | `N K` | expectation maximisation over all rows, starts and fits: the baseline, and the oracle of the tests |
 //! | [`component_selection`] | `B (M + 1)` with a uniform proposal | a Markov chain over the label of each row (MHSAEM); its baselines SAEM and MCSAEM, `B K` |
 //!
 //! `N` rows, `K` components, `D` columns; `B` rows of a batch, `M` proposals to each.

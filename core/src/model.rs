@@ -1,7 +1,8 @@
-//! Models with closed-form gradients, and the one trait that training loops are written against.
+//! Models with closed-form gradients, and the two traits that training loops are written against.
 //!
 //! An [`Objective`] is a function of a parameter vector and a [`Batch`]. It owns nothing: parameters, data
-//! and scratch are the caller's slices, and the length of each is a `const fn` of the model.
+//! and scratch are the caller's slices, and the length of each is a `const fn` of the model. A [`Gradient`] is a function of a vector
+//! alone: an energy, a test function, or an objective [on](Objective::on) the rows of one batch.
 //!
 //! | model | loss of one row | parameters |
 //! |---|---|---|
@@ -31,19 +32,23 @@ use crate::{Error, Real};
 
 pub mod autoencoder;
 mod batch;
-mod dense;
+pub(crate) mod dense;
+mod gradient;
 mod init;
 pub mod linear;
 pub mod logistic;
 mod loss;
 pub mod mlp;
+mod outputs;
 pub mod quadratic;
 pub mod softmax;
 
 pub use batch::{Batch, Labels};
+pub use gradient::{Gradient, OnBatch};
 pub use init::Init;
 pub use loss::Loss;
 pub(crate) use loss::LossKernels;
+pub use outputs::Outputs;
 
 /// Most rows that a model handles at once; scratch does not grow beyond it.
 pub const BLOCK_ROWS: usize = 64;
@@ -95,21 +100,16 @@ fn start_gradient<T: Real>(l2: T, params: &[T], grad: &mut [T]) {
 /// nothing that a later call reads.
 ///
 /// ```
-/// use thalweg::model::{Batch, Objective, quadratic::Quadratic};
-///
-/// fn descend(f: &impl Objective<f64>, x: &mut [f64], steps: usize) -> Result<(), thalweg::Error> {
-///     let mut grad = [0.0; 1];
-///     for _ in 0..steps {
-///         f.gradient_into(x, &Batch::none(), &mut grad, &mut [])?;
-///         thalweg::vector::axpy(-0.5, &grad, x)?;
-///     }
-///     Ok(())
-/// }
-/// // x^2 / 2 - x has its minimum at 1; with step 1/2 the distance halves.
-/// let f = Quadratic { dim: 1, curvature: 2.0, shift: 0.0, linear: 1.0 };
-/// let mut x = [9.0];
-/// descend(&f, &mut x, 3)?;
-/// assert_eq!(x, [2.0]);
+/// use thalweg::model::{Batch, Gradient, Objective, linear};
+/// let model = linear::Model::<f64>::new(1);
+/// let (x, y) = ([1.0, 2.0], [1.0, 0.0]);
+/// let batch = Batch::targets(&x, 1, &y, 1)?;
+/// // Means over two rows: ((1 - 1)^2 + (2 - 0)^2) / 4, and the second row's 2 (2 - 0) / 2.
+/// let mut grad = [0.0];
+/// assert_eq!(model.value_and_gradient_into(&[1.0], &batch, &mut grad, &mut [])?, 1.0);
+/// assert_eq!(grad, [2.0]);
+/// // With its rows bound it is a function of the parameters alone.
+/// assert_eq!(model.on(&batch).value(&[1.0], &mut [])?, 1.0);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
 pub trait Objective<T: Real> {
@@ -138,6 +138,24 @@ pub trait Objective<T: Real> {
         grad: &mut [T],
         scratch: &mut [T],
     ) -> Result<(), Error>;
+
+    /// The objective on these rows, as a function of the parameters.
+    ///
+    /// ```
+    /// use thalweg::model::{Batch, Gradient, Objective, linear};
+    /// let batch = Batch::targets(&[2.0_f64], 1, &[6.0], 1)?;
+    /// let model = linear::Model::new(1);
+    /// let mut grad = [0.0];
+    /// model.on(&batch).gradient_into(&[1.0], &mut grad, &mut [])?;
+    /// assert_eq!(grad, [-8.0]); // 2 (2 - 6)
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    fn on<'a>(&'a self, batch: &Batch<'a, T>) -> OnBatch<'a, Self, T>
+    where
+        Self: Sized,
+    {
+        OnBatch::new(self, batch)
+    }
 
     /// Writes the gradient and returns the value: one pass where the model can share work.
     ///
@@ -175,21 +193,15 @@ pub(crate) mod tests {
     }
 
     /// Central differences in every coordinate agree with the gradient to 1e-6 of its largest element.
-    pub(crate) fn check_gradient(
-        f: &impl Objective<f64>,
-        params: &[f64],
-        batch: &Batch<'_, f64>,
-        h: f64,
-    ) {
-        let mut scratch = vec![f64::NAN; f.scratch_len(batch.len())];
+    pub(crate) fn check_gradient(f: &impl Gradient<f64>, params: &[f64], h: f64) {
+        let mut scratch = vec![f64::NAN; f.scratch_len()];
         let mut grad = vec![f64::NAN; f.dim()];
         let value = f
-            .value_and_gradient_into(params, batch, &mut grad, &mut scratch)
+            .value_and_gradient_into(params, &mut grad, &mut scratch)
             .unwrap();
-        assert_eq!(value, f.value(params, batch, &mut scratch).unwrap());
+        assert_eq!(value, f.value(params, &mut scratch).unwrap());
         let mut again = vec![f64::NAN; f.dim()];
-        f.gradient_into(params, batch, &mut again, &mut scratch)
-            .unwrap();
+        f.gradient_into(params, &mut again, &mut scratch).unwrap();
         assert_eq!(grad, again);
         let size = grad.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
         assert!(size > 1e-3, "the test point is stationary");
@@ -197,7 +209,7 @@ pub(crate) mod tests {
             let mut at = |x: f64| {
                 let mut moved = params.to_vec();
                 moved[j] = x;
-                f.value(&moved, batch, &mut scratch).unwrap()
+                f.value(&moved, &mut scratch).unwrap()
             };
             let slope = (at(params[j] + h) - at(params[j] - h)) / (2.0 * h);
             assert!(
@@ -210,15 +222,14 @@ pub(crate) mod tests {
 
     /// Value, `sum_j cos(j + 1) g_j` and `sum_j g_j^2` of another library agree to 1e-12.
     pub(crate) fn check_golden(
-        f: &impl Objective<f64>,
+        f: &impl Gradient<f64>,
         params: &[f64],
-        batch: &Batch<'_, f64>,
         [value, weighted, squared]: [f64; 3],
     ) {
-        let mut scratch = vec![f64::NAN; f.scratch_len(batch.len())];
+        let mut scratch = vec![f64::NAN; f.scratch_len()];
         let mut grad = vec![f64::NAN; f.dim()];
         let found = f
-            .value_and_gradient_into(params, batch, &mut grad, &mut scratch)
+            .value_and_gradient_into(params, &mut grad, &mut scratch)
             .unwrap();
         let cosines = (1..).map(|j| libm::cos(f64::from(j)));
         let sum: f64 = cosines.zip(&grad).map(|(c, g)| c * g).sum();

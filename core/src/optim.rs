@@ -24,9 +24,10 @@
 //! | [`adagrad`] | 1 | 20 | PyTorch |
 //! | [`lion`] | 1 | 20 | optax |
 //! | [`lamb`] | 2 | 44 | optax |
+//! | [`muon`] | 1, and a workspace | 64 and products of matrices | PyTorch |
 //! | [`nero`] | one number per row of a matrix, 1 for vectors | 12 | the publication |
 //!
-//! LAMB and Nero treat layers or their rows as a whole and are told the layers ([`Optimiser::step_layers`]); the others treat each parameter by itself
+//! LAMB, Muon and Nero treat layers or their rows as a whole and are told the layers ([`Optimiser::step_layers`]); the others treat each parameter by itself
 //! ([`Elementwise`]), and [`bf16`] keeps their buffers in half of the memory of `f32`.
 //!
 //! [`schedule`] makes learning rates, [`clip`] makes gradients shorter or refuses them, [`average`] follows the parameters.
@@ -65,6 +66,7 @@ pub mod bf16;
 pub mod clip;
 pub mod lamb;
 pub mod lion;
+pub mod muon;
 pub mod nero;
 pub mod optimiser;
 pub mod registry;
@@ -75,7 +77,9 @@ pub mod sgd;
 #[cfg(test)]
 mod extremes;
 
-pub use optimiser::{BUFFERS, Elementwise, Layer, Optimiser, Precision, State, params_len};
+pub use optimiser::{
+    BUFFERS, Elementwise, Layer, Memory, Optimiser, Precision, State, Workspace, params_len,
+};
 use optimiser::{Scalars, elementwise};
 
 use crate::error::check;
@@ -133,6 +137,15 @@ kernels! {
         }
         fn lamb(prepared: &lamb::Prepared<T>, m: &mut [T], v: &mut [T], params: &mut [T], grad: &[T]) {
             prepared.run(m, v, params, grad);
+        }
+        fn muon(
+            prepared: &muon::Prepared<T>,
+            shape: (usize, usize),
+            workspace: &mut [T],
+            written: [&mut [T]; 2],
+            grad: &[T],
+        ) -> Result<(), Error> {
+            prepared.run(shape, workspace, written, grad)
         }
         fn widen(from: &[u16], to: &mut [T]) {
             simd::dispatch(bf16::Widen { from, to });

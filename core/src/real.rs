@@ -120,6 +120,7 @@ pub trait Real:
         + crate::mixture::Kernels<Self>
         + crate::optim::Kernels<Self>
         + crate::particle::Kernels<Self>
+        + crate::solve::Kernels<Self>
         + crate::pairs::DifferenceKernels<Self>
         + crate::pairs::PairKernels<Self>
         + crate::model::LossKernels<Self>

@@ -5,11 +5,13 @@
 //! | [`hessian_vector_into`] | `H v` by central differences of gradients | 2 d | 2 gradients |
 //! | [`power_iteration`] | the eigenvalue of a Hessian of largest modulus | 4 d | 2 gradients a product |
 //! | [`lanczos`](lanczos()) | both ends of the spectrum of a Hessian, in m steps | (m + 4) d | 2 gradients a product |
+//! | [`dormand_prince`](dormand_prince()) | `y(t)` of an initial value problem, with control of the error | 9 d | 6 evaluations a step |
 //!
 //! Conjugate gradients serve [`bilevel::aid`](crate::bilevel::aid), the classical Runge-Kutta step
 //! [`dynamics::limit_flow`](crate::dynamics::limit_flow).
 
 pub(crate) mod conjugate_gradients;
+mod dormand_prince;
 mod hessian_vector;
 mod lanczos;
 mod power;
@@ -17,6 +19,8 @@ pub(crate) mod runge_kutta;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dormand_prince::{Kernels, check_times};
+pub use dormand_prince::{Steps, Tolerance, dormand_prince, dormand_prince_scratch_len};
 pub(crate) use hessian_vector::central_difference_into;
 pub use hessian_vector::hessian_vector_into;
 pub use lanczos::{Ends, MOST_LANCZOS, lanczos, lanczos_scratch_len};

@@ -17,7 +17,8 @@
 //!     16      8  round
 //!     24      8  seed of the run
 //!     32      4  d, dimension
-//!     36      4  k, values sent (dithered kinds: number of levels; Hello: version of the algorithms, fingerprint of the settings)
+//!     36      4  k, values sent (dithered kinds: number of levels; Hello: version of the algorithms, fingerprint of the settings;
+//!                kinds 17 to 24: below)
 //!     40      4  length of the payload, p
 //!     44      4  CRC-32C of bytes 0..44
 //!     48      p  payload
@@ -51,14 +52,25 @@
 //!  14  Ack               0       none                                                 0
 //!  15  Drop              0       none                                                 0
 //!  16  Stop              0       none                                                 0
+//!  17  Jacobian          sample  values, the C x P slopes of one sample's outputs      B d
+//!  18  QuantisedJacobian kept    sample u32, least and largest magnitude, n indices,   32 + 2 B + (w + 1 + q) n
+//!                                n codes: level of q bits, then sign
+//!  19  Labels            samples k classes below d                                     w k
+//!  20  Logits            samples k rows of d values                                    B d k
+//!  21  Candidate         number  values                                               B d
+//!  22  Losses            d       values                                               B d
+//!  23  PublicKey         bytes   k bytes                                              8 k
+//!  24  SealedSeed        bytes   k bytes                                              8 k
 //!
-//! B = 32 or 64, w = ceil(log2 d), v = ceil(log2(k + 1))
+//! B = 32 or 64, w = ceil(log2 d), v = ceil(log2(k + 1)); the k of kind 18 is Kept: q in its highest 5 bits, n in the other 27
 //! ```
 //!
 //! The `k` of a Hello is a [`Fingerprint`]: the version of this crate's algorithms, and 24 bits that whoever drives the run computes from its
 //! settings. [`message`] writes and reads what a compressor sends.
 //! The `round` of a Stop is 2^64 - 1 where the run ended early, and that of a server's Hello 1 where it refuses the client's replies;
 //! readers that do not look at it see a Stop and a Hello.
+//! Kinds 17 to 24 are those of [`federated::ntk`](crate::federated::ntk). The `d` of a Jacobian is the length of the row, `C P`; that of Labels
+//! and Logits is the number of classes.
 //! PermK, RandK and RandSeqK send no indices: both ends derive them from (seed, round, client). Packed
 //! fields fill each byte from its lowest bit, and the bits past the last field are zero.
 //!
@@ -91,10 +103,11 @@ mod tests;
 pub use bits::Bits;
 pub use crc32c::{Crc32c, crc32c};
 pub use decode::{Checked, Expect, Frame, decode, frame_len};
+pub(crate) use encode::{classes_into, quantised_into};
 pub use encode::{encode_into, seal, start};
 pub use error::{DecodeError, EncodeError};
 pub use fingerprint::Fingerprint;
-pub use payload::{Body, Exponents, Levels, Packed, Payload, Values};
+pub use payload::{Body, Exponents, Kept, Levels, Packed, Payload, QuantisedRow, Values};
 pub use stream::{Deframer, Position};
 
 use crate::Real;
@@ -159,6 +172,22 @@ pub enum Kind {
     Drop = 15,
     /// The run ends.
     Stop = 16,
+    /// The Jacobian of the outputs for sample `k`, outputs by parameters.
+    Jacobian = 17,
+    /// The Jacobian of one sample, its large elements only, quantised.
+    QuantisedJacobian = 18,
+    /// The classes of a client's samples.
+    Labels = 19,
+    /// The outputs of the model on a client's samples, row after row.
+    Logits = 20,
+    /// A model that the server may choose, with its number.
+    Candidate = 21,
+    /// The losses of the candidates, summed over a client's samples.
+    Losses = 22,
+    /// The public key of a client.
+    PublicKey = 23,
+    /// A seed, encrypted for one client.
+    SealedSeed = 24,
 }
 
 /// The layouts that the kinds share.
@@ -172,11 +201,16 @@ pub(crate) enum Shape {
     Dithered,
     Coin,
     Empty,
+    Numbered,
+    Quantised,
+    Classes,
+    Rows,
+    Bytes,
 }
 
 impl Kind {
     /// Every kind, by ascending code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 24] = [
         Self::Hello,
         Self::Model,
         Self::Estimate,
@@ -193,6 +227,14 @@ impl Kind {
         Self::Ack,
         Self::Drop,
         Self::Stop,
+        Self::Jacobian,
+        Self::QuantisedJacobian,
+        Self::Labels,
+        Self::Logits,
+        Self::Candidate,
+        Self::Losses,
+        Self::PublicKey,
+        Self::SealedSeed,
     ];
 
     /// The byte that stands for the kind.
@@ -219,14 +261,33 @@ impl Kind {
         match self {
             Self::Hello => Shape::Samples,
             Self::Model | Self::Estimate | Self::Dense => Shape::Values,
-            Self::PermK | Self::RandK | Self::RandSeqK => Shape::Values,
+            Self::PermK | Self::RandK | Self::RandSeqK | Self::Losses => Shape::Values,
             Self::Sparse => Shape::Sparse,
             Self::Natural => Shape::Natural,
             Self::Sign => Shape::Sign,
             Self::Dithered | Self::NaturalDithered => Shape::Dithered,
             Self::Round => Shape::Coin,
             Self::Ack | Self::Drop | Self::Stop => Shape::Empty,
+            Self::Jacobian | Self::Candidate => Shape::Numbered,
+            Self::QuantisedJacobian => Shape::Quantised,
+            Self::Labels => Shape::Classes,
+            Self::Logits => Shape::Rows,
+            Self::PublicKey | Self::SealedSeed => Shape::Bytes,
         }
+    }
+
+    /// Whether a frame of the kind carries no values, so that its scalar type is [`Dtype::None`].
+    ///
+    /// ```
+    /// use thalweg::wire::Kind;
+    /// assert!(Kind::Ack.is_scalar_free() && Kind::Labels.is_scalar_free() && !Kind::Losses.is_scalar_free());
+    /// ```
+    #[must_use]
+    pub const fn is_scalar_free(self) -> bool {
+        matches!(
+            self.shape(),
+            Shape::Coin | Shape::Empty | Shape::Classes | Shape::Bytes
+        )
     }
 
     /// Whether `k` fits the kind in dimension `d`.
@@ -239,9 +300,17 @@ impl Kind {
     #[must_use]
     pub const fn takes(self, d: u32, k: u32) -> bool {
         match self {
-            Self::Hello => true,
+            Self::Hello | Self::Jacobian | Self::Candidate | Self::Logits => true,
+            Self::PublicKey | Self::SealedSeed => true,
+            // With a single class a label has no bits, and any number of labels would fit a frame.
+            Self::Labels => d >= 2,
+            Self::QuantisedJacobian => {
+                let kept = Kept::from_code(k);
+                1 <= kept.bits && kept.bits <= Kept::MAX_BITS && kept.count <= d
+            }
             Self::Round | Self::Ack | Self::Drop | Self::Stop => k == 0,
-            Self::Model | Self::Estimate | Self::Dense | Self::Natural | Self::Sign => k == d,
+            Self::Model | Self::Estimate | Self::Dense | Self::Natural => k == d,
+            Self::Sign | Self::Losses => k == d,
             Self::PermK | Self::RandK | Self::RandSeqK | Self::Sparse => k <= d,
             Self::Dithered | Self::NaturalDithered => 1 <= k && k <= i32::MAX as u32,
         }
@@ -259,7 +328,7 @@ impl Kind {
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Dtype {
-    /// No values: Round, Ack, Drop, Stop.
+    /// No values: Round, Ack, Drop, Stop, Labels, PublicKey, SealedSeed.
     None = 0,
     /// IEEE 754 binary32.
     F32 = 1,
@@ -354,7 +423,7 @@ pub struct Header {
     pub client: u32,
     /// Dimension of the model.
     pub d: u32,
-    /// Values sent; levels of a dithered kind; [`Fingerprint`] of a Hello.
+    /// Values sent; levels of a dithered kind; [`Fingerprint`] of a Hello; for kinds 17 to 24 see the [module](self).
     pub k: u32,
     /// Round of the protocol.
     pub round: u64,
@@ -428,7 +497,7 @@ pub const fn level_bits(levels: u32) -> u32 {
 /// ```
 #[must_use]
 pub const fn payload_bits(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
-    // No product can overflow: 2^32 counts of at most 96 bits.
+    // No product can overflow: 2^32 counts of at most 96 bits; but for that of two counts, which saturates.
     let (d64, k64, value) = (d as u64, k as u64, 8 * dtype.bytes() as u64);
     match kind.shape() {
         Shape::Samples => 64,
@@ -439,6 +508,15 @@ pub const fn payload_bits(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
         Shape::Dithered => value + d64 * level_bits(k) as u64,
         Shape::Coin => 8,
         Shape::Empty => 0,
+        Shape::Numbered => d64 * value,
+        Shape::Quantised => {
+            let kept = Kept::from_code(k);
+            let each = (index_bits(d) + 1 + kept.bits) as u64;
+            32 + 2 * value + each * kept.count as u64
+        }
+        Shape::Classes => k64 * index_bits(d) as u64,
+        Shape::Rows => d64.saturating_mul(k64).saturating_mul(value),
+        Shape::Bytes => 8 * k64,
     }
 }
 
@@ -450,6 +528,12 @@ pub const fn payload_bits(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
 /// ```
 #[must_use]
 pub const fn payload_len(kind: Kind, dtype: Dtype, d: u32, k: u32) -> u64 {
+    if matches!(kind.shape(), Shape::Quantised) {
+        // Indices and codes are padded each.
+        let (kept, value) = (Kept::from_code(k), dtype.bytes() as u64);
+        let indices = (kept.count as u64 * index_bits(d) as u64).div_ceil(8);
+        return 4 + 2 * value + indices + (kept.count as u64 * (1 + kept.bits as u64)).div_ceil(8);
+    }
     // The values of a sparse frame are whole bytes, so that the indices in front of them are padded by as much as the sum.
     payload_bits(kind, dtype, d, k).div_ceil(8)
 }

@@ -9,8 +9,8 @@ use thalweg::aggregate::Mean;
 use thalweg::compress::{Ab, Buffers, Identity, PermK, RandK, TopK};
 use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
 use thalweg::federated::{Ledger, Protocol, decode, ef21, fed_avg, marina, step_size};
+use thalweg::model::Gradient;
 use thalweg::model::quadratic::Quadratic;
-use thalweg::model::{Batch, Objective};
 use thalweg::wire::{Dtype, Header, Kind};
 
 /// Equal matrices, different linear terms: the Hessian variance is zero.
@@ -34,8 +34,7 @@ fn equal_hessians(d: usize, n: usize) -> (Vec<Quadratic<f64>>, Quadratic<f64>, V
 fn gradient_descent(f: &Quadratic<f64>, x0: &[f64], step: f64, steps: usize) -> Vec<f64> {
     let (mut x, mut g) = (x0.to_vec(), vec![0.0; x0.len()]);
     for _ in 0..steps {
-        f.gradient_into(&x, &Batch::none(), &mut g, &mut [])
-            .unwrap();
+        f.gradient_into(&x, &mut g, &mut []).unwrap();
         x.iter_mut().zip(&g).for_each(|(x, g)| *x -= step * g);
     }
     x
@@ -165,8 +164,7 @@ fn fed_avg_with_one_local_step_is_gradient_descent() {
             )
             .unwrap();
             let mut g = [0.0; 9];
-            f.gradient_into(client.params(), &Batch::none(), &mut g, &mut [])
-                .unwrap();
+            f.gradient_into(client.params(), &mut g, &mut []).unwrap();
             let mut trained = client.params().to_vec();
             trained.iter_mut().zip(g).for_each(|(x, g)| *x -= 0.5 * g);
             let buffers = Buffers::default();
@@ -270,7 +268,6 @@ fn ef21_with_one_coordinate_converges_where_plain_top_k_averaging_cannot() {
     };
     let x = run(config, workers, &x0, 20_000);
     let mut g = vec![0.0; 12];
-    mean.gradient_into(&x, &Batch::none(), &mut g, &mut [])
-        .unwrap();
+    mean.gradient_into(&x, &mut g, &mut []).unwrap();
     assert!(g.iter().map(|g| g * g).sum::<f64>() < 1e-20);
 }

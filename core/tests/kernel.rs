@@ -8,7 +8,10 @@
 
 mod kernel {
     mod arc_cosine;
+    mod evolution;
+    mod network;
     mod orthant;
     mod posterior;
     mod regression;
+    mod tangent;
 }

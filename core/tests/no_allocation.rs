@@ -26,7 +26,7 @@ use thalweg::mixture::component_selection::{self, Current, Proposal};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
 use thalweg::model::{Batch, Objective, mlp};
-use thalweg::optim::{Elementwise, Optimiser, State, bf16, params_len as layers_len, registry};
+use thalweg::optim::{Elementwise, Layer, Optimiser, State, bf16, registry};
 use thalweg::particle::{
     Evaluated, Particles, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc,
     sgnht, stein, svgd,
@@ -161,18 +161,20 @@ impl registry::Visitor for Steps {
         assert_eq!((count, x != [1.0; D]), (0, true), "{name}");
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        const N: usize = layers_len(&registry::LAYERS);
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        const N: usize = registry::PARAMS;
         let (mut x, g) = (
             std::array::from_fn::<f32, N, _>(|i| (i % 5) as f32),
             [0.5; N],
         );
-        let mut state = State::new(vec![0.0; config.layers_memory_len(&registry::LAYERS)]);
+        let mut state = State::new(vec![0.0; config.layers_memory_len(layers)])
+            .with_workspace(vec![0.0; config.workspace_len(layers)]);
+        let mut bytes = vec![0; state.snapshot_len()];
         let before = x;
         let count = allocations(|| {
-            config
-                .step_layers(&registry::LAYERS, &mut state, &mut x, &g)
-                .unwrap();
+            config.step_layers(layers, &mut state, &mut x, &g).unwrap();
+            state.save(&mut bytes).unwrap();
+            state.restore(&bytes).unwrap();
         });
         assert_eq!((count, x != before), (0, true), "{name}");
     }

@@ -8,7 +8,7 @@
     reason = "a test fails by panicking, in helpers too"
 )]
 
-use thalweg::optim::{Decay, Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, Layer, Optimiser, State, adagrad, adam, lion, muon, rmsprop, sgd};
 use thalweg::{Error, Real};
 
 const GOLDEN: &str = include_str!("golden/optim.txt");
@@ -172,4 +172,61 @@ fn trajectories_are_those_of_torch_and_optax() {
         cases += 1;
     }
     assert!(cases > 100, "only {cases} cases");
+}
+
+/// The largest error of a trajectory of `golden/muon.py`, in units of EPSILON.
+fn worst_of_muon<T: Real>([rows, columns, nesterov]: [usize; 3], expected: &[T]) -> f64 {
+    let n = rows * columns;
+    let config = muon::Config {
+        momentum: 0.9,
+        nesterov: nesterov == 1,
+        weight_decay: 0.25,
+        eps: if nesterov == 1 { 1e-7 } else { 0.0 },
+        ..muon::Config::new(0.125)
+    };
+    let layers = [Layer::Matrix { rows, columns }];
+    let workspace = vec![T::ZERO; config.workspace_len(&layers)];
+    let mut state = State::new(vec![T::ZERO; n]).with_workspace(workspace);
+    let mut x: Vec<T> = (0..n)
+        .map(|i| T::from_f64((i as f64 - 3.0) / 4.0))
+        .collect();
+    let (mut worst, mut shown) = (0.0_f64, expected.chunks_exact(n));
+    for t in 1..=5 {
+        let g = (0..n).map(|i| {
+            let x = ((t * 37 + i * 101 + 13) as u32).wrapping_mul(2_654_435_761);
+            T::from_f64((f64::from(x >> 16) / 32768.0 - 1.0) * 0.5_f64.powi((i % 5) as i32))
+        });
+        let g: Vec<T> = g.collect();
+        config.step_layers(&layers, &mut state, &mut x, &g).unwrap();
+        if [1, 2, 5].contains(&t) {
+            for (x, y) in x.iter().zip(shown.next().unwrap()) {
+                let error = (*x - *y).abs().to_f64() / T::EPSILON.to_f64();
+                worst = worst.max(if error.is_nan() { f64::INFINITY } else { error });
+            }
+        }
+    }
+    assert!(shown.next().is_none());
+    worst
+}
+
+#[test]
+fn muon_is_that_of_optax_and_jordan() {
+    let (mut cases, golden) = (0, include_str!("golden/muon.txt"));
+    for line in golden.lines().filter(|l| !l.starts_with('#')) {
+        let mut words = line.split(' ');
+        let scalar = words.next().unwrap();
+        let case = [(); 3].map(|()| words.next().unwrap().parse().unwrap());
+        let bits = words.map(|w| u64::from_str_radix(w, 16).unwrap());
+        let units = if scalar == "f32" {
+            let expected: Vec<f32> = bits.map(f32::from_bits_u64).collect();
+            worst_of_muon(case, &expected)
+        } else {
+            let expected: Vec<f64> = bits.map(f64::from_bits_u64).collect();
+            worst_of_muon(case, &expected)
+        };
+        // Of weights of about 1, after five steps of five iterations.
+        assert!(units <= 12.0, "{scalar} {case:?}: {units} EPSILON");
+        cases += 1;
+    }
+    assert_eq!(cases, 20);
 }

@@ -16,7 +16,7 @@ use thalweg::mixture::component_selection;
 use thalweg::mixture::gaussian::Mixture;
 use thalweg::optim::clip::Guard;
 use thalweg::optim::schedule::Plateau;
-use thalweg::optim::{Elementwise, Optimiser, State, average, registry, sgd};
+use thalweg::optim::{Elementwise, Layer, Optimiser, State, average, registry, sgd};
 use thalweg::particle;
 use thalweg::random::{NoiseStream, Permutation, Stream};
 use thalweg::wire::{Dtype, Kind, encoded_len};
@@ -174,9 +174,8 @@ impl registry::Visitor for Kept {
         self.0.push((name, config.memory_len(1000) / 1000));
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        self.0
-            .push((name, config.layers_memory_len(&registry::LAYERS)));
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        self.0.push((name, config.layers_memory_len(layers)));
     }
 }
 
@@ -200,6 +199,7 @@ fn optimisers_keep_what_the_family_table_says() {
         ("lamb", 2 * 37),
         // Five rows, four entries of a vector and its scale.
         ("nero", 10),
+        ("muon", 37),
     ];
     assert_eq!(kept.0, expected);
     const HEAVY: sgd::Config = sgd::Config {

@@ -120,6 +120,34 @@ fn every_kind<T: Real>(t: &str) {
         client(Kind::NaturalDithered, 3, 1),
         body,
     );
+    check(
+        "jacobian",
+        client(Kind::Jacobian, 7, 12),
+        Body::Values(&values),
+    );
+    check(
+        "logits",
+        client(Kind::Logits, 3, 2),
+        Body::Values(&values[..6]),
+    );
+    check(
+        "candidate",
+        server(Kind::Candidate, 7, 4),
+        Body::Values(&values),
+    );
+    check("losses", client(Kind::Losses, 7, 7), Body::Values(&values));
+    let kept = Kept { bits: 3, count: 4 };
+    let body = Body::Quantised {
+        sample: 12,
+        range: [T::from_f64(0.5), T::from_f64(4.0)],
+        indices: &[3, 500, 501, 999],
+        codes: &[0, 7, 8 | 3, 8 | 7],
+    };
+    check(
+        "quantised_jacobian",
+        client(Kind::QuantisedJacobian, 1000, kept.code()),
+        body,
+    );
 }
 
 /// The views hold the numbers of the body, bit for bit.
@@ -154,6 +182,20 @@ fn read_back<T: Real>(payload: &Payload<'_, T>, body: &Body<'_, T>) {
             assert_eq!(norm, n);
             assert_eq!(levels.iter().collect::<Vec<_>>(), *l);
         }
+        (
+            Payload::Quantised(row),
+            Body::Quantised {
+                sample,
+                range,
+                indices,
+                ..
+            },
+        ) => {
+            assert_eq!((row.sample, row.range), (*sample, *range));
+            // Seven steps of 0.5 between 0.5 and 4.
+            let values = [0.5, 4.0, -2.0, -4.0].map(T::from_f64);
+            assert!(row.iter().eq(indices.iter().copied().zip(values)));
+        }
         _ => panic!("another payload than the body"),
     }
 }
@@ -185,6 +227,18 @@ fn control_frames_and_edge_cases_are_the_golden_bytes() {
         control(Kind::Round),
         Body::Round { full: false },
     );
+    let labels = Header {
+        client: 3,
+        ..Header::new(Kind::Labels, Dtype::None, 10, 5)
+    };
+    holds::<f32>("labels", labels, Body::Classes(&[9, 0, 3, 3, 8]));
+    let key = Header {
+        client: 3,
+        ..Header::new(Kind::PublicKey, Dtype::None, 7, 4)
+    };
+    holds::<f32>("public_key", key, Body::Bytes(&[1, 2, 0xFE, 0xFF]));
+    let seed = Header::new(Kind::SealedSeed, Dtype::None, 7, 5);
+    holds::<f64>("sealed_seed", seed, Body::Bytes(b"seed!"));
     holds::<f32>("ack", client(Kind::Ack), Body::Empty);
     holds::<f32>("drop", client(Kind::Drop), Body::Empty);
     holds::<f64>("stop", control(Kind::Stop), Body::Empty);
@@ -210,7 +264,7 @@ fn control_frames_and_edge_cases_are_the_golden_bytes() {
 #[test]
 fn every_golden_frame_is_read() {
     // 12 kinds in two precisions, three edge cases, five control frames.
-    assert_eq!(GOLDEN.lines().count(), 32);
+    assert_eq!(GOLDEN.lines().count(), 45);
     for line in GOLDEN.lines() {
         let name = line.split(' ').next().unwrap();
         let any = Expect {
@@ -219,4 +273,80 @@ fn every_golden_frame_is_read() {
         };
         assert!(decode(&golden(name), &any).is_ok(), "{name}");
     }
+}
+
+/// A frame that [`encode_into`] refuses, with the content of its payload put in by hand.
+fn refuses(header: Header, payload: &[u8]) -> DecodeError {
+    let mut out = vec![0; header.frame_len()];
+    start(&header, &mut out).unwrap().copy_from_slice(payload);
+    match seal(&mut out) {
+        Err(EncodeError::Invalid(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn rows_have_one_form_and_labels_stay_below_the_classes() {
+    let row = |least: f32, largest: f32, fields: u8| {
+        let [a, b, c, d] = least.to_le_bytes();
+        let [e, f, g, h] = largest.to_le_bytes();
+        vec![9, 0, 0, 0, a, b, c, d, e, f, g, h, 0b10, fields]
+    };
+    let kept = Kept { bits: 3, count: 1 };
+    let header = Header::new(Kind::QuantisedJacobian, Dtype::F32, 4, kept.code());
+    for (least, largest, fields, accepted) in [
+        (1.0, 2.0, 0b1111, true),
+        (2.0, 2.0, 0b1000, true),
+        // Levels of an empty range, a negative magnitude, minus zero, a range upside down, padding.
+        (2.0, 2.0, 0b0001, false),
+        (-1.0, 2.0, 0, false),
+        (-0.0, 2.0, 0, false),
+        (2.0, 1.0, 0, false),
+        (1.0, 2.0, 0b1_0000, false),
+        (f32::NAN, 2.0, 0, false),
+        (1.0, f32::INFINITY, 0, false),
+    ] {
+        let payload = row(least, largest, fields);
+        let mut out = vec![0; header.frame_len()];
+        start(&header, &mut out).unwrap().copy_from_slice(&payload);
+        assert_eq!(
+            seal(&mut out).is_ok(),
+            accepted,
+            "{least} {largest} {fields:b}"
+        );
+    }
+    for bits in [0, 25, 31] {
+        let header = Header {
+            k: Kept { bits, count: 1 }.code(),
+            ..header
+        };
+        assert!(matches!(
+            start(&header, &mut [0; 99]),
+            Err(EncodeError::Invalid(DecodeError::Count { .. }))
+        ));
+    }
+    let labels = Header::new(Kind::Labels, Dtype::None, 10, 2);
+    let error = DecodeError::IndexRange {
+        position: 1,
+        index: 10,
+    };
+    assert_eq!(refuses(labels, &[0xA0]), error);
+    // With one class a label has no bits: four billion of them would fit an empty payload.
+    let labels = Header {
+        d: 1,
+        k: u32::MAX,
+        ..labels
+    };
+    let error = DecodeError::Count { d: 1, k: u32::MAX };
+    assert_eq!(
+        start(&labels, &mut [0; 99]),
+        Err(EncodeError::Invalid(error))
+    );
+    // A product of counts that no frame can have.
+    let logits = Header::new(Kind::Logits, Dtype::F64, u32::MAX, u32::MAX);
+    let error = start(&logits, &mut [0; 99]).unwrap_err();
+    assert!(matches!(
+        error,
+        EncodeError::Invalid(DecodeError::TooLong { .. })
+    ));
 }

@@ -111,6 +111,12 @@
 // A variance for each column.
 #define THALWEG_COVARIANCE_DIAGONAL 1
 
+// One variance for all columns.
+#define THALWEG_COVARIANCE_SPHERICAL 2
+
+// One positive definite covariance for all components.
+#define THALWEG_COVARIANCE_TIED 3
+
 // Every component alike (MHSAEM-U).
 #define THALWEG_PROPOSAL_UNIFORM 0
 

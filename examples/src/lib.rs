@@ -9,6 +9,7 @@ pub mod federated;
 pub mod implicit_bias;
 pub mod invariant_measure;
 pub mod label_noise;
+pub mod ntk_federated;
 pub mod permutation_compressors;
 pub mod progress;
 pub mod source;

@@ -394,6 +394,7 @@ fn no_output_replaces_the_data() {
         (env!("CARGO_BIN_EXE_bilevel"), [csv, idx]),
         (env!("CARGO_BIN_EXE_invariant_measure"), [csv, idx]),
         (env!("CARGO_BIN_EXE_implicit_bias"), [csv, idx]),
+        (env!("CARGO_BIN_EXE_ntk_federated"), [csv, idx]),
         (
             env!("CARGO_BIN_EXE_permutation_compressors"),
             [&[][..], &["--autoencoder"][..]],

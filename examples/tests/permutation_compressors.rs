@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use thalweg::compress::{Buffers, Compressor, PermK, RandK, TopK};
 use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
 use thalweg::federated::{Protocol, Run, decode, ef21, frame_len, marina};
+use thalweg::model::Gradient;
 use thalweg::model::quadratic::Config;
-use thalweg::model::{Batch, Objective};
 use thalweg_examples::permutation_compressors::problem::{Problem, draws};
 use thalweg_examples::permutation_compressors::simulate::{Draw, Ef21, Marina, Operator};
 
@@ -29,7 +29,7 @@ fn framed(problem: &Problem, config: &dyn Protocol<f64>, rounds: u64) -> Vec<Vec
         for (client, f) in clients.iter_mut().zip(&problem.clients) {
             receive(config, client, &decode::<f64>(&down[..len], d).unwrap()).unwrap();
             let mut gradient = zeros();
-            f.gradient_into(client.params(), &Batch::none(), &mut gradient, &mut [])
+            f.gradient_into(client.params(), &mut gradient, &mut [])
                 .unwrap();
             let buffers = Buffers {
                 values: &mut values,

@@ -2,7 +2,7 @@
 
 use thalweg::Real;
 use thalweg::wire::{
-    DecodeError, Dtype, Expect, Frame, HEADER, MINOR, Payload, crc32c, decode, frame_len,
+    DecodeError, Dtype, Expect, Frame, HEADER, Kind, MINOR, Payload, crc32c, decode, frame_len,
 };
 
 /// What is decoded is written back byte for byte, with and without valid checks around the bytes.
@@ -73,7 +73,12 @@ fn contents<T: Real>(frame: &Frame<'_>) {
     let finite = |x: T| frame.header.flags != 0 || x.is_finite();
     match frame.payload::<T>().expect("its own type") {
         Payload::Values(values) => {
-            assert_eq!(values.iter().count(), k as usize);
+            let expected = match frame.header.kind {
+                Kind::Jacobian | Kind::Candidate => d as usize,
+                Kind::Logits => d as usize * k as usize,
+                _ => k as usize,
+            };
+            assert_eq!(values.iter().count(), expected);
             assert!(values.iter().all(finite));
         }
         Payload::Sparse { indices, values } => {
@@ -95,6 +100,19 @@ fn contents<T: Real>(frame: &Frame<'_>) {
             assert!(levels.iter().all(|level| level.unsigned_abs() <= k));
             assert!(finite(norm));
         }
+        Payload::Quantised(row) => {
+            let [least, largest] = row.range;
+            assert!(row.iter().count() == row.len() && T::ZERO <= least && least <= largest);
+            assert!(
+                row.iter()
+                    .all(|(i, x)| i < d && least <= x.abs() && x.abs() <= largest)
+            );
+        }
+        Payload::Classes(classes) => {
+            assert_eq!(classes.iter().count(), k as usize);
+            assert!(classes.iter().all(|class| class < d));
+        }
+        Payload::Bytes(bytes) => assert_eq!(bytes.len(), k as usize),
         _ => {}
     }
 }

@@ -7,9 +7,9 @@ use thalweg::compress::{
     Buffers, Compressor, Dithering, Identity, Natural, PermK, RandK, Sign, TopK,
 };
 use thalweg::federated::machine::{self, Client, Server};
-use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina};
+use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina, ntk};
 use thalweg::snapshot::Snapshot;
-use thalweg::wire::{Body, Dtype, Header, Kind, SERVER, encode_into};
+use thalweg::wire::{Body, Dtype, Header, Kept, Kind, SERVER, encode_into};
 
 use super::bytes::Bytes;
 
@@ -35,7 +35,11 @@ pub fn check(bytes: &[u8]) {
     let bytes = &mut Bytes(bytes);
     let clients = u32::from(bytes.byte() % 3 + 1);
     let run = Run { seed: 1, clients };
-    match bytes.byte() % 9 {
+    let choice = bytes.byte();
+    if choice >= 200 {
+        return tangents(bytes, run);
+    }
+    match choice % 9 {
         0 => compressed(bytes, run, PermK::new(clients as usize)),
         1 => compressed(bytes, run, RandK::new(2)),
         2 => compressed(bytes, run, TopK { k: 2 }),
@@ -45,6 +49,126 @@ pub fn check(bytes: &[u8]) {
         6 => compressed(bytes, run, PermK::contiguous(clients as usize)),
         7 => averages(bytes, run, &Identity),
         _ => averages(bytes, run, &Natural),
+    }
+}
+
+/// A frame of the tangent kernel's protocol: mostly the next one of its client.
+fn row_frame(bytes: &mut Bytes<'_>, (client, round): (u32, u64), at: u8) -> Vec<u8> {
+    let kind = match if bytes.rarely(8) { bytes.byte() } else { at } {
+        0 => Kind::Labels,
+        1 => Kind::Logits,
+        byte if byte % 5 == 4 => Kind::QuantisedJacobian,
+        byte if byte % 5 == 3 => Kind::Losses,
+        _ => Kind::Jacobian,
+    };
+    let (d, k) = match kind {
+        Kind::Labels => (2, u32::from(bytes.byte() % 3)),
+        Kind::Logits => (2, 1),
+        Kind::Losses => (2, 2),
+        Kind::QuantisedJacobian => (4, Kept { bits: 2, count: 2 }.code()),
+        _ => (4, u32::from(at.saturating_sub(2))),
+    };
+    let other = |bytes: &mut Bytes<'_>| bytes.rarely(8).then(|| bytes.byte());
+    let client = other(bytes).map_or(client, |byte| u32::from(byte % 4));
+    let round = other(bytes).map_or(round, |byte| round ^ u64::from(byte));
+    let dtype = if kind.is_scalar_free() {
+        Dtype::None
+    } else {
+        Dtype::F32
+    };
+    let header = Header {
+        client,
+        round,
+        seed: 1,
+        ..Header::new(kind, dtype, d, k)
+    };
+    let values = bytes.reals(if kind == Kind::Logits || kind == Kind::Losses {
+        2
+    } else {
+        4
+    });
+    let classes = vec![1; k as usize % 8];
+    let body = match kind {
+        Kind::Labels => Body::Classes(&classes),
+        Kind::QuantisedJacobian => Body::Quantised {
+            sample: u32::from(at.saturating_sub(2)),
+            range: [1.0, 3.0],
+            indices: &[0, 3],
+            codes: &[1, 6],
+        },
+        _ => Body::Values(&values),
+    };
+    written(bytes, &header, &body)
+}
+
+/// The server of the tangent kernel, for two parameters, two outputs, three samples, one time.
+fn tangents(bytes: &mut Bytes<'_>, run: Run) {
+    let rows = match bytes.byte() % 2 {
+        0 => ntk::Rows::Dense,
+        _ => ntk::Rows::Quantised {
+            keep: 0.75,
+            bits: 2,
+        },
+    };
+    let config = ntk::Config {
+        rows,
+        ..ntk::Config::new(run, 2, &[1.0])
+    };
+    const LEN: usize = ntk::server_len(2, 2, 1, 3);
+    let mut server =
+        ntk::Server::new(&config, &[0.5_f32, -1.0], [0.0; LEN], [0; 3]).expect("lengths");
+    let mut scratch = vec![0.0; ntk::server::scratch_len(2, 2, 3)];
+    let mut at = 0;
+    for _ in 0..CALLS {
+        if bytes.is_empty() {
+            break;
+        }
+        let (before, round, turn) = (saved(&server), server.round(), server.turn());
+        let choice = bytes.byte() % 16;
+        let refused = match choice {
+            0 => ntk::broadcast(&config, &mut server, &mut [0; ROOM]).is_err(),
+            1 => ntk::skip(&config, &mut server).is_err(),
+            2 => ntk::evolve(&config, &mut server, &mut scratch).is_err(),
+            3 => ntk::server::broadcast_candidate(
+                &config,
+                &mut server,
+                1,
+                &mut [0; ROOM],
+                &mut scratch,
+            )
+            .is_err(),
+            4 => ntk::choose(&config, &mut server, &mut scratch).is_err(),
+            5 => ntk::choose_by(&config, &mut server, |x| Ok(x[0]), &mut scratch).is_err(),
+            6 => {
+                let mut other = server;
+                ntk::server::reopen(&config, &mut other).is_err()
+            }
+            _ => {
+                let frame = row_frame(bytes, (turn, round), at);
+                match decode::<f32>(&frame, D) {
+                    Ok(frame) if frame.header.kind == Kind::Losses => {
+                        ntk::accept_losses(&config, &mut server, &frame).is_err()
+                    }
+                    Ok(frame) => ntk::accept(&config, &mut server, &frame).is_err(),
+                    Err(_) => true,
+                }
+            }
+        };
+        // Integrals of a flow that fails are nobody's; a round without a reply begins again.
+        let may_change = choice == 2 || choice == 4;
+        assert!(
+            !refused || may_change || before == saved(&server),
+            "a refused call changed the state"
+        );
+        at = match (refused, server.turn() == turn && choice > 6) {
+            (true, _) => at,
+            (false, true) => at.saturating_add(1),
+            (false, false) => 0,
+        };
+        assert!(all_finite(server.params()) && server.rows() <= 3);
+        let mut other =
+            ntk::Server::new(&config, &[0.0_f32; 2], [0.0; LEN], [0; 3]).expect("lengths");
+        other.restore(&saved(&server)).expect("a saved state");
     }
 }
 
@@ -109,12 +233,16 @@ impl Memory {
 /// A frame: mostly of the client and the round, at times of other ones, seldom damaged.
 fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
     let kind = Kind::ALL[usize::from(bytes.byte()) % Kind::ALL.len()];
-    let is_bare = matches!(kind, Kind::Round | Kind::Ack | Kind::Drop | Kind::Stop);
+    let is_bare = kind.is_scalar_free();
     let k = match kind {
         Kind::PermK | Kind::RandK | Kind::RandSeqK | Kind::Sparse => {
             u32::from(bytes.byte()) % (D as u32 + 1)
         }
         Kind::Dithered | Kind::NaturalDithered => u32::from(bytes.byte()) % 9 + 1,
+        Kind::Jacobian | Kind::Candidate => u32::from(bytes.byte()),
+        Kind::Labels | Kind::PublicKey | Kind::SealedSeed => 2,
+        Kind::Logits => 1,
+        Kind::QuantisedJacobian => Kept { bits: 2, count: 2 }.code(),
         _ if is_bare => 0,
         _ => D as u32,
     };
@@ -131,10 +259,11 @@ fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
         flags,
         ..Header::new(kind, dtype, D as u32, k)
     };
-    let values = bytes.reals(if kind == Kind::Dithered || kind == Kind::NaturalDithered {
-        1
-    } else {
-        k as usize
+    let values = bytes.reals(match kind {
+        Kind::Dithered | Kind::NaturalDithered => 1,
+        Kind::Jacobian | Kind::Candidate | Kind::Logits => D,
+        Kind::QuantisedJacobian => 2,
+        _ => k as usize,
     });
     let mut indices: Vec<u32> = (0..D as u32).collect();
     if kind == Kind::Sparse {
@@ -168,6 +297,17 @@ fn forged(bytes: &mut Bytes<'_>, client: u32, round: u64) -> Vec<u8> {
             return written(bytes, &header, &Body::Dithered { norm, levels });
         }
         Kind::Round => Body::Round { full: false },
+        Kind::Labels => Body::Classes(&[3, 0]),
+        Kind::PublicKey | Kind::SealedSeed => Body::Bytes(&[7, 9]),
+        Kind::QuantisedJacobian => Body::Quantised {
+            sample: 1,
+            range: [
+                values[0].abs().min(values[1].abs()),
+                values[0].abs().max(values[1].abs()),
+            ],
+            indices: &[0, 2],
+            codes: &[1, 6],
+        },
         _ if is_bare => Body::Empty,
         _ => Body::Values(&values),
     };

@@ -25,6 +25,7 @@ use super::noise::Noise;
 use super::{Buffers, Compressor, KIND, Key, Lengths, Message, Operator, Unbiased, Weight, first};
 use crate::compress::Kernels as _;
 use crate::error::check_length;
+use crate::memory::must;
 use crate::random::RandomMap;
 use crate::simd::{BitLanes, Lanes};
 use crate::{Error, Real, vector};
@@ -99,7 +100,7 @@ impl Natural {
             for (before, x) in before.iter_mut().zip(&*x) {
                 *before = *x;
             }
-            T::Kernels::natural(&mut noise, before.get(..x.len()).unwrap_or_default(), x);
+            T::Kernels::natural(&mut noise, must(before.get(..x.len())), x);
         }
     }
 }
@@ -249,7 +250,7 @@ mod tests {
                 assert_eq!(*first.get_or_insert(bits.clone()), bits, "{level:?} n={n}");
             }
             let below = |x: T| x.abs().to_f64().log2().floor() as i32;
-            for (x, y) in x.iter().zip(first.unwrap_or_default()) {
+            for (x, y) in x.iter().zip(first.unwrap()) {
                 let y = T::from_bits_u64(y).to_f64();
                 let low = if x.abs() > T::ZERO {
                     2.0_f64.powi(below(*x))

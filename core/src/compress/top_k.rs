@@ -42,6 +42,7 @@ use super::{
 };
 use crate::compress::Kernels as _;
 use crate::error::check_length;
+use crate::memory::must;
 use crate::simd::{self, BitLanes, Kernel, Lanes, Mask, Simd};
 use crate::{Error, Real, vector};
 
@@ -405,7 +406,7 @@ impl<T: Real> Collect<'_, T> {
         let mut nan = false;
         loop {
             let i = mask.trailing_zeros() as usize % ROW;
-            let value = row.get(i).copied().unwrap_or_default();
+            let value = must(row.get(i).copied());
             if let (Some(v), Some(j)) = (self.values.get_mut(*found), self.indices.get_mut(*found))
             {
                 (*v, *j) = (value, (start + i) as u32);

@@ -30,7 +30,7 @@ pub struct Ledger {
     pub overhead_bytes: u64,
     /// Rounds closed.
     pub rounds: u64,
-    /// Bits of the largest reply of the open round, fewer than 2^39, and [`ANNOUNCED`].
+    /// Bits of the largest reply of the open round, fewer than 2^63, and [`ANNOUNCED`].
     open: u64,
 }
 
@@ -43,10 +43,43 @@ impl Ledger {
 
     /// Counts a reply.
     pub fn uplink(&mut self, header: &Header) {
-        let bits = payload_bits(header.kind, header.dtype, header.d, header.k);
+        self.uplink_frames(
+            payload_bits(header.kind, header.dtype, header.d, header.k),
+            1,
+        );
+    }
+
+    /// Counts a reply of several frames, which have so many bits together.
+    pub(super) fn uplink_frames(&mut self, bits: u64, frames: u64) {
+        let bits = bits.min(!ANNOUNCED);
         self.uplink_total = self.uplink_total.saturating_add(bits);
         self.open = (self.open & ANNOUNCED) | (self.open & !ANNOUNCED).max(bits);
-        self.overhead_bytes = self.overhead_bytes.saturating_add(OVERHEAD as u64);
+        self.overhead(frames);
+    }
+
+    /// Counts a second reply of a client, as long for all of them; `of_largest` once a round, when it adds to the largest reply too.
+    pub(super) fn uplink_also(&mut self, header: &Header, of_largest: bool) {
+        let bits = payload_bits(header.kind, header.dtype, header.d, header.k);
+        self.uplink_total = self.uplink_total.saturating_add(bits);
+        if of_largest {
+            let largest = (self.open & !ANNOUNCED)
+                .saturating_add(bits)
+                .min(!ANNOUNCED);
+            self.open = (self.open & ANNOUNCED) | largest;
+        }
+        self.overhead(1);
+    }
+
+    /// Counts a broadcast in addition to the one that opens the round.
+    pub(super) fn downlink_also(&mut self, header: &Header) {
+        let bits = payload_bits(header.kind, header.dtype, header.d, header.k);
+        self.downlink = self.downlink.saturating_add(bits);
+        self.overhead(1);
+    }
+
+    const fn overhead(&mut self, frames: u64) {
+        let bytes = frames.saturating_mul(OVERHEAD as u64);
+        self.overhead_bytes = self.overhead_bytes.saturating_add(bytes);
     }
 
     /// Counts a broadcast, once a round: sent again, it is the same one.
@@ -55,9 +88,7 @@ impl Ledger {
             return;
         }
         self.open |= ANNOUNCED;
-        let bits = payload_bits(header.kind, header.dtype, header.d, header.k);
-        self.downlink = self.downlink.saturating_add(bits);
-        self.overhead_bytes = self.overhead_bytes.saturating_add(OVERHEAD as u64);
+        self.downlink_also(header);
     }
 
     /// Ends a round.

@@ -485,10 +485,15 @@ where
         for (m, t1) in x.iter_mut().zip(row(statistics.t1, j, d)) {
             *m = *t1 / *t0;
         }
-        let t2 = row(statistics.t2, j, shape.factor_len(d));
-        moments_into(shape, (*t0, t2), x, config.reg_covar, room);
-        outcome.kept += usize::from(parts.set_covariance(j, room).is_err());
+        if shape != Covariance::Tied {
+            let t2 = row(statistics.t2, j, shape.factor_len(d));
+            moments_into(shape, (*t0, t2), x, config.reg_covar, room);
+            outcome.kept += usize::from(parts.set_covariance(j, room).is_err());
+        }
         parts.set_mean(j, statistics.centre, x);
+    }
+    if shape == Covariance::Tied && statistics.pooled_into(config.reg_covar, x, room) {
+        outcome.kept = usize::from(parts.set_covariance(0, room).is_err());
     }
     for (w, t0) in joints.iter_mut().zip(statistics.t0.iter()) {
         *w = factor * *t0;

@@ -9,11 +9,11 @@
 //! |---|---|---|
 //! | ln pi | log weights | K |
 //! | mu | means, row by row | K x D |
-//! | W | inverse Cholesky factors, lower triangles row by row; diagonal: inverse deviations | K x D(D+1)/2, K x D |
+//! | W | inverse Cholesky factors, lower triangles row by row; diagonal and spherical: inverse deviations | K x D(D+1)/2, K x D, K; tied: D(D+1)/2 |
 //! | sum ln L_aa | half log-determinants of the covariances | K |
 //!
 //! All of it is one slice of [`params_len`] numbers that the caller owns. Products and squares of a density are added in the order of the
-//! columns. Cost of a density: `3 D(D+1)/2 + 2 D` flops, diagonal `4 D`; of a component that is set: `2/3 D^3` in `f64`.
+//! columns. Cost of a density: `3 D(D+1)/2 + 2 D` flops, diagonal `4 D`, spherical `3 D`; of a component that is set: `2/3 D^3` in `f64`.
 //!
 //! Reference: Bishop, *Pattern recognition and machine learning* (2006), 9.2; parameters as in scikit-learn's `GaussianMixture`, whose
 //! `precisions_cholesky_` are the transposes of `W`.
@@ -22,7 +22,7 @@ use crate::error::{
     check, check_length, check_scratch, ensure_finite, ensure_finite_at, ensure_finite_by,
 };
 use crate::matrix::MatrixRef;
-use crate::memory::{must, take};
+use crate::memory::{InRows, must, take};
 use crate::simd::math;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Writer, saved_len};
 use crate::{At, Error, Real, Storage};
@@ -49,6 +49,10 @@ pub enum Covariance {
     Full,
     /// A variance for each column.
     Diagonal,
+    /// One variance for all columns.
+    Spherical,
+    /// One positive definite matrix for all components.
+    Tied,
 }
 
 impl Covariance {
@@ -60,12 +64,40 @@ impl Covariance {
     #[must_use]
     pub const fn factor_len(self, d: usize) -> usize {
         match self {
-            Self::Full => d.saturating_mul(d.saturating_add(1)) / 2,
+            Self::Full | Self::Tied => d.saturating_mul(d.saturating_add(1)) / 2,
             Self::Diagonal => d,
+            Self::Spherical => 1,
         }
     }
 
-    /// Numbers of a covariance as it is passed in and out: `D x D`, or `D` variances.
+    /// Numbers of the factors, and of the second moments, of `k` components: [`Tied`](Self::Tied) has one for all.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::Covariance;
+    /// assert_eq!([Covariance::Full, Covariance::Tied].map(|c| c.factors_len(5, 10)), [275, 55]);
+    /// ```
+    #[must_use]
+    pub const fn factors_len(self, k: usize, d: usize) -> usize {
+        match self {
+            Self::Tied => self.factor_len(d),
+            _ => k.saturating_mul(self.factor_len(d)),
+        }
+    }
+
+    /// Which factor a component has.
+    pub(super) const fn factor_of(self, j: usize) -> usize {
+        match self {
+            Self::Tied => 0,
+            _ => j,
+        }
+    }
+
+    /// Its factors are triangles.
+    const fn is_triangle(self) -> bool {
+        matches!(self, Self::Full | Self::Tied)
+    }
+
+    /// Numbers of a covariance as it is passed in and out: `D x D`, `D` variances, or one.
     ///
     /// ```
     /// assert_eq!(thalweg::mixture::gaussian::Covariance::Full.covariance_len(10), 100);
@@ -73,8 +105,9 @@ impl Covariance {
     #[must_use]
     pub const fn covariance_len(self, d: usize) -> usize {
         match self {
-            Self::Full => d.saturating_mul(d),
+            Self::Full | Self::Tied => d.saturating_mul(d),
             Self::Diagonal => d,
+            Self::Spherical => 1,
         }
     }
 
@@ -95,21 +128,17 @@ impl Covariance {
 /// use thalweg::mixture::gaussian::{Covariance, params_len};
 /// assert_eq!(params_len(Covariance::Full, 100, 2), 100 * (1 + 2 + 3 + 1));
 /// assert_eq!(params_len(Covariance::Diagonal, 100, 2), 100 * (1 + 2 + 2 + 1));
+/// assert_eq!(params_len(Covariance::Tied, 100, 2), 100 * (1 + 2 + 1) + 3);
 /// ```
 #[must_use]
 pub const fn params_len(covariance: Covariance, k: usize, d: usize) -> usize {
-    let one = covariance.factor_len(d).saturating_add(d).saturating_add(2);
-    k.saturating_mul(one)
+    k.saturating_mul(d.saturating_add(2))
+        .saturating_add(covariance.factors_len(k, d))
 }
 
 /// Lengths of the four parts.
 const fn parts(covariance: Covariance, k: usize, d: usize) -> [usize; 4] {
-    [
-        k,
-        k.saturating_mul(d),
-        k.saturating_mul(covariance.factor_len(d)),
-        k,
-    ]
+    [k, k.saturating_mul(d), covariance.factors_len(k, d), k]
 }
 
 fn check_shape(covariance: Covariance, k: usize, d: usize, len: usize) -> Result<(), Error> {
@@ -175,26 +204,30 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
     /// ```
     pub fn new(covariance: Covariance, k: usize, d: usize, params: B) -> Result<Self, Error> {
         let mut mixture = Self::from_params(covariance, k, d, params)?;
-        let parts = mixture.parts()?;
+        mixture.make_standard()?;
+        Ok(mixture)
+    }
+
+    /// Makes all components standard normal, with equal weights.
+    pub(super) fn make_standard(&mut self) -> Result<(), Error> {
+        let (covariance, k, d) = (self.covariance, self.k, self.d);
+        let parts = self.parts()?;
         parts
             .log_weights
             .fill(T::from_f64(-math::scalar::ln(k as f64)));
         parts.means.fill(T::ZERO);
         parts.half_log_determinants.fill(T::ZERO);
-        parts.factors.fill(match covariance {
-            Covariance::Full => T::ZERO,
-            Covariance::Diagonal => T::ONE,
-        });
-        if covariance == Covariance::Full {
-            for j in 0..k {
-                let mut factor = row_mut(parts.factors, j, covariance.factor_len(d));
+        parts.factors.fill(T::ONE);
+        if covariance.is_triangle() {
+            for factor in parts.factors.in_rows_mut(covariance.factor_len(d)) {
+                let mut factor = factor;
                 for a in 0..d {
-                    take(&mut factor, a);
-                    take(&mut factor, 1).fill(T::ONE);
+                    take(&mut factor, a).fill(T::ZERO);
+                    take(&mut factor, 1);
                 }
             }
         }
-        Ok(mixture)
+        Ok(())
     }
 
     /// Takes parameters as they are; their values are not looked at.
@@ -226,6 +259,11 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
     /// All parameters, in the order of the [module](self).
     pub fn params(&self) -> &[T] {
         self.params.as_slice()
+    }
+
+    /// [`params`](Self::params), to be written.
+    pub(super) fn params_mut(&mut self) -> &mut [T] {
+        self.params.as_mut_slice()
     }
 
     /// The mixture, to be read.
@@ -287,7 +325,8 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
         Ok(())
     }
 
-    /// Sets mean and covariance of a component: `D x D` numbers, of which the lower triangle is read, or `D` variances.
+    /// Sets mean and covariance of a component: `D x D` numbers, of which the lower triangle is read, `D` variances, or one. A tied
+    /// covariance is set for all components.
     ///
     /// # Errors
     /// [`Error::Parameter`] for `j` past the last component; [`Error::Length`], `scratch` has [`Covariance::scratch_len`] numbers;
@@ -323,14 +362,17 @@ impl<T: Real, B: Storage<Elem = T>> Mixture<B> {
             ensure_finite(name, x)?;
         }
         let mut room = scratch.iter_mut();
-        for a in 0..d {
-            let read = match shape {
-                Covariance::Full => row(covariance, a, d).get(..=a),
-                Covariance::Diagonal => covariance.get(a..=a),
-            };
-            for (x, to) in must(read).iter().zip(&mut room) {
+        let mut read = |from: &[T]| {
+            for (x, to) in from.iter().zip(&mut room) {
                 *to = x.to_f64();
             }
+        };
+        if shape.is_triangle() {
+            for a in 0..d {
+                read(must(row(covariance, a, d).get(..=a)));
+            }
+        } else {
+            read(covariance);
         }
         let mut parts = self.parts()?;
         parts.set_covariance(j, scratch)?;

@@ -13,7 +13,12 @@ use std::vec::Vec;
 /// Storage of parameters that needs no allocator.
 type Params<T> = heapless::Vec<T, 64>;
 
-const SHAPES: [Covariance; 2] = [Covariance::Full, Covariance::Diagonal];
+const SHAPES: [Covariance; 4] = [
+    Covariance::Full,
+    Covariance::Diagonal,
+    Covariance::Spherical,
+    Covariance::Tied,
+];
 
 /// A mixture in vectors, with `sigma` scaled for every component.
 fn mixture<T: Real>(
@@ -45,8 +50,9 @@ const POINTS: [f64; 14] = [
 
 fn oracle(shape: Covariance) -> Mixture<Params<f64>> {
     let sigma: &[f64] = match shape {
-        Covariance::Full => &[2.0, 0.0, 0.0, 2.0],
+        Covariance::Full | Covariance::Tied => &[2.0, 0.0, 0.0, 2.0],
         Covariance::Diagonal => &[2.0, 2.0],
+        Covariance::Spherical => &[2.0],
     };
     mixture(shape, &[0.5, 0.5], &[0.0, 0.0, 5.0, 5.0], sigma)
 }
@@ -110,7 +116,7 @@ fn a_step_is_that_of_scikit_learn() {
         for (j, full) in full.iter().enumerate() {
             let expected = match shape {
                 Covariance::Full => full.to_vec(),
-                Covariance::Diagonal => vec![full[0], full[3]],
+                _ => vec![full[0], full[3]],
             };
             assert_near(&covariance(&mixture, j), &expected, 5e-10);
         }
@@ -141,13 +147,16 @@ fn cloud(n: usize, d: usize) -> Vec<f64> {
 }
 
 #[test]
-fn the_mean_log_likelihood_rises_in_both_shapes() {
+fn the_mean_log_likelihood_rises_in_every_shape() {
     let x = cloud(300, 3);
     let data = MatrixRef::new(&x, 300, 3).unwrap();
     for shape in SHAPES {
         let sigma = match shape {
-            Covariance::Full => vec![9.0, 1.0, 0.0, 1.0, 9.0, 0.0, 0.0, 0.0, 9.0],
+            Covariance::Full | Covariance::Tied => {
+                vec![9.0, 1.0, 0.0, 1.0, 9.0, 0.0, 0.0, 0.0, 9.0]
+            }
             Covariance::Diagonal => vec![9.0; 3],
+            Covariance::Spherical => vec![9.0],
         };
         let means: Vec<f64> = x[..12].to_vec();
         let mut mixture = mixture(shape, &[0.1, 0.2, 0.3, 0.4], &means, &sigma);
@@ -259,8 +268,9 @@ fn log_sums_follow_the_rules_of_infinity() {
 fn far_rows_are_impossible<T: Real>() {
     for shape in SHAPES {
         let sigma: &[f64] = match shape {
-            Covariance::Full => &[1.0, 0.0, 0.0, 1.0],
+            Covariance::Full | Covariance::Tied => &[1.0, 0.0, 0.0, 1.0],
             Covariance::Diagonal => &[1.0, 1.0],
+            Covariance::Spherical => &[1.0],
         };
         let mut mixture = mixture::<T>(shape, &[0.5, 0.5], &[0.0; 4], sigma);
         let far = [-T::MAX, T::MAX];

@@ -19,6 +19,8 @@
 //! Optimization, 2021 (arXiv 2110.03300), the MNIST experiment: `p = 784`, `k = 16`, `lambda` in {0, 1e-5, 1e-3}, Xavier-normal
 //! start of standard deviation `sqrt(2 / (p + k))`.
 
+mod outputs;
+
 use rand_core::Rng;
 
 use super::dense::{self, Dense};
@@ -435,7 +437,7 @@ mod tests {
                 penalty,
                 ..Model::new(7, 3)
             };
-            check_golden(&model, &params, &batch, golden);
+            check_golden(&model.on(&batch), &params, golden);
         }
     }
 
@@ -451,9 +453,9 @@ mod tests {
                 let x = painted(rows * pixels, 5);
                 let batch = Batch::new(&x, pixels, Labels::None).unwrap();
                 let params = painted(model.dim(), 6);
-                check_gradient(&model, &params, &batch, 1e-5);
+                check_gradient(&model.on(&batch), &params, 1e-5);
                 let mini = batch.select(&[9, 66, 9]).unwrap();
-                check_gradient(&model, &params, &mini, 1e-5);
+                check_gradient(&model.on(&mini), &params, 1e-5);
             }
         }
     }

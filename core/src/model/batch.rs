@@ -51,6 +51,18 @@ pub struct Batch<'a, T> {
     len: usize,
 }
 
+/// Checks that there is a label for each of `len` rows.
+fn check_labels<T>(len: usize, labels: Labels<'_, T>) -> Result<(), Error> {
+    match labels {
+        Labels::None => Ok(()),
+        Labels::Classes(classes) => check_length("labels", len, classes.len()),
+        Labels::Targets { values, width } => {
+            check("width", width > 0, "must be positive")?;
+            check_length("targets", len.saturating_mul(width), values.len())
+        }
+    }
+}
+
 impl<'a, T: Real> Batch<'a, T> {
     /// No data at all, for objectives that have none.
     ///
@@ -84,20 +96,23 @@ impl<'a, T: Real> Batch<'a, T> {
         check("columns", columns > 0, "must be positive")?;
         let len = features.len() / columns.max(1);
         check_length("features", len.saturating_mul(columns), features.len())?;
-        match labels {
-            Labels::None => {}
-            Labels::Classes(classes) => check_length("labels", len, classes.len())?,
-            Labels::Targets { values, width } => {
-                check("width", width > 0, "must be positive")?;
-                check_length("targets", len.saturating_mul(width), values.len())?;
-            }
-        }
+        check_labels(len, labels)?;
         Ok(Self {
             features,
             columns,
             labels,
             list: None,
             len,
+        })
+    }
+
+    /// Labels of `len` rows without their features, for losses of outputs that are at hand.
+    pub(crate) fn of_labels(len: usize, labels: Labels<'a, T>) -> Result<Self, Error> {
+        check_labels(len, labels)?;
+        Ok(Self {
+            labels,
+            len,
+            ..Self::none()
         })
     }
 

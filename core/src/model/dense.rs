@@ -35,9 +35,9 @@ pub(super) const fn pack_len(rows: usize, inputs: usize, outputs: usize) -> usiz
 }
 
 /// How products are computed: the arithmetic, and space for packing (any length, see [`gemm`]).
-pub(super) struct Dense<'s, T> {
-    pub(super) arithmetic: Arithmetic,
-    pub(super) pack: &'s mut [T],
+pub(crate) struct Dense<'s, T> {
+    pub(crate) arithmetic: Arithmetic,
+    pub(crate) pack: &'s mut [T],
 }
 
 impl<T: Real> Dense<'_, T> {

@@ -11,9 +11,9 @@
 //! Each row is met twice, in a dot product and in a multiple added to the gradient: `4 d` flops, no scratch and
 //! no gathering. Shared with [`logistic`](super::logistic), which has another loss of `a_i^T x`.
 
-use super::{Batch, Objective, start_gradient};
+use super::{Batch, Objective, copy, start_gradient};
 use crate::error::{check, check_length};
-use crate::memory::must_or;
+use crate::memory::{InRows, must_or};
 use crate::{Error, Real, vector};
 
 /// The number of features and the penalty.
@@ -50,7 +50,7 @@ impl<T: Real> Model<T> {
         }
     }
 
-    fn rows(&self) -> Rows<T> {
+    pub(super) fn rows(&self) -> Rows<T> {
         Rows {
             features: self.features,
             l2: self.l2,
@@ -219,6 +219,40 @@ impl<T: Real> Rows<T> {
         Ok(())
     }
 
+    /// Each row of features is the Jacobian of its score.
+    pub(super) fn jacobian_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check(params, batch)?;
+        let size = batch.len().saturating_mul(self.features);
+        check_length("out", size, out.len())?;
+        for (out, (_, row)) in out.in_rows_mut(self.features).zip(rows(*batch)) {
+            copy(row, out);
+        }
+        Ok(())
+    }
+
+    /// `A^T r`.
+    pub(super) fn jacobian_transpose_times_into(
+        &self,
+        params: &[T],
+        batch: &Batch<'_, T>,
+        residuals: &[T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        self.check(params, batch)?;
+        check_length("residuals", batch.len(), residuals.len())?;
+        check_length("out", self.features, out.len())?;
+        out.fill(T::ZERO);
+        for (&r, (_, row)) in residuals.iter().zip(rows(*batch)) {
+            vector::axpy(r, row, out)?;
+        }
+        Ok(())
+    }
+
     /// Positions and `a_i^T x`.
     pub(super) fn scores<'a>(
         &self,
@@ -264,13 +298,9 @@ mod tests {
             l2: 0.25,
             ..Model::new(5)
         };
-        check_gradient(&model, &painted(5, 3), &batch, 1e-4);
-        check_gradient(
-            &model,
-            &painted(5, 3),
-            &batch.select(&[8, 0, 8]).unwrap(),
-            1e-4,
-        );
+        let mini = batch.select(&[8, 0, 8]).unwrap();
+        check_gradient(&model.on(&batch), &painted(5, 3), 1e-4);
+        check_gradient(&model.on(&mini), &painted(5, 3), 1e-4);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl<T: Real> Model<T> {
         }
     }
 
-    fn rows(&self) -> Rows<T> {
+    pub(super) fn rows(&self) -> Rows<T> {
         Rows {
             features: self.features,
             l2: self.l2,
@@ -252,9 +252,9 @@ mod tests {
         let a = painted(32, 1);
         let batch = Batch::classes(&a, 4, &CLASSES).unwrap();
         each_loss(|model| {
-            check_gradient(&model, &painted(4, 3), &batch, 1e-5);
+            check_gradient(&model.on(&batch), &painted(4, 3), 1e-5);
             let mini = batch.select(&[7, 0, 7]).unwrap();
-            check_gradient(&model, &painted(4, 3), &mini, 1e-5);
+            check_gradient(&model.on(&mini), &painted(4, 3), 1e-5);
         });
     }
 
@@ -273,7 +273,7 @@ mod tests {
                     0.06066592086225728,
                 ],
             };
-            check_golden(&model, &w, &batch, golden);
+            check_golden(&model.on(&batch), &w, golden);
         });
     }
 

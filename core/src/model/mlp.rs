@@ -22,6 +22,7 @@
 //! Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
 
 mod activation;
+mod deltas;
 mod jacobian;
 mod predict;
 mod propagate;
@@ -271,7 +272,7 @@ impl<'a, T: Real> Model<'a, T> {
     }
 
     /// Everything that the functions of parameters and features need.
-    fn check_inputs(&self, params: &[T], batch: &Batch<'_, T>) -> Result<(), Error> {
+    pub(crate) fn check_inputs(&self, params: &[T], batch: &Batch<'_, T>) -> Result<(), Error> {
         self.validate()?;
         check_length("params", self.dim(), params.len())?;
         batch.check_features(self.inputs())
@@ -285,7 +286,7 @@ impl<'a, T: Real> Model<'a, T> {
     }
 
     #[allow(clippy::disallowed_methods, reason = "windows of 2")]
-    fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
+    pub(crate) fn layers(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + use<'a, T> {
         self.sizes.windows(2).filter_map(|pair| match *pair {
             [inputs, outputs] => Some((inputs, outputs)),
             _ => None,
@@ -435,12 +436,13 @@ pub(super) mod tests {
             let (x, y) = (painted(rows * d, 5), classes(rows, c));
             let params = painted(model.dim(), 11);
             let batch = Batch::classes(&x, d, &y).unwrap();
-            check_gradient(&model, &params, &batch, 1e-6);
-            check_gradient(&model, &params, &batch.select(&[4, 1, 4]).unwrap(), 1e-6);
+            let mini = batch.select(&[4, 1, 4]).unwrap();
+            check_gradient(&model.on(&batch), &params, 1e-6);
+            check_gradient(&model.on(&mini), &params, 1e-6);
             if model.loss == Loss::Squared {
                 let y = painted(rows * c, 6);
                 let batch = Batch::targets(&x, d, &y, c).unwrap();
-                check_gradient(&model, &params, &batch, 1e-6);
+                check_gradient(&model.on(&batch), &params, 1e-6);
             }
         });
     }
@@ -482,7 +484,7 @@ pub(super) mod tests {
                 Loss::CrossEntropy => Batch::classes(&x, 6, &classes),
                 Loss::Squared => Batch::targets(&x, 6, &y, 3),
             };
-            check_golden(&model, &params, &batch.unwrap(), golden);
+            check_golden(&model.on(&batch.unwrap()), &params, golden);
         }
     }
 

@@ -27,7 +27,7 @@
 //! Szlendak, Tyurin, Richtárik: Permutation Compressors for Provably Faster Distributed Nonconvex
 //! Optimization, 2021 (arXiv 2110.03300), the generator of the synthetic experiments. The closed forms are ours.
 
-use super::{Batch, Objective};
+use super::Gradient;
 use crate::error::{check, check_length, ensure_finite};
 use crate::real::kernels;
 use crate::simd::{self, Lanes, Map, Sum};
@@ -208,13 +208,13 @@ impl Config {
 
 /// One worker's objective, or the mean of all: `x^T (nu T + c I) x / 2 - b x_1`.
 ///
-/// It has no data: the batch is not looked at, and the scratch is empty.
+/// It has no data, and its scratch is empty.
 ///
 /// ```
-/// use thalweg::model::{Batch, Objective, quadratic::Quadratic};
+/// use thalweg::model::{Gradient, quadratic::Quadratic};
 /// let f = Quadratic { dim: 3, curvature: 4.0_f32, shift: 1.0, linear: 0.5 };
 /// let mut grad = [0.0; 3];
-/// let value = f.value_and_gradient_into(&[1.0, 2.0, 4.0], &Batch::none(), &mut grad, &mut [])?;
+/// let value = f.value_and_gradient_into(&[1.0, 2.0, 4.0], &mut grad, &mut [])?;
 /// // 4 T x = (0, -1, 6).
 /// assert_eq!(grad, [0.0 + 1.0 - 0.5, -1.0 + 2.0, 6.0 + 4.0]);
 /// assert_eq!(value, (22.0 + 21.0) / 2.0 - 0.5);
@@ -234,12 +234,12 @@ pub struct Quadratic<T> {
 
 /// `nu (T x)_j + c x_j` from an element and its neighbours.
 #[derive(Clone, Copy)]
-struct Gradient<T> {
+struct Bend<T> {
     quarter: T,
     shift: T,
 }
 
-impl<T: Real> Map<T, 3, 1> for Gradient<T> {
+impl<T: Real> Map<T, 3, 1> for Bend<T> {
     #[inline(always)]
     fn apply<L: Lanes<Scalar = T>>(&self, [before, x, after]: [L; 3]) -> [L; 1] {
         let bend = x + x - (before + after);
@@ -262,7 +262,7 @@ kernels! {
     /// The tridiagonal matrix of a quadratic.
     trait Kernels<T> {
         fn second_differences(quarter: T, shift: T, x: [&[T]; 3], out: &mut [T]) {
-            simd::map(&Gradient { quarter, shift }, x, [out]);
+            simd::map(&Bend { quarter, shift }, x, [out]);
         }
         fn bending_energy(x: &[T], after: &[T]) -> [T; 2] {
             simd::sum(&Energy, [x, after])
@@ -338,16 +338,16 @@ impl<T: Real> Quadratic<T> {
     }
 }
 
-impl<T: Real> Objective<T> for Quadratic<T> {
+impl<T: Real> Gradient<T> for Quadratic<T> {
     fn dim(&self) -> usize {
         self.dim
     }
 
-    fn scratch_len(&self, _rows: usize) -> usize {
+    fn scratch_len(&self) -> usize {
         0
     }
 
-    fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
+    fn value(&self, params: &[T], _: &mut [T]) -> Result<T, Error> {
         check_length("params", self.dim, params.len())?;
         // x^T T x = (x_1^2 + x_d^2 + sum (x_j+1 - x_j)^2) / 4: no cancellation for smooth x.
         let (Some(&first), Some(&last), Some(after)) =
@@ -361,13 +361,7 @@ impl<T: Real> Objective<T> for Quadratic<T> {
         Ok(energy * T::from_f64(0.5) - self.linear * first)
     }
 
-    fn gradient_into(
-        &self,
-        params: &[T],
-        _: &Batch<'_, T>,
-        grad: &mut [T],
-        _: &mut [T],
-    ) -> Result<(), Error> {
+    fn gradient_into(&self, params: &[T], grad: &mut [T], _: &mut [T]) -> Result<(), Error> {
         check_length("params", self.dim, params.len())?;
         check_length("grad", self.dim, grad.len())?;
         self.apply_into(params, grad)?;
@@ -497,9 +491,7 @@ mod tests {
         let f = config.worker::<f64>(XI[2], XI_LINEAR[2], shift);
         let x: Vec<f64> = (0..50).map(|j| libm::cos(f64::from(j))).collect();
         let mut grad = [0.0; 50];
-        let value = f
-            .value_and_gradient_into(&x, &Batch::none(), &mut grad, &mut [])
-            .unwrap();
+        let value = f.value_and_gradient_into(&x, &mut grad, &mut []).unwrap();
         close(value, 5.404431218222078);
         close(grad[0], 1.2533889854381335);
         close(grad[1], 0.19777128283450227);
@@ -519,7 +511,7 @@ mod tests {
                 shift: -0.3,
                 linear: 0.6,
             };
-            check_gradient(&f, &painted(dim, 7), &Batch::none(), 1e-3);
+            check_gradient(&f, &painted(dim, 7), 1e-3);
         }
     }
 
@@ -535,8 +527,7 @@ mod tests {
                 };
                 let x = painted::<f32>(dim, 3);
                 let mut grad = vec![0.0; dim];
-                f.gradient_into(&x, &Batch::none(), &mut grad, &mut [])
-                    .unwrap();
+                f.gradient_into(&x, &mut grad, &mut []).unwrap();
                 let at = |j: usize| x.get(j).copied().unwrap_or(0.0);
                 for j in 0..dim {
                     let bend = at(j) + at(j) - (at(j.wrapping_sub(1)) + at(j + 1));
@@ -582,11 +573,8 @@ mod tests {
         assert!(good.mean::<f32>(&[0.0], &[]).is_err());
         let f = good.worker::<f32>(0.0, 0.0, 0.0);
         let mut grad = [7.0; 2];
-        assert!(
-            f.gradient_into(&[0.0; 3], &Batch::none(), &mut grad, &mut [])
-                .is_err()
-        );
+        assert!(f.gradient_into(&[0.0; 3], &mut grad, &mut []).is_err());
         assert_eq!(grad, [7.0; 2]);
-        assert!(f.value(&[0.0; 4], &Batch::none(), &mut []).is_err());
+        assert!(f.value(&[0.0; 4], &mut []).is_err());
     }
 }

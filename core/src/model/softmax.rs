@@ -187,7 +187,7 @@ mod tests {
         };
         let x = painted(9 * 6, 1);
         let batch = Batch::classes(&x, 6, &[0, 1, 2, 3, 3, 2, 1, 0, 0]).unwrap();
-        check_gradient(&model, &painted(28, 2), &batch, 1e-5);
+        check_gradient(&model.on(&batch), &painted(28, 2), 1e-5);
     }
 
     #[test]

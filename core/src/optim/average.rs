@@ -352,7 +352,7 @@ impl<T: Real, B: Storage<Elem = T>> Lookahead<B> {
 }
 
 /// Copies the common length.
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+pub(super) fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = from;
     }

@@ -55,7 +55,7 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "a sum that cannot overflow")]
 
-use super::{BUFFERS, Elementwise, Kernels as _, Layer, Precision, State};
+use super::{BUFFERS, Elementwise, Kernels as _, Layer, Memory, Precision, State};
 use crate::error::check_length;
 use crate::memory::{must, take};
 use crate::random::NoiseStream;
@@ -220,7 +220,7 @@ fn block<C: Elementwise, T: Real>(
     C::run(
         prepared,
         &[Layer::Vector(n)],
-        buffers.each_mut().map(|buffer| &mut **buffer),
+        Memory::new(buffers.each_mut().map(|buffer| &mut **buffer)),
         params,
         grad,
     );

@@ -306,7 +306,7 @@ impl registry::Visitor for Alone {
         alone(name, &config);
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, _: &'static str, _: C) {}
+    fn visit_layered<C: Optimiser>(&mut self, _: &'static str, _: &[Layer], _: C) {}
 }
 
 fn alone(name: &str, config: &impl Optimiser) {

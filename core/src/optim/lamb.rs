@@ -23,7 +23,7 @@
 //! Reference: You et al., *Large batch optimization for deep learning: training BERT in 76 minutes* (2020), algorithm 2 with phi the identity; the quotient at
 //! norms of 0, and the defaults, are those of `optax.lamb`.
 
-use super::{BUFFERS, Bounds, Kernels as _, Layer, Optimiser, Precision, bias_correction};
+use super::{BUFFERS, Bounds, Kernels as _, Layer, Memory, Optimiser, Precision, bias_correction};
 use super::{check_fraction, check_non_negative, told, told_fraction};
 use crate::memory::{must, take};
 use crate::simd::{self, Lanes, Sum, Update};
@@ -224,11 +224,12 @@ impl Optimiser for Config {
     fn run<T: Real>(
         prepared: &Prepared<T>,
         layers: &[Layer],
-        [m, v, _]: [&mut [T]; BUFFERS],
+        memory: Memory<'_, T>,
         params: &mut [T],
         grad: &[T],
     ) {
-        let (mut m, mut v, mut params, mut grad) = (m, v, params, grad);
+        let [mut m, mut v, _] = memory.buffers;
+        let (mut params, mut grad) = (params, grad);
         for layer in layers {
             let n = layer.len();
             let (g, rest) = must(grad.split_at_checked(n));

@@ -23,11 +23,10 @@
 //!
 //! Reference: Liu, Bernstein, Meister and Yue, *Learning by turning: neural architecture aware optimisation* (2021), algorithm 1.
 
-use super::{Bounds, Layer, Optimiser, Precision};
+use super::{BUFFERS, Bounds, Layer, Memory, Optimiser, Precision};
 use super::{check_fraction, check_non_negative, told, told_fraction};
 use crate::error::{check, check_length};
 use crate::memory::{must, take};
-use crate::optim::optimiser::BUFFERS;
 use crate::optim::params_len;
 use crate::{Error, Real, vector};
 
@@ -222,11 +221,12 @@ impl Optimiser for Config {
     fn run<T: Real>(
         prepared: &Prepared<T>,
         layers: &[Layer],
-        [v, scales, _]: [&mut [T]; BUFFERS],
+        memory: Memory<'_, T>,
         params: &mut [T],
         grad: &[T],
     ) {
-        let (mut v, mut scales, mut params, mut grad) = (v, scales, params, grad);
+        let [mut v, mut scales, _] = memory.buffers;
+        let (mut params, mut grad) = (params, grad);
         for layer in layers {
             let weights = take(&mut params, layer.len());
             let (gradient, rest) = must(grad.split_at_checked(layer.len()));

@@ -1,13 +1,13 @@
 //! The contract of optimisers, and the state that serves all of them.
 //!
-//! An optimiser is its `Config`: it says how many buffers it keeps, works out the scalars of a step, and advances slices. Everything
-//! else is written once against [`Optimiser`]: the step with its checks, the state, its snapshot, moments in
+//! An optimiser is its `Config`: it says how many buffers it keeps and what workspace a step needs, works out the scalars of a step, and advances
+//! slices. Everything else is written once against [`Optimiser`]: the step with its checks, the state, its snapshot, moments in
 //! [`bf16`](super::bf16), and the tests that read the [registry](super::registry).
 
 use core::fmt;
 use core::marker::PhantomData;
 
-use crate::error::check_length;
+use crate::error::{check_length, check_scratch};
 use crate::memory::cut;
 use crate::snapshot::{Field, Reader, Snapshot, SnapshotError, Stored, Writer, saved_len};
 use crate::storage::Zeroed;
@@ -81,6 +81,60 @@ pub(super) const fn total([a, b, c]: [usize; BUFFERS]) -> usize {
     a.saturating_add(b).saturating_add(c)
 }
 
+/// What a step reads and writes besides parameters and gradient.
+///
+/// ```
+/// use thalweg::optim::Memory;
+/// let (mut m, mut v) = ([0.0; 4], [0.0; 4]);
+/// let memory = Memory::new([&mut m[..], &mut v[..], &mut []]);
+/// assert_eq!((memory.buffers[1].len(), memory.workspace.len()), (4, 0));
+/// ```
+#[derive(Debug)]
+pub struct Memory<'a, T> {
+    /// What lasts from one step to the next, of the lengths that [`Optimiser::lengths`] returns.
+    pub buffers: [&'a mut [T]; BUFFERS],
+    /// At least [`Optimiser::workspace_len`] elements; their contents count for nothing.
+    pub workspace: &'a mut [T],
+}
+
+impl<'a, T> Memory<'a, T> {
+    /// Buffers of an optimiser that needs no workspace.
+    #[must_use]
+    #[inline]
+    pub const fn new(buffers: [&'a mut [T]; BUFFERS]) -> Self {
+        Self {
+            buffers,
+            workspace: &mut [],
+        }
+    }
+}
+
+/// The workspace of a [`State`]: a [`Storage`], or `()` for optimisers that need none.
+///
+/// ```
+/// use thalweg::optim::Workspace;
+/// assert_eq!(Workspace::<f32>::as_mut_slice(&mut ()), []);
+/// assert_eq!([1.0, 2.0].as_mut_slice().len(), 2);
+/// ```
+pub trait Workspace<T> {
+    /// Its elements.
+    fn as_mut_slice(&mut self) -> &mut [T];
+}
+
+impl<T> Workspace<T> for () {
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut []
+    }
+}
+
+impl<T, B: Storage<Elem = T>> Workspace<T> for B {
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        Storage::as_mut_slice(self)
+    }
+}
+
 /// How the buffers are stored between two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
@@ -132,6 +186,13 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     /// Lengths of the buffers for these layers; 0 for one that is not kept.
     fn lengths(&self, layers: &[Layer]) -> [usize; BUFFERS];
 
+    /// Least length of the workspace that a step on these layers needs.
+    #[inline]
+    fn workspace_len(&self, layers: &[Layer]) -> usize {
+        let _ = layers;
+        0
+    }
+
     /// The scalars of the step that follows `steps` steps, under a valid config.
     ///
     /// # Errors
@@ -146,7 +207,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     fn run<T: Real>(
         prepared: &Self::Prepared<T>,
         layers: &[Layer],
-        buffers: [&mut [T]; BUFFERS],
+        memory: Memory<'_, T>,
         params: &mut [T],
         grad: &[T],
     );
@@ -159,12 +220,12 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     fn prepare_and_run<T: Real>(
         &self,
         (layers, steps): (&[Layer], u64),
-        buffers: [&mut [T]; BUFFERS],
+        memory: Memory<'_, T>,
         params: &mut [T],
         grad: &[T],
     ) -> Result<(), Error> {
         let prepared = self.prepare::<T>(steps, Precision::Scalar)?;
-        Self::run(&prepared, layers, buffers, params, grad);
+        Self::run(&prepared, layers, memory, params, grad);
         Ok(())
     }
 
@@ -181,12 +242,12 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     /// One step of descent on `params` along `grad`.
     ///
     /// # Errors
-    /// [`Error::Length`] when `grad` or the memory of the state does not fit `params`; [`Error::Parameter`] when the config
-    /// is not valid. Nothing is changed then.
+    /// [`Error::Length`] when `grad` or the memory of the state does not fit `params`, or the workspace is too short; [`Error::Parameter`] when
+    /// the config is not valid. Nothing is changed then.
     #[inline]
-    fn step<T: Real, B: Storage<Elem = T>>(
+    fn step<T: Real, B: Storage<Elem = T>, W: Workspace<T>>(
         &self,
-        state: &mut State<Self, B>,
+        state: &mut State<Self, B, W>,
         params: &mut [T],
         grad: &[T],
     ) -> Result<(), Error> {
@@ -198,30 +259,31 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
     /// # Errors
     /// As [`step`](Self::step), and [`Error::Length`] when `params` does not have the length of the layers.
     #[inline]
-    fn step_layers<T: Real, B: Storage<Elem = T>>(
+    fn step_layers<T: Real, B: Storage<Elem = T>, W: Workspace<T>>(
         &self,
         layers: &[Layer],
-        state: &mut State<Self, B>,
+        state: &mut State<Self, B, W>,
         params: &mut [T],
         grad: &[T],
     ) -> Result<(), Error> {
         let steps = state.steps;
-        let buffers = state.buffers(self, layers)?;
-        take_step(self, (layers, steps), buffers, params, grad)?;
+        let memory = state.parts(self, layers)?;
+        take_step(self, (layers, steps), memory, params, grad)?;
         state.steps = steps.saturating_add(1);
         Ok(())
     }
 
-    /// The step that follows `steps` steps, on buffers that lie anywhere: memory of another language, parts of larger buffers.
+    /// The step that follows `steps` steps, on memory that lies anywhere: that of another language, parts of larger buffers.
     ///
     /// # Errors
     /// As [`step_layers`](Self::step_layers).
     ///
     /// ```
-    /// use thalweg::optim::{Layer, Optimiser, sgd};
+    /// use thalweg::optim::{Layer, Memory, Optimiser, sgd};
     /// let (mut x, mut buffer) = ([1.0_f64], [4.0]); // one gradient of 4 came before
     /// let config = sgd::Config { momentum: 0.5, ..sgd::Config::new(0.25) };
-    /// config.advance(&[Layer::Vector(1)], 1, [&mut buffer, &mut [], &mut []], &mut x, &[2.0])?;
+    /// let memory = Memory::new([&mut buffer, &mut [], &mut []]);
+    /// config.advance(&[Layer::Vector(1)], 1, memory, &mut x, &[2.0])?;
     /// assert_eq!((x, buffer), ([0.0], [4.0])); // 1 - 0.25 (0.5 * 4 + 2)
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -229,14 +291,14 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
         &self,
         layers: &[Layer],
         steps: u64,
-        buffers: [&mut [T]; BUFFERS],
+        memory: Memory<'_, T>,
         params: &mut [T],
         grad: &[T],
     ) -> Result<(), Error> {
-        for (buffer, expected) in buffers.iter().zip(self.lengths(layers)) {
+        for (buffer, expected) in memory.buffers.iter().zip(self.lengths(layers)) {
             check_length("buffer", expected, buffer.len())?;
         }
-        take_step(self, (layers, steps), buffers, params, grad)
+        take_step(self, (layers, steps), memory, params, grad)
     }
 }
 
@@ -245,7 +307,7 @@ pub trait Optimiser: Copy + PartialEq + fmt::Debug {
 fn take_step<C: Optimiser, T: Real>(
     config: &C,
     (layers, steps): (&[Layer], u64),
-    buffers: [&mut [T]; BUFFERS],
+    memory: Memory<'_, T>,
     params: &mut [T],
     grad: &[T],
 ) -> Result<(), Error> {
@@ -253,7 +315,9 @@ fn take_step<C: Optimiser, T: Real>(
     config.check_layers(layers)?;
     check_length("params", params_len(layers), params.len())?;
     check_length("grad", params.len(), grad.len())?;
-    config.prepare_and_run((layers, steps), buffers, params, grad)
+    let least = config.workspace_len(layers);
+    check_scratch("workspace", least, memory.workspace.len())?;
+    config.prepare_and_run((layers, steps), memory, params, grad)
 }
 
 /// Where the scalars of a step come from. A loop that works them out itself has them in registers: one that reads them from memory, just
@@ -321,13 +385,16 @@ macro_rules! elementwise {
             fn run<T: Real>(
                 prepared: &Prepared<T>,
                 _: &[$crate::optim::Layer],
-                buffers: [&mut [T]; $crate::optim::optimiser::BUFFERS],
+                memory: $crate::optim::Memory<'_, T>,
                 params: &mut [T],
                 grad: &[T],
             ) {
                 let scalars = $crate::optim::optimiser::Scalars::Prepared(prepared);
                 let done = <T::Kernels as $crate::optim::Kernels<T>>::$kernel(
-                    scalars, buffers, params, grad,
+                    scalars,
+                    memory.buffers,
+                    params,
+                    grad,
                 );
                 debug_assert!(done.is_ok(), "scalars that were worked out before");
             }
@@ -336,12 +403,17 @@ macro_rules! elementwise {
             fn prepare_and_run<T: Real>(
                 &self,
                 (_, steps): (&[$crate::optim::Layer], u64),
-                buffers: [&mut [T]; $crate::optim::optimiser::BUFFERS],
+                memory: $crate::optim::Memory<'_, T>,
                 params: &mut [T],
                 grad: &[T],
             ) -> Result<(), Error> {
                 let scalars = $crate::optim::optimiser::Scalars::Config(self, steps);
-                <T::Kernels as $crate::optim::Kernels<T>>::$kernel(scalars, buffers, params, grad)
+                <T::Kernels as $crate::optim::Kernels<T>>::$kernel(
+                    scalars,
+                    memory.buffers,
+                    params,
+                    grad,
+                )
             }
         }
 
@@ -360,7 +432,8 @@ pub(super) use elementwise;
 
 /// The memory of an optimiser, its buffers one behind the other, and the count of steps.
 ///
-/// `C` is the config, which states the length: in a `const` by `state_len`, else by [`Optimiser::memory_len`].
+/// `C` is the config, which states the length: in a `const` by `state_len`, else by [`Optimiser::memory_len`]. `W` is the workspace of optimisers that
+/// need one ([`with_workspace`](Self::with_workspace)); it is no part of what is saved.
 ///
 /// ```
 /// use thalweg::optim::{Optimiser, State, adam};
@@ -371,11 +444,19 @@ pub(super) use elementwise;
 /// assert_eq!((state.steps(), state.memory().len()), (1, 16));
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State<C, B> {
+#[derive(Clone, Copy, Debug)]
+pub struct State<C, B, W = ()> {
     memory: B,
+    workspace: W,
     steps: u64,
     config: PhantomData<fn() -> C>,
+}
+
+/// Two states are equal when their steps and buffers are: a workspace holds nothing that lasts.
+impl<C, B: PartialEq, W> PartialEq for State<C, B, W> {
+    fn eq(&self, other: &Self) -> bool {
+        self.steps == other.steps && self.memory == other.memory
+    }
 }
 
 impl<C, B> State<C, B> {
@@ -400,11 +481,36 @@ impl<C, B> State<C, B> {
     pub const fn resume(memory: B, steps: u64) -> Self {
         Self {
             memory,
+            workspace: (),
             steps,
             config: PhantomData,
         }
     }
 
+    /// The state with a workspace of at least [`Optimiser::workspace_len`] elements, which several states may lend one another.
+    ///
+    /// ```
+    /// use thalweg::optim::{Layer, Optimiser, State, muon};
+    /// const LAYERS: [Layer; 1] = [Layer::Matrix { rows: 2, columns: 3 }];
+    /// const CONFIG: muon::Config = muon::Config::new(0.02);
+    /// let mut state = State::new([0.0; CONFIG.layers_len(&LAYERS)])
+    ///     .with_workspace([0.0; CONFIG.workspace_len(&LAYERS)]);
+    /// CONFIG.step_layers(&LAYERS, &mut state, &mut [1.0; 6], &[0.5; 6])?;
+    /// assert_eq!(state.memory().len(), 6);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_workspace<W>(self, workspace: W) -> State<C, B, W> {
+        State {
+            memory: self.memory,
+            workspace,
+            steps: self.steps,
+            config: self.config,
+        }
+    }
+}
+
+impl<C, B, W> State<C, B, W> {
     /// Steps taken.
     #[must_use]
     pub const fn steps(&self) -> u64 {
@@ -431,7 +537,9 @@ impl<C, B: Storage<Elem: Stored>> State<C, B> {
         state.reset();
         state
     }
+}
 
+impl<C, B: Storage<Elem: Stored>, W> State<C, B, W> {
     /// Forgets the past.
     pub fn reset(&mut self) {
         self.memory.as_mut_slice().fill(B::Elem::ZEROED);
@@ -441,6 +549,21 @@ impl<C, B: Storage<Elem: Stored>> State<C, B> {
     /// The buffers, one behind the other; the `buffers` of a config names them.
     pub fn memory(&self) -> &[B::Elem] {
         self.memory.as_slice()
+    }
+
+    /// The buffers that the config keeps, and the workspace.
+    #[inline]
+    fn parts(&mut self, config: &C, layers: &[Layer]) -> Result<Memory<'_, B::Elem>, Error>
+    where
+        C: Optimiser,
+        W: Workspace<B::Elem>,
+    {
+        let (lengths, memory) = (config.lengths(layers), self.memory.as_mut_slice());
+        check_length("state", total(lengths), memory.len())?;
+        Ok(Memory {
+            buffers: cut(memory, lengths)?.0,
+            workspace: self.workspace.as_mut_slice(),
+        })
     }
 
     /// The buffers that the config keeps.
@@ -463,7 +586,7 @@ impl<C, B: Storage<Elem: Stored>> State<C, B> {
     }
 }
 
-impl<C: Optimiser, B: Storage<Elem: Stored>> Snapshot for State<C, B> {
+impl<C: Optimiser, B: Storage<Elem: Stored>, W> Snapshot for State<C, B, W> {
     fn snapshot_len(&self) -> usize {
         saved_len(&self.fields())
     }

@@ -2,40 +2,42 @@
 //!
 //! Tests of the contract, the test of allocations and the suite of equal bits read it; an optimiser that is not in it is not tested.
 
-use super::{Elementwise, Layer, Optimiser, adagrad, adam, lamb, lion, nero, rmsprop, sgd};
+use super::{
+    Elementwise, Layer, Optimiser, adagrad, adam, lamb, lion, muon, nero, params_len, rmsprop, sgd,
+};
 
 /// Something to be done for each optimiser of the table.
 pub trait Visitor {
     /// Does it for one whose step treats each parameter by itself.
     fn visit<C: Elementwise>(&mut self, name: &'static str, config: C);
 
-    /// Does it for one whose step treats layers as a whole; [`LAYERS`] are layers that every one of them takes.
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C);
+    /// Does it for one whose step treats layers as a whole, with layers that it takes, of [`PARAMS`] parameters.
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C);
 }
 
+/// Parameters of the layers.
+pub const PARAMS: usize = params_len(&LAYERS);
+
 /// Two matrices and a vector.
-pub const LAYERS: [Layer; 3] = [
-    Layer::Matrix {
-        rows: 3,
-        columns: 9,
-    },
-    Layer::Vector(4),
-    Layer::Matrix {
-        rows: 2,
-        columns: 3,
-    },
-];
+const LAYERS: [Layer; 3] = [matrix(3, 9), Layer::Vector(4), matrix(2, 3)];
+
+/// A wide and a tall matrix.
+const MATRICES: [Layer; 2] = [matrix(3, 9), matrix(5, 2)];
+
+const fn matrix(rows: usize, columns: usize) -> Layer {
+    Layer::Matrix { rows, columns }
+}
 
 /// Visits every optimiser.
 ///
 /// ```
-/// use thalweg::optim::{Elementwise, Optimiser, registry};
+/// use thalweg::optim::{Elementwise, Layer, Optimiser, registry};
 /// struct Names(Vec<&'static str>);
 /// impl registry::Visitor for Names {
 ///     fn visit<C: Elementwise>(&mut self, name: &'static str, _: C) {
 ///         self.0.push(name);
 ///     }
-///     fn visit_layered<C: Optimiser>(&mut self, name: &'static str, _: C) {
+///     fn visit_layered<C: Optimiser>(&mut self, name: &'static str, _: &[Layer], _: C) {
 ///         self.0.push(name);
 ///     }
 /// }
@@ -109,6 +111,7 @@ pub fn visit(visitor: &mut impl Visitor) {
         weight_decay: 0.01,
         ..lamb::Config::new(0.01)
     };
-    visitor.visit_layered("lamb", lamb);
-    visitor.visit_layered("nero", nero::Config::default());
+    visitor.visit_layered("lamb", &LAYERS, lamb);
+    visitor.visit_layered("nero", &LAYERS, nero::Config::default());
+    visitor.visit_layered("muon", &MATRICES, muon::Config::new(0.02));
 }

@@ -1,4 +1,4 @@
-//! Scores: from a closure, or from an objective on a mini-batch.
+//! Scores: from a closure, or from a function with a gradient, such as an objective on a mini-batch.
 //!
 //! ```text
 //! grad log p(x) = grad log prior(x) - N grad mean_loss(x)
@@ -8,7 +8,7 @@
 
 use crate::error::check_length;
 use crate::memory::InRows;
-use crate::model::{Batch, Objective};
+use crate::model::Gradient;
 use crate::particle::Kernels as _;
 use crate::simd::{Lanes, Update};
 use crate::{Error, Real};
@@ -78,37 +78,36 @@ impl<T: Real> Update<T, 1, 1> for Weights<T> {
     }
 }
 
-/// Writes the scores of the posterior of an objective that is a mean negative log-likelihood.
+/// Writes the scores of the posterior of a mean negative log-likelihood; of an objective by [`Objective::on`](crate::model::Objective::on).
 ///
-/// Scratch is that of the objective.
+/// Scratch is that of the function.
 ///
 /// # Errors
-/// [`Error::Length`] when the shapes do not fit, and those of the objective: scores of earlier particles are written then.
+/// [`Error::Length`] when the shapes do not fit, and those of the function: scores of earlier particles are written then.
 ///
 /// ```
-/// use thalweg::model::{Batch, quadratic::Quadratic};
+/// use thalweg::model::quadratic::Quadratic;
 /// use thalweg::particle::score;
 /// // x^2 / 2 - x for each of 10 rows, and the prior N(0, 1/3): -(10 (x - 1) + 3 x).
 /// let f = Quadratic { dim: 1, curvature: 2.0, shift: 0.0, linear: 1.0 };
 /// let mut scores = [0.0; 2];
 /// let weights = score::Weights { rows: 10.0, precision: 3.0 };
-/// score::from_objective(&f, &Batch::none(), weights, &[0.0, 2.0], &mut scores, &mut [])?;
+/// score::from_gradient(&f, weights, &[0.0, 2.0], &mut scores, &mut [])?;
 /// assert_eq!(scores, [10.0, -16.0]);
 /// # Ok::<(), thalweg::Error>(())
 /// ```
-pub fn from_objective<T: Real>(
-    objective: &(impl Objective<T> + ?Sized),
-    batch: &Batch<'_, T>,
+pub fn from_gradient<T: Real>(
+    f: &(impl Gradient<T> + ?Sized),
     weights: Weights<T>,
     particles: &[T],
     scores: &mut [T],
     scratch: &mut [T],
 ) -> Result<(), Error> {
-    let d = objective.dim();
+    let d = f.dim();
     super::count(particles.len(), d)?;
     check_length("scores", particles.len(), scores.len())?;
     for (x, out) in particles.in_rows(d).zip(scores.in_rows_mut(d)) {
-        objective.gradient_into(x, batch, out, scratch)?;
+        f.gradient_into(x, out, scratch)?;
         T::Kernels::posterior_score(weights, x, out);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Densities to try samplers on, as energies: an [`Objective`](crate::model::Objective) whose value is `-ln p`.
+//! Densities to try samplers on, as energies: a [`Gradient`](crate::model::Gradient) whose value is `-ln p`.
 //!
 //! | target | what makes it hard | parameters | exact draws | moments |
 //! |---|---|---|---|---|
@@ -10,11 +10,10 @@
 //! | [`Regression`] | the same with unknown noise, as for a Bayesian network | the objective's and 1 | no | no |
 //!
 //! The score `grad ln p` is the gradient with its sign changed:
-//! [`from_objective`](super::score::from_objective) with one row and a flat prior. An energy adds to a caller that already
-//! has objectives nothing but the sign, so that mini-batches, blocks of rows in threads and penalties work for
-//! both; a second trait for densities would have repeated them.
+//! [`from_gradient`](super::score::from_gradient) with one row and a flat prior. An energy differs from a loss in the sign only, so that
+//! mini-batches, blocks of rows in threads and penalties work for both.
 //!
-//! The first four take no data, any batch will do; their values are normalised (the banana's is not). Coordinates
+//! The first four take no data; the last two are objectives, [on](crate::model::Objective::on) a batch. The values of the first four are normalised (the banana's is not). Coordinates
 //! that are not finite propagate.
 
 use crate::Error;
@@ -45,31 +44,29 @@ fn check_lengths<T>(dim: usize, params: &[T], grad: &[T]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{Batch, Objective};
+    use crate::model::Gradient;
     use std::vec;
 
     /// Log-density and score of another library: density to 1e-13, slopes by its central differences to 1e-7.
     pub(super) fn check_golden(
-        energy: &impl Objective<f64>,
+        energy: &impl Gradient<f64>,
         x: &[f64],
         log_density: f64,
         score: &[f64],
     ) {
-        let mut scratch = vec![f64::NAN; energy.scratch_len(0)];
-        let value = energy.value(x, &Batch::none(), &mut scratch).unwrap();
+        let mut scratch = vec![f64::NAN; energy.scratch_len()];
+        let value = energy.value(x, &mut scratch).unwrap();
         assert!(
             (value + log_density).abs() <= 1e-13 * log_density.abs().max(1.0),
             "{value} {log_density}"
         );
         let mut found = vec![f64::NAN; x.len()];
-        let (batch, scratch) = (Batch::none(), &mut scratch);
-        crate::particle::score::from_objective(
+        crate::particle::score::from_gradient(
             energy,
-            &batch,
             crate::particle::score::Weights::flat(1.0),
             x,
             &mut found,
-            scratch,
+            &mut scratch,
         )
         .unwrap();
         for (found, score) in found.iter().zip(score) {

@@ -8,12 +8,15 @@
 use super::bits::Bits;
 use super::crc32c::Crc32c;
 use super::encode;
-use super::payload::{Exponents, Levels, Packed, Payload, Values, load, mantissa_bits};
+use super::payload::{
+    Exponents, Kept, Levels, Packed, Payload, QuantisedRow, Values, load, mantissa_bits,
+};
 use super::{
     ALLOW_NON_FINITE, CAP, DecodeError, Dtype, EncodeError, HEADER, Header, Kind, MAGIC, MAJOR,
     MINOR, OVERHEAD, Shape, index_bits, level_bits, payload_len,
 };
 use crate::Real;
+use crate::memory::must;
 
 /// Header fields that the receiver requires. A mismatch is an error that names the field.
 ///
@@ -165,11 +168,11 @@ impl<B: AsRef<[u8]>> Checked<B> {
 
     /// The frame.
     pub fn frame(&self) -> Frame<'_> {
-        let rest = self.bytes.as_ref().get(HEADER..).unwrap_or_default();
+        let rest = must(self.bytes.as_ref().get(HEADER..));
         Frame {
             header: self.header,
             minor: self.minor,
-            payload: rest.get(..self.payload).unwrap_or_default(),
+            payload: must(rest.get(..self.payload)),
         }
     }
 
@@ -248,6 +251,41 @@ impl<'a> Frame<'a> {
             _ => encode::payload_into(&self.header, &view::<f32>(&self.header, self.payload), out),
         }
     }
+}
+
+impl Frame<'_> {
+    /// Writes the frame of a row again, as that of another client and sample.
+    pub(crate) fn forward_into(
+        &self,
+        client: u32,
+        sample: u32,
+        out: &mut [u8],
+    ) -> Result<usize, EncodeError> {
+        let mut header = Header {
+            client,
+            ..self.header
+        };
+        if header.kind == Kind::Jacobian {
+            header.k = sample;
+        }
+        match self.header.dtype {
+            Dtype::F64 => forward::<f64>(&header, self.payload, sample, out),
+            _ => forward::<f32>(&header, self.payload, sample, out),
+        }
+    }
+}
+
+fn forward<T: Real>(
+    header: &Header,
+    bytes: &[u8],
+    sample: u32,
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let mut payload = view::<T>(header, bytes);
+    if let Payload::Quantised(row) = &mut payload {
+        row.sample = sample;
+    }
+    encode::payload_into(header, &payload, out)
 }
 
 impl Expect {
@@ -384,8 +422,7 @@ pub(super) fn check_header(header: &Header) -> Result<u64, DecodeError> {
     let Header {
         kind, dtype, d, k, ..
     } = *header;
-    let scalar_free = matches!(kind, Kind::Round | Kind::Ack | Kind::Drop | Kind::Stop);
-    if scalar_free != (dtype == Dtype::None) {
+    if kind.is_scalar_free() != (dtype == Dtype::None) {
         return Err(DecodeError::Dtype {
             found: dtype.code(),
         });
@@ -472,7 +509,7 @@ pub(super) fn view<'a, T: Real>(header: &Header, payload: &'a [u8]) -> Payload<'
                 samples: u64::from_le_bytes(at.take()),
             }
         }
-        Shape::Values => Payload::Values(Values::new(payload)),
+        Shape::Values | Shape::Numbered | Shape::Rows => Payload::Values(Values::new(payload)),
         Shape::Sparse => {
             let values = k.saturating_mul(T::BYTES).min(payload.len());
             let (indices, values) = split(payload, payload.len().saturating_sub(values));
@@ -504,6 +541,26 @@ pub(super) fn view<'a, T: Real>(header: &Header, payload: &'a [u8]) -> Payload<'
             full: payload.first() == Some(&1),
         },
         Shape::Empty => Payload::Empty,
+        Shape::Quantised => {
+            let (kept, width) = (Kept::from_code(header.k), index_bits(header.d));
+            let mut at = Cursor(payload);
+            let sample = u32::from_le_bytes(at.take());
+            let (least, rest) = split(at.0, T::BYTES);
+            let (largest, rest) = split(rest, T::BYTES);
+            // Within the payload, whose length is that of the header.
+            let packed = (u64::from(kept.count) * u64::from(width)).div_ceil(8) as usize;
+            let (indices, codes) = split(rest, packed);
+            let count = kept.count as usize;
+            Payload::Quantised(QuantisedRow {
+                sample,
+                range: [load(least), load(largest)],
+                bits: kept.bits,
+                indices: Packed::new(indices, width, count),
+                codes: Packed::new(codes, 1 + kept.bits, count),
+            })
+        }
+        Shape::Classes => Payload::Classes(Packed::new(payload, index_bits(header.d), k)),
+        Shape::Bytes => Payload::Bytes(payload),
     }
 }
 
@@ -558,7 +615,45 @@ fn check_view<T: Real>(
                 what: "a coin that is neither 0 nor 1",
             }),
         },
-        Payload::Hello { .. } | Payload::Empty => Ok(()),
+        Payload::Quantised(row) => {
+            let [least, largest] = row.range;
+            // Flag or not: levels between infinite ends mean nothing.
+            if let Some(index) = row.range.iter().position(|x| !x.is_finite()) {
+                return Err(DecodeError::NonFinite { index });
+            }
+            check_indices(row.indices.iter(), header.d)?;
+            let mut codes = row.codes.iter();
+            let is_constant = codes
+                .by_ref()
+                .fold(true, |zero, code| zero & (code & !(1 << row.bits) == 0));
+            clear(codes)?;
+            let rises = T::ZERO <= least
+                && least <= largest
+                && least.to_bits_u64() != (-T::ZERO).to_bits_u64();
+            let has_one_form = match (row.is_empty(), least == largest) {
+                (true, _) => largest.to_bits_u64() == 0,
+                (false, true) => is_constant,
+                (false, false) => true,
+            };
+            if rises && has_one_form {
+                return Ok(());
+            }
+            Err(DecodeError::NonCanonical {
+                what: "a range of magnitudes that is not the least one",
+            })
+        }
+        Payload::Classes(classes) => {
+            let mut fields = classes.iter();
+            let found = fields
+                .by_ref()
+                .enumerate()
+                .find(|&(_, class)| class >= header.d);
+            if let Some((position, index)) = found {
+                return Err(DecodeError::IndexRange { position, index });
+            }
+            clear(fields)
+        }
+        Payload::Hello { .. } | Payload::Empty | Payload::Bytes(_) => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::bits::pack;
 use super::decode::{Fixed, check_content, check_header, frame_crc, natural_code};
 use super::payload::{Body, Payload, store};
 use super::{
-    Dtype, EncodeError, HEADER, Header, MAGIC, MAJOR, MINOR, OVERHEAD, Shape, index_bits,
+    Dtype, EncodeError, HEADER, Header, Kept, MAGIC, MAJOR, MINOR, OVERHEAD, Shape, index_bits,
     level_bits,
 };
 use crate::Real;
@@ -54,21 +54,19 @@ pub fn encode_into<T: Real>(
     };
     match (kind.shape(), *body) {
         (Shape::Samples, Body::Hello { samples }) => put_samples(samples, start(header, out)?),
-        (Shape::Values, Body::Values(values)) => {
-            same("values", k, values.len())?;
+        (Shape::Values | Shape::Numbered | Shape::Rows, Body::Values(values)) => {
+            let expected = match kind.shape() {
+                Shape::Values => k,
+                Shape::Numbered => d,
+                _ => d.saturating_mul(k),
+            };
+            same("values", expected, values.len())?;
             put_values(values.iter().copied(), start(header, out)?);
         }
         (Shape::Sparse, Body::Sparse { indices, values }) => {
             same("indices", k, indices.len())?;
             same("values", k, values.len())?;
-            // Packing would cut an index that is too wide down to one that looks right.
-            if let Some((position, &index)) = indices
-                .iter()
-                .enumerate()
-                .find(|&(_, &index)| index >= header.d)
-            {
-                return Err(super::DecodeError::IndexRange { position, index }.into());
-            }
+            check_below(header.d, indices)?;
             let payload = start(header, out)?;
             put_sparse(
                 header.d,
@@ -106,9 +104,71 @@ pub fn encode_into<T: Real>(
         (Shape::Empty, Body::Empty) => {
             start(header, out)?;
         }
+        (
+            Shape::Quantised,
+            Body::Quantised {
+                sample,
+                range,
+                indices,
+                codes,
+            },
+        ) => {
+            let kept = Kept::from_code(header.k);
+            same("indices", kept.count as usize, indices.len())?;
+            same("codes", kept.count as usize, codes.len())?;
+            check_below(header.d, indices)?;
+            let levels = codes.iter().map(|code| code & !(1 << kept.bits));
+            if let Some((position, level)) = levels
+                .enumerate()
+                .find(|&(_, level)| level >> kept.bits != 0)
+            {
+                return Err(super::DecodeError::LevelRange { position, level }.into());
+            }
+            let row = (indices.iter().copied(), codes.iter().copied());
+            put_quantised(header, (sample, range), row, start(header, out)?);
+        }
+        (Shape::Classes, Body::Classes(classes)) => {
+            same("classes", k, classes.len())?;
+            check_below(header.d, classes)?;
+            let payload = start(header, out)?;
+            pack(payload, index_bits(header.d), classes.iter().copied());
+        }
+        (Shape::Bytes, Body::Bytes(bytes)) => {
+            same("bytes", k, bytes.len())?;
+            put_bytes(bytes, start(header, out)?);
+        }
         _ => return Err(EncodeError::Body { kind }),
     }
     seal(out)
+}
+
+/// Writes a QuantisedJacobian from indices below `d` and codes that are made on the way.
+pub(crate) fn quantised_into<T: Real>(
+    header: &Header,
+    head: (u32, [T; 2]),
+    row: (impl Iterator<Item = u32>, impl Iterator<Item = u32>),
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    put_quantised(header, head, row, start(header, out)?);
+    seal(out)
+}
+
+/// Writes Labels from classes below `d`.
+pub(crate) fn classes_into(
+    header: &Header,
+    classes: impl Iterator<Item = u32>,
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    pack(start(header, out)?, index_bits(header.d), classes);
+    seal(out)
+}
+
+/// Checks indices that packing would cut down to ones that look right.
+fn check_below(d: u32, indices: &[u32]) -> Result<(), EncodeError> {
+    match indices.iter().enumerate().find(|&(_, &index)| index >= d) {
+        Some((position, &index)) => Err(super::DecodeError::IndexRange { position, index }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Writes a header and lends the payload, to be filled in place and then [`seal`]ed.
@@ -208,6 +268,12 @@ pub(super) fn payload_into<T: Real>(
         Payload::Dithered { norm, levels } => put_levels(header.k, norm, levels.iter(), bytes),
         Payload::Round { full } => put_coin(full, bytes),
         Payload::Empty => {}
+        Payload::Quantised(row) => {
+            let codes = (row.indices.iter(), row.codes.iter());
+            put_quantised(header, (row.sample, row.range), codes, bytes);
+        }
+        Payload::Classes(classes) => pack(bytes, index_bits(header.d), classes.iter()),
+        Payload::Bytes(content) => put_bytes(content, bytes),
     }
     seal(out)
 }
@@ -250,6 +316,38 @@ fn put_sparse<T: Real>(
     if let Some((head, rest)) = out.split_at_mut_checked(cut) {
         pack(head, index_bits(d), indices);
         put_values(values, rest);
+    }
+}
+
+fn put_quantised<T: Real>(
+    header: &Header,
+    (sample, [least, largest]): (u32, [T; 2]),
+    (indices, codes): (impl Iterator<Item = u32>, impl Iterator<Item = u32>),
+    out: &mut [u8],
+) {
+    let kept = Kept::from_code(header.k);
+    let mut at = Cursor(out);
+    at.put(sample.to_le_bytes());
+    for (value, place) in [least, largest]
+        .into_iter()
+        .zip(at.0.chunks_exact_mut(T::BYTES))
+    {
+        store(value, place);
+    }
+    let Some(rest) = at.0.get_mut(2 * T::BYTES..) else {
+        return;
+    };
+    let packed = (u64::from(kept.count) * u64::from(index_bits(header.d))).div_ceil(8);
+    // No longer than the payload, which is in memory.
+    if let Some((head, rest)) = rest.split_at_mut_checked(packed as usize) {
+        pack(head, index_bits(header.d), indices);
+        pack(rest, 1 + kept.bits, codes);
+    }
+}
+
+fn put_bytes(bytes: &[u8], out: &mut [u8]) {
+    for (to, &from) in out.iter_mut().zip(bytes) {
+        *to = from;
     }
 }
 

@@ -27,7 +27,8 @@ pub enum Body<'a, T: Real> {
         /// Samples that the client holds: its weight in an average.
         samples: u64,
     },
-    /// Model, Estimate, Dense: `d` values. PermK, RandK, RandSeqK: `k` values in the order of the shared draw.
+    /// Model, Estimate, Dense, Jacobian, Candidate, Losses: `d` values. PermK, RandK, RandSeqK: `k` values in the order of the shared
+    /// draw. Logits: `k` rows of `d` values.
     Values(&'a [T]),
     /// Sparse.
     Sparse {
@@ -59,6 +60,59 @@ pub enum Body<'a, T: Real> {
     },
     /// Ack, Drop, Stop.
     Empty,
+    /// QuantisedJacobian.
+    Quantised {
+        /// Number of the sample.
+        sample: u32,
+        /// Least and largest magnitude of the elements that are sent.
+        range: [T; 2],
+        /// Indices, strictly increasing, below `d`.
+        indices: &'a [u32],
+        /// A code for each: the level in the low bits of [`Kept::bits`], the sign in the bit above.
+        codes: &'a [u32],
+    },
+    /// Labels: `k` classes below `d`.
+    Classes(&'a [u32]),
+    /// PublicKey, SealedSeed: `k` bytes.
+    Bytes(&'a [u8]),
+}
+
+/// What a frame says of a quantised row in place of its count: bits of a level, and elements that are sent.
+///
+/// ```
+/// use thalweg::wire::Kept;
+/// let kept = Kept { bits: 8, count: 1000 };
+/// assert_eq!(kept.code(), (8 << 27) + 1000);
+/// assert_eq!(Kept::from_code(kept.code()), kept);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kept {
+    /// Bits of a level, 1 to [`MAX_BITS`](Self::MAX_BITS).
+    pub bits: u32,
+    /// Elements that are sent, at most [`MAX_COUNT`](Self::MAX_COUNT).
+    pub count: u32,
+}
+
+impl Kept {
+    /// Most bits of a level, so that each level is an `f32`.
+    pub const MAX_BITS: u32 = 24;
+    /// Most elements.
+    pub const MAX_COUNT: u32 = (1 << 27) - 1;
+
+    /// The `k` of the frame; of bits and count only as many bits as there are places.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        (self.bits << 27) | (self.count & Self::MAX_COUNT)
+    }
+
+    /// From the `k` of a frame.
+    #[must_use]
+    pub const fn from_code(code: u32) -> Self {
+        Self {
+            bits: code >> 27,
+            count: code & Self::MAX_COUNT,
+        }
+    }
 }
 
 /// The content of a frame that has been read, as views of its bytes.
@@ -81,7 +135,7 @@ pub enum Payload<'a, T: Real> {
         /// Samples that the client holds.
         samples: u64,
     },
-    /// Model, Estimate, Dense, PermK, RandK, RandSeqK.
+    /// Model, Estimate, Dense, PermK, RandK, RandSeqK, Jacobian, Logits, Candidate, Losses.
     Values(Values<'a, T>),
     /// Sparse.
     Sparse {
@@ -113,6 +167,74 @@ pub enum Payload<'a, T: Real> {
     },
     /// Ack, Drop, Stop.
     Empty,
+    /// QuantisedJacobian.
+    Quantised(QuantisedRow<'a, T>),
+    /// Labels.
+    Classes(Packed<'a>),
+    /// PublicKey, SealedSeed.
+    Bytes(&'a [u8]),
+}
+
+/// The large elements of a row, in levels between the least and the largest magnitude.
+///
+/// ```text
+/// value = sign (least + level (largest - least) / (2^q - 1)), exactly the largest at the last level
+/// ```
+///
+/// ```
+/// use thalweg::wire::*;
+/// let header = Header::new(Kind::QuantisedJacobian, Dtype::F32, 8, Kept { bits: 2, count: 2 }.code());
+/// let body = Body::Quantised { sample: 7, range: [1.0_f32, 2.5], indices: &[1, 6], codes: &[0b011, 0b101] };
+/// let mut bytes = [0; 66];
+/// encode_into(&header, &body, &mut bytes)?;
+/// let Payload::Quantised(row) = decode(&bytes, &Expect::default())?.payload::<f32>()? else { unreachable!() };
+/// assert_eq!((row.sample, row.range), (7, [1.0, 2.5]));
+/// assert_eq!(row.iter().collect::<Vec<_>>(), [(1, 2.5), (6, -1.5)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct QuantisedRow<'a, T> {
+    /// Number of the sample.
+    pub sample: u32,
+    /// Least and largest magnitude.
+    pub range: [T; 2],
+    pub(super) bits: u32,
+    pub(super) indices: Packed<'a>,
+    pub(super) codes: Packed<'a>,
+}
+
+impl<'a, T: Real> QuantisedRow<'a, T> {
+    /// Number of elements that were sent.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.indices.len
+    }
+
+    /// No elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// The elements in order, with their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, T)> + Clone + use<'a, T> {
+        let bits = self.bits.clamp(1, Kept::MAX_BITS);
+        let ([least, largest], sign) = (self.range, 1_u32 << bits);
+        let last = sign - 1;
+        let step = (largest - least) / T::from_f64(last.into());
+        self.indices
+            .iter()
+            .zip(self.codes.iter())
+            .map(move |(index, code)| {
+                let level = code & last;
+                let size = if level == last && least < largest {
+                    largest
+                } else {
+                    least + T::from_f64(level.into()) * step
+                };
+                (index, if code & sign == 0 { size } else { -size })
+            })
+    }
 }
 
 /// Values at any alignment, little-endian.

@@ -26,6 +26,7 @@
 use super::decode::frame_crc;
 use super::{DecodeError, HEADER, MAGIC, OVERHEAD, frame_len};
 use crate::error::check;
+use crate::memory::must;
 use crate::{Error, Storage};
 
 /// Collects bytes in the caller's buffer and lends the frames among them.
@@ -155,7 +156,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
             }
             (self.at.start, self.at.end) = (0, len);
         }
-        buffer.get_mut(self.at.end..).unwrap_or_default()
+        must(buffer.get_mut(self.at.end..))
     }
 
     /// States how many bytes have been written to the front of [`space`](Self::space).
@@ -281,7 +282,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
     fn search(&mut self) -> Found {
         loop {
             let buffer = self.buffer.as_slice();
-            let arrived = buffer.get(self.at.start..self.at.end).unwrap_or_default();
+            let arrived = must(buffer.get(self.at.start..self.at.end));
             let noise = noise(arrived);
             if noise > 0 {
                 self.skip(noise);
@@ -323,7 +324,7 @@ impl<B: Storage<Elem = u8>> Deframer<B> {
 /// Bytes before the first place where a magic stands or may be about to.
 fn noise(bytes: &[u8]) -> usize {
     let starts = |at: &usize| {
-        let rest = bytes.get(*at..).unwrap_or_default();
+        let rest = must(bytes.get(*at..));
         rest.iter().zip(&MAGIC).all(|(byte, magic)| byte == magic)
     };
     (0..bytes.len()).find(starts).unwrap_or(bytes.len())

@@ -20,8 +20,11 @@ fn frames<T: Real>(d: u32) -> Vec<(Header, Vec<u8>)> {
         .collect();
     let indices: Vec<u32> = (0..d).step_by(2).collect();
     let levels: Vec<i32> = (0..d as i32).map(|i| (i * 3) % 11 - 5).collect();
+    let codes: Vec<u32> = (0..k).map(|i| i * 5 % 16).collect();
+    let rows = [&reals[..], &reals, &reals].concat();
     Kind::ALL
         .into_iter()
+        .filter(|&kind| kind != Kind::Labels || d >= 2)
         .map(|kind| {
             let (count, body) = match kind.shape() {
                 Shape::Samples => (
@@ -56,9 +59,24 @@ fn frames<T: Real>(d: u32) -> Vec<(Header, Vec<u8>)> {
                 ),
                 Shape::Coin => (0, Body::Round { full: true }),
                 Shape::Empty => (0, Body::Empty),
+                Shape::Numbered => (5, Body::Values(&reals[..])),
+                Shape::Quantised => (
+                    Kept { bits: 3, count: k }.code(),
+                    Body::Quantised {
+                        sample: 5,
+                        range: [
+                            T::from_f64(0.0),
+                            T::from_f64(if k == 0 { 0.0 } else { 1.75 }),
+                        ],
+                        indices: &indices,
+                        codes: &codes,
+                    },
+                ),
+                Shape::Classes => (k, Body::Classes(&indices)),
+                Shape::Rows => (3, Body::Values(&rows)),
+                Shape::Bytes => (5, Body::Bytes(b"bytes")),
             };
-            let scalar_free = matches!(kind.shape(), Shape::Coin | Shape::Empty);
-            let dtype = if scalar_free {
+            let dtype = if kind.is_scalar_free() {
                 Dtype::None
             } else {
                 Dtype::of::<T>()
@@ -182,7 +200,9 @@ fn views_know_how_many_they_are() {
         for (header, bytes) in frames::<f32>(d) {
             let frame = decode(&bytes, &Expect::default()).unwrap();
             let expected = match header.kind.shape() {
-                Shape::Values | Shape::Sparse => header.k as usize,
+                Shape::Values | Shape::Sparse | Shape::Classes => header.k as usize,
+                Shape::Rows => 3 * n,
+                Shape::Quantised => Kept::from_code(header.k).count as usize,
                 _ => n,
             };
             let found = match frame.payload::<f32>().unwrap() {
@@ -194,6 +214,8 @@ fn views_know_how_many_they_are() {
                 Payload::Natural(x) => (x.len(), x.is_empty()),
                 Payload::Sign { signs, .. } => (signs.len(), signs.is_empty()),
                 Payload::Dithered { levels, .. } => (levels.len(), levels.is_empty()),
+                Payload::Quantised(row) => (row.len(), row.is_empty()),
+                Payload::Classes(classes) => (classes.len(), classes.is_empty()),
                 _ => continue,
             };
             assert_eq!(found, (expected, empty), "{:?}", header.kind);

@@ -4,8 +4,8 @@ use thalweg::Real;
 use thalweg::compress::Buffers;
 use thalweg::federated::machine::{Client, Server, accept, broadcast, finish, receive, reply};
 use thalweg::federated::{Protocol, Run, decode, frame_len};
+use thalweg::model::Gradient;
 use thalweg::model::quadratic::{Config as Family, Quadratic, start_into};
-use thalweg::model::{Batch, Objective};
 use thalweg::random::{self, Purpose};
 
 /// A server and its clients, each with a quadratic.
@@ -52,7 +52,7 @@ impl<T: Real, P: Protocol<T>> Simulation<T, P> {
             receive(&self.config, client, &frame).unwrap();
             assert_eq!(client.params(), self.server.params());
             let mut gradient = vec![T::ZERO; d];
-            f.gradient_into(client.params(), &Batch::none(), &mut gradient, &mut [])
+            f.gradient_into(client.params(), &mut gradient, &mut [])
                 .unwrap();
             let buffers = Buffers {
                 indices: &mut indices,

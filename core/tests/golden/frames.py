@@ -79,6 +79,15 @@ for dtype, t in ((F32, "f32"), (F64, "f64")):
     frame(f"natural_{t}", 9, dtype, 5, 5, natural(dtype, five))
     frame(f"sign_{t}", 10, dtype, 9, 9, reals(dtype, [0.75]) + packed(1, [0, 1, 1, 0, 1, 0, 0, 0, 1]))
     frame(f"dithered_{t}", 11, dtype, 5, 5, dithered(dtype, 2.5, 5, [0, 5, -5, 1, -2]))
+    frame(f"jacobian_{t}", 17, dtype, 7, 12, reals(dtype, VALUES))
+    # 4 of 1000 elements in levels of 3 bits: of the last two fields a sign stands above each level.
+    kept = [3, 500, 501, 999]
+    payload = struct.pack("<I", 12) + reals(dtype, [0.5, 4.0])
+    payload += packed(ceil_log2(1000), kept) + packed(4, [0, 7, 8 | 3, 8 | 7])
+    frame(f"quantised_jacobian_{t}", 18, dtype, 1000, 3 << 27 | len(kept), payload)
+    frame(f"logits_{t}", 20, dtype, 3, 2, reals(dtype, VALUES[:6]))
+    frame(f"candidate_{t}", 21, dtype, 7, 4, reals(dtype, VALUES), client=SERVER)
+    frame(f"losses_{t}", 22, dtype, 7, 7, reals(dtype, VALUES))
     frame(f"natural_dithered_{t}", 12, dtype, 3, 1, dithered(dtype, 1.5, 1, [0, 1, -1]))
 
 nan = b"\x00\x00\xC0\x7F"
@@ -87,6 +96,9 @@ frame("sparse_one_coordinate", 8, F32, 1, 1, reals(F32, [1.5]))
 frame("perm_k_idle", 5, F32, 3, 0, b"")
 frame("round_full", 13, NONE, 7, 0, b"\x01", client=SERVER)
 frame("round_compressed", 13, NONE, 7, 0, b"\x00", client=SERVER)
+frame("labels", 19, NONE, 10, 5, packed(4, [9, 0, 3, 3, 8]))
+frame("public_key", 23, NONE, 7, 4, b"\x01\x02\xFE\xFF")
+frame("sealed_seed", 24, NONE, 7, 5, b"seed!", client=SERVER)
 frame("ack", 14, NONE, 7, 0, b"")
 frame("drop", 15, NONE, 7, 0, b"")
 frame("stop", 16, NONE, 7, 0, b"", client=SERVER)

@@ -21,8 +21,14 @@ mod chain;
 mod hundred;
 mod recurrence;
 mod refusals;
+mod shapes;
 
-const SHAPES: [Covariance; 2] = [Covariance::Full, Covariance::Diagonal];
+const SHAPES: [Covariance; 4] = [
+    Covariance::Full,
+    Covariance::Diagonal,
+    Covariance::Spherical,
+    Covariance::Tied,
+];
 
 #[track_caller]
 fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
@@ -78,10 +84,11 @@ impl<T: Real> Fit<T> {
         let mut mixture = Mixture::new(shape, k, d, params).unwrap();
         mixture.set_weights(&narrow::<T>(weights)).unwrap();
         let sigma: Vec<f64> = match shape {
-            Covariance::Full => (0..d * d)
+            Covariance::Full | Covariance::Tied => (0..d * d)
                 .map(|i| if i % (d + 1) == 0 { variance } else { 0.0 })
                 .collect(),
             Covariance::Diagonal => vec![variance; d],
+            Covariance::Spherical => vec![variance],
         };
         let mut scratch = vec![0.0; scratch_len(shape, k, d)];
         for (j, mean) in means.chunks(d).enumerate() {

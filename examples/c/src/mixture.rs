@@ -13,6 +13,10 @@ pub mod component_selection;
 pub const THALWEG_COVARIANCE_FULL: u32 = 0;
 /// A variance for each column.
 pub const THALWEG_COVARIANCE_DIAGONAL: u32 = 1;
+/// One variance for all columns.
+pub const THALWEG_COVARIANCE_SPHERICAL: u32 = 2;
+/// One positive definite covariance for all components.
+pub const THALWEG_COVARIANCE_TIED: u32 = 3;
 /// Components, columns of the data, and shape of the covariances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -75,7 +79,12 @@ pub extern "C" fn thalweg_em_config() -> EmConfig {
 unsafe fn shape(pointer: *const MixtureShape) -> Result<(usize, usize, Covariance), Fault> {
     // SAFETY: the contract of the call.
     let shape = unsafe { one("shape", pointer)? };
-    let shapes = [Covariance::Full, Covariance::Diagonal];
+    let shapes = [
+        Covariance::Full,
+        Covariance::Diagonal,
+        Covariance::Spherical,
+        Covariance::Tied,
+    ];
     let covariance = choice("covariance", shape.covariance, shapes)?;
     Ok((shape.components, shape.dim, covariance))
 }

@@ -7,7 +7,7 @@ pub use config::*;
 use super::{Error, Fault, Status, finish, one, one_mut, slice, slice_mut};
 use config::Hyperparameters;
 use thalweg::Real;
-use thalweg::optim::{BUFFERS, Layer, Optimiser, clip};
+use thalweg::optim::{BUFFERS, Layer, Memory, Optimiser, clip};
 
 /// One step of any optimiser; of the buffers those that the config keeps are read, and the count where there is one.
 unsafe fn step<T: Real, C: Hyperparameters>(
@@ -39,7 +39,7 @@ unsafe fn step<T: Real, C: Hyperparameters>(
         ]
     };
     let taken = steps.as_ref().map_or(0, |steps| **steps);
-    config.advance(&layers, taken, buffers, params, grad)?;
+    config.advance(&layers, taken, Memory::new(buffers), params, grad)?;
     if let Some(steps) = steps {
         *steps = taken.saturating_add(1);
     }

@@ -466,6 +466,14 @@ fn codes_of_kinds_are_those_of_the_format() {
         THALWEG_KIND_ACK,
         THALWEG_KIND_DROP,
         THALWEG_KIND_STOP,
+        THALWEG_KIND_JACOBIAN,
+        THALWEG_KIND_QUANTISED_JACOBIAN,
+        THALWEG_KIND_LABELS,
+        THALWEG_KIND_LOGITS,
+        THALWEG_KIND_CANDIDATE,
+        THALWEG_KIND_LOSSES,
+        THALWEG_KIND_PUBLIC_KEY,
+        THALWEG_KIND_SEALED_SEED,
     ];
     assert_eq!(codes, Kind::ALL.map(|kind| u32::from(kind.code())));
     assert_eq!(THALWEG_FRAME_OVERHEAD, thalweg::wire::OVERHEAD);

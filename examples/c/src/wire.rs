@@ -58,6 +58,22 @@ pub const THALWEG_KIND_ACK: u32 = 14;
 pub const THALWEG_KIND_DROP: u32 = 15;
 /// The run ends.
 pub const THALWEG_KIND_STOP: u32 = 16;
+/// The Jacobian of the outputs for sample `k`.
+pub const THALWEG_KIND_JACOBIAN: u32 = 17;
+/// The large elements of one, quantised.
+pub const THALWEG_KIND_QUANTISED_JACOBIAN: u32 = 18;
+/// The classes of a client's samples.
+pub const THALWEG_KIND_LABELS: u32 = 19;
+/// The outputs of the model on a client's samples.
+pub const THALWEG_KIND_LOGITS: u32 = 20;
+/// A model that the server may choose.
+pub const THALWEG_KIND_CANDIDATE: u32 = 21;
+/// The losses of the candidates.
+pub const THALWEG_KIND_LOSSES: u32 = 22;
+/// The public key of a client.
+pub const THALWEG_KIND_PUBLIC_KEY: u32 = 23;
+/// A seed, encrypted for one client.
+pub const THALWEG_KIND_SEALED_SEED: u32 = 24;
 /// No values.
 pub const THALWEG_DTYPE_NONE: u32 = 0;
 /// `float`.

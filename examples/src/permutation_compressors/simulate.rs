@@ -19,8 +19,8 @@ use thalweg::compress::{
 };
 use thalweg::federated::Run;
 use thalweg::federated::{Protocol, marina};
+use thalweg::model::Gradient;
 use thalweg::model::quadratic::Quadratic;
-use thalweg::model::{Batch, Objective};
 use thalweg::vector;
 
 use super::problem::Problem;
@@ -315,7 +315,7 @@ impl Ef21 {
         if self.is_started {
             let messages = self.values.chunks_mut(k).zip(self.indices.chunks_mut(k));
             for ((f, memory), (values, indices)) in self.distinct.iter_mut().zip(messages) {
-                f.gradient_into(&self.x, &Batch::none(), &mut self.gradient, &mut [])?;
+                f.gradient_into(&self.x, &mut self.gradient, &mut [])?;
                 for (gradient, &h) in self.gradient.iter_mut().zip(&*memory) {
                     *gradient -= h;
                 }
@@ -338,7 +338,7 @@ impl Ef21 {
             }
         } else {
             for (f, memory) in &mut self.distinct {
-                f.gradient_into(&self.x, &Batch::none(), memory, &mut [])?;
+                f.gradient_into(&self.x, memory, &mut [])?;
             }
             self.estimate.fill(-0.0);
             for &kind in &self.kinds {
@@ -385,7 +385,7 @@ impl Descent {
     /// None for a problem whose parts have one dimension.
     pub fn round(&mut self, problem: &Problem) -> Result<(), Error> {
         let mean = &problem.mean;
-        mean.gradient_into(&self.x, &Batch::none(), &mut self.gradient, &mut [])?;
+        mean.gradient_into(&self.x, &mut self.gradient, &mut [])?;
         vector::axpy(-self.step_size, &self.gradient, &mut self.x)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use serde::Serialize;
-use thalweg::model::{Batch, Labels, Loss, Objective, logistic, mlp};
+use thalweg::model::{Batch, Gradient, Labels, Loss, Objective, logistic, mlp};
 use thalweg::particle::score;
 use thalweg::particle::target::{DoubleBanana, Funnel, Gaussian, Mixture, Posterior, Regression};
 use thalweg::random::{Purpose, Stream, normal, stream};
@@ -267,8 +267,7 @@ impl Problem {
     /// Number of parameters.
     #[must_use]
     pub fn dim(&self) -> usize {
-        let dim = |energy: &dyn Objective<f64>, _: &Batch<'_, f64>| Ok(energy.dim());
-        self.density.with(dim).unwrap_or(0)
+        self.density.with(|energy| Ok(energy.dim())).unwrap_or(0)
     }
 
     /// There is a formula of one draw.
@@ -282,9 +281,9 @@ impl Problem {
     /// # Errors
     /// A wrong length.
     pub fn energy(&self, x: &[f64]) -> Result<f64, Error> {
-        self.density.with(|energy, batch| {
-            let mut scratch = vec![0.0; energy.scratch_len(batch.len())];
-            energy.value(x, batch, &mut scratch)
+        self.density.with(|energy| {
+            let mut scratch = vec![0.0; energy.scratch_len()];
+            energy.value(x, &mut scratch)
         })
     }
 
@@ -293,11 +292,10 @@ impl Problem {
     /// # Errors
     /// Wrong lengths.
     pub fn scores_into(&self, theta: &[f64], scores: &mut [f64]) -> Result<(), Error> {
-        self.density.with(|energy, batch| {
-            let mut scratch = vec![0.0; energy.scratch_len(batch.len())];
-            score::from_objective(
+        self.density.with(|energy| {
+            let mut scratch = vec![0.0; energy.scratch_len()];
+            score::from_gradient(
                 energy,
-                batch,
                 score::Weights::flat(1.0),
                 theta,
                 scores,
@@ -402,22 +400,19 @@ impl Problem {
 
 impl Density {
     /// Calls with the energy and its batch.
-    fn with<R>(
-        &self,
-        f: impl FnOnce(&dyn Objective<f64>, &Batch<'_, f64>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
+    fn with<R>(&self, f: impl FnOnce(&dyn Gradient<f64>) -> Result<R, Error>) -> Result<R, Error> {
         match self {
-            Self::Gaussian(factor) => f(&gaussian(factor), &Batch::none()),
-            Self::Mixture => f(&MIXTURE, &Batch::none()),
-            Self::Banana => f(&DoubleBanana::default(), &Batch::none()),
-            Self::Funnel(funnel) => f(funnel, &Batch::none()),
+            Self::Gaussian(factor) => f(&gaussian(factor)),
+            Self::Mixture => f(&MIXTURE),
+            Self::Banana => f(&DoubleBanana::default()),
+            Self::Funnel(funnel) => f(funnel),
             Self::Logistic { train } => {
                 let energy = Posterior {
                     objective: logistic::Model::new(train.columns),
                     rows: train.labels.len() as f64,
                     precision: PRECISION,
                 };
-                f(&energy, &train.batch()?)
+                f(&energy.on(&train.batch()?))
             }
             Self::Network { train, sizes } => {
                 let energy = Regression {
@@ -427,7 +422,7 @@ impl Density {
                     shape: 1.0,
                     rate: 0.1,
                 };
-                f(&energy, &train.batch()?)
+                f(&energy.on(&train.batch()?))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use thalweg::optim::{Decay, Layer, Optimiser as _, adagrad, adam, lion, rmsprop, sgd};
+use thalweg::optim::{Decay, Layer, Memory, Optimiser as _, adagrad, adam, lion, rmsprop, sgd};
 use thalweg::{Error, Real};
 
 /// An optimiser of [`thalweg::optim`] with its hyperparameters.
@@ -194,7 +194,7 @@ impl Optimiser {
                 // None where it is not kept; too short where it is missing, and the step refuses it.
                 buffer.get_mut(range.clone()).unwrap_or_default()
             });
-            config.advance(&layers, steps, buffers, params, grad)
+            config.advance(&layers, steps, Memory::new(buffers), params, grad)
         })
     }
 }

@@ -17,8 +17,9 @@ use crate::{Error, Real, Storage};
 /// ```
 #[must_use]
 pub const fn statistics_len(covariance: Covariance, k: usize, d: usize) -> usize {
-    let one = covariance.factor_len(d).saturating_add(d).saturating_add(1);
-    k.saturating_mul(one).saturating_add(d)
+    k.saturating_mul(d.saturating_add(1))
+        .saturating_add(covariance.factors_len(k, d))
+        .saturating_add(d)
 }
 
 /// Storage of a state.

@@ -3,7 +3,7 @@
 use super::statistics_len;
 use crate::error::check_length;
 use crate::memory::cut;
-use crate::mixture::gaussian::{Covariance, MixtureRef, add_outer, row_mut};
+use crate::mixture::gaussian::{Covariance, MixtureRef, add_outer, moments_into, row, row_mut};
 use crate::{Error, Real, vector};
 
 /// Below this the factor of the statistics is multiplied into them.
@@ -30,9 +30,8 @@ impl<'a> Statistics<'a> {
             statistics_len(covariance, k, d),
             buffer.len(),
         )?;
-        let f = covariance.factor_len(d);
-        let ([centre, t0, t1, t2], _) =
-            cut(buffer, [d, k, k.saturating_mul(d), k.saturating_mul(f)])?;
+        let second = covariance.factors_len(k, d);
+        let ([centre, t0, t1, t2], _) = cut(buffer, [d, k, k.saturating_mul(d), second])?;
         Ok(Self {
             covariance,
             centre,
@@ -51,16 +50,35 @@ impl<'a> Statistics<'a> {
         for (t, x) in row_mut(self.t1, j, d).iter_mut().zip(x) {
             *t += w * *x;
         }
-        let f = self.covariance.factor_len(d);
-        add_outer(self.covariance, w, x, row_mut(self.t2, j, f));
+        add_outer(self.covariance, w, x, self.second(j));
     }
 
     /// Adds `w` times a packed covariance to the second moments of component `j`.
     pub(super) fn add_covariance(&mut self, j: usize, w: f64, sigma: &[f64]) {
-        let f = self.covariance.factor_len(self.centre.len());
-        for (t, x) in row_mut(self.t2, j, f).iter_mut().zip(sigma) {
+        for (t, x) in self.second(j).iter_mut().zip(sigma) {
             *t += w * *x;
         }
+    }
+
+    /// The second moments that component `j` adds to.
+    fn second(&mut self, j: usize) -> &mut [f64] {
+        let f = self.covariance.factor_len(self.centre.len());
+        row_mut(self.t2, self.covariance.factor_of(j), f)
+    }
+
+    /// The tied covariance `(t2 - sum_k t1 t1^T / t0) / sum t0 + reg I` at the front of `room`; `m` holds D numbers. False without
+    /// statistics. `K D^2` flops.
+    pub(super) fn pooled_into(&self, reg: f64, m: &mut [f64], room: &mut [f64]) -> bool {
+        let (total, d) = (vector::sum(self.t0), m.len());
+        m.fill(0.0);
+        moments_into(self.covariance, (total, self.t2), m, reg, room);
+        for (j, t0) in self.t0.iter().enumerate().filter(|(_, t0)| **t0 > 0.0) {
+            for (m, t1) in m.iter_mut().zip(row(self.t1, j, d)) {
+                *m = *t1 / *t0;
+            }
+            add_outer(self.covariance, -*t0 / total, m, room);
+        }
+        total > 0.0
     }
 
     /// Multiplies all statistics by `1 - gamma`; returns their factor.

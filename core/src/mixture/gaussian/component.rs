@@ -6,10 +6,10 @@ use crate::memory::{cut, must, take};
 use crate::simd::math;
 use crate::{Error, Real, vector};
 
-/// `s2 += w d d^T`: the lower triangle row by row, or the diagonal.
+/// `s2 += w d d^T`: the lower triangle row by row, the diagonal, or its mean.
 pub(in crate::mixture) fn add_outer(covariance: Covariance, w: f64, d: &[f64], s2: &mut [f64]) {
     match covariance {
-        Covariance::Full => {
+        Covariance::Full | Covariance::Tied => {
             let mut rest = s2;
             for (a, x) in (1..).zip(d) {
                 let row = take(&mut rest, a);
@@ -24,6 +24,12 @@ pub(in crate::mixture) fn add_outer(covariance: Covariance, w: f64, d: &[f64], s
                 *s += w * *x * *x;
             }
         }
+        Covariance::Spherical => {
+            let square = d.iter().fold(0.0, |sum, x| sum + *x * *x);
+            for s in s2 {
+                *s += w * square / d.len() as f64;
+            }
+        }
     }
 }
 
@@ -36,11 +42,15 @@ pub(in crate::mixture) fn moments_into(
     room: &mut [f64],
 ) {
     let mut to = room.iter_mut().zip(s2);
+    if covariance == Covariance::Spherical {
+        let square = m.iter().fold(0.0, |sum, x| sum + *x * *x);
+        for (to, s) in to {
+            *to = *s / s0 - square / m.len() as f64 + reg;
+        }
+        return;
+    }
     for (a, x) in m.iter().enumerate() {
-        let first = match covariance {
-            Covariance::Full => 0,
-            Covariance::Diagonal => a,
-        };
+        let first = if covariance.is_triangle() { 0 } else { a };
         let mut last = None;
         for (y, (to, s)) in must(m.get(first..=a)).iter().zip(&mut to) {
             *to = *s / s0 - *x * *y;
@@ -83,7 +93,8 @@ impl<'a, T: Real> Parts<'a, T> {
         })
     }
 
-    /// Sets the covariance that is packed at the front of `room`, which has [`Covariance::scratch_len`] numbers and is overwritten.
+    /// Sets the covariance that is packed at the front of `room`, which has [`Covariance::scratch_len`] numbers and is overwritten; a tied
+    /// one for all components.
     ///
     /// # Errors
     /// [`Error::Singular`] unless it is positive definite and its factor can be told in `T`; the component is as before.
@@ -100,7 +111,7 @@ impl<'a, T: Real> Parts<'a, T> {
         let ([sigma, inverse], _) = cut(room, [shape.factor_len(d); 2])?;
         let mut half = 0.0;
         match shape {
-            Covariance::Full => {
+            Covariance::Full | Covariance::Tied => {
                 triangle::cholesky(sigma).map_err(singular)?;
                 triangle::invert(sigma, inverse).map_err(singular)?;
                 for pivot in triangle::rows(sigma).filter_map(|row| row.last()) {
@@ -108,7 +119,7 @@ impl<'a, T: Real> Parts<'a, T> {
                     half += math::scalar::ln(*pivot);
                 }
             }
-            Covariance::Diagonal => {
+            Covariance::Diagonal | Covariance::Spherical => {
                 for (a, (v, w)) in sigma.iter().zip(inverse.iter_mut()).enumerate() {
                     if !(*v > 0.0 && v.is_finite()) {
                         return Err(singular(a));
@@ -116,25 +127,32 @@ impl<'a, T: Real> Parts<'a, T> {
                     *w = 1.0 / libm::sqrt(*v);
                     half += 0.5 * math::scalar::ln(*v);
                 }
+                if shape == Covariance::Spherical {
+                    half *= d as f64;
+                }
             }
         }
         // In T a pivot may be 0, and everything infinite.
         let told = |w: &f64| T::from_f64(*w).is_finite();
         let positive = |w: &f64| T::from_f64(*w) > T::ZERO;
         let is_good = |row: &[f64]| row.iter().all(told) && row.last().is_some_and(positive);
-        let bad = match shape {
-            Covariance::Full => triangle::rows(inverse).position(|row| !is_good(row)),
-            Covariance::Diagonal => inverse.iter().position(|w| !is_good(&[*w])),
+        let bad = if shape.is_triangle() {
+            triangle::rows(inverse).position(|row| !is_good(row))
+        } else {
+            inverse.iter().position(|w| !is_good(&[*w]))
         };
         if let Some(index) = bad {
             return Err(singular(index));
         }
-        let to = row_mut(self.factors, j, shape.factor_len(d));
+        let to = row_mut(self.factors, shape.factor_of(j), shape.factor_len(d));
         for (to, w) in to.iter_mut().zip(inverse) {
             *to = T::from_f64(*w);
         }
-        if let Some(to) = self.half_log_determinants.get_mut(j) {
-            *to = T::from_f64(half);
+        let half = T::from_f64(half);
+        if shape == Covariance::Tied {
+            self.half_log_determinants.fill(half);
+        } else if let Some(to) = self.half_log_determinants.get_mut(j) {
+            *to = half;
         }
         Ok(())
     }
@@ -186,18 +204,16 @@ impl<T: Real> MixtureRef<'_, T> {
             name: "factor",
             index,
         };
-        for (to, w) in room
-            .iter_mut()
-            .zip(row(self.factors, j, shape.factor_len(d)))
-        {
+        let factor = row(self.factors, shape.factor_of(j), shape.factor_len(d));
+        for (to, w) in room.iter_mut().zip(factor) {
             *to = w.to_f64();
         }
         match shape {
-            Covariance::Full => {
+            Covariance::Full | Covariance::Tied => {
                 triangle::invert(room, sigma).map_err(singular)?;
                 triangle::square(sigma);
             }
-            Covariance::Diagonal => {
+            Covariance::Diagonal | Covariance::Spherical => {
                 for (a, (v, w)) in sigma.iter_mut().zip(room).enumerate() {
                     if *w == 0.0 {
                         return Err(singular(a));

@@ -101,10 +101,11 @@ impl<'a, T: Real> MixtureRef<'a, T> {
     fn density(&self, j: usize, x: &[T]) -> T {
         let half = must_or(self.half_log_determinants.get(j).copied(), T::NAN);
         let mean = row(self.means, j, self.d);
-        let factor = row(self.factors, j, self.covariance.factor_len(self.d));
+        let shape = self.covariance;
+        let factor = row(self.factors, shape.factor_of(j), shape.factor_len(self.d));
         let mut square = T::ZERO;
-        match self.covariance {
-            Covariance::Full => {
+        match shape {
+            Covariance::Full | Covariance::Tied => {
                 for row in triangle::rows(factor) {
                     let mut y = T::ZERO;
                     for ((w, x), m) in row.iter().zip(x).zip(mean) {
@@ -116,6 +117,13 @@ impl<'a, T: Real> MixtureRef<'a, T> {
             Covariance::Diagonal => {
                 for ((w, x), m) in factor.iter().zip(x).zip(mean) {
                     let y = *w * (*x - *m);
+                    square += y * y;
+                }
+            }
+            Covariance::Spherical => {
+                let w = must_or(factor.first().copied(), T::NAN);
+                for (x, m) in x.iter().zip(mean) {
+                    let y = w * (*x - *m);
                     square += y * y;
                 }
             }
@@ -245,7 +253,79 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         Ok(sum / data.rows() as f64)
     }
 
-    /// Covariance of a component, symmetric, or its variances; [`Covariance::scratch_len`] numbers of scratch.
+    /// The likeliest component of each row, the first of those that are equally likely.
+    ///
+    /// # Errors
+    /// [`Error::Length`] for the width of `data` or the labels, [`Error::Parameter`] without rows, [`Error::NonFinite`] with the row.
+    ///
+    /// ```
+    /// use thalweg::matrix::MatrixRef;
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mut mixture = Mixture::new(Covariance::Spherical, 2, 1, [0.0_f64; 8])?;
+    /// mixture.set_component(1, &[4.0], &[1.0], &mut [0.0; 2])?;
+    /// let (data, mut labels) = (MatrixRef::new(&[1.0, 2.0, 2.5], 3, 1)?, [9; 3]);
+    /// mixture.view().predict_into(data, &mut labels)?;
+    /// assert_eq!(labels, [0, 0, 1]); // 2 is halfway
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn predict_into(&self, data: MatrixRef<'_, T>, labels: &mut [u32]) -> Result<(), Error> {
+        check_data(self.d, &data)?;
+        check_length("labels", data.rows(), labels.len())?;
+        for (x, label) in data.row_iter().zip(labels) {
+            let mut best = -T::INFINITY;
+            *label = 0;
+            for (j, at) in (0..self.k).zip(0_u32..) {
+                let joint = self.log_joint(j, x);
+                if joint > best {
+                    (best, *label) = (joint, at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers that a fit chooses: means, covariances, and all weights but one.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, MixtureRef};
+    /// let params = [0.0_f32; 2 * (1 + 3 + 6 + 1)];
+    /// assert_eq!(MixtureRef::new(Covariance::Full, 2, 3, &params)?.free_parameters(), 2 * (3 + 6) + 1);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub const fn free_parameters(&self) -> usize {
+        self.k
+            .saturating_mul(self.d.saturating_add(1))
+            .saturating_add(self.covariance.factors_len(self.k, self.d))
+            .saturating_sub(1)
+    }
+
+    /// Bayesian information criterion of a mean log-likelihood over `rows` rows, `p ln N - 2 N mean`: the lower the better.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Full, 1, 1, [0.0_f64; 4])?;
+    /// let expected = 2.0 * 100.0_f64.ln() + 300.0; // two parameters
+    /// assert!((mixture.view().bic(-1.5, 100) - expected).abs() < 1e-12);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn bic(&self, mean_log_likelihood: f64, rows: usize) -> f64 {
+        let n = rows as f64;
+        self.free_parameters() as f64 * math::scalar::ln(n) - 2.0 * n * mean_log_likelihood
+    }
+
+    /// Akaike's information criterion of a mean log-likelihood over `rows` rows, `2 p - 2 N mean`: the lower the better.
+    ///
+    /// ```
+    /// use thalweg::mixture::gaussian::{Covariance, Mixture};
+    /// let mixture = Mixture::new(Covariance::Full, 1, 1, [0.0_f64; 4])?;
+    /// assert_eq!(mixture.view().aic(-1.5, 100), 304.0);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
+    pub fn aic(&self, mean_log_likelihood: f64, rows: usize) -> f64 {
+        2.0 * (self.free_parameters() as f64 - rows as f64 * mean_log_likelihood)
+    }
+
+    /// Covariance of a component, symmetric, its variances or its variance; [`Covariance::scratch_len`] numbers of scratch.
     ///
     /// # Errors
     /// [`Error::Parameter`] for `j` past the last component, [`Error::Length`], [`Error::Singular`] when the factor has a zero pivot;
@@ -270,7 +350,7 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         check("j", j < self.k, "must be a component")?;
         check_length("out", self.covariance.covariance_len(self.d), out.len())?;
         let sigma = self.covariance_of(j, scratch)?;
-        if self.covariance == Covariance::Diagonal {
+        if !self.covariance.is_triangle() {
             for (out, x) in out.iter_mut().zip(sigma) {
                 *out = T::from_f64(*x);
             }
@@ -319,16 +399,16 @@ impl<'a, T: Real> MixtureRef<'a, T> {
         }
         let j = random::categorical(rng, weights)?;
         let mean = row(self.means, j, self.d);
-        let mut factor = row(self.factors, j, self.covariance.factor_len(self.d));
+        let shape = self.covariance;
+        let mut factor = row(self.factors, shape.factor_of(j), shape.factor_len(self.d));
         for a in 0..self.d {
-            let width = match self.covariance {
-                Covariance::Full => a,
-                Covariance::Diagonal => 0,
-            };
+            let width = if shape.is_triangle() { a } else { 0 };
             let (w, rest) = must(factor.split_at_checked(width));
             let (done, left) = must(out.split_at_mut_checked(a));
             if let (Some((pivot, rest)), Some(x)) = (rest.split_first(), left.first_mut()) {
-                factor = rest;
+                if shape != Covariance::Spherical {
+                    factor = rest;
+                }
                 let mut y: T = random::normal(rng);
                 for (w, done) in w.iter().zip(&*done) {
                     y -= *w * *done;

@@ -1,7 +1,7 @@
 //! The contract, for every optimiser of the registry.
 
 use super::*;
-use crate::optim::registry::{self, LAYERS, Visitor};
+use crate::optim::registry::{self, Visitor};
 use crate::optim::tests::{assert_levels_agree, painted};
 use crate::optim::{Elementwise, bf16};
 use crate::random::{NoiseStream, Purpose, stream};
@@ -38,8 +38,8 @@ fn bits<T: Real>(x: &[T]) -> Vec<u64> {
 }
 
 /// The state that was saved, restored into a fresh one; a damaged save is refused and changes nothing.
-fn restored<C: Optimiser, E: Stored + PartialEq + fmt::Debug>(
-    state: &State<C, Vec<E>>,
+fn restored<C: Optimiser, E: Stored + PartialEq + fmt::Debug, W>(
+    state: &State<C, Vec<E>, W>,
 ) -> State<C, Vec<E>> {
     let mut bytes = vec![0; state.snapshot_len()];
     assert_eq!(state.save(&mut bytes), Ok(bytes.len()));
@@ -53,24 +53,41 @@ fn restored<C: Optimiser, E: Stored + PartialEq + fmt::Debug>(
     other
 }
 
-/// Parameters after steps on the layers of the registry, and the state.
-fn layered<C: Optimiser, T: Real>(config: &C, steps: usize) -> (Vec<T>, State<C, Vec<T>>) {
-    let n = params_len(&LAYERS);
-    let mut state = State::new(vec![T::ZERO; config.layers_memory_len(&LAYERS)]);
-    let mut x = painted(n, 1);
-    advance_layers(config, &mut state, &mut x, 0..steps);
+type Layered<C, T> = State<C, Vec<T>, Vec<T>>;
+
+/// A state for layers of the registry, of zeros.
+fn fresh<C: Optimiser, T: Real>(config: &C, layers: &[Layer]) -> Layered<C, T> {
+    State::new(vec![T::ZERO; config.layers_memory_len(layers)]).with_workspace(vec![
+        T::NAN;
+        config
+            .workspace_len(
+                layers
+            )
+    ])
+}
+
+/// Parameters after steps on layers of the registry, and the state.
+fn layered<C: Optimiser, T: Real>(
+    config: &C,
+    layers: &[Layer],
+    steps: usize,
+) -> (Vec<T>, Layered<C, T>) {
+    let mut state = fresh(config, layers);
+    let mut x = painted(params_len(layers), 1);
+    advance_layers(config, layers, &mut state, &mut x, 0..steps);
     (x, state)
 }
 
 fn advance_layers<C: Optimiser, T: Real>(
     config: &C,
-    state: &mut State<C, Vec<T>>,
+    layers: &[Layer],
+    state: &mut Layered<C, T>,
     x: &mut [T],
     steps: core::ops::Range<usize>,
 ) {
     for t in steps {
         let g = painted(x.len(), t);
-        config.step_layers(&LAYERS, state, x, &g).unwrap();
+        config.step_layers(layers, state, x, &g).unwrap();
     }
 }
 
@@ -103,11 +120,13 @@ impl Visitor for Resumes {
         assert_eq!((bits(&x), &state), (bits(&y), &resumed), "{name}");
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        let (mut x, mut state) = layered::<C, f32>(&config, 10);
-        let (mut resumed, mut y) = (restored(&state), x.clone());
-        advance_layers(&config, &mut state, &mut x, 10..20);
-        advance_layers(&config, &mut resumed, &mut y, 10..20);
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        let (mut x, mut state) = layered::<C, f32>(&config, layers, 10);
+        let workspace = vec![0.0; config.workspace_len(layers)];
+        let mut resumed = restored(&state).with_workspace(workspace);
+        let mut y = x.clone();
+        advance_layers(&config, layers, &mut state, &mut x, 10..20);
+        advance_layers(&config, layers, &mut resumed, &mut y, 10..20);
         assert_eq!((bits(&x), &state), (bits(&y), &resumed), "{name}");
         assert!(
             x.iter()
@@ -162,8 +181,8 @@ impl Visitor for Refuses {
         assert_eq!(error, of("params", 3, 2));
         let mut short = vec![0.0; len.saturating_sub(1)];
         if len > 0 {
-            let buffers = [&mut short[..], &mut [], &mut []];
-            let error = config.advance(&[Layer::Vector(2)], 0, buffers, &mut x, &[1.0; 2]);
+            let memory = Memory::new([&mut short[..], &mut [], &mut []]);
+            let error = config.advance(&[Layer::Vector(2)], 0, memory, &mut x, &[1.0; 2]);
             assert!(
                 matches!(error, Err(Error::Length { name: "buffer", .. })),
                 "{name}"
@@ -184,22 +203,23 @@ impl Visitor for Refuses {
         );
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        let (mut x, mut state) = layered::<C, f32>(&config, 3);
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        let (mut x, mut state) = layered::<C, f32>(&config, layers, 3);
         let (before, n) = ((x.clone(), state.clone()), x.len());
         let g = painted(n, 1);
-        assert!(
-            config
-                .step_layers(&LAYERS, &mut state, &mut x, &g[1..])
-                .is_err()
-        );
-        assert!(
-            config
-                .step_layers(&LAYERS[1..], &mut state, &mut x, &g)
-                .is_err()
-        );
-        let mut short = State::new(state.memory()[1..].to_vec());
-        assert!(config.step_layers(&LAYERS, &mut short, &mut x, &g).is_err());
+        let workspace = || vec![0.0; config.workspace_len(layers)];
+        let mut refuses = |layers, state: &mut Layered<C, f32>, g| {
+            let error = config.step_layers(layers, state, &mut x, g);
+            assert!(matches!(error, Err(Error::Length { .. })), "{name}");
+        };
+        refuses(layers, &mut state, &g[1..]);
+        refuses(&layers[1..], &mut state, &g);
+        let short = State::new(state.memory()[1..].to_vec());
+        refuses(layers, &mut short.with_workspace(workspace()), &g);
+        if let Some(least) = config.workspace_len(layers).checked_sub(1) {
+            let state = State::new(state.memory().to_vec());
+            refuses(layers, &mut state.with_workspace(vec![0.0; least]), &g);
+        }
         assert_eq!((x, state), before, "{name}");
         assert_eq!(
             config.step_layers(&[], &mut State::new([]), &mut [], &[] as &[f32]),
@@ -243,9 +263,9 @@ impl Visitor for Levels {
         }
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        assert_levels_agree(|_| layered::<C, f32>(&config, 3));
-        assert_levels_agree(|_| layered::<C, f64>(&config, 3));
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        assert_levels_agree(|_| layered::<C, f32>(&config, layers, 3));
+        assert_levels_agree(|_| layered::<C, f64>(&config, layers, 3));
         let _ = name;
     }
 }
@@ -282,14 +302,14 @@ impl Visitor for Divides {
         assert_eq!(bits(&x), bits(&y), "{name}");
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        let (x, _) = layered::<C, f64>(&config, 17);
-        let (mut start, mut parts) = (painted(x.len(), 1), Vec::new());
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        let (x, _) = layered::<C, f64>(&config, layers, 17);
+        let (mut start, mut parts) = (painted::<f64>(x.len(), 1), Vec::new());
         let mut from = 0;
-        for layer in LAYERS {
+        for &layer in layers {
             let range = from..from + layer.len();
             let part = &mut start[range.clone()];
-            let mut state = State::new(vec![0.0; config.layers_memory_len(&[layer])]);
+            let mut state: Layered<C, f64> = fresh(&config, &[layer]);
             for t in 0..17 {
                 let g = painted(x.len(), t);
                 config
@@ -349,8 +369,8 @@ impl Visitor for Rounds {
         assert_eq!(lanes, drawn);
     }
 
-    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, config: C) {
-        let _ = (name, config);
+    fn visit_layered<C: Optimiser>(&mut self, name: &'static str, layers: &[Layer], config: C) {
+        let _ = (name, layers, config);
     }
 }
 
@@ -360,17 +380,19 @@ fn a_step_in_bf16_is_the_wide_step_with_rounded_moments() {
 }
 
 /// Configs that are refused by the name of a field, with nothing changed.
-pub(crate) fn assert_refuses<C: Optimiser + fmt::Debug>(good: C, bad: &[(&str, C)]) {
-    let fresh = || State::new(vec![0.0_f32; good.memory_len(2)]);
-    let (mut state, mut x) = (fresh(), [1.0_f32, 2.0]);
-    good.step(&mut state, &mut x, &[3.0, 4.0]).unwrap();
+pub(crate) fn assert_refuses<C: Optimiser>(good: C, bad: &[(&str, C)]) {
+    assert_refuses_on(&[Layer::Vector(2)], good, bad);
+}
+
+/// [`assert_refuses`] on layers of two parameters.
+pub(crate) fn assert_refuses_on<C: Optimiser>(layers: &[Layer], good: C, bad: &[(&str, C)]) {
+    let (mut state, mut x) = (fresh(&good, layers), [1.0_f32, 2.0]);
+    good.step_layers(layers, &mut state, &mut x, &[3.0, 4.0])
+        .unwrap();
     let before = (state.memory().to_vec(), x);
     for (expected, config) in bad {
-        match config.step(
-            &mut State::new(vec![0.0; config.memory_len(2)]),
-            &mut x,
-            &[1.0, 1.0],
-        ) {
+        let refused = config.step_layers(layers, &mut fresh(config, layers), &mut x, &[1.0, 1.0]);
+        match refused {
             Err(Error::Parameter { name, .. }) => assert_eq!(name, *expected),
             other => panic!("{config:?} gave {other:?}"),
         }

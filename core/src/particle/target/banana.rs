@@ -4,7 +4,7 @@ use rand_core::Rng;
 
 use super::check_lengths;
 use crate::error::{check, check_length};
-use crate::model::{Batch, Objective};
+use crate::model::Gradient;
 use crate::{Error, Real, random};
 
 /// The posterior of a standard normal prior after one noisy look at the logarithm of Rosenbrock's function.
@@ -22,12 +22,12 @@ use crate::{Error, Real, random};
 /// Reference: Detommaso, Cui, Marzouk, Spantini, Scheichl: A Stein variational Newton method, NeurIPS 2018, section 5.1.
 ///
 /// ```
-/// use thalweg::model::{Batch, Objective};
+/// use thalweg::model::Gradient;
 /// use thalweg::particle::target::DoubleBanana;
 /// // At the origin q = 1, ln q = 0.
 /// let target = DoubleBanana { curvature: 100.0_f64, observed: 3.0, noise: 0.5 };
 /// let mut grad = [0.0; 2];
-/// let value = target.value_and_gradient_into(&[0.0, 0.0], &Batch::none(), &mut grad, &mut [])?;
+/// let value = target.value_and_gradient_into(&[0.0, 0.0], &mut grad, &mut [])?;
 /// assert_eq!((value, grad), (18.0, [24.0, 0.0])); // 9 / 0.5, 3 / 0.25 times slope 2 of q
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -109,16 +109,16 @@ impl<T: Real> DoubleBanana<T> {
     }
 }
 
-impl<T: Real> Objective<T> for DoubleBanana<T> {
+impl<T: Real> Gradient<T> for DoubleBanana<T> {
     fn dim(&self) -> usize {
         2
     }
 
-    fn scratch_len(&self, _rows: usize) -> usize {
+    fn scratch_len(&self) -> usize {
         0
     }
 
-    fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
+    fn value(&self, params: &[T], _: &mut [T]) -> Result<T, Error> {
         self.validate()?;
         let &[x, y] = params else {
             return check_length("params", 2, params.len()).map(|()| T::ZERO);
@@ -128,13 +128,7 @@ impl<T: Real> Objective<T> for DoubleBanana<T> {
         Ok(T::from_f64(0.5) * (x * x + y * y + z * z))
     }
 
-    fn gradient_into(
-        &self,
-        params: &[T],
-        _: &Batch<'_, T>,
-        grad: &mut [T],
-        _: &mut [T],
-    ) -> Result<(), Error> {
+    fn gradient_into(&self, params: &[T], grad: &mut [T], _: &mut [T]) -> Result<(), Error> {
         self.validate()?;
         check_lengths(2, params, grad)?;
         if let (&[x, y], [gx, gy]) = (params, grad) {
@@ -172,7 +166,7 @@ mod tests {
     fn the_gradient_is_the_slope_of_the_value() {
         let target = DoubleBanana::default();
         for x in [[0.7, 0.2], [-1.0, 1.5], [0.0, 0.55]] {
-            check_gradient(&target, &x, &Batch::none(), 1e-6);
+            check_gradient(&target, &x, 1e-6);
         }
     }
 
@@ -203,11 +197,11 @@ mod tests {
         ];
         for (expected, target) in bad {
             let mut out = [3.0; 2];
-            let found = target.gradient_into(&[0.0; 2], &Batch::none(), &mut out, &mut []);
+            let found = target.gradient_into(&[0.0; 2], &mut out, &mut []);
             assert!(matches!(found, Err(Error::Parameter { name, .. }) if name == expected));
-            assert!(target.value(&[0.0; 2], &Batch::none(), &mut []).is_err());
+            assert!(target.value(&[0.0; 2], &mut []).is_err());
             assert_eq!(out, [3.0; 2]);
         }
-        assert!(good.value(&[0.0; 3], &Batch::none(), &mut []).is_err());
+        assert!(good.value(&[0.0; 3], &mut []).is_err());
     }
 }

@@ -5,7 +5,7 @@ use rand_core::Rng;
 use super::{LN_TAU, check_lengths};
 use crate::error::{check, check_length};
 use crate::memory::must_or;
-use crate::model::{Batch, Objective};
+use crate::model::Gradient;
 use crate::{Error, Real, random, vector};
 
 /// `v ~ N(0, scale^2)`, then `x_i | v ~ N(0, exp(v))` for the other `dim - 1` coordinates; `v` comes first.
@@ -21,10 +21,10 @@ use crate::{Error, Real, random, vector};
 /// Reference: Neal: Slice sampling, Annals of Statistics 31, 2003, section 8 (`dim = 10`, `scale = 3`).
 ///
 /// ```
-/// use thalweg::model::{Batch, Objective};
+/// use thalweg::model::Gradient;
 /// use thalweg::particle::target::Funnel;
 /// let mut grad = [0.0_f64; 3];
-/// Funnel { dim: 3, scale: 3.0 }.gradient_into(&[0.0, 1.0, 2.0], &Batch::none(), &mut grad, &mut [])?;
+/// Funnel { dim: 3, scale: 3.0 }.gradient_into(&[0.0, 1.0, 2.0], &mut grad, &mut [])?;
 /// assert_eq!(grad, [-1.5, 1.0, 2.0]); // (3 - 1) / 2 - (1 + 4) / 2
 /// # Ok::<(), thalweg::Error>(())
 /// ```
@@ -80,16 +80,16 @@ impl<T: Real> Funnel<T> {
     }
 }
 
-impl<T: Real> Objective<T> for Funnel<T> {
+impl<T: Real> Gradient<T> for Funnel<T> {
     fn dim(&self) -> usize {
         self.dim
     }
 
-    fn scratch_len(&self, _rows: usize) -> usize {
+    fn scratch_len(&self) -> usize {
         0
     }
 
-    fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
+    fn value(&self, params: &[T], _: &mut [T]) -> Result<T, Error> {
         self.validate()?;
         check_length("params", self.dim, params.len())?;
         let (&v, x) = must_or(params.split_first(), (&T::ZERO, &[]));
@@ -100,13 +100,7 @@ impl<T: Real> Objective<T> for Funnel<T> {
         Ok(T::from_f64(0.5) * (z * z + spread + logs) + self.scale.ln())
     }
 
-    fn gradient_into(
-        &self,
-        params: &[T],
-        _: &Batch<'_, T>,
-        grad: &mut [T],
-        _: &mut [T],
-    ) -> Result<(), Error> {
+    fn gradient_into(&self, params: &[T], grad: &mut [T], _: &mut [T]) -> Result<(), Error> {
         self.validate()?;
         check_lengths(self.dim, params, grad)?;
         if let (Some((&v, x)), Some((gv, gx))) = (params.split_first(), grad.split_first_mut()) {
@@ -170,22 +164,19 @@ mod tests {
     #[test]
     fn the_gradient_is_the_slope_of_the_value() {
         for x in [[1.2, 0.4, -2.0], [-3.0, 0.1, 0.3]] {
-            check_gradient(&TARGET, &x, &Batch::none(), 1e-5);
+            check_gradient(&TARGET, &x, 1e-5);
         }
     }
 
     /// Value and gradient.
     fn at<T: Real>(x: [T; 2]) -> (T, [T; 2]) {
-        let (target, none) = (
-            Funnel {
-                dim: 2,
-                scale: T::ONE,
-            },
-            Batch::none(),
-        );
+        let target = Funnel {
+            dim: 2,
+            scale: T::ONE,
+        };
         let mut grad = [T::NAN; 2];
-        let value = target.value(&x, &none, &mut []).unwrap();
-        target.gradient_into(&x, &none, &mut grad, &mut []).unwrap();
+        let value = target.value(&x, &mut []).unwrap();
+        target.gradient_into(&x, &mut grad, &mut []).unwrap();
         (value, grad)
     }
 
@@ -247,9 +238,9 @@ mod tests {
             ),
         ] {
             let mut out = [3.0; 3];
-            let found = target.gradient_into(&[0.0; 3], &Batch::none(), &mut out, &mut []);
+            let found = target.gradient_into(&[0.0; 3], &mut out, &mut []);
             assert!(matches!(found, Err(Error::Parameter { name, .. }) if name == expected));
-            assert!(target.value(&[0.0; 3], &Batch::none(), &mut []).is_err());
+            assert!(target.value(&[0.0; 3], &mut []).is_err());
             assert_eq!(out, [3.0; 3]);
         }
     }

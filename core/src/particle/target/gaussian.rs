@@ -6,7 +6,7 @@ use super::{LN_TAU, check_lengths};
 use crate::error::{check, check_length};
 use crate::matrix::{MatrixMut, MatrixRef, cholesky_solve_vector, solve_lower};
 use crate::memory::{front, must};
-use crate::model::{Batch, Objective};
+use crate::model::Gradient;
 use crate::{Error, Real, random, vector};
 
 /// `N(mean, L L^T)`, by its mean and the lower Cholesky factor `L` of its covariance.
@@ -20,11 +20,11 @@ use crate::{Error, Real, random, vector};
 /// in its root. Cost: `d^2` flops a value, `2 d^2` a gradient or a draw.
 ///
 /// ```
-/// use thalweg::model::{Batch, Objective};
+/// use thalweg::model::Gradient;
 /// use thalweg::particle::target::Gaussian;
 /// let target = Gaussian { mean: &[1.0_f64, 0.0], factor: &[2.0, 0.0, 0.0, 0.5] };
 /// let (mut scratch, mut grad) = ([0.0; 2], [0.0; 2]);
-/// let value = target.value_and_gradient_into(&[3.0, 0.5], &Batch::none(), &mut grad, &mut scratch)?;
+/// let value = target.value_and_gradient_into(&[3.0, 0.5], &mut grad, &mut scratch)?;
 /// assert_eq!(grad, [0.5, 2.0]); // 2 / 4, 0.5 / 0.25
 /// assert!((value - 1.0 - core::f64::consts::TAU.ln()).abs() < 1e-15); // the determinant is 1
 /// # Ok::<(), thalweg::Error>(())
@@ -116,17 +116,17 @@ impl<'a, T: Real> Gaussian<'a, T> {
     }
 }
 
-impl<T: Real> Objective<T> for Gaussian<'_, T> {
+impl<T: Real> Gradient<T> for Gaussian<'_, T> {
     fn dim(&self) -> usize {
         self.mean.len()
     }
 
     /// `d`; the gradient alone needs none.
-    fn scratch_len(&self, _rows: usize) -> usize {
+    fn scratch_len(&self) -> usize {
         self.mean.len()
     }
 
-    fn value(&self, params: &[T], _: &Batch<'_, T>, scratch: &mut [T]) -> Result<T, Error> {
+    fn value(&self, params: &[T], scratch: &mut [T]) -> Result<T, Error> {
         let (l, d) = (self.factor()?, self.mean.len());
         check_length("params", d, params.len())?;
         let y = front("scratch", scratch, d)?;
@@ -138,13 +138,7 @@ impl<T: Real> Objective<T> for Gaussian<'_, T> {
         Ok(half * (vector::norm2_squared(y) + T::from_f64(LN_TAU) * T::from_usize(d)) + logs)
     }
 
-    fn gradient_into(
-        &self,
-        params: &[T],
-        _: &Batch<'_, T>,
-        grad: &mut [T],
-        _: &mut [T],
-    ) -> Result<(), Error> {
+    fn gradient_into(&self, params: &[T], grad: &mut [T], _: &mut [T]) -> Result<(), Error> {
         let l = self.factor()?;
         check_lengths(self.mean.len(), params, grad)?;
         vector::subtract_into(params, self.mean, grad)?;
@@ -176,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope_of_the_value() {
-        check_gradient(&TARGET, &[0.3, -1.5, 0.2], &Batch::none(), 1e-3);
+        check_gradient(&TARGET, &[0.3, -1.5, 0.2], 1e-3);
     }
 
     #[test]
@@ -201,15 +195,14 @@ mod tests {
             factor: &[1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0],
             ..TARGET
         };
-        let none = Batch::none();
         let x = [0.0; 3];
         let outcomes = [
-            bad.gradient_into(&x, &none, &mut grad, &mut []),
-            TARGET.gradient_into(&x[..2], &none, &mut grad, &mut []),
+            bad.gradient_into(&x, &mut grad, &mut []),
+            TARGET.gradient_into(&x[..2], &mut grad, &mut []),
             bad.sample_into(&mut stream(1, 0, 0, Purpose::DATA), &mut grad),
             bad.covariance_into(&mut grad),
             TARGET.covariance_into(&mut grad),
-            TARGET.value(&x, &none, &mut [0.0; 2]).map(drop),
+            TARGET.value(&x, &mut [0.0; 2]).map(drop),
         ];
         assert!(outcomes.iter().all(Result::is_err));
         let Err(Error::Parameter { name, .. }) = outcomes[0] else {

@@ -5,7 +5,7 @@ use rand_core::Rng;
 
 use super::{LN_TAU, check_lengths};
 use crate::error::{check, check_length};
-use crate::model::{Batch, Objective};
+use crate::model::Gradient;
 use crate::{Error, Real, random, vector};
 
 /// `sum_k w_k N(m_k, v_k I) / sum_k w_k`.
@@ -19,12 +19,12 @@ use crate::{Error, Real, random, vector};
 /// gradient is that of the components that are nearest in deviations. Cost: `5 k d` flops and `2 k` exponentials and logarithms.
 ///
 /// ```
-/// use thalweg::model::{Batch, Objective};
+/// use thalweg::model::Gradient;
 /// use thalweg::particle::target::Mixture;
 /// // Two equal modes: the gradient vanishes half-way.
 /// let target = Mixture { means: &[-1.0_f64, 1.0], weights: &[1.0; 2], variances: &[0.5; 2] };
 /// let mut grad = [9.0];
-/// let value = target.value_and_gradient_into(&[0.0], &Batch::none(), &mut grad, &mut [])?;
+/// let value = target.value_and_gradient_into(&[0.0], &mut grad, &mut [])?;
 /// assert_eq!(grad, [0.0]);
 /// assert!((value - 1.0 - core::f64::consts::PI.sqrt().ln()).abs() < 1e-15);
 /// # Ok::<(), thalweg::Error>(())
@@ -243,16 +243,16 @@ impl<T: Real> Mixture<'_, T> {
     }
 }
 
-impl<T: Real> Objective<T> for Mixture<'_, T> {
+impl<T: Real> Gradient<T> for Mixture<'_, T> {
     fn dim(&self) -> usize {
         self.dimension()
     }
 
-    fn scratch_len(&self, _rows: usize) -> usize {
+    fn scratch_len(&self) -> usize {
         0
     }
 
-    fn value(&self, params: &[T], _: &Batch<'_, T>, _: &mut [T]) -> Result<T, Error> {
+    fn value(&self, params: &[T], _: &mut [T]) -> Result<T, Error> {
         self.validate()?;
         check_length("params", self.dimension(), params.len())?;
         let (largest, sum) = total(|| self.exponents(params));
@@ -262,13 +262,7 @@ impl<T: Real> Objective<T> for Mixture<'_, T> {
         Ok(self.total_weight().ln() - largest - sum.ln())
     }
 
-    fn gradient_into(
-        &self,
-        params: &[T],
-        _: &Batch<'_, T>,
-        grad: &mut [T],
-        _: &mut [T],
-    ) -> Result<(), Error> {
+    fn gradient_into(&self, params: &[T], grad: &mut [T], _: &mut [T]) -> Result<(), Error> {
         self.validate()?;
         check_lengths(self.dimension(), params, grad)?;
         grad.fill(T::ZERO);
@@ -312,14 +306,14 @@ mod tests {
 
     #[test]
     fn the_gradient_is_the_slope_of_the_value() {
-        check_gradient(&TARGET, &[0.4, 0.9], &Batch::none(), 1e-5);
+        check_gradient(&TARGET, &[0.4, 0.9], 1e-5);
     }
 
     #[test]
     fn far_away_the_nearest_component_decides() {
         let mut grad = [0.0; 2];
         TARGET
-            .gradient_into(&[-100.0, 0.0], &Batch::none(), &mut grad, &mut [])
+            .gradient_into(&[-100.0, 0.0], &mut grad, &mut [])
             .unwrap();
         assert_eq!(grad, [-196.0, 0.0]);
     }
@@ -327,9 +321,8 @@ mod tests {
     /// Value and gradient at a point.
     fn at<T: Real, const D: usize>(target: &Mixture<'_, T>, x: [T; D]) -> (T, [T; D]) {
         let mut grad = [T::NAN; D];
-        let none = Batch::none();
-        let value = target.value(&x, &none, &mut []).unwrap();
-        target.gradient_into(&x, &none, &mut grad, &mut []).unwrap();
+        let value = target.value(&x, &mut []).unwrap();
+        target.gradient_into(&x, &mut grad, &mut []).unwrap();
         (value, grad)
     }
 
@@ -438,11 +431,7 @@ mod tests {
         for (expected, target) in bad {
             assert_eq!(name(target), expected);
             let mut out = [5.0; 2];
-            assert!(
-                target
-                    .gradient_into(&[0.0; 2], &Batch::none(), &mut out, &mut [])
-                    .is_err()
-            );
+            assert!(target.gradient_into(&[0.0; 2], &mut out, &mut []).is_err());
             assert!(
                 target
                     .sample_into(&mut stream(1, 0, 0, Purpose::DATA), &mut out)

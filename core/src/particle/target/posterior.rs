@@ -128,7 +128,7 @@ mod tests {
             rows: 8.0,
             precision: 0.25,
         };
-        check_gradient(&target, &painted(4, 3), &batch, 1e-5);
+        check_gradient(&target.on(&batch), &painted(4, 3), 1e-5);
     }
 
     #[test]

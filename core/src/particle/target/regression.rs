@@ -145,7 +145,7 @@ mod tests {
     fn the_gradient_is_the_slope_of_the_value() {
         let (x, y) = (painted(15, 1), painted(5, 2));
         let batch = Batch::targets(&x, 3, &y, 1).unwrap();
-        check_gradient(&TARGET, &painted(TARGET.dim(), 3), &batch, 1e-5);
+        check_gradient(&TARGET.on(&batch), &painted(TARGET.dim(), 3), 1e-5);
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn header_faults_are_named() {
     );
     assert_eq!(fault(|b| b[4] = 2), DecodeError::Version { found: 2 });
     assert_eq!(fault(|b| b[6] = 0), DecodeError::Kind { found: 0 });
-    assert_eq!(fault(|b| b[6] = 17), DecodeError::Kind { found: 17 });
+    assert_eq!(fault(|b| b[6] = 25), DecodeError::Kind { found: 25 });
     assert_eq!(fault(|b| b[7] = 3), DecodeError::Dtype { found: 3 });
     assert_eq!(fault(|b| b[7] = 0), DecodeError::Dtype { found: 0 });
     assert_eq!(

@@ -306,7 +306,7 @@ fn refusals_of_mixtures_have_a_status_and_words() {
         (Status::Parameter, std::format!("`current` {listed}"))
     );
     assert_eq!(
-        refuse(|_, of, _| of.covariance = 2, 14),
+        refuse(|_, of, _| of.covariance = 4, 14),
         (Status::Parameter, std::format!("`covariance` {listed}"))
     );
     assert_eq!(

@@ -114,6 +114,8 @@ pub static LARGE: &[Case] = &[
     ("mixtures f64", mixture::densities::<f64>),
     ("component selection f32", mixture::chains::<f32>),
     ("component selection f64", mixture::chains::<f64>),
+    ("mixture fits f32", mixture::fits::<f32>),
+    ("mixture fits f64", mixture::fits::<f64>),
     ("arc-cosine kernels f32", kernel::arc_cosines::<f32>),
     ("arc-cosine kernels f64", kernel::arc_cosines::<f64>),
     ("wide regression f32", kernel::regressions::<f32>),

@@ -90,6 +90,8 @@ pub const EXPECTED: &[u64] = &[
     0x97616374f9467719, // mixtures f64
     0xff80d50a32fab46d, // component selection f32
     0x125181cdc62c3c17, // component selection f64
+    0x91b947740d0c69f1, // mixture fits f32
+    0xa6892ffa075a8d65, // mixture fits f64
     0x11f14ae54a5519fa, // arc-cosine kernels f32
     0x1aa63c3b68f79d04, // arc-cosine kernels f64
     0x4fd77e0869c4a2cf, // wide regression f32

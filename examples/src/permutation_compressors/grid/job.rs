@@ -5,7 +5,7 @@ use thalweg::compress::{
     Contractive, Operator as _, PermK, RandK, TopK, Unbiased, index_bits, perm_k::message_len,
 };
 use thalweg::federated::{Run, step_size};
-use thalweg::model::{Batch, Objective};
+use thalweg::model::Gradient;
 use thalweg::vector;
 
 use super::{Method, Point, Score, probability};
@@ -156,7 +156,7 @@ fn drive<R: Runner>(
     let mut gradient = vec![0.0; job.problem.config.dim];
     let mut square = |x: &[f64]| -> Result<f64, Error> {
         let mean = &job.problem.mean;
-        mean.gradient_into(x, &Batch::none(), &mut gradient, &mut [])?;
+        mean.gradient_into(x, &mut gradient, &mut [])?;
         Ok(vector::norm2_squared(&gradient))
     };
     let start = square(&job.problem.start)?;

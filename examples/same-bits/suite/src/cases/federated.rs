@@ -7,8 +7,8 @@ use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{
     self, Ledger, Protocol, Run, decode, ef21, fed_avg, kind_of, marina, step_size,
 };
+use thalweg::model::Gradient;
 use thalweg::model::quadratic::Quadratic;
-use thalweg::model::{Batch, Objective};
 use thalweg::snapshot::Snapshot;
 use thalweg::vector;
 use thalweg::wire::{Dtype, Header, Kind};
@@ -35,7 +35,7 @@ fn objective(client: usize) -> Quadratic<f32> {
 
 fn gradient(client: usize, x: &[f32]) -> Result<[f32; D], thalweg::Error> {
     let mut grad = [0.0; D];
-    objective(client).gradient_into(x, &Batch::none(), &mut grad, &mut [])?;
+    objective(client).gradient_into(x, &mut grad, &mut [])?;
     Ok(grad)
 }
 

@@ -6,8 +6,8 @@ use thalweg::dynamics::invariant_measure::{
     critical, curvature_ratio, heavy_ball_ratio, movement, norm_ratio, project_into, shape_ratio,
     step_stats,
 };
+use thalweg::model::Gradient;
 use thalweg::model::quadratic::Quadratic;
-use thalweg::model::{Batch, Objective};
 use thalweg::snapshot::Snapshot;
 use thalweg::solve::{
     Ends, hessian_vector_into, lanczos, lanczos_scratch_len, power_iteration, power_scratch_len,
@@ -111,7 +111,7 @@ pub(super) fn curvature<T: Real>(hash: &mut Hash) -> Outcome {
         shift: T::from_f64(0.25),
         linear: T::ONE,
     };
-    let gradient = |x: &[T], g: &mut [T]| problem.gradient_into(x, &Batch::none(), g, &mut []);
+    let gradient = |x: &[T], g: &mut [T]| problem.gradient_into(x, g, &mut []);
     let (mut x, mut v, mut out) = ([T::ZERO; D], [T::ZERO; D], [T::ZERO; D]);
     paint(&mut x, 83);
     paint(&mut v, 84);

@@ -30,8 +30,8 @@ fn start<T: Real, B: Storage<Elem = T>>(
         let x = j as f64;
         let mean = [t(x - 1.0), t(0.5 - x)];
         let sigma = match shape {
-            Covariance::Full => [2.0 + x, 0.0, 0.25 * x, 1.5].map(t),
-            Covariance::Diagonal => [2.0 + x, 1.5, 0.0, 0.0].map(t),
+            Covariance::Full | Covariance::Tied => [2.0 + x, 0.0, 0.25 * x, 1.5].map(t),
+            Covariance::Diagonal | Covariance::Spherical => [2.0 + x, 1.5, 0.0, 0.0].map(t),
         };
         let sigma = sigma.get(..shape.covariance_len(D)).unwrap_or(&[]);
         mixture.set_component(j, &mean, sigma, &mut [0.0; 8])?;
@@ -47,11 +47,69 @@ fn parameters<T: Real>(hash: &mut Hash, of: &MixtureRef<'_, T>) {
     hash.reals(of.half_log_determinants());
 }
 
+const OWN: [Covariance; 2] = [Covariance::Full, Covariance::Diagonal];
+const SHARED: [Covariance; 2] = [Covariance::Spherical, Covariance::Tied];
+
 pub(super) fn densities<T: Real>(hash: &mut Hash) -> Outcome {
+    densities_of::<T>(hash, OWN)?;
+    let mut far = [T::from_f64(-1e30), -T::INFINITY, T::from_f64(-1e30)];
+    hash.reals(&[responsibilities(&mut far)]);
+    hash.reals(&far);
+    Ok(())
+}
+
+/// Variances and covariances that columns or components share, and fits from the data.
+pub(super) fn fits<T: Real>(hash: &mut Hash) -> Outcome {
+    densities_of::<T>(hash, SHARED)?;
+    chains_of::<T>(hash, SHARED)?;
+    let mut data = [T::ZERO; N * D];
+    paint(&mut data, 73);
+    let data = MatrixRef::new(&data, N, D)?;
+    let weights = [1.0, 0.0, 2.0, 0.5, 1.0, 1.0, 0.25, 3.0];
+    let rows = em::Rows {
+        data,
+        weights: Some(&weights),
+    };
+    hash.reals(&[rows.total()]);
+    let mut scratch = [0.0; 64];
+    for shape in [OWN, SHARED].as_flattened().iter().copied() {
+        hash.size(em::start_scratch_len(shape, N, K, D) + shape.factors_len(K, D));
+        let (mut params, mut best) = ([T::ZERO; PARAMS], [T::ZERO; PARAMS]);
+        let len = params_len(shape, K, D);
+        let params = params.get_mut(..len).ok_or(MISSING)?;
+        let best = best.get_mut(..len).ok_or(MISSING)?;
+        let mut mixture = Mixture::new(shape, K, D, params)?;
+        let config = em::Fit {
+            max_iter: 5,
+            ..em::Fit::default()
+        };
+        config.validate()?;
+        for init in [em::Init::KMeans, em::Init::RandomRows, em::Init::UnitCube] {
+            em::start(&config.em, init, &mut mixture, rows, 3, &mut scratch)?;
+            hash.reals(mixture.params());
+            let found = em::fit(&config, &mut mixture, data, &mut scratch)?;
+            hash.size(found.iterations + found.kept + usize::from(found.converged));
+            hash.reals(mixture.params());
+        }
+        let starts = (em::Init::default(), 4, 2);
+        let found = em::fit_starts(&config, starts, &mut mixture, best, rows, &mut scratch)?;
+        hash.word(found.evaluations);
+        let mean = found.mean_log_likelihood;
+        let view = mixture.view();
+        hash.reals(&[mean, view.bic(mean, N), view.aic(mean, N)]);
+        hash.size(view.free_parameters());
+        let mut labels = [0; N];
+        view.predict_into(data, &mut labels)?;
+        labels.iter().for_each(|z| hash.word((*z).into()));
+    }
+    Ok(())
+}
+
+fn densities_of<T: Real>(hash: &mut Hash, shapes: [Covariance; 2]) -> Outcome {
     let mut data = [T::ZERO; N * D];
     paint(&mut data, 71);
     let rows = MatrixRef::new(&data, N, D)?;
-    for shape in [Covariance::Full, Covariance::Diagonal] {
+    for shape in shapes {
         let mut params = [T::ZERO; PARAMS];
         let params = params.get_mut(..params_len(shape, K, D)).ok_or(MISSING)?;
         let mut mixture = start(shape, params)?;
@@ -101,18 +159,22 @@ pub(super) fn densities<T: Real>(hash: &mut Hash) -> Outcome {
         hash.reals(other.params());
         hash.size(other.snapshot_len());
     }
-    let mut far = [T::from_f64(-1e30), -T::INFINITY, T::from_f64(-1e30)];
-    hash.reals(&[responsibilities(&mut far)]);
-    hash.reals(&far);
     Ok(())
 }
 
 pub(super) fn chains<T: Real>(hash: &mut Hash) -> Outcome {
+    chains_of::<T>(hash, OWN)?;
+    let passes = accepts(-3.0, -4.0, 1.0, 0.5, 0.5);
+    hash.word(passes.into());
+    Ok(())
+}
+
+fn chains_of<T: Real>(hash: &mut Hash, shapes: [Covariance; 2]) -> Outcome {
     let mut data = [T::ZERO; N * D];
     paint(&mut data, 72);
     let rows = MatrixRef::new(&data, N, D)?;
     let mut scratch = [0.0; 32];
-    for shape in [Covariance::Full, Covariance::Diagonal] {
+    for shape in shapes {
         for (proposal, current) in [
             (Proposal::Uniform, Current::Fresh),
             (Proposal::Uniform, Current::Cached),
@@ -190,7 +252,5 @@ pub(super) fn chains<T: Real>(hash: &mut Hash) -> Outcome {
             hash.word(other.steps() + other.evaluations());
         }
     }
-    let passes = accepts(-3.0, -4.0, 1.0, 0.5, 0.5);
-    hash.word(passes.into());
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! Values, gradients, gradients by row, Jacobians, predictions.
 
 use thalweg::model::mlp::{self, Activation};
-use thalweg::model::{Batch, Init, Labels, Loss, Objective, autoencoder, linear, logistic};
+use thalweg::model::{
+    Batch, Gradient, Init, Labels, Loss, Objective, autoencoder, linear, logistic,
+};
 use thalweg::model::{quadratic, softmax};
 use thalweg::random::{self, Purpose};
 use thalweg::{Arithmetic, Real};
@@ -15,19 +17,18 @@ const SCRATCH: usize = 280;
 
 /// Value and gradient, together and apart.
 fn evaluate<T: Real>(
-    objective: &impl Objective<T>,
+    f: &impl Gradient<T>,
     params: &[T],
-    batch: &Batch<'_, T>,
     scratch: &mut [T],
     hash: &mut Hash,
 ) -> Outcome {
     let mut storage = [T::ZERO; 64];
-    let grad = storage.get_mut(..objective.dim()).ok_or(MISSING)?;
-    hash.size(objective.scratch_len(batch.len()));
-    hash.reals(&[objective.value(params, batch, scratch)?]);
-    objective.gradient_into(params, batch, grad, scratch)?;
+    let grad = storage.get_mut(..f.dim()).ok_or(MISSING)?;
+    hash.size(f.scratch_len());
+    hash.reals(&[f.value(params, scratch)?]);
+    f.gradient_into(params, grad, scratch)?;
     hash.reals(grad);
-    hash.reals(&[objective.value_and_gradient_into(params, batch, grad, scratch)?]);
+    hash.reals(&[f.value_and_gradient_into(params, grad, scratch)?]);
     hash.reals(grad);
     Ok(())
 }
@@ -58,7 +59,7 @@ pub(super) fn quadratics<T: Real>(hash: &mut Hash) -> Outcome {
     let mean = config.mean::<T>(&xi, &xi_linear)?;
     let worker = config.worker::<T>(0.3, -0.4, constants.shift);
     for f in [mean, worker] {
-        evaluate(&f, &x, &Batch::none(), &mut [], hash)?;
+        evaluate(&f, &x, &mut [], hash)?;
         f.apply_into(&x, &mut out)?;
         hash.reals(&out);
         hash.reals(&[f.minimum().unwrap_or(f64::NAN)]);
@@ -78,7 +79,7 @@ pub(super) fn lines<T: Real>(hash: &mut Hash) -> Outcome {
         l2: T::from_f64(0.1),
         ..linear::Model::new(FEATURES)
     };
-    evaluate(&model, &params, &batch, &mut [], hash)?;
+    evaluate(&model.on(&batch), &params, &mut [], hash)?;
     model.outputs_into(&params, &batch, &mut outputs)?;
     hash.reals(&outputs);
     model.sample_gradients_into(&params, &batch, &mut rows)?;
@@ -96,7 +97,7 @@ pub(super) fn lines<T: Real>(hash: &mut Hash) -> Outcome {
             loss,
             ..logistic::Model::new(FEATURES)
         };
-        evaluate(&model, &params, &whole, &mut [], hash)?;
+        evaluate(&model.on(&whole), &params, &mut [], hash)?;
         model.outputs_into(&params, &whole, &mut outputs)?;
         hash.reals(&outputs);
         hash.reals(&[model.accuracy(&params, &whole)?]);
@@ -148,7 +149,7 @@ pub(super) fn networks<T: Real>(hash: &mut Hash) -> Outcome {
                     Arithmetic::Portable => &mut *hash,
                     _ => &mut nowhere,
                 };
-                evaluate(&model, &params, &batch, &mut scratch, hash)?;
+                evaluate(&model.on(&batch), &params, &mut scratch, hash)?;
                 let size = ROWS * model.dim();
                 let rows = out.get_mut(..size).ok_or(MISSING)?;
                 model.sample_gradients_into(&params, &batch, rows, &mut scratch)?;
@@ -180,7 +181,7 @@ pub(super) fn networks<T: Real>(hash: &mut Hash) -> Outcome {
     }
     let model = softmax::Model::new(FEATURES, 3);
     let params = params.get(..model.dim()).ok_or(MISSING)?;
-    evaluate(&model, params, &batch, &mut scratch, hash)?;
+    evaluate(&model.on(&batch), params, &mut scratch, hash)?;
     let outputs = out.get_mut(..ROWS * 3).ok_or(MISSING)?;
     model.outputs_into(params, &batch, outputs, &mut scratch)?;
     hash.reals(outputs);
@@ -202,7 +203,7 @@ pub(super) fn autoencoder<T: Real>(hash: &mut Hash) -> Outcome {
     let mut rng = random::stream(4, 0, 0, Purpose::INIT);
     model.init_into(Init::XavierNormal, &mut rng, &mut params)?;
     let batch = Batch::new(&features, 8, Labels::None)?;
-    evaluate(&model, &params, &batch, &mut scratch, hash)?;
+    evaluate(&model.on(&batch), &params, &mut scratch, hash)?;
     model.outputs_into(&params, &batch, &mut out, &mut scratch)?;
     hash.reals(&out);
     hash.size(model.least_scratch_len(ROWS));

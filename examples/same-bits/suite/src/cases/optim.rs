@@ -3,15 +3,15 @@
 use core::marker::PhantomData;
 use thalweg::optim::average::{Ema, EmaConfig, Lookahead, LookaheadConfig, Swa};
 use thalweg::optim::clip::{self, GlobalNorm, Guard, Verdict};
-use thalweg::optim::registry::{self, LAYERS, Visitor};
+use thalweg::optim::registry::{self, Visitor};
 use thalweg::optim::schedule::{
     Constant, CosineDecay, CosineOnecycle, ExponentialDecay, Interpolation, Join, LinearOnecycle,
     Noam, PiecewiseConstant, PiecewiseInterpolate, Plateau, Polynomial, ReduceOnPlateau, Schedule,
     Sgdr, Step, WarmupConstant, WarmupCosineDecay, WarmupExponentialDecay,
 };
 use thalweg::optim::{
-    BUFFERS, Decay, Elementwise, Layer, Optimiser, Precision, State, adagrad, adam, bf16, lamb,
-    lion, nero, params_len, rmsprop, sgd,
+    BUFFERS, Decay, Elementwise, Layer, Memory, Optimiser, Precision, State, adagrad, adam, bf16,
+    lamb, lion, muon, nero, params_len, rmsprop, sgd,
 };
 use thalweg::random::{self, NoiseStream, Purpose};
 use thalweg::snapshot::Snapshot;
@@ -20,6 +20,22 @@ use thalweg::{Arithmetic, Error, Real};
 use crate::{Hash, MISSING, Outcome, paint};
 
 const D: usize = 37;
+
+/// What the optimisers of the registry need at most for its layers.
+const WORKSPACE: usize = 512;
+
+/// Two matrices and a vector.
+const LAYERS: [Layer; 3] = [
+    Layer::Matrix {
+        rows: 3,
+        columns: 9,
+    },
+    Layer::Vector(4),
+    Layer::Matrix {
+        rows: 2,
+        columns: 3,
+    },
+];
 const DECAYS: [Decay; 3] = [Decay::L2, Decay::Decoupled, Decay::Independent];
 
 /// A step of an optimiser on parameters and gradient.
@@ -214,15 +230,16 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
             self.1 = self.1.and(outcome);
         }
 
-        fn visit_layered<C: Optimiser>(&mut self, _: &'static str, config: C) {
-            let mut memory = [T::ZERO; BUFFERS * D];
+        fn visit_layered<C: Optimiser>(&mut self, _: &'static str, layers: &[Layer], config: C) {
+            let (mut memory, mut workspace) = ([T::ZERO; BUFFERS * D], [T::ZERO; WORKSPACE]);
+            self.0.size(config.workspace_len(layers));
             let outcome = memory
-                .get_mut(..config.layers_memory_len(&LAYERS))
+                .get_mut(..config.layers_memory_len(layers))
                 .ok_or(MISSING)
                 .and_then(|memory| {
-                    let mut state = State::new_in(memory);
+                    let mut state = State::new_in(memory).with_workspace(&mut workspace[..]);
                     steps(self.0, &mut state, &|s, x, g| {
-                        config.step_layers(&LAYERS, s, x, g)
+                        config.step_layers(layers, s, x, g)
                     })
                 });
             self.1 = self.1.and(outcome);
@@ -243,6 +260,10 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
     );
     config.check_layers(&LAYERS)?;
     lamb::Config::new(0.1).validate()?;
+    let config = muon::Config::new(0.1);
+    config.validate()?;
+    let matrices = LAYERS.get(..1).ok_or(MISSING)?;
+    hash.size(config.layers_len(matrices) + config.workspace_len(matrices));
     let layers = [
         Layer::Matrix {
             rows: 4,
@@ -271,13 +292,13 @@ pub(super) fn registered<T: Real>(hash: &mut Hash) -> Outcome {
     config.advance(
         &layers,
         2,
-        [&mut memory, &mut [], &mut []],
+        Memory::new([&mut memory, &mut [], &mut []]),
         &mut x,
         &[T::ONE; D],
     )?;
     let prepared = config.prepare::<T>(3, Precision::Scalar)?;
-    let buffers = [&mut memory[..], &mut [], &mut []];
-    lion::Config::run(&prepared, &layers, buffers, &mut x, &[T::ONE; D]);
+    let memory = Memory::new([&mut memory[..], &mut [], &mut []]);
+    lion::Config::run(&prepared, &layers, memory, &mut x, &[T::ONE; D]);
     hash.reals(&x);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Particles: sums over pairs, samplers with and without noise, gauges of a sample.
 
-use thalweg::model::{Batch, quadratic::Quadratic};
+use thalweg::model::quadratic::Quadratic;
 use thalweg::pairs::{
     Executor, Family, Field, KernelSum, Sequential, field_into, field_scratch_len,
     least_field_scratch_len,
@@ -147,9 +147,8 @@ pub(super) fn svgd<T: Real>(hash: &mut Hash) -> Outcome {
         shift: T::ZERO,
         linear: half,
     };
-    score::from_objective(
+    score::from_gradient(
         &f,
-        &Batch::none(),
         score::Weights {
             rows: T::from_usize(10),
             precision: half,

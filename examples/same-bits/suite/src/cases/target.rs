@@ -1,6 +1,6 @@
 //! Densities to try samplers on: energies, scores, exact draws, moments.
 
-use thalweg::model::{Batch, Objective, linear};
+use thalweg::model::{Batch, Gradient, Objective, linear};
 use thalweg::particle::score;
 use thalweg::particle::target::{DoubleBanana, Funnel, Gaussian, Mixture, Posterior, Regression};
 use thalweg::random::{self, Purpose};
@@ -11,35 +11,22 @@ use crate::{Hash, Outcome, paint};
 const D: usize = 3;
 
 /// Energy and score of a density at one point.
-fn energy<T: Real>(
-    hash: &mut Hash,
-    density: &impl Objective<T>,
-    batch: &Batch<'_, T>,
-    phase: u32,
-) -> Result<(), Error> {
+fn energy<T: Real>(hash: &mut Hash, density: &impl Gradient<T>, phase: u32) -> Result<(), Error> {
     let (mut x, mut g) = ([T::ZERO; 8], [T::ZERO; 8]);
     let mut scratch = [T::ZERO; 64];
     let d = density.dim().min(8);
     paint(&mut x, phase);
     let (x, g) = (x.split_at(d).0, g.split_at_mut(d).0);
-    let value = density.value_and_gradient_into(x, batch, g, &mut scratch)?;
-    hash.reals(&[value, density.value(x, batch, &mut scratch)?]);
+    let value = density.value_and_gradient_into(x, g, &mut scratch)?;
+    hash.reals(&[value, density.value(x, &mut scratch)?]);
     hash.reals(g);
-    score::from_objective(
-        density,
-        batch,
-        score::Weights::flat(T::ONE),
-        x,
-        g,
-        &mut scratch,
-    )?;
+    score::from_gradient(density, score::Weights::flat(T::ONE), x, g, &mut scratch)?;
     hash.reals(g);
     Ok(())
 }
 
 pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
     let c = T::from_f64;
-    let none = Batch::none();
     let mut rng = random::stream(4, 0, 0, Purpose::NOISE);
     let (mut out, mut square) = ([T::ZERO; D], [T::ZERO; D * D]);
 
@@ -63,7 +50,7 @@ pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
     gaussian.covariance_into(&mut square)?;
     hash.reals(&out);
     hash.reals(&square);
-    energy(hash, &gaussian, &none, 90)?;
+    energy(hash, &gaussian, 90)?;
 
     let mixture = Mixture {
         weights: &[c(0.25), c(0.75)],
@@ -76,14 +63,14 @@ pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
     mixture.moments_into(&mut out, &mut square)?;
     hash.reals(&out);
     hash.reals(&square);
-    energy(hash, &mixture, &none, 91)?;
+    energy(hash, &mixture, 91)?;
 
     let banana = DoubleBanana::<T>::default();
     banana.validate()?;
     let (point, _) = out.split_at_mut(2);
     hash.size(usize::from(banana.attempt_into(&mut rng, point)?));
     hash.reals(point);
-    energy(hash, &banana, &none, 92)?;
+    energy(hash, &banana, 92)?;
 
     let funnel = Funnel {
         dim: D,
@@ -92,7 +79,7 @@ pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
     funnel.validate()?;
     funnel.sample_into(&mut rng, &mut out)?;
     hash.reals(&out);
-    energy(hash, &funnel, &none, 93)?;
+    energy(hash, &funnel, 93)?;
 
     let (mut rows, mut y) = ([T::ZERO; 4 * D], [T::ZERO; 4]);
     paint(&mut rows, 94);
@@ -105,7 +92,7 @@ pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
         precision: c(0.5),
     };
     posterior.validate()?;
-    energy(hash, &posterior, &batch, 96)?;
+    energy(hash, &posterior.on(&batch), 96)?;
     let regression = Regression {
         objective,
         rows: c(4.0),
@@ -114,6 +101,6 @@ pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
         rate: c(0.1),
     };
     regression.validate()?;
-    energy(hash, &regression, &batch, 97)?;
+    energy(hash, &regression.on(&batch), 97)?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use thalweg::compress::{Buffers, PermK};
 use thalweg::snapshot::{Element, Field, Reader, SnapshotError, Writer, saved_len};
 use thalweg::wire::{
     self, Bits, Body, CAP, Checked, Crc32c, DecodeError, Dtype, Expect, Exponents, Fingerprint,
-    Frame, HEADER, Header, Kind, Levels, Packed, Payload, SERVER, Values, crc32c, decode,
+    Frame, HEADER, Header, Kept, Kind, Levels, Packed, Payload, SERVER, Values, crc32c, decode,
     encode_into, encoded_len, index_bits, level_bits, message, payload_bits, payload_len, seal,
     start,
 };
@@ -46,6 +46,20 @@ fn body<'a, T: Real>(kind: Kind, x: &'a [T; D], powers: &'a [T; D]) -> Option<(B
             (Body::Dithered { norm, levels }, 3)
         }
         Kind::Round => (Body::Round { full: true }, 0),
+        Kind::Jacobian | Kind::Candidate => (Body::Values(x), 6),
+        Kind::Losses => (Body::Values(x), D as u32),
+        Kind::Logits => (Body::Values(x), 1),
+        Kind::Labels => (Body::Classes(&[0, 20, 7]), 3),
+        Kind::PublicKey | Kind::SealedSeed => (Body::Bytes(&[1, 2, 255]), 3),
+        Kind::QuantisedJacobian => {
+            let body = Body::Quantised {
+                sample: 6,
+                range: [T::from_f64(0.3), T::from_f64(1.7)],
+                indices: &[0, 3, 7, 20],
+                codes: &[0, 7, 8, 13],
+            };
+            (body, Kept { bits: 3, count: 4 }.code())
+        }
         _ => (Body::Empty, 0),
     })
 }
@@ -68,6 +82,16 @@ fn feed<T: Real>(frame: &Frame<'_>, hash: &mut Hash) -> Outcome {
             levels(&x, hash);
         }
         Payload::Round { full } => hash.word(full.into()),
+        Payload::Quantised(row) => {
+            hash.size(row.len() + usize::from(row.is_empty()));
+            hash.word(row.sample.into());
+            row.iter().for_each(|(i, x)| {
+                hash.word(i.into());
+                hash.reals(&[x]);
+            });
+        }
+        Payload::Classes(x) => packed(&x, hash),
+        Payload::Bytes(x) => hash.bytes(x),
         _ => {}
     }
     Ok(())
@@ -132,9 +156,10 @@ pub(super) fn frames<T: Real>(hash: &mut Hash) -> Outcome {
     let powers = x.map(|x| T::from_f64(if x < T::ZERO { -0.25 } else { 4.0 }));
     for kind in Kind::ALL {
         let (body, k) = body(kind, &x, &powers).ok_or(MISSING)?;
-        let dtype = match kind {
-            Kind::Round | Kind::Ack | Kind::Drop | Kind::Stop => Dtype::None,
-            _ => Dtype::of::<T>(),
+        let dtype = if kind.is_scalar_free() {
+            Dtype::None
+        } else {
+            Dtype::of::<T>()
         };
         let d = D as u32;
         let header = Header {

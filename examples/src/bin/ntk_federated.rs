@@ -1,0 +1,9 @@
+//! Federated training by the tangent kernel of a network, compared with averaging at rounds, bits and seconds.
+
+use std::process::ExitCode;
+
+use thalweg_examples::{cli, ntk_federated};
+
+fn main() -> ExitCode {
+    cli::program("about a minute of one core", ntk_federated::main)
+}
