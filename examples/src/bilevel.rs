@@ -125,14 +125,13 @@ pub fn main(options: &Options) -> Result<(), Failure> {
         .files("bilevel", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
     refuse_idle(options)?;
-    let seeds = options.seeds.filter(|_| !options.common.check);
     let experiments = match options.problem {
         Story::Tables => &[Experiment::A, Experiment::B][..],
         Story::Larger => &[Experiment::Larger],
         _ => return tell(options, &files, threads),
     };
     let Common { seed, check, .. } = options.common;
-    let rows = rows(experiments, seed, seeds, check, threads)?;
+    let rows = rows(experiments, seed, options.seeds, check, threads)?;
     let mut lengths = Vec::new();
     if options.problem == Story::Tables {
         lengths = of_lengths(options.common.seed).map_err(input)?;

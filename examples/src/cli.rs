@@ -8,6 +8,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+use clap::parser::ValueSource;
 use serde::Serialize;
 use thalweg_std::plot::Figure;
 
@@ -213,22 +215,88 @@ pub fn bad(option: &str, value: impl Display, rule: &str) -> Failure {
     Failure::Input(format!("--{option} {value}: {rule}"))
 }
 
+/// A number of any size in a few characters: `0.25`, `1e30`.
+pub fn short(x: f64) -> String {
+    if x == 0.0 || (1e-4..1e7).contains(&x.abs()) {
+        x.to_string()
+    } else {
+        format!("{x:e}")
+    }
+}
+
 /// Any error of a library as a failure of the input.
 pub fn input(error: impl Display) -> Failure {
     Failure::Input(error.to_string())
 }
 
+/// What a program's `--check` is.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// How long it takes. It stands in `--help`, and on standard error when a check starts.
+    pub time: &'static str,
+    /// Names of the options that it reads in addition to those of [`Common`]; any other is refused with it.
+    pub reads: &'static [&'static str],
+}
+
+/// Options of [`Common`] that every check reads.
+const CHECK_READS: [&str; 5] = ["seed", "threads", "json", "plot", "no-plot"];
+
+impl Check {
+    /// The options that it reads, as they are typed.
+    fn options(&self) -> Vec<&'static str> {
+        CHECK_READS.iter().chain(self.reads).copied().collect()
+    }
+
+    /// Its options for people.
+    fn list(&self) -> String {
+        let mut options: Vec<String> = self
+            .options()
+            .iter()
+            .map(|name| format!("--{name}"))
+            .collect();
+        let last = options.pop().unwrap_or_default();
+        format!("{} and {last}", options.join(", "))
+    }
+
+    /// Refuses an option that stands next to `--check` and that the check does not read.
+    fn refuse_idle(&self, command: &clap::Command, given: &ArgMatches) -> Result<(), Failure> {
+        let read = self.options();
+        let is_typed = |id| given.value_source(id) == Some(ValueSource::CommandLine);
+        let mut idle = command.get_arguments().filter(|arg| {
+            let name = arg.get_long().unwrap_or_default();
+            name != "check" && !read.contains(&name) && is_typed(arg.get_id().as_str())
+        });
+        let Some(arg) = idle.next() else {
+            return Ok(());
+        };
+        let values = given.get_raw(arg.get_id().as_str()).into_iter().flatten();
+        let values: Vec<String> = values.map(|v| v.to_string_lossy().into_owned()).collect();
+        let value = match arg.get_action().takes_values() {
+            true => format!(" {}", values.join(",")),
+            false => String::new(),
+        };
+        Err(Failure::Input(format!(
+            "--{}{value}: --check does not read it; it reads {}",
+            arg.get_long().unwrap_or_default(),
+            self.list()
+        )))
+    }
+}
+
 /// The whole of a program: parses, runs, and turns the result into an exit code.
-///
-/// `check` says how long a check takes. It stands in `--help`, and on standard error when a check starts.
 pub fn program<O: clap::Parser>(
-    check: &str,
+    check: Check,
     run: impl FnOnce(&O) -> Result<(), Failure>,
 ) -> ExitCode {
     let arguments = with_negative_values(std::env::args_os());
-    let matches = command::<O>(check).get_matches_from(arguments);
+    let mut command = command::<O>(check);
+    let matches = command.try_get_matches_from_mut(arguments);
+    let matches = matches.unwrap_or_else(|error| error.exit());
     if matches.get_flag("check") {
-        note(format_args!("--check: {check}"));
+        if let Err(failure) = check.refuse_idle(&command, &matches) {
+            return finish(Err(failure));
+        }
+        note(format_args!("--check: {}", check.time));
     }
     match O::from_arg_matches(&matches) {
         Ok(options) => finish(run(&options)),
@@ -237,10 +305,11 @@ pub fn program<O: clap::Parser>(
 }
 
 /// The command line of a program.
-fn command<O: clap::Parser>(check: &str) -> clap::Command {
+fn command<O: clap::Parser>(check: Check) -> clap::Command {
     O::command().mut_arg("check", |arg| {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        arg.help(format!("{help}; {check}"))
+        let Check { time, .. } = check;
+        arg.help(format!("{help}; {time}; reads {} only", check.list()))
     })
 }
 
@@ -301,6 +370,60 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_any_size_are_short() {
+        let found = [0.25, 2.0, 1e30, 1e-9, 0.0, -1e30, 1e300, f64::NAN].map(short);
+        let expected = ["0.25", "2", "1e30", "1e-9", "0", "-1e30", "1e300", "NaN"];
+        assert_eq!(found, expected);
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        _common: Common,
+        #[arg(long)]
+        full: bool,
+        #[arg(long, value_delimiter = ',', default_value = "1,2")]
+        _rows: Vec<u32>,
+        #[arg(long)]
+        quick: bool,
+    }
+
+    #[test]
+    fn a_check_refuses_options_that_it_does_not_read() {
+        let check = Check {
+            time: "a day",
+            reads: &["full"],
+        };
+        let refused = |line: &str| {
+            let mut command = command::<Options>(check);
+            let given = command.try_get_matches_from_mut(line.split(' ')).unwrap();
+            let refused = check.refuse_idle(&command, &given);
+            refused.err().map(|failure| failure.to_string())
+        };
+        let reads = "--seed, --threads, --json, --plot, --no-plot and --full";
+        let rest = format!("--check does not read it; it reads {reads}");
+        for read in [
+            "p --check",
+            "p --check --full --seed 2 --threads 1 --json x --plot y",
+        ] {
+            assert_eq!(refused(read), None);
+        }
+        // Also where the value is that of the default.
+        for (line, option) in [
+            ("p --check --rows 1,2", "--rows 1,2"),
+            ("p --quick --check", "--quick"),
+            ("p --seed 1 --check --rows 3,4,5", "--rows 3,4,5"),
+        ] {
+            assert_eq!(refused(line), Some(format!("{option}: {rest}")));
+        }
+        let help = command::<Options>(check).render_long_help().to_string();
+        assert!(
+            help.contains(&format!("a day; reads {reads} only")),
+            "{help}"
+        );
+    }
 
     #[test]
     fn negative_numbers_are_values_and_options_are_not() {

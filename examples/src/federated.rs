@@ -16,7 +16,7 @@ pub mod threads;
 use clap::Parser;
 use serde::Serialize;
 
-use crate::cli::{Common, Failure, bad, input, note, positive, real, whole};
+use crate::cli::{Common, Failure, bad, input, note, positive, real, short, whole};
 use crate::progress;
 use crate::source::Source;
 
@@ -213,7 +213,8 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     options.model.check(options, &files)?;
     let deliver = |report: &Report| {
         let model = options.model.write(report);
-        let rest = files.deliver(report, || picture::draw(report), text::of(report));
+        let picture = || picture::draw(text::title(report), &report.rows);
+        let rest = files.deliver(report, picture, text::of(report));
         model.and(rest)
     };
     if options.network.listen.is_some() || !options.devices.device.is_empty() {
@@ -340,7 +341,7 @@ fn check_steps(steps: &[f64]) -> Result<(), Failure> {
     match steps.iter().find(|&&step| !fits(step)) {
         Some(&step) => {
             let rule = "must be positive and finite as f32";
-            Err(bad("step-sizes", text::short(step), rule))
+            Err(bad("step-sizes", short(step), rule))
         }
         None => Ok(()),
     }
@@ -371,7 +372,7 @@ impl Bench<'_> {
         let mut trials = Vec::new();
         if let [_, _, ..] = steps {
             for &step in steps {
-                let label = format!("{method}, step {}", text::short(step));
+                let label = format!("{method}, step {}", short(step));
                 let outcome = self.run(method, part, step, &label)?;
                 let loss = outcome.last().map(|p| p.measure.train_loss);
                 let loss = loss.filter(|l| !outcome.diverged && l.is_finite());
@@ -395,7 +396,7 @@ impl Bench<'_> {
                 method,
                 budget,
                 step,
-                &format!("{method}, step {}, whole budget", text::short(step)),
+                &format!("{method}, step {}, whole budget", short(step)),
             )
         };
         let (mut step, mut outcome) = (step, whole(step)?);

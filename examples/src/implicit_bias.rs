@@ -17,9 +17,9 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg::kernel::orthant;
 
-use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, whole};
+use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, short, whole};
 use crate::progress;
-use crate::source::{NOT_CHECKED, Source};
+use crate::source::Source;
 use crate::table::Table;
 use crate::threads::each;
 
@@ -96,9 +96,6 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let common = &options.common;
     let files = common.files("implicit_bias", options.source.data.as_deref())?;
     let threads = common.threads()?;
-    if common.check && options.source.data.is_some() {
-        return Err(Failure::Input(NOT_CHECKED.to_owned()));
-    }
     let fixed;
     let options = if common.check {
         fixed = published(common)?;
@@ -319,7 +316,7 @@ fn print(report: &Report) {
     let mut table = Table::new(0, &header);
     for row in &report.networks {
         table.push(vec![
-            row.scale.to_string(),
+            short(row.scale),
             format!("{:.3}", row.accuracy),
             format!("{:.3}", row.deviation),
             format!("{:.2}", row.train),

@@ -23,9 +23,11 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg::dynamics::invariant_measure::Verdict;
 
-use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, real, whole};
+use crate::cli::{
+    Claims, Common, Failure, bad, input, positive, print, println, real, short, whole,
+};
 use crate::progress;
-use crate::source::{self, Source};
+use crate::source::Source;
 use crate::table::Table;
 use crate::threads::each;
 
@@ -111,9 +113,6 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let files = common.files("invariant_measure", options.source.data.as_deref())?;
     let threads = options.common.threads()?;
     let check = options.common.check;
-    if let (true, Some(path)) = (check, &options.source.data) {
-        return Err(bad("data", path.display(), source::NOT_CHECKED));
-    }
     let options = if check {
         // Every other option has the published value for its default.
         Options {
@@ -188,7 +187,11 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
     }
     for &rate in &options.step_sizes {
         if !(rate.is_finite() && rate > 0.0) {
-            return Err(bad("step-sizes", rate, "must be finite and positive"));
+            return Err(bad(
+                "step-sizes",
+                short(rate),
+                "must be finite and positive",
+            ));
         }
     }
     let follow = !options.common.check;
@@ -197,7 +200,7 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
         // The published control at the edge of stability, and one below it.
         for rate in [0.4, 0.1] {
             plans.push(Plan {
-                name: format!("all rows, η = {rate}"),
+                name: format!("all rows, η = {}", short(rate)),
                 rate,
                 full: true,
                 steps: options.full_steps,
@@ -213,7 +216,7 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
     for &rate in &options.step_sizes {
         let table = (TABLE_TIME / rate).round() as u64;
         plans.push(Plan {
-            name: format!("η = {rate}"),
+            name: format!("η = {}", short(rate)),
             rate,
             full: false,
             steps: options.steps,
@@ -226,7 +229,7 @@ fn plans(options: &Options) -> Result<Vec<Plan>, Failure> {
     if let Some(&rate) = options.step_sizes.first() {
         let (steps, before) = LOWERED;
         plans.push(Plan {
-            name: format!("η = {rate}, then {}", rate / 10.0),
+            name: format!("η = {}, then {}", short(rate), short(rate / 10.0)),
             rate,
             full: false,
             steps,

@@ -21,7 +21,7 @@ use clap::Parser;
 use serde::Serialize;
 use thalweg::Error;
 
-use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, whole};
+use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, short, whole};
 use crate::progress;
 use crate::table::Table;
 use crate::threads::each;
@@ -163,13 +163,13 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
         ("time", options.time),
     ] {
         if !(value.is_finite() && value > 0.0) {
-            return Err(bad(name, value, "must be finite and positive"));
+            return Err(bad(name, short(value), "must be finite and positive"));
         }
     }
     let steps = options.time / (options.step_size * options.step_size);
     if steps > MOST_STEPS {
         let rule = format!("needs {steps:.1e} steps of this size, more than {MOST_STEPS:.0e}");
-        return Err(bad("time", options.time, &rule));
+        return Err(bad("time", short(options.time), &rule));
     }
     Ok(Settings {
         shape: Shape {
@@ -272,17 +272,28 @@ fn run(
 fn named(settings: &Settings, error: &Error) -> Failure {
     match error {
         Error::Unstable { .. } | Error::NonFinite { .. } => {
-            let rule = format!("{error}; stable below about 1 / (4 dim start^2)");
-            bad("step-size", format!("{:e}", settings.rate), &rule)
+            let noise = short(settings.noise);
+            let rule = format!(
+                "{error}; stable below about 1 / (4 dim start^2), and less with --noise {noise}"
+            );
+            bad("step-size", short(settings.rate), &rule)
         }
         Error::NoConvergence { .. } => bad(
             "start",
-            settings.alpha,
+            short(settings.alpha),
             &format!(
                 "with --noise {} and --time {}: {error}",
-                settings.noise, settings.time
+                short(settings.noise),
+                short(settings.time)
             ),
         ),
+        Error::Parameter {
+            name: "learning_rate",
+            ..
+        } => {
+            let rule = "leaves descent no step size, which is one over its square";
+            bad("start", short(settings.alpha), rule)
+        }
         _ => input(error),
     }
 }
@@ -379,7 +390,7 @@ fn print(report: &Report) {
             table.push(vec![
                 format!("{:.0e}", run.rate),
                 run.seed.to_string(),
-                point.time.to_string(),
+                short(point.time),
                 format!("{:.3}", point.distance),
                 format!("{:.2}", point.bias),
                 format(point.error),

@@ -21,7 +21,7 @@ use thalweg::random::{self, Purpose};
 
 use crate::cli::{Claims, Common, Failure, bad, input, positive, print, println, whole};
 use crate::progress;
-use crate::source::{NOT_CHECKED, Source};
+use crate::source::Source;
 use crate::table::Table;
 use crate::threads::each;
 
@@ -161,9 +161,6 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let common = &options.common;
     let files = common.files("ntk_federated", options.source.data.as_deref())?;
     let threads = common.threads()?;
-    if common.check && options.source.data.is_some() {
-        return Err(Failure::Input(NOT_CHECKED.to_owned()));
-    }
     let fixed;
     let options = if common.check {
         let mut published = Options::try_parse_from(["ntk_federated"]).map_err(input)?;

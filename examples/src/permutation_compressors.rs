@@ -19,7 +19,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use clap::Parser;
 
-use crate::cli::{Claims, Common, Failure, Files, bad, input, println, real, whole};
+use crate::cli::{Claims, Common, Failure, Files, bad, input, println, real, short, whole};
 use crate::progress;
 use crate::table::Table;
 
@@ -135,6 +135,15 @@ fn settings(options: &Options) -> Result<Settings, Failure> {
     })
 }
 
+/// Four decimals, of a number of any size in a few characters.
+fn decimals(x: f64) -> String {
+    if x.abs() < 1e7 {
+        format!("{x:.4}")
+    } else {
+        format!("{x:.4e}")
+    }
+}
+
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(
         4,
@@ -159,15 +168,15 @@ fn table(rows: &[Row]) -> Table {
                 continue;
             };
             let mut cells = if entry.method == Method::PermK {
-                let mut cells = vec![format!("{}, {}, {}", row.clients, row.k, row.noise)];
-                cells.extend(row.smoothness.map(|l| format!("{l:.4}")));
+                let mut cells = vec![format!("{}, {}, {}", row.clients, row.k, short(row.noise))];
+                cells.extend(row.smoothness.map(decimals));
                 cells
             } else {
                 vec![String::new(); 4]
             };
             cells.extend([
                 entry.method.to_string(),
-                format!("{:.4}", entry.step_size),
+                decimals(entry.step_size),
                 theory.rounds.to_string(),
                 format!("{:.1e}", theory.value),
                 format!("{:.1e}", best.value),

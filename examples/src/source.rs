@@ -12,9 +12,6 @@ pub mod reading;
 
 pub use reading::Reading;
 
-/// Why a check refuses `--data`.
-pub const NOT_CHECKED: &str = "--check runs on the data of the program";
-
 /// How the files under `--data` are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -75,6 +72,11 @@ impl Source {
         let name = path.display().to_string();
         self.reading.check(format)?;
         let limits = self.reading.limits();
+        if format != Format::Idx && path.is_dir() {
+            return Err(Failure::Input(format!(
+                "{name}: a folder; --format {format} reads one file, --format idx a folder"
+            )));
+        }
         match format {
             Format::Idx => {
                 if !path.is_dir() {

@@ -28,7 +28,15 @@ fn wrong_options_are_named_and_end_with_2() {
         ),
         (
             &["--problem", "few-shot", "--ways", "6"],
-            "must have 12 classes of at least 15 rows",
+            "--ways 6: needs 12 classes, half of which no training task has; UCI digits has 10",
+        ),
+        (
+            &["--problem", "few-shot", "--shots", "1000"],
+            "--shots 1000: needs 1010 rows of each class, 10 of them to be judged by; class `0` has ",
+        ),
+        (
+            &["--check", "--seeds", "3"],
+            "--seeds 3: --check does not read it; it reads --seed, --threads, --json, --plot, --no-plot, --problem and --full",
         ),
         (
             &["--problem", "sine", "--ways", "3"],

@@ -31,7 +31,7 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--data", "no/such.csv"], "format"),
         (
             &["--check", "--data", "x.csv", "--format", "csv"],
-            "--data x.csv: --check runs on the data of the program",
+            "--data x.csv: --check does not read it",
         ),
         (&["--plot", "no/such/folder.svg"], "no/such"),
         (&["--json", "no/such/folder.json"], "no/such"),

@@ -31,6 +31,7 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--noise=-1"], "noise"),
         (&["--step-size", "nan"], "--step-size"),
         (&["--time", "inf"], "time"),
+        (&["--time", "1e300"], "--time 1e300: needs "),
         (&["--step-size", "1e-9"], "time"),
         (&["--threads", "0"], "threads"),
         (&["--unheard-of"], "unheard-of"),
@@ -39,7 +40,7 @@ fn bad_options_are_named_and_exit_with_2() {
         // Unstable: the library names parameter and step.
         (
             &["--step-size", "0.5", "--seeds", "1"],
-            "--step-size 5e-1: `learning_rate` is too large at step",
+            "--step-size 0.5: `learning_rate` is too large at step",
         ),
     ] {
         let out = program(arguments);

@@ -349,3 +349,14 @@ fn one_set_of_a_folder_is_chosen() {
         3
     );
 }
+
+#[test]
+fn a_folder_in_place_of_a_file_is_named_with_the_format_that_reads_one() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    for format in ["csv", "libsvm"] {
+        assert_eq!(
+            load(folder, format, &[]).unwrap_err(),
+            format!("{folder}: a folder; --format {format} reads one file, --format idx a folder")
+        );
+    }
+}

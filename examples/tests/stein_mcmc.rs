@@ -81,6 +81,25 @@ fn a_small_run_writes_every_figure_and_does_not_depend_on_threads() {
 }
 
 #[test]
+fn data_with_too_many_columns_is_refused_before_memory_is_taken() {
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wide.csv");
+    let rows = ["1.5,", "2.5,"].map(|cell| cell.repeat(2001));
+    let rows: String = (0..10)
+        .map(|i| format!("{}{}\n", rows[i % 2], i % 2))
+        .collect();
+    std::fs::write(&path, rows).unwrap();
+    let path = path.to_str().unwrap();
+    let out = program(&["--target", "logistic", "--data", path, "--format", "csv"]);
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    let message = format!("--data {path}: must have at most 2000 columns");
+    assert!(
+        text.contains(&message) && text.contains("found 2001"),
+        "{text}"
+    );
+}
+
+#[test]
 fn bad_options_are_named_and_exit_with_2() {
     for (arguments, name) in [
         (&["--particles", "1"][..], "particles"),
@@ -95,7 +114,7 @@ fn bad_options_are_named_and_exit_with_2() {
         (&["--data", "x"], "--format"),
         (
             &["--check", "--data", "x", "--format", "csv"],
-            "--data x: --check runs on the data of the program",
+            "--data x: --check does not read it",
         ),
         (&["--plot", "no/such/folder.svg"], "no/such"),
         (&["--json", "no/such/folder.json"], "no/such"),

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{bilevel, cli};
 
 fn main() -> ExitCode {
-    cli::program("less than a minute of one core", bilevel::main)
+    let check = cli::Check {
+        time: "less than a minute of one core",
+        reads: &["problem", "full"],
+    };
+    cli::program(check, bilevel::main)
 }

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, federated};
 
 fn main() -> ExitCode {
-    cli::program("about half a minute of one core", federated::main)
+    let check = cli::Check {
+        time: "about half a minute of one core",
+        reads: &[],
+    };
+    cli::program(check, federated::main)
 }

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, implicit_bias};
 
 fn main() -> ExitCode {
-    cli::program("about a minute of one core", implicit_bias::main)
+    let check = cli::Check {
+        time: "about a minute of one core",
+        reads: &[],
+    };
+    cli::program(check, implicit_bias::main)
 }

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, invariant_measure};
 
 fn main() -> ExitCode {
-    cli::program("less than a minute of one core", invariant_measure::main)
+    let check = cli::Check {
+        time: "less than a minute of one core",
+        reads: &[],
+    };
+    cli::program(check, invariant_measure::main)
 }

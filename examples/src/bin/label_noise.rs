@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, label_noise};
 
 fn main() -> ExitCode {
-    cli::program("less than a minute of one core", label_noise::main)
+    let check = cli::Check {
+        time: "less than a minute of one core",
+        reads: &["full"],
+    };
+    cli::program(check, label_noise::main)
 }

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, ntk_federated};
 
 fn main() -> ExitCode {
-    cli::program("about a minute of one core", ntk_federated::main)
+    let check = cli::Check {
+        time: "about a minute of one core",
+        reads: &[],
+    };
+    cli::program(check, ntk_federated::main)
 }

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, permutation_compressors};
 
 fn main() -> ExitCode {
-    cli::program("about a minute of one core", permutation_compressors::main)
+    let check = cli::Check {
+        time: "about a minute of one core",
+        reads: &["autoencoder", "data"],
+    };
+    cli::program(check, permutation_compressors::main)
 }

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use thalweg_examples::{cli, stein_mcmc};
 
 fn main() -> ExitCode {
-    cli::program("less than a minute of one core", stein_mcmc::main)
+    let check = cli::Check {
+        time: "less than a minute of one core",
+        reads: &[],
+    };
+    cli::program(check, stein_mcmc::main)
 }

@@ -10,7 +10,7 @@ use thalweg::federated::frame_len;
 use thalweg::wire::Crc32c;
 use thalweg_std::transport::{Client as Line, Limits, Server, Summary, TransportError, tcp};
 
-use crate::cli::{Failure, bad, input, print_line, real, whole};
+use crate::cli::{Failure, bad, input, print_line, real, short, whole};
 use crate::progress;
 
 use super::client::Client;
@@ -115,7 +115,7 @@ impl Network {
             }
             Err(bad(
                 name,
-                value,
+                short(value),
                 "must be between 0.001 and 1000000 seconds",
             ))
         };

@@ -2,26 +2,21 @@
 
 use thalweg_std::plot::{Axis, Figure, Panel, Series};
 
-use super::{Point, Report};
+use super::{Point, Row};
 
 /// Two panels that share a legend.
-pub(super) fn draw(report: &Report) -> Figure {
+pub(super) fn draw(title: String, rows: &[Row]) -> Figure {
     let series = |y: fn(&Point) -> f64| {
         let curve = |p: &Point| (p.uplink_bits as f64, y(p));
         // The start has no place on a logarithmic axis.
         let points = |points: &[Point]| points.iter().skip(1).map(curve).collect();
-        report
-            .rows
-            .iter()
+        rows.iter()
             .map(|row| Series::line(&row.method, points(&row.points)))
             .collect()
     };
     let bits = || Axis::log("uplink bits per client");
     Figure {
-        title: format!(
-            "{}: {} clients, Dirichlet alpha {}, {} parameters",
-            report.data, report.clients, report.alpha, report.dimension
-        ),
+        title,
         panels: vec![
             Panel {
                 x: bits(),

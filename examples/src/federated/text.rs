@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use crate::cli::short;
 use crate::table::{Table, si};
 
 /// The table, with what it needs to be read.
@@ -19,7 +20,7 @@ pub(super) fn of(report: &Report) -> String {
         report.train_rows,
         report.clients,
         span(&report.shard_rows),
-        report.alpha,
+        short(report.alpha),
         report.test_rows,
         report.dimension,
         si(report.budget_bits as f64),
@@ -49,13 +50,15 @@ pub(super) fn of(report: &Report) -> String {
     text
 }
 
-/// A number of any size in a few characters: `0.25`, `1e30`.
-pub(super) fn short(x: f64) -> String {
-    if x == 0.0 || (1e-4..1e7).contains(&x.abs()) {
-        x.to_string()
-    } else {
-        format!("{x:e}")
-    }
+/// The title of the picture.
+pub(super) fn title(report: &Report) -> String {
+    format!(
+        "{}: {} clients, Dirichlet alpha {}, {} parameters",
+        report.data,
+        report.clients,
+        short(report.alpha),
+        report.dimension
+    )
 }
 
 fn table(report: &Report) -> Table {
@@ -106,15 +109,4 @@ fn verdict(report: &Report) -> String {
         "least training loss: {loss}; best test accuracy: {}",
         first.join(", ")
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_takes_a_few_characters() {
-        let found = [0.25, 2.0, 1e30, 1e-9, 0.0, -1e30, f64::NAN].map(short);
-        assert_eq!(found, ["0.25", "2", "1e30", "1e-9", "0", "-1e30", "NaN"]);
-    }
 }

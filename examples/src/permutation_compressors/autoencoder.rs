@@ -15,7 +15,7 @@ use thalweg::model::{Batch, Init, Labels, Objective, autoencoder::Model};
 use thalweg::random::{self, Purpose};
 use thalweg_std::data::{Dataset, Limits, digits, idx, partition};
 
-use crate::cli::{Claims, Failure, Files, bad, input, positive, println, real, whole};
+use crate::cli::{Claims, Failure, Files, bad, input, positive, println, real, short, whole};
 use crate::progress;
 use crate::table::{Table, si};
 
@@ -508,7 +508,7 @@ fn table(report: &Report) -> Table {
         if let Some(best) = row.best() {
             cells.extend([
                 number(best.loss),
-                best.step_size.to_string(),
+                short(best.step_size),
                 si(best.bits_without_indices as f64),
                 si(best.bits as f64),
                 number(best.last_loss),

@@ -459,11 +459,21 @@ fn two_classes(data: &Dataset, most: usize) -> Rows<u32> {
     rows
 }
 
+/// Columns of a posterior whose Hessian takes minutes.
+const MOST_COLUMNS: usize = 2000;
+
 fn classes(source: &Source, most: usize, seed: u64) -> Result<Problem, Failure> {
     let (name, train, test) = if source.data.is_some() {
         let data = source.load(seed)?;
         if data.train.classes() != 2 {
             return Err(bad("data", &data.name, "must hold two classes"));
+        }
+        if data.train.columns() > MOST_COLUMNS {
+            let rule = format!(
+                "must have at most {MOST_COLUMNS} columns: the reference draws need a Hessian; found {}",
+                data.train.columns()
+            );
+            return Err(bad("data", &data.name, &rule));
         }
         (data.name, data.train, data.test)
     } else {

@@ -88,12 +88,18 @@ impl<'a> Family<'a> {
                 .map(|(i, _)| i)
                 .collect()
         };
-        let by_class: Vec<Vec<u32>> = classes.map(rows).collect();
-        let few = |rows: &Vec<u32>| rows.len() < shots + QUERIES;
-        if by_class.len() < ways || by_class.iter().any(few) {
-            let (classes, rows) = (2 * ways, shots + QUERIES);
-            let rule = format!("must have {classes} classes of at least {rows} rows");
-            return Err(bad("data", "set", &rule));
+        let by_class: Vec<Vec<u32>> = classes.clone().map(rows).collect();
+        let needed = shots + QUERIES;
+        let mut few = classes
+            .zip(&by_class)
+            .filter(|(_, rows)| rows.len() < needed);
+        if let Some((class, rows)) = few.next() {
+            let name = data.class_names().get(class as usize);
+            let (name, found) = (name.map_or("", String::as_str), rows.len());
+            let rule = format!(
+                "needs {needed} rows of each class, {QUERIES} of them to be judged by; class `{name}` has {found}"
+            );
+            return Err(bad("shots", shots, &rule));
         }
         Ok(Self::Classes(data, by_class, [ways, shots]))
     }
@@ -243,6 +249,14 @@ pub fn digits(data: &Data, scope: Scope, seed: u64, threads: usize) -> Result<Re
         ..sgd::Config::new(0.1)
     };
     let classes = data.train.classes() as u32;
+    if 2 * ways > classes as usize {
+        let rule = format!(
+            "needs {} classes, half of which no training task has; {} has {classes}",
+            2 * ways,
+            data.name
+        );
+        return Err(bad("ways", ways, &rule));
+    }
     let unseen = classes.saturating_sub(ways as u32);
     let story = Story {
         title: format!("{}, {ways} ways, {shots} shots", data.name),
