@@ -86,7 +86,14 @@ fn wrong_options_are_named() {
         (&["--times", "2,1"], "--times"),
         (&["--bits", "25"], "--bits"),
         (
-            &["--samples", "10000", "--participants", "40"],
+            &[
+                "--samples",
+                "10000",
+                "--participants",
+                "40",
+                "--hidden",
+                "512",
+            ],
             "--samples 10000",
         ),
     ] {
