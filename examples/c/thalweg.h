@@ -72,6 +72,30 @@
 // The run ends.
 #define THALWEG_KIND_STOP 16
 
+// The Jacobian of the outputs for sample `k`.
+#define THALWEG_KIND_JACOBIAN 17
+
+// The large elements of one, quantised.
+#define THALWEG_KIND_QUANTISED_JACOBIAN 18
+
+// The classes of a client's samples.
+#define THALWEG_KIND_LABELS 19
+
+// The outputs of the model on a client's samples.
+#define THALWEG_KIND_LOGITS 20
+
+// A model that the server may choose.
+#define THALWEG_KIND_CANDIDATE 21
+
+// The losses of the candidates.
+#define THALWEG_KIND_LOSSES 22
+
+// The public key of a client.
+#define THALWEG_KIND_PUBLIC_KEY 23
+
+// A seed, encrypted for one client.
+#define THALWEG_KIND_SEALED_SEED 24
+
 // No values.
 #define THALWEG_DTYPE_NONE 0
 
