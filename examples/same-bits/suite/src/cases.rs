@@ -15,6 +15,7 @@ mod particle;
 mod random;
 mod simd;
 mod storage;
+mod tangent;
 mod target;
 mod vector;
 mod wire;
@@ -121,4 +122,8 @@ pub static LARGE: &[Case] = &[
     ("sign posteriors", kernel::signs),
     ("aggregators f32", aggregate::rules::<f32>),
     ("aggregators f64", aggregate::rules::<f64>),
+    ("tangent kernels f32", tangent::kernels::<f32>),
+    ("tangent kernels f64", tangent::kernels::<f64>),
+    ("tangent flows f32", tangent::flows::<f32>),
+    ("tangent flows f64", tangent::flows::<f64>),
 ];
