@@ -39,9 +39,11 @@ use std::time::Instant;
 use thalweg::compress::{
     Buffers, Compressor, Dithering, Key, Natural, Operator, RandK, Sign, TopK,
 };
+use thalweg::kernel::tangent::{full_kernel_into, full_kernel_scratch_len, kernel_into};
 use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm, gemm_scratch};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
+use thalweg::model::{Batch, Labels, mlp};
 use thalweg::optim::{Optimiser, State, adagrad, adam, lion, rmsprop, sgd};
 use thalweg::pairs::Sequential;
 use thalweg::particle::bandwidth::Bandwidth;
@@ -199,6 +201,34 @@ fn mixture(n: usize, k: usize, d: usize) -> Result<Call, Error> {
     }))
 }
 
+/// The tangent kernel of a network `d-hidden-c` on `n` rows: the mean over outputs, or all pairs of them.
+fn tangent(n: usize, sizes: [usize; 3], arithmetic: Arithmetic, is_full: bool) -> Call {
+    const fn model(sizes: &[usize; 3], arithmetic: Arithmetic) -> mlp::Model<'_, f32> {
+        mlp::Model {
+            arithmetic,
+            ..mlp::Model::new(sizes)
+        }
+    }
+    let [inputs, _, outputs] = sizes;
+    let network = model(&sizes, arithmetic);
+    let (x, params) = (normals(n * inputs, 1), normals(network.dim(), 2));
+    let size = if is_full { n * outputs } else { n };
+    let (mut h, mut scratch) = (
+        zeros(size * size),
+        zeros(full_kernel_scratch_len(&network, n)),
+    );
+    Box::new(move || {
+        let batch = Batch::new(black_box(&x), inputs, Labels::None)?;
+        let view = MatrixMut::new(&mut h, size, size)?;
+        let network = model(&sizes, arithmetic);
+        if is_full {
+            full_kernel_into(&network, &params, &batch, view, &mut scratch)
+        } else {
+            kernel_into(&network, &params, &batch, view, &mut scratch)
+        }
+    })
+}
+
 /// The numbers of `1000x50`.
 fn sizes(size: &str) -> Vec<usize> {
     size.split('x').filter_map(|n| n.parse().ok()).collect()
@@ -282,6 +312,10 @@ fn task(name: &str, size: &str, threads: usize) -> Option<Call> {
             arithmetic,
         ),
         "em_full" => mixture(n, size.get(1).copied()?, size.get(2).copied()?).ok()?,
+        "ntk" | "ntk_fast" | "ntk_full" | "ntk_full_fast" => {
+            let [n, sizes @ ..] = <[usize; 4]>::try_from(size).ok()?;
+            tangent(n, sizes, arithmetic, name.starts_with("ntk_full"))
+        }
         "gemm" | "gemm_fast" => square(n, threads, arithmetic),
         _ => return None,
     })

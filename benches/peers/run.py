@@ -39,6 +39,8 @@ def tasks(quick):
     for size in [(100, 10), (1000, 50), (2000, 200)]:
         yield from ((name, size) for name in PARTICLES)
     yield "em_full", (20_000, 20, 10) if quick else (100_000, 100, 10)
+    for name in ["ntk", "ntk_fast", "ntk_full", "ntk_full_fast"]:
+        yield name, (256, 784, 100, 10)
     for n in [512, 1024]:
         yield from ((name, (n,)) for name in ["gemm", "gemm_fast"])
 
@@ -166,10 +168,47 @@ class Numpy:
             return svgd
         if name == "em_full":
             return self.mixture(*size)
+        if name.startswith("ntk"):
+            return self.tangent(name, *size)
         if name == "gemm":
             a, b, c = (self.normals(n, n) for _ in range(3))
             return lambda: np.matmul(a, b, out=c)
         return None
+
+    def tangent(self, name, n, d, hidden, c):
+        """Layer by layer: no Jacobian is formed."""
+        np = self.np
+        x, w1, b1, w2 = self.normals(n, d), self.normals(hidden, d), self.normals(hidden), self.normals(c, hidden)
+
+        def activations():
+            a = x @ w1.T
+            a += b1
+            np.maximum(a, 0, out=a)
+            return a, (a > 0).astype(np.float32)
+
+        def trace():
+            a, m = activations()
+            h = x @ x.T
+            h += 1
+            h *= (m * (w2 * w2).mean(0)) @ m.T
+            h += a @ a.T
+            h += 1
+            return h
+
+        def full():
+            a, m = activations()
+            slopes = (m[:, None] * w2).reshape(n * c, hidden)
+            k = (slopes @ slopes.T).reshape(n, c, n, c)
+            t = x @ x.T
+            t += 1
+            k *= t[:, None, :, None]
+            t = a @ a.T
+            t += 1
+            for j in range(c):
+                k[:, j, :, j] += t
+            return k
+
+        return {"ntk": trace, "ntk_full": full}[name]
 
     def mixture(self, n, k, d):
         """One step of EM as two products with the features (1, x, x x^T)."""
@@ -257,10 +296,33 @@ class Torch:
             return svgd
         if name == "em_full":
             return self.mixture(*size)
+        if name.startswith("ntk"):
+            return self.tangent(name, *size)
         if name == "gemm":
             a, b, c = (torch.randn(n, n) for _ in range(3))
             return lambda: torch.mm(a, b, out=c)
         return None
+
+    def tangent(self, name, n, d, hidden, c):
+        """The contraction of torch.func's tutorial."""
+        torch = self.torch
+        from torch.func import jacrev, vmap
+
+        x = torch.randn(n, d)
+        weights = torch.randn(hidden, d), torch.randn(hidden), torch.randn(c, hidden), torch.randn(c)
+
+        def f(weights, x):
+            w1, b1, w2, b2 = weights
+            return w2 @ torch.relu(w1 @ x + b1) + b2
+
+        def kernel():
+            jacobian = vmap(jacrev(f), (None, 0))(weights, x)
+            rows = (j.flatten(2) for j in jacobian)
+            if name == "ntk":
+                return sum(torch.einsum("icp,jcp->ij", j, j) for j in rows) / c
+            return sum(torch.einsum("icp,jdp->icjd", j, j) for j in rows)
+
+        return kernel
 
     def optimiser(self, name, n):
         torch = self.torch
@@ -380,9 +442,32 @@ class Jax:
                 return x + (0.01 / n) * phi
 
             return of(svgd, self.normals(1, *size), self.normals(2, *size))
+        if name.startswith("ntk"):
+            return of(self.tangent(name), *self.network(*size))
         if name == "gemm":
             return of(jnp.matmul, self.normals(1, n, n), self.normals(2, n, n))
         return None
+
+    def network(self, n, d, hidden, c):
+        weights = self.normals(2, hidden, d), self.normals(3, hidden), self.normals(4, c, hidden), self.normals(5, c)
+        return weights, self.normals(1, n, d)
+
+    def tangent(self, name):
+        """Contraction of the Jacobians of the samples, parameter by parameter."""
+        jax, jnp = self.jax, self.jnp
+
+        def f(weights, x):
+            w1, b1, w2, b2 = weights
+            return w2 @ jax.nn.relu(w1 @ x + b1) + b2
+
+        def kernel(weights, x):
+            jacobian = jax.vmap(jax.jacrev(f), (None, 0))(weights, x)
+            rows = (j.reshape(*j.shape[:2], -1) for j in jacobian)
+            if name == "ntk":
+                return sum(jnp.einsum("icp,jcp->ij", j, j) for j in rows) / jacobian[0].shape[1]
+            return sum(jnp.einsum("icp,jdp->icjd", j, j) for j in rows)
+
+        return kernel
 
     def optimiser(self, name, n):
         jax, optax = self.jax, self.optax

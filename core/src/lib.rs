@@ -40,6 +40,7 @@
 //! | differentiate through a training run | [`bilevel::es_jacobian`] from gradients alone, [`bilevel::itd`] and [`bilevel::aid`] with second derivatives |
 //! | tell whether training has become stationary | [`dynamics::invariant_measure`] |
 //! | know where label noise drives a model of zero loss | [`dynamics::label_noise`], and its limit in [`dynamics::limit_flow`] |
+//! | train a network by its tangent kernel | [`kernel::tangent`], and its flow in [`kernel::evolution`] |
 //! | know what an infinitely wide network predicts | [`kernel`]: its kernels, regression, posteriors given signs |
 //! | save a state and go on from it | [`snapshot`], and [`snapshot::Slots`] for flash that may lose its power |
 //! | write a loop on lanes | [`simd`] |

@@ -21,11 +21,12 @@ use thalweg::compress::{
 use thalweg::dynamics::{invariant_measure, label_noise, limit_flow};
 use thalweg::federated::machine::{self, Client, Server};
 use thalweg::federated::{Protocol, ProtocolError, Run, decode, ef21, fed_avg, marina};
+use thalweg::kernel::{evolution, tangent};
 use thalweg::matrix::{MatrixMut, MatrixRef, Product, gemm};
 use thalweg::mixture::component_selection::{self, Current, Proposal};
 use thalweg::mixture::em;
 use thalweg::mixture::gaussian::{Covariance, Mixture, params_len};
-use thalweg::model::{Batch, Objective, mlp};
+use thalweg::model::{Batch, Labels, Loss, Objective, Outputs, mlp};
 use thalweg::optim::{Elementwise, Layer, Optimiser, State, bf16, registry};
 use thalweg::particle::{
     Evaluated, Particles, energy_distance, hmc, ksd, langevin, matrix_svgd, mmd, momentum, sghmc,
@@ -570,6 +571,56 @@ fn no_step_of_a_mixture_allocates() {
             .unwrap();
         let len = state.save(&mut bytes).unwrap();
         state.restore(&bytes[..len]).unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn neither_a_tangent_kernel_nor_its_flow_allocates() {
+    const N: usize = 7;
+    const SIZES: [usize; 4] = [3, 5, 4, 2];
+    const MODEL: mlp::Model<'static, f32> = mlp::Model::new(&SIZES);
+    let (x, mut params) = ([0.25; 3 * N], [0.5; MODEL.dim()]);
+    let (mut h, mut k) = ([0.0; N * N], [0.0; 4 * N * N]);
+    let mut jacobian = [0.0; 2 * N * MODEL.dim()];
+    let mut scratch = [0.0; 4 * tangent::full_kernel_scratch_len(&MODEL, N)];
+    let mut memory = [0.0; evolution::spectrum_len(N)];
+    let mut wide = [0.0; evolution::spectrum_scratch_len(N, 2)];
+    let (mut f, mut s, mut pull) = ([0.0; 2 * N], [0.0; 2 * N], [0.0; MODEL.dim()]);
+    let count = allocations(|| {
+        let batch = Batch::new(&x, 3, Labels::None).unwrap();
+        Outputs::outputs_into(&MODEL, &params, &batch, &mut f, &mut scratch).unwrap();
+        Outputs::jacobian_into(&MODEL, &params, &batch, &mut jacobian, &mut scratch).unwrap();
+        let view = MatrixMut::new(&mut h, N, N).unwrap();
+        tangent::kernel_into(&MODEL, &params, &batch, view, &mut scratch).unwrap();
+        let view = MatrixMut::new(&mut k, 2 * N, 2 * N).unwrap();
+        tangent::full_kernel_into(&MODEL, &params, &batch, view, &mut scratch).unwrap();
+        let view = MatrixMut::new(&mut k[..N * N], N, N).unwrap();
+        let how = Arithmetic::Portable;
+        tangent::add_jacobian_kernel(how, 2, &jacobian, view, &mut scratch).unwrap();
+        let start = f;
+        let round = evolution::Round {
+            loss: Loss::Squared,
+            kernel: MatrixRef::new(&h, N, N).unwrap(),
+            labels: Labels::Classes(&[0, 1, 0, 1, 0, 1, 0]),
+            outputs: &start,
+        };
+        let config = evolution::Config::default();
+        let keep = |moment: evolution::Moment<'_, f32>| {
+            s.copy_from_slice(moment.integral);
+            Ok(())
+        };
+        evolution::follow(&config, &round, &[0.5, 2.0], keep, &mut scratch).unwrap();
+        let spectrum = evolution::Spectrum::new(round.kernel, &mut memory, &mut wide).unwrap();
+        spectrum.at(&round, 1.0, &mut f, &mut s, &mut wide).unwrap();
+        tangent::add_transposed_product(&jacobian, &s, &mut pull).unwrap();
+        let scale = evolution::Scale {
+            loss: Loss::Squared,
+            rows: N,
+            outputs: 2,
+        };
+        let before = params;
+        evolution::weights_into(scale, &before, &pull, &mut params).unwrap();
     });
     assert_eq!(count, 0);
 }

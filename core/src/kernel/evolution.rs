@@ -18,7 +18,7 @@
 //!
 //! [`follow`] integrates either loss by [Dormand-Prince](crate::solve::dormand_prince()); [`Spectrum`] has the closed form for the squared loss.
 //! [`weights_into`] takes the transposed products `sum_c J_c^T S_c` to weights, and [`choose_tau`] picks a time by the losses of the real network
-//! there: the linear model is accurate near `w` only, and its own loss falls for ever. The functions read the kernel, outputs and labels, never
+//! there: the linear model is accurate near `w` only, and its own loss never rises. The functions read the kernel, outputs and labels, never
 //! the inputs.
 //!
 //! Reference: Yue et al., *Neural tangent kernel empowered federated learning* (arXiv 2110.03681, 2022), whose code sums residuals over the
@@ -170,12 +170,12 @@ pub const fn least_follow_scratch_len(n: usize, outputs: usize) -> usize {
 
 /// Follows the flow and calls `visit` at each of the increasing times.
 ///
-/// The state is that of outputs and integral together: `10 N^2 C` flops and two passes over the kernel an evaluation. Scratch: [`follow_scratch_len`], or down to
-/// [`least_follow_scratch_len`] with the same bits (with [`Arithmetic::Portable`]).
+/// The state is that of outputs and integral together. Cost: `2 N^2 C` flops and one pass over the kernel an evaluation. Scratch:
+/// [`follow_scratch_len`], or down to [`least_follow_scratch_len`] with the same bits (with [`Arithmetic::Portable`]).
 ///
 /// # Errors
-/// Shapes, labels, tolerances, times that do not fit, a kernel or outputs that are not finite: nothing has been visited. Errors of `visit` and those of
-/// [`dormand_prince`](crate::solve::dormand_prince()).
+/// Shapes, labels, tolerances, times that do not fit, a kernel or outputs that are not finite: nothing has been visited. Errors of `visit`
+/// and those of [`dormand_prince`](crate::solve::dormand_prince()).
 ///
 /// ```
 /// use thalweg::kernel::evolution::{Config, Round, follow, follow_scratch_len};
@@ -434,8 +434,8 @@ impl<'a> Spectrum<'a> {
 
 /// Writes the weights `w(t) = w - rate J^T S` of a round of `rows` samples in all, from the transposed product `pull = sum_c J_c^T S_c`.
 ///
-/// `pull` comes from [`Outputs::jacobian_transpose_times_into`](crate::model::Outputs::jacobian_transpose_times_into) where the inputs are at hand, or from
-/// [`add_transposed_product`](super::tangent::add_transposed_product) over the Jacobians of the clients.
+/// `pull` comes from [`Outputs::jacobian_transpose_times_into`](crate::model::Outputs::jacobian_transpose_times_into) where the inputs are
+/// at hand, or from [`add_transposed_product`](super::tangent::add_transposed_product) over the Jacobians of the clients.
 ///
 /// # Errors
 /// [`Error::Length`] of `pull` or `out`, [`Error::Parameter`] without rows or outputs; `out` is unchanged.
@@ -494,8 +494,8 @@ pub struct Chosen {
 
 /// Picks the candidate of the smallest loss, with the weights of the round (`tau = 0`) as one more candidate.
 ///
-/// `at_zero` and `losses` are mean losses of the real network, at `w` and at the weights of increasing times: evaluated by the clients on their samples, or on a
-/// validation set. The earliest of equal losses is picked; NaN is skipped. The published code has no candidate 0.
+/// `at_zero` and `losses` are mean losses of the real network, at `w` and at the weights of increasing times: evaluated by the clients on
+/// their samples, or on a validation set. The earliest of equal losses is picked; NaN is skipped. The published code has no candidate 0.
 ///
 /// ```
 /// use thalweg::kernel::evolution::{Chosen, choose_tau};

@@ -21,13 +21,13 @@
 //! H = (A A^T + 1) + (X X^T + 1) * (M diag(s) M^T)
 //! ```
 //!
-//! [`kernel_into`] and [`full_kernel_into`] multiply these out at any depth and for each activation, a tile of `H` at a time. The layer below the outputs takes
-//! the second form, so that `C` is in its cost only where the layers beneath it need each output by itself.
-//! Cost: `N^2 sum_l (w_(l-1) + C w_l)` flops, no `C` for `l = L-1`; for the full kernel `N^2 (sum_l w_(l-1) + C^2 w_l)`.
+//! [`kernel_into`] and [`full_kernel_into`] multiply these out at any depth and for each activation, a tile of `H` at a time. The layer
+//! below the outputs takes the second form, so that `C` is in its cost only where the layers beneath it need each output by itself. Cost:
+//! `N^2 sum_l (w_(l-1) + C w_l)` flops, no `C` for `l = L-1`; for the full kernel `N^2 (sum_l w_(l-1) + C^2 w_l)`.
 //!
 //! # From Jacobians that clients have sent
-//! [`add_jacobian_kernel`] and [`add_jacobian_kernel_between`] fill in the blocks of `H` that belong to one client or to two, and [`add_transposed_product`] the
-//! step of the weights. With the inputs at hand that step is a back-propagation,
+//! [`add_jacobian_kernel`] and [`add_jacobian_kernel_between`] fill in the blocks of `H` that belong to one client or to two, and
+//! [`add_transposed_product`] the step of the weights. With the inputs at hand that step is a back-propagation,
 //! [`Outputs::jacobian_transpose_times_into`](crate::model::Outputs::jacobian_transpose_times_into).
 //!
 //! Reference: Yue et al., *Neural tangent kernel empowered federated learning* (arXiv 2110.03681, 2022); Jacot, Gabriel and Hongler, *Neural

@@ -148,8 +148,8 @@ pub const fn dormand_prince_scratch_len(d: usize) -> usize {
 ///
 /// # Errors
 /// Tolerances out of range, times that are not finite, not negative and increasing, a short scratch: `y` is unchanged. Errors of the field and of
-/// `visit`. [`Error::NonFinite`] named `slope` for a field that is not finite at the start; [`Error::NoConvergence`] when the evaluations are used up or the length
-/// of a step is below the resolution of the time: `y` is the last state that was accepted.
+/// `visit`. [`Error::NonFinite`] named `slope` for a field that is not finite at the start; [`Error::NoConvergence`] when the evaluations
+/// are used up or the length of a step is below the resolution of the time: `y` is the last state that was accepted.
 ///
 /// ```
 /// use thalweg::solve::{Tolerance, dormand_prince, dormand_prince_scratch_len};

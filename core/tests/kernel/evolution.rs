@@ -8,7 +8,7 @@ use thalweg::kernel::evolution::{
 use thalweg::kernel::tangent::add_transposed_product;
 use thalweg::matrix::MatrixRef;
 use thalweg::model::mlp::Model;
-use thalweg::model::{Batch, Labels, Loss, Objective, Outputs, linear};
+use thalweg::model::{Batch, Labels, Loss, Objective, linear};
 use thalweg::solve::{Tolerance, dormand_prince, dormand_prince_scratch_len};
 use thalweg::{Error, Real, vector};
 
@@ -452,7 +452,7 @@ fn bad_rounds_are_named_before_anything_is_visited() {
         outputs: &[0.0, 1.0, 2.0, 3.0],
     };
     let mut scratch = [0.0; 1024];
-    let mut call = |round: Round<'_, f64>, times: &[f64], scratch: &mut [f64]| {
+    let call = |round: Round<'_, f64>, times: &[f64], scratch: &mut [f64]| {
         let visit = |_: thalweg::kernel::evolution::Moment<'_, f64>| panic!("visited");
         name(follow(&Config::default(), &round, times, visit, scratch).unwrap_err())
     };

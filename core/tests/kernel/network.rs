@@ -4,10 +4,10 @@ use thalweg::Real;
 use thalweg::kernel::tangent::{kernel_into, kernel_scratch_len};
 use thalweg::matrix::MatrixMut;
 use thalweg::model::mlp::{Activation, Model};
-use thalweg::model::{Batch, Labels, Objective, Outputs};
+use thalweg::model::{Batch, Labels, Outputs};
 
 /// Numbers in [-1, 1) from a multiplicative generator; the phase picks the sequence.
-pub fn painted<T: Real>(n: usize, phase: u64) -> Vec<T> {
+pub(super) fn painted<T: Real>(n: usize, phase: u64) -> Vec<T> {
     let mut state = phase.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..n)
         .map(|_| {
@@ -20,14 +20,14 @@ pub fn painted<T: Real>(n: usize, phase: u64) -> Vec<T> {
 }
 
 /// A line of the file.
-pub struct Golden {
-    pub what: &'static str,
-    pub sizes: Vec<usize>,
-    pub activation: Activation,
-    pub numbers: Vec<f64>,
+pub(super) struct Golden {
+    pub(super) what: &'static str,
+    pub(super) sizes: Vec<usize>,
+    pub(super) activation: Activation,
+    pub(super) numbers: Vec<f64>,
 }
 
-pub fn golden() -> impl Iterator<Item = Golden> {
+pub(super) fn golden() -> impl Iterator<Item = Golden> {
     include_str!("../golden/tangent.txt").lines().map(|line| {
         let mut words = line.split(' ');
         let [what, sizes, activation] = [(); 3].map(|()| words.next().unwrap());
@@ -46,14 +46,14 @@ pub fn golden() -> impl Iterator<Item = Golden> {
 }
 
 /// Rows of data with parameters of a network.
-pub struct Case<T> {
-    pub n: usize,
-    pub x: Vec<T>,
-    pub params: Vec<T>,
+pub(super) struct Case<T> {
+    pub(super) n: usize,
+    pub(super) x: Vec<T>,
+    pub(super) params: Vec<T>,
 }
 
 impl<T: Real> Case<T> {
-    pub fn new(model: &Model<'_, T>, n: usize) -> Self {
+    pub(super) fn new(model: &Model<'_, T>, n: usize) -> Self {
         Self {
             n,
             x: painted(n * model.inputs(), 21),
@@ -61,11 +61,11 @@ impl<T: Real> Case<T> {
         }
     }
 
-    pub fn batch(&self) -> Batch<'_, T> {
+    pub(super) fn batch(&self) -> Batch<'_, T> {
         Batch::new(&self.x, self.x.len() / self.n, Labels::None).unwrap()
     }
 
-    pub fn outputs(&self, model: &impl Outputs<T>) -> Vec<T> {
+    pub(super) fn outputs(&self, model: &impl Outputs<T>) -> Vec<T> {
         let mut out = vec![T::NAN; self.n * model.outputs()];
         let mut scratch = vec![T::NAN; model.outputs_scratch_len(self.n)];
         model
@@ -74,7 +74,7 @@ impl<T: Real> Case<T> {
         out
     }
 
-    pub fn jacobian(&self, model: &impl Outputs<T>) -> Vec<T> {
+    pub(super) fn jacobian(&self, model: &impl Outputs<T>) -> Vec<T> {
         let mut out = vec![T::NAN; self.n * model.outputs() * model.dim()];
         let mut scratch = vec![T::NAN; model.outputs_scratch_len(self.n)];
         model
@@ -84,7 +84,7 @@ impl<T: Real> Case<T> {
     }
 
     /// `sum_ic r_ic J_ic` by back-propagation.
-    pub fn pull(&self, model: &impl Outputs<T>, residuals: &[T]) -> Vec<T> {
+    pub(super) fn pull(&self, model: &impl Outputs<T>, residuals: &[T]) -> Vec<T> {
         let mut out = vec![T::NAN; model.dim()];
         let mut scratch = vec![T::NAN; model.outputs_scratch_len(self.n)];
         model
@@ -99,7 +99,7 @@ impl<T: Real> Case<T> {
         out
     }
 
-    pub fn kernel(&self, model: &Model<'_, T>) -> Vec<T> {
+    pub(super) fn kernel(&self, model: &Model<'_, T>) -> Vec<T> {
         let mut h = vec![T::NAN; self.n * self.n];
         let view = MatrixMut::new(&mut h, self.n, self.n).unwrap();
         let mut scratch = vec![T::NAN; kernel_scratch_len(model, self.n)];
@@ -109,7 +109,7 @@ impl<T: Real> Case<T> {
 }
 
 /// The largest difference is at most `bound` times the largest expected magnitude.
-pub fn assert_close<T: Real>(what: &str, found: &[T], expected: &[f64], bound: f64) {
+pub(super) fn assert_close<T: Real>(what: &str, found: &[T], expected: &[f64], bound: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let size = expected.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -119,16 +119,16 @@ pub fn assert_close<T: Real>(what: &str, found: &[T], expected: &[f64], bound: f
 }
 
 /// Class `7 i mod C` of row `i`.
-pub fn classes(n: usize, outputs: usize) -> Vec<u32> {
+pub(super) fn classes(n: usize, outputs: usize) -> Vec<u32> {
     (0..n).map(|i| (7 * i % outputs) as u32).collect()
 }
 
-pub fn widened<T: Real>(x: &[T]) -> Vec<f64> {
+pub(super) fn widened<T: Real>(x: &[T]) -> Vec<f64> {
     x.iter().map(|x| x.to_f64()).collect()
 }
 
 /// Names the argument that an error is about.
-pub fn name(error: thalweg::Error) -> &'static str {
+pub(super) fn name(error: thalweg::Error) -> &'static str {
     match error {
         thalweg::Error::Length { name, .. }
         | thalweg::Error::Parameter { name, .. }

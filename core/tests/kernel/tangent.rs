@@ -7,7 +7,7 @@ use thalweg::kernel::tangent::{
 };
 use thalweg::matrix::{MatrixMut, symmetric_eigen, symmetric_eigen_scratch};
 use thalweg::model::mlp::{Activation, Model};
-use thalweg::model::{Batch, Labels, Objective, Outputs, autoencoder, linear, logistic, softmax};
+use thalweg::model::{Batch, Labels, Outputs, autoencoder, linear, logistic, softmax};
 use thalweg::{Arithmetic, Real};
 
 fn full<T: Real>(model: &Model<'_, T>, case: &Case<T>) -> Vec<T> {

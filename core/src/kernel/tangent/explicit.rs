@@ -19,7 +19,8 @@ const fn least_scratch_len(n: usize, m: usize) -> usize {
     height.saturating_mul(width)
 }
 
-/// Elements of scratch of [`add_jacobian_kernel_between`] for `n` and `m` samples, at full speed; for one set `m = n`. A tile, of at most 128 x 128, is enough.
+/// Elements of scratch of [`add_jacobian_kernel_between`] for `n` and `m` samples, at full speed; for one set `m = n`. A tile, of at most
+/// 128 x 128, is enough.
 ///
 /// ```
 /// use thalweg::kernel::tangent::jacobian_kernel_scratch_len;
@@ -34,10 +35,12 @@ pub const fn jacobian_kernel_scratch_len(n: usize, m: usize) -> usize {
     least_scratch_len(n, m) + gemm_scratch(height, width, CHAIN)
 }
 
-/// Adds `(1/C) sum_c <J_ic, J_jc>` for all pairs of rows of `a` to the symmetric `h`, which is `n x n`: of its old elements only the lower triangle counts.
+/// Adds `(1/C) sum_c <J_ic, J_jc>` for all pairs of rows of `a` to the symmetric `h`, which is `n x n`: of its old elements only the lower
+/// triangle counts.
 ///
-/// `a` has `n` rows of the same entries of the Jacobian: all `C P`, or some of them, so that a kernel may be accumulated over classes, layers or any other
-/// division of the entries. Sums are taken in chains of 2,048 terms. Scratch: [`jacobian_kernel_scratch_len`]. Cost: `n^2` flops an entry.
+/// `a` has `n` rows of the same entries of the Jacobian: all `C P`, or some of them, so that a kernel may be accumulated over classes,
+/// layers or any other division of the entries. Sums are taken in chains of 2,048 terms. Scratch: [`jacobian_kernel_scratch_len`]. Cost:
+/// `n^2` flops an entry.
 ///
 /// # Errors
 /// No outputs; [`Error::Length`] when `h` is not square, rows are not whole, or the scratch is short. `h` is unchanged.
@@ -139,7 +142,8 @@ fn add<T: Real>(
 
 /// Adds `sum_ic r_ic J_ic` to `out`, for the Jacobian rows of some samples and as many residuals.
 ///
-/// `jacobian` is `n x C x P`, `residuals` `n x C`, `out` `P`. Rows are added one after another: the bits do not depend on how they are divided among calls.
+/// `jacobian` is `n x C x P`, `residuals` `n x C`, `out` `P`. Rows are added one after another: the bits do not depend on how they are
+/// divided among calls.
 ///
 /// # Errors
 /// [`Error::Length`] when `jacobian` does not hold a row of `P` for each residual; `out` is unchanged.

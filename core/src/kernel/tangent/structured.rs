@@ -108,8 +108,8 @@ impl Lengths {
 
 /// Elements of scratch of [`kernel_into`] on `n` rows, at full speed; with less, down to the same without the last term, products are plain loops.
 ///
-/// `n (inputs + hidden + last)`, where `last` are the units of the last hidden layer, and `n C hidden` where there are two or more hidden layers; two tiles and a
-/// row of them, of `min(n, 256)`; at most 299,023 for packing.
+/// `n (inputs + hidden + last)`, where `last` are the units of the last hidden layer, and `n C hidden` where there are two or more hidden
+/// layers; two tiles and a row of them, of `min(n, 256)`; at most 299,023 for packing.
 ///
 /// ```
 /// use thalweg::kernel::tangent::kernel_scratch_len;
@@ -139,8 +139,9 @@ pub const fn full_kernel_scratch_len<T: Real>(model: &mlp::Model<'_, T>, n: usiz
 
 /// Writes `H`, the tangent kernel with the mean over outputs, of the rows of a batch: `n x n`, symmetric.
 ///
-/// Labels, loss and penalty of the model have no part in it; its arithmetic is that of all products. Scratch: [`kernel_scratch_len`]; the bits do not depend on its
-/// length with [`Arithmetic::Portable`](crate::Arithmetic::Portable). Softmax regression is [`softmax::Model::network`](crate::model::softmax::Model::network).
+/// Labels, loss and penalty of the model have no part in it; its arithmetic is that of all products. Scratch: [`kernel_scratch_len`]; the
+/// bits do not depend on its length with [`Arithmetic::Portable`](crate::Arithmetic::Portable). Softmax regression is
+/// [`softmax::Model::network`](crate::model::softmax::Model::network).
 ///
 /// # Errors
 /// Wrong lengths or settings; an empty batch. `h` is unchanged.

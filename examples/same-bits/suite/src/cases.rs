@@ -16,6 +16,7 @@ mod particle;
 mod random;
 mod simd;
 mod storage;
+mod tangent;
 mod target;
 mod vector;
 mod wire;
@@ -127,4 +128,8 @@ pub static LARGE: &[Case] = &[
     ("ntk f32", ntk::plain),
     ("ntk quantised and shuffled f32", ntk::private),
     ("fed_nova and fed_prox f32", ntk::averages),
+    ("tangent kernels f32", tangent::kernels::<f32>),
+    ("tangent kernels f64", tangent::kernels::<f64>),
+    ("tangent flows f32", tangent::flows::<f32>),
+    ("tangent flows f64", tangent::flows::<f64>),
 ];

@@ -102,4 +102,8 @@ pub const EXPECTED: &[u64] = &[
     0xfeefd63f728784cc, // ntk f32
     0xd31ffd212ecc7448, // ntk quantised and shuffled f32
     0x6700c15cc5e89a1f, // fed_nova and fed_prox f32
+    0x3e4f144e7b97e74d, // tangent kernels f32
+    0xfc4335ec697b1c96, // tangent kernels f64
+    0xe37e9919df4d476c, // tangent flows f32
+    0xe5c580860ad9bf8f, // tangent flows f64
 ];
