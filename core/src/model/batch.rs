@@ -64,21 +64,6 @@ fn check_labels<T>(len: usize, labels: Labels<'_, T>) -> Result<(), Error> {
 }
 
 impl<'a, T: Real> Batch<'a, T> {
-    /// No data at all, for objectives that have none.
-    ///
-    /// ```
-    /// assert!(thalweg::model::Batch::<f32>::none().is_empty());
-    /// ```
-    pub const fn none() -> Self {
-        Self {
-            features: &[],
-            columns: 0,
-            labels: Labels::None,
-            list: None,
-            len: 0,
-        }
-    }
-
     /// Row-major features of `columns` numbers a row, with labels.
     ///
     /// # Errors
@@ -110,9 +95,11 @@ impl<'a, T: Real> Batch<'a, T> {
     pub(crate) fn of_labels(len: usize, labels: Labels<'a, T>) -> Result<Self, Error> {
         check_labels(len, labels)?;
         Ok(Self {
+            features: &[],
+            columns: 0,
             labels,
+            list: None,
             len,
-            ..Self::none()
         })
     }
 
@@ -428,6 +415,9 @@ mod tests {
         assert_eq!(name(Batch::classes(&x, 2, &[0, 1])), "labels");
         assert_eq!(name(Batch::targets(&x, 2, &[0.0; 3], 0)), "width");
         assert_eq!(name(Batch::targets(&x, 2, &[0.0; 3], 2)), "targets");
-        assert_eq!(name(Batch::none().select(&[0])), "list");
+        assert_eq!(
+            name(Batch::new(&[], 1, Labels::None).unwrap().select(&[0])),
+            "list"
+        );
     }
 }

@@ -113,5 +113,8 @@ fn sets_that_do_not_fit_are_named() {
     };
     assert!(name(rows(8), rows(4)).contains("`train` has length 8, expected 4"));
     assert!(name(rows(4), rows(8)).contains("`validation`"));
-    assert!(name(Batch::none(), rows(4)).contains("`train` must hold at least one row"));
+    assert!(
+        name(Batch::classes(&[], 1, &[]).unwrap(), rows(4))
+            .contains("`train` must hold at least one row")
+    );
 }

@@ -1,6 +1,6 @@
 //! Densities to try samplers on: energies, scores, exact draws, moments.
 
-use thalweg::model::{Batch, Gradient, Objective, linear};
+use thalweg::model::{Batch, Gradient, Objective, OnBatch, linear};
 use thalweg::particle::score;
 use thalweg::particle::target::{DoubleBanana, Funnel, Gaussian, Mixture, Posterior, Regression};
 use thalweg::random::{self, Purpose};
@@ -92,7 +92,7 @@ pub(super) fn all<T: Real>(hash: &mut Hash) -> Outcome {
         precision: c(0.5),
     };
     posterior.validate()?;
-    energy(hash, &posterior.on(&batch), 96)?;
+    energy(hash, &OnBatch::new(&posterior, &batch), 96)?;
     let regression = Regression {
         objective,
         rows: c(4.0),
