@@ -2,6 +2,7 @@
 
 use super::{Config, Init, Rows, start, step};
 use crate::error::{check, check_length};
+use crate::memory::must;
 use crate::mixture::gaussian::Mixture;
 use crate::model::copy;
 use crate::{Error, Real, Storage};
@@ -166,5 +167,6 @@ pub fn fit_starts<'a, T: Real, B: Storage<Elem = T>>(
         }
     }
     copy(best, mixture.params_mut());
-    Ok(found.unwrap_or_default())
+    // There is at least one start.
+    Ok(must(found))
 }
