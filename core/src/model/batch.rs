@@ -231,7 +231,9 @@ impl<'a, T: Real> Batch<'a, T> {
     /// No rows.
     ///
     /// ```
-    /// assert!(thalweg::model::Batch::<f64>::none().is_empty());
+    /// use thalweg::model::{Batch, Labels};
+    /// assert!(Batch::<f64>::new(&[], 3, Labels::None)?.is_empty());
+    /// # Ok::<(), thalweg::Error>(())
     /// ```
     #[inline]
     pub const fn is_empty(&self) -> bool {
@@ -254,7 +256,8 @@ impl<'a, T: Real> Batch<'a, T> {
     ///
     /// ```
     /// use thalweg::model::{Batch, Labels};
-    /// assert_eq!(Batch::<f32>::none().labels(), Labels::None);
+    /// assert_eq!(Batch::new(&[0.5_f32], 1, Labels::Classes(&[7]))?.labels(), Labels::Classes(&[7]));
+    /// # Ok::<(), thalweg::Error>(())
     /// ```
     #[inline]
     pub const fn labels(&self) -> Labels<'a, T> {
