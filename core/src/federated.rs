@@ -14,7 +14,7 @@
 //! | [`ef21`] | compressed difference to its memory | model, estimate, sum | `3 d` + one message, the caller's gradient included | `3 d` + one message |
 //! | [`ntk`] | the Jacobian of each of its samples | model, rows of the round | `P` + one row | `N C P` and more |
 //!
-//! [`ntk`] has two machines of its own, since its rounds are others. [`step_size`] has the step sizes of the theory of MARINA and EF21, [`ledger`] the
+//! [`ntk`] has other machines, since its rounds differ. [`step_size`] has the step sizes of the theory of MARINA and EF21, [`ledger`] the
 //! bits that were sent, [`hessian_variance`] the estimate of the constant `L_+-`.
 //!
 //! # Order

@@ -12,6 +12,8 @@ use thalweg::federated::ntk::{
     self, Client, Config, Rows, Server, client, key_server, projection, server, shuffler,
 };
 use thalweg::federated::{ProtocolError, Run, decode};
+use thalweg::kernel::{evolution, tangent};
+use thalweg::matrix::{MatrixMut, MatrixRef};
 use thalweg::model::{Batch, Init, Loss, Objective, Outputs, mlp};
 use thalweg::random::{self, Purpose};
 use thalweg::snapshot::Snapshot;
@@ -176,6 +178,62 @@ fn a_short_time_is_a_gradient_step_on_all_rows() {
             .collect();
         assert!(largest_difference(&gradient, &found) < 1e-5, "{loss:?}");
         assert!(gradient.iter().any(|g| g.abs() > 0.1));
+    }
+}
+
+/// The kernel from the layers of the network, its flow, and one back-propagation of the integrals.
+#[test]
+fn candidates_are_those_of_the_kernel_of_the_network() {
+    let problem = Problem::new(12, 6);
+    for loss in [Loss::CrossEntropy, Loss::Squared] {
+        let config = Config {
+            loss,
+            ..config(2, &TIMES)
+        };
+        let found = candidates(&config, &taken(&config, &problem, loss, &[(0, 7), (7, 5)]));
+        let (model, batch, n) = (model(loss), problem.batch(), problem.y.len());
+        let mut work = vec![0.0; 100_000];
+        let (mut h, mut outputs) = (vec![0.0; n * n], vec![0.0; n * C]);
+        let view = MatrixMut::new(&mut h, n, n).unwrap();
+        tangent::kernel_into(&model, &problem.params, &batch, view, &mut work).unwrap();
+        model
+            .outputs_into(&problem.params, &batch, &mut outputs, &mut work)
+            .unwrap();
+        let round = evolution::Round {
+            loss,
+            kernel: MatrixRef::new(&h, n, n).unwrap(),
+            labels: batch.labels(),
+            outputs: &outputs,
+        };
+        let scale = evolution::Scale {
+            loss,
+            rows: n,
+            outputs: C,
+        };
+        let follows = evolution::Config {
+            tolerance: config.tolerance,
+            ..evolution::Config::default()
+        };
+        let (mut seen, mut other) = (0, vec![0.0; 100_000]);
+        let visit = |moment: evolution::Moment<'_, f64>| {
+            let (mut pull, mut expected) = ([0.0; P], [0.0; P]);
+            let residuals = moment.integral;
+            model.jacobian_transpose_times_into(
+                &problem.params,
+                &batch,
+                residuals,
+                &mut pull,
+                &mut other,
+            )?;
+            evolution::weights_into(scale, &problem.params, &pull, &mut expected)?;
+            let apart = largest_difference(&found[moment.index], &expected);
+            let moved = largest_difference(&problem.params, &expected);
+            assert!(apart < 1e-9 * moved, "{loss:?} {}: {apart}", moment.index);
+            seen += 1;
+            Ok(())
+        };
+        evolution::follow(&follows, &round, &TIMES, visit, &mut work).unwrap();
+        assert_eq!(seen, TIMES.len());
     }
 }
 
@@ -542,6 +600,21 @@ fn the_server_reads_inputs_off_plain_rows() {
         if found.iter().any(|&x| x != 0.0) {
             assert!(largest_difference(x, &found) < 1e-12);
         }
+    }
+}
+
+/// The mean square of 4,000 normal numbers of variance `|x|^2 / 4000` has the standard error `sqrt(2 / 4000)` of it.
+#[test]
+fn a_projection_keeps_lengths() {
+    let (x, outputs) = ([3.0, -4.0, 12.0], 4000);
+    let (mut out, mut scratch) = (vec![0.0; outputs], vec![0.0; outputs]);
+    for seed in 1..9 {
+        projection::project_into(&[seed; 32], 3, &x, outputs, &mut out, &mut scratch).unwrap();
+        let ratio = out.iter().map(|x| x * x).sum::<f64>() / 169.0;
+        assert!(
+            (ratio - 1.0).abs() < 5.0 * (2.0 / 4000.0_f64).sqrt(),
+            "{ratio}"
+        );
     }
 }
 

@@ -143,3 +143,55 @@ impl<T: Real, C: Compressor<T>, A: Aggregator<T>> Protocol<T> for Config<T, C, A
         wire::message::encode_into(&message, place.key, place.d, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compress::Identity;
+    use crate::federated::decode;
+    use crate::federated::machine::{
+        Client, Server, accept, broadcast, finish, receive, reply as answer,
+    };
+
+    #[test]
+    fn changes_are_divided_by_steps_and_the_mean_is_multiplied_by_those_in_effect() {
+        let effective_steps = effective_steps([(1, 4), (3, 1)]).unwrap();
+        let of_server = Config {
+            average: fed_avg::Config {
+                run: Run {
+                    seed: 0,
+                    clients: 2,
+                },
+                server_learning_rate: 1.0,
+                compressor: Identity,
+                aggregator: Mean,
+            },
+            steps: 1,
+            effective_steps,
+        };
+        let mut server = Server::new(&of_server, &[1.0], [0.0_f64; 2]).unwrap();
+        let (mut down, mut up) = ([0; 64], [0; 64]);
+        let len = broadcast(&of_server, &mut server, &mut down).unwrap();
+        for (id, samples, steps, trained) in [(0, 1, 4, 3.0), (1, 3, 1, 2.0)] {
+            let config = Config { steps, ..of_server };
+            let mut client = Client::new(&config, id, [0.0]).unwrap();
+            let frame = decode::<f64>(&down[..len], 1).unwrap();
+            receive(&config, &mut client, &frame).unwrap();
+            let mut trained = [trained];
+            let len = answer(
+                &config,
+                &mut client,
+                &mut trained,
+                Buffers::default(),
+                &mut up,
+            );
+            let frame = decode::<f64>(&up[..len.unwrap()], 1).unwrap();
+            let mut values = [0.0];
+            let buffers = Buffers::values(&mut values);
+            accept(&of_server, &mut server, samples, &frame, buffers).unwrap();
+        }
+        finish(&of_server, &mut server).unwrap();
+        // 1 + 7/4 ((3 - 1)/4 / 4 + 3/4 (2 - 1))
+        assert_eq!(server.params(), [2.53125]);
+    }
+}

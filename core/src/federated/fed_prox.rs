@@ -37,3 +37,16 @@ pub fn add_proximal_gradient<T: Real>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_term_pulls_back_to_the_model_of_the_round() {
+        let mut gradient = [0.25_f64, -1.0, 3.0];
+        add_proximal_gradient(0.5, &[3.0, 1.0, 2.0], &[1.0, 5.0, 2.0], &mut gradient).unwrap();
+        // 0.5 (3 - 1), 0.5 (1 - 5), 0
+        assert_eq!(gradient, [1.25, -3.0, 3.0]);
+    }
+}

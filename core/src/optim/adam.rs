@@ -371,7 +371,8 @@ impl<T: Real> Prepared<T> {
             .zip(v.chunks_mut(FLUSH_CHUNK))
             .zip(grad.chunks(FLUSH_CHUNK))
         {
-            let u = largest.next().unwrap_or_default();
+            // Empty without AMSGrad.
+            let u = largest.next().map_or(&mut [][..], |u| u);
             self.advance(x, m, v, u, g);
             for moment in [m, v, u] {
                 flush(moment);

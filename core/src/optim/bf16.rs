@@ -262,7 +262,7 @@ pub fn step_layers<C: Optimiser, T: Real, B: Storage<Elem = u16>, W: Workspace<T
         let mut of = lengths.iter();
         let mut narrow = rest
             .each_mut()
-            .map(|rest| take(rest, of.next().copied().unwrap_or_default()));
+            .map(|rest| take(rest, must(of.next().copied())));
         for (narrow, wide) in narrow.iter().zip(&mut buffers) {
             T::Kernels::widen(narrow, wide);
         }

@@ -137,6 +137,113 @@ fn four_shapes_agree_with_scikit_learn() {
     assert_eq!(cases, 10);
 }
 
+/// Every weight differs: a row of weight 3 is three rows.
+#[test]
+fn a_weight_is_a_number_of_equal_rows() {
+    let x = data();
+    let weights: Vec<f64> = (0..ROWS).map(|i| (i % 4) as f64).collect();
+    let repeated: Vec<f64> = x
+        .chunks(D)
+        .enumerate()
+        .flat_map(|(i, row)| row.repeat(i % 4))
+        .collect();
+    let of = Rows {
+        data: MatrixRef::new(&x, ROWS, D).unwrap(),
+        weights: Some(&weights),
+    };
+    let n = repeated.len() / D;
+    let many = MatrixRef::new(&repeated, n, D).unwrap();
+    assert_eq!(of.total(), n as f64);
+    for shape in SHAPES {
+        let (mut weighted, mut plain) = (begin::<f64>(shape), begin::<f64>(shape));
+        let mut scratch = vec![0.0; em::scratch_len(shape, n, K, D)];
+        let config = em::Config::default();
+        for _ in 0..3 {
+            let found = em::step(&config, &mut weighted, of, &mut scratch).unwrap();
+            let expected = em::step(&config, &mut plain, many, &mut scratch).unwrap();
+            let (found, expected) = (found.mean_log_likelihood, expected.mean_log_likelihood);
+            assert!((found - expected).abs() < 1e-12, "{shape:?}");
+        }
+        assert_near(weighted.params(), plain.params(), 1e-11);
+    }
+}
+
+/// Two clusters, and far away a row that does not count: no centre starts there. Lloyd's steps end where every centre is the mean of the rows that
+/// are nearest to it.
+#[test]
+fn k_means_ends_at_a_fixed_point_and_heeds_weights() {
+    let shape = Covariance::Diagonal;
+    let far = [0.0, 0.5, 10.0, 10.5, 1e4];
+    let rows = Rows {
+        data: MatrixRef::new(&far, 5, 1).unwrap(),
+        weights: Some(&[1.0, 1.0, 1.0, 1.0, 0.0]),
+    };
+    for seed in 0..20 {
+        let mut mixture = Mixture::new(shape, 2, 1, vec![0.0; params_len(shape, 2, 1)]).unwrap();
+        let mut scratch = vec![0.0; em::start_scratch_len(shape, 5, 2, 1)];
+        let config = em::Config::default();
+        em::start(
+            &config,
+            Init::KMeans,
+            &mut mixture,
+            rows,
+            seed,
+            &mut scratch,
+        )
+        .unwrap();
+        let mut means = mixture.view().means().to_vec();
+        means.sort_by(f64::total_cmp);
+        assert_near(&means, &[0.25, 10.25], 1e-12);
+    }
+    let x = data();
+    let matrix = MatrixRef::new(&x, ROWS, D).unwrap();
+    for seed in 0..20 {
+        let mut mixture = Mixture::new(shape, K, D, vec![0.0; params_len(shape, K, D)]).unwrap();
+        let mut scratch = vec![0.0; em::start_scratch_len(shape, ROWS, K, D)];
+        let config = em::Config::default();
+        em::start(
+            &config,
+            Init::KMeans,
+            &mut mixture,
+            matrix,
+            seed,
+            &mut scratch,
+        )
+        .unwrap();
+        let means = mixture.view().means().to_vec();
+        let (mut sums, mut counts) = (vec![0.0; K * D], [0.0; K]);
+        for row in x.chunks(D) {
+            let square = |j: &usize| -> f64 {
+                let mean = &means[j * D..(j + 1) * D];
+                row.iter().zip(mean).map(|(x, m)| (x - m) * (x - m)).sum()
+            };
+            let nearest = (0..K)
+                .min_by(|a, b| square(a).total_cmp(&square(b)))
+                .unwrap();
+            counts[nearest] += 1.0;
+            for (sum, x) in sums[nearest * D..].iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+        for (j, count) in counts.into_iter().enumerate() {
+            let expected: Vec<f64> = sums[j * D..(j + 1) * D].iter().map(|s| s / count).collect();
+            assert_near(&means[j * D..(j + 1) * D], &expected, 1e-12);
+        }
+    }
+}
+
+#[test]
+fn of_components_that_are_equally_likely_the_first_is_predicted() {
+    let mut mixture = Mixture::new(Covariance::Spherical, 2, 1, vec![0.0_f64; 8]).unwrap();
+    mixture
+        .set_component(1, &[4.0], &[1.0], &mut [0.0; 2])
+        .unwrap();
+    let data = MatrixRef::new(&[2.0, 3.0, 1.0], 3, 1).unwrap();
+    let mut labels = [9; 3];
+    mixture.view().predict_into(data, &mut labels).unwrap();
+    assert_eq!(labels, [0, 1, 0]);
+}
+
 /// With step size 1 on the whole data and all components visited by their responsibilities, selection is a step of EM.
 #[test]
 fn a_whole_batch_of_all_components_is_a_step_of_em() {

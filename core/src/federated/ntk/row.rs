@@ -114,8 +114,8 @@ fn code<T: Real>(x: T, [least, largest]: [T; 2], bits: u32) -> u32 {
 pub(super) fn sample(frame: &Frame<'_>) -> Option<u32> {
     match frame.header.kind {
         Kind::Jacobian => Some(frame.header.k),
-        Kind::QuantisedJacobian => match frame.payload::<f64>().ok().or(None) {
-            Some(Payload::Quantised(row)) => Some(row.sample),
+        Kind::QuantisedJacobian => match frame.payload::<f64>() {
+            Ok(Payload::Quantised(row)) => Some(row.sample),
             _ => match frame.payload::<f32>() {
                 Ok(Payload::Quantised(row)) => Some(row.sample),
                 _ => None,
